@@ -1,0 +1,44 @@
+# make run    the main job on the bundled sample: ingestion, eleven models, report
+# make test   all tests, with lint and format checks
+# make mlflow, make viz    look at the runs, look at the pipeline
+# make study NAME=weeds NICE=/photos/catalogue REAL=/photos/field    an environment for your own images
+# make lock   resolve requirements.lock anew from pyproject.toml
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+UV := 0.13.8
+
+.PHONY: run test lint mlflow viz study lock
+.DEFAULT_GOAL := run
+
+run: $(READY)
+	$(BIN)/kedro run --pipelines=mixing
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+mlflow: $(READY)
+	$(BIN)/kedro mlflow ui
+
+viz: $(READY)
+	$(BIN)/kedro viz run
+
+study: $(READY)
+	$(BIN)/kedro study $(NAME) --nice "$(NICE)" --real "$(REAL)"
+
+lock: $(READY)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate --output-file requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mixvision needs Python 3.11 or newer.")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirements requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $(READY)

@@ -1,0 +1,52 @@
+"""Kedro datasets around training: trained networks as safetensors files, and the folder for checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+from mixvision.models.trained import TrainedNetwork
+
+
+class TrainedNetworkDataset(AbstractDataset[TrainedNetwork, TrainedNetwork]):
+    """One trained network in one safetensors file."""
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> TrainedNetwork:
+        return TrainedNetwork.load(self._filepath)
+
+    def save(self, data: TrainedNetwork) -> None:
+        self._filepath.parent.mkdir(parents=True, exist_ok=True)
+        data.save(self._filepath)
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class FolderDataset(AbstractDataset[None, Path]):
+    """A folder that a node may work in, such as one for checkpoints: loads as its path, made where it is missing."""
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Path:
+        self._filepath.mkdir(parents=True, exist_ok=True)
+        return self._filepath
+
+    def save(self, data: None) -> None:
+        raise NotImplementedError("A folder is not saved: the node that loads it writes into it.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}

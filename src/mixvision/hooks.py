@@ -1,0 +1,158 @@
+"""What follows a run: one MLflow child run a model, every report as an artifact, and a summary at the end."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol
+from kedro.pipeline import Pipeline
+from mlflow.entities import Metric, Param
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from mixvision.training.observers import observers
+
+
+class TrialRuns:
+    """Opens a child run for every trial of a sweep, draws its curves while it trains, and keeps its weights.
+
+    Child runs are written through a client by their ids, so the run that kedro-mlflow has opened stays the active one.
+    """
+
+    def __init__(self) -> None:
+        self.client: MlflowClient | None = None
+        self.runs: dict[str, str] = {}
+        self.open: set[str] = set()
+        atexit.register(self.interrupted)
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        self.runs, self.open = {}, set()
+        self.client = MlflowClient() if mlflow.active_run() else None
+        if self.client:
+            observers.append(self)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        self._stop("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        self._stop("FAILED")
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Keep each trial's final metrics and its weights with its run."""
+        if not self.client:
+            return
+        if dataset_name.endswith(".metrics"):
+            self._log_final_metrics(data)
+        if dataset_name.endswith(".models"):
+            with tempfile.TemporaryDirectory() as folder:
+                for name, network in data.items():
+                    trial, weights = name.split("/")
+                    if trial in self.runs and weights == "best_validation":
+                        network.save(Path(folder) / f"{weights}.safetensors")
+                        self.client.log_artifact(self.runs[trial], Path(folder) / f"{weights}.safetensors")
+
+    def started(self, trials: pd.DataFrame) -> None:
+        parent = mlflow.active_run().info
+        for trial in trials.to_dict("records"):
+            tags = {MLFLOW_PARENT_RUN_ID: parent.run_id}
+            run = self.client.create_run(parent.experiment_id, tags=tags, run_name=trial["trial"])
+            self.runs[trial["trial"]] = run.info.run_id
+            self.open.add(trial["trial"])
+            self.client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in trial.items()])
+
+    def evaluated(self, history: list[dict]) -> None:
+        now = int(time.time() * 1000)
+        by_trial: dict[str, list[Metric]] = {}
+        for row in history:
+            prefix = "validation_" if row["split"] == "validation" else ""
+            for name, value in row.items():
+                if name not in ("trial", "iteration", "split", "loss"):
+                    by_trial.setdefault(row["trial"], []).append(Metric(prefix + name, value, now, row["iteration"]))
+            if row["split"] == "test":
+                by_trial[row["trial"]].append(Metric("loss", row["loss"], now, row["iteration"]))
+        for trial, metrics in by_trial.items():
+            for begin in range(0, len(metrics), 1000):  # MLflow takes at most 1000 at once
+                self.client.log_batch(self.runs[trial], metrics=metrics[begin : begin + 1000])
+
+    def failed(self, trial: str, reason: str) -> None:
+        self.client.set_tag(self.runs[trial], "failure", reason)
+        self._close(trial, "FAILED")
+
+    def finished(self, trial: str) -> None:
+        self._close(trial, "FINISHED")
+
+    def interrupted(self) -> None:
+        """The process ends with runs still open (Ctrl-C raises no pipeline error): say so in MLflow."""
+        if self.open:
+            self._stop("KILLED")
+            mlflow.end_run("KILLED")
+
+    def _log_final_metrics(self, metrics: pd.DataFrame) -> None:
+        now = int(time.time() * 1000)
+        test = metrics[metrics["split"] == "test"] if "split" in metrics else metrics
+        for row in test.to_dict("records"):
+            values = {name: value for name, value in row.items() if "_top" in name and isinstance(value, float)}
+            final = [Metric(f"{row['weights']}.{name}", value, now, 0) for name, value in values.items()]
+            if row["trial"] in self.runs:
+                self.client.log_batch(self.runs[row["trial"]], metrics=final)
+
+    def _close(self, trial: str, status: str) -> None:
+        if trial in self.open:
+            self.client.set_terminated(self.runs[trial], status)
+            self.open.discard(trial)
+
+    def _stop(self, status: str) -> None:
+        for trial in tuple(self.open):
+            self._close(trial, status)
+        if self in observers:
+            observers.remove(self)
+
+
+class ReportArtifacts:
+    """Logs everything of the reporting layer to the run as it is saved."""
+
+    @hook_impl
+    def after_catalog_created(self, catalog: CatalogProtocol) -> None:
+        self.catalog = catalog
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        dataset = self.catalog.get(dataset_name)
+        if layer(dataset) == "reporting" and mlflow.active_run():
+            path = Path(dataset._describe()["filepath"])
+            mlflow.log_artifact(str(path), artifact_path=path.parent.name)
+
+
+class RunSummary:
+    """Prints what came out at the end of a run, and clears checkpoints that are no longer needed."""
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        for name in sorted(pipeline.inputs()):
+            if name.endswith(".checkpoints"):
+                shutil.rmtree(catalog.load(name))
+        outputs = sorted(pipeline.all_outputs())
+        for name in outputs:
+            if name.endswith(".summary"):
+                print(f"\n{catalog.load(name)}")
+        for name in outputs:
+            if name.endswith(".page"):
+                print(f"\nThe page, with every table and picture: {catalog.get(name)._describe()['filepath']}")
+        print("Compare the models in MLflow: make mlflow. Look at the pipeline in kedro-viz: make viz.")
+
+
+def layer(dataset: Any) -> str | None:
+    """The kedro-viz layer that the catalog names for a dataset."""
+    return ((getattr(dataset, "metadata", None) or {}).get("kedro-viz") or {}).get("layer")

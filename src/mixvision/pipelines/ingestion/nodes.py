@@ -1,0 +1,53 @@
+"""Nodes of the ingestion pipeline."""
+
+from __future__ import annotations
+
+import logging
+
+import pandas as pd
+
+from mixvision.images import audit, manifest
+from mixvision.images.categories import Categories
+from mixvision.images.decoding import Decoding
+from mixvision.images.duplicates import Duplicates
+from mixvision.images.outliers import Outliers
+from mixvision.images.sources import RawImages
+from mixvision.images.splits import Splits
+from mixvision.images.store import ImageStore, PendingImages
+
+logger = logging.getLogger(__name__)
+
+
+def decode(raw: RawImages, decoding: Decoding) -> PendingImages:
+    """The files of one domain with the way to decode them; the image store decodes while it is saved."""
+    return PendingImages(raw, decoding)
+
+
+def build_manifest(
+    nice: ImageStore, real: ImageStore, categories: Categories, outliers: Outliers, duplicates: Duplicates
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The manifest without splits, the pairs of near-duplicates, the excluded files and their counts."""
+    table, pairs = manifest.build_manifest(nice, real, categories, outliers, duplicates)
+    return table, pairs, *manifest.excluded_files(table)
+
+
+def assign_splits(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    """The manifest with its splits."""
+    return manifest.split_manifest(unsplit, splits)
+
+
+def audit_splits(
+    table: pd.DataFrame, pairs: pd.DataFrame, excluded: pd.DataFrame, splits: Splits
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The audit, a row per domain and category, and its summary, which is also logged."""
+    summary = audit.summarise_audit(table, pairs, splits)
+    by_category = audit.audit_splits(table)
+    lines = [
+        f"{row.finding}: {row.count}" + (f" ({row.detail})" if row.detail else "")
+        for row in summary.itertuples(name="Finding")
+    ]
+    totals = by_category.groupby("domain")[["images", "train", "validation", "test"]].sum()
+    logger.info("Images kept and split:\n%s", totals.to_string())
+    logger.info("Files excluded:\n%s", excluded.to_string(index=False) if len(excluded) else "none")
+    logger.info("Split audit:\n%s", "\n".join(lines))
+    return by_category, summary

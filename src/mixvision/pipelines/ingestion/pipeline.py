@@ -1,0 +1,45 @@
+"""The ingestion pipeline: image sources to pixels, manifest and splits."""
+
+from kedro.pipeline import Node, Pipeline
+
+from mixvision.pipelines.ingestion.nodes import assign_splits, audit_splits, build_manifest, decode
+
+
+def create_pipeline() -> Pipeline:
+    """Sources -> decoded images -> manifest with splits, and their audit."""
+    return Pipeline(
+        [
+            Node(
+                decode, ["nice_source", "params:ingestion.decoding"], "nice_images", name="decode_nice_images"
+            ),
+            Node(
+                decode, ["real_source", "params:ingestion.decoding"], "real_images", name="decode_real_images"
+            ),
+            Node(
+                build_manifest,
+                [
+                    "nice_images",
+                    "real_images",
+                    "params:ingestion.categories",
+                    "params:ingestion.outliers",
+                    "params:ingestion.duplicates",
+                ],
+                ["unsplit_manifest", "near_duplicates", "excluded_files", "excluded_counts"],
+                name="build_manifest",
+            ),
+            Node(
+                assign_splits,
+                ["unsplit_manifest", "params:ingestion.splits"],
+                "manifest",
+                name="assign_splits",
+            ),
+            Node(
+                audit_splits,
+                ["manifest", "near_duplicates", "excluded_counts", "params:ingestion.splits"],
+                ["split_audit", "split_summary"],
+                name="audit_splits",
+            ),
+        ],
+        namespace="ingestion",
+        prefix_datasets_with_namespace=False,
+    )

@@ -1,0 +1,12 @@
+"""Kedro settings: how configuration is merged, and the hooks that follow every run."""
+
+from mixvision.hooks import ReportArtifacts, RunSummary, TrialRuns
+
+HOOKS = (TrialRuns(), ReportArtifacts(), RunSummary())
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    # A study names only what it changes; everything else of a nested setting comes from conf/base.
+    "merge_strategy": {"globals": "soft", "parameters": "soft"},
+}

@@ -1,0 +1,92 @@
+"""The images of a training run as one array on the device, and the order in which trials draw from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+BATCHES_PER_EPOCH = 20
+
+
+@dataclass(frozen=True)
+class ImagePool:
+    """Every image that a sweep trains on or is judged by.
+
+    Attributes:
+        ids: N image ids of the manifest.
+        categories: category names; a label is a position in them.
+        pixels: uint8 ``(N, S, S, 3)``.
+        labels: int64 ``(N,)``.
+        is_real: bool ``(N,)``, False for the nice domain.
+        held_out: positions of the validation and of the test images, int64, by name of the split.
+    """
+
+    ids: np.ndarray
+    categories: tuple[str, ...]
+    pixels: Tensor
+    labels: Tensor
+    is_real: Tensor
+    held_out: Mapping[str, Tensor]
+
+    def to(self, device: torch.device) -> ImagePool:
+        return replace(
+            self,
+            pixels=self.pixels.to(device),
+            labels=self.labels.to(device),
+            is_real=self.is_real.to(device),
+            held_out={split: positions.to(device) for split, positions in self.held_out.items()},
+        )
+
+    def images(self, positions: Tensor) -> Tensor:
+        """Gather images for K trials: positions ``(K, B)`` to floats in [0, 1], ``(B, K * 3, S, S)``, channels last.
+
+        With positions ``(B,)`` all trials see the same images: ``(B, 3, S, S)``.
+        """
+        if positions.dim() == 2:
+            pixels = self.pixels[positions.T].permute(0, 2, 3, 1, 4).flatten(3)
+        else:
+            pixels = self.pixels[positions]
+        return pixels.permute(0, 3, 1, 2).to(torch.get_default_dtype()).div_(255)
+
+
+def pool_images(manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], train: pd.Series) -> ImagePool:
+    """Gather the pixels of the training images named by ``train`` (ids) and of all held-out images.
+
+    ``pixels`` holds one uint8 array ``(n, S, S, 3)`` a domain, indexed by the manifest's ``pixel_row``.
+    """
+    kept = manifest[manifest["status"] == "kept"]
+    rows = kept[kept["id"].isin(set(train)) | kept["split"].isin(["validation", "test"])].sort_values("id")
+    categories = tuple(sorted(kept["category"].unique()))
+    size = pixels["nice"].shape[1:]
+    gathered = np.empty((len(rows), *size), dtype=np.uint8)
+    for domain, array in pixels.items():
+        positions = np.flatnonzero(rows["domain"] == domain)
+        gathered[positions] = array[rows["pixel_row"].to_numpy()[positions]]
+    return ImagePool(
+        ids=rows["id"].to_numpy(),
+        categories=categories,
+        pixels=torch.from_numpy(gathered),
+        labels=torch.from_numpy(np.searchsorted(categories, rows["category"].to_numpy(dtype=str))),
+        is_real=torch.from_numpy((rows["domain"] == "real").to_numpy(copy=True)),
+        held_out={
+            split: torch.from_numpy(np.flatnonzero(rows["split"] == split)) for split in ("validation", "test")
+        },
+    )
+
+
+def draw_order(images: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The 20 batches of one pass over a training set: shuffled, then taken in sequence.
+
+    A batch is a twentieth of the set, rounded down; the few images left over sit out this pass. The order depends
+    on the arguments alone, so a resumed run continues it exactly.
+
+    Shapes: images ``(n,)`` to ``(20, n // 20)``.
+    """
+    batch = len(images) // BATCHES_PER_EPOCH
+    shuffled = np.random.default_rng([seed, 1, epoch]).permutation(images)
+    return shuffled[: batch * BATCHES_PER_EPOCH].reshape(BATCHES_PER_EPOCH, batch)

