@@ -10,7 +10,12 @@ from mixvision.training.mixtures import Mixtures, choose_training_sets, list_tri
 def uneven_manifest() -> pd.DataFrame:
     """Category a: 50 nice, 20 real; category b: 10 nice, 30 real; and one test and one excluded image of each."""
     rows = []
-    for category, domain, count in [("a", "nice", 50), ("a", "real", 20), ("b", "nice", 10), ("b", "real", 30)]:
+    for category, domain, count in [
+        ("a", "nice", 50),
+        ("a", "real", 20),
+        ("b", "nice", 10),
+        ("b", "real", 30),
+    ]:
         splits = ["train"] * count + ["test", ""]
         rows += [
             {"id": f"{domain}/{category}/{n:02d}", "domain": domain, "category": category, "split": split}
@@ -59,7 +64,9 @@ def test_sets_of_one_seed_are_nested_and_seeds_differ(uneven_manifest):
 
 def test_the_choice_does_not_depend_on_the_order_of_the_manifest(uneven_manifest):
     shuffled = uneven_manifest.sample(frac=1, random_state=0)
-    pd.testing.assert_frame_equal(choose(uneven_manifest, Mixtures())[["trial", "id"]], choose(shuffled, Mixtures())[["trial", "id"]])
+    pd.testing.assert_frame_equal(
+        choose(uneven_manifest, Mixtures())[["trial", "id"]], choose(shuffled, Mixtures())[["trial", "id"]]
+    )
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, sm
     """Loss, L2, momentum and learning rate of one trial against autograd and torch.optim written out plainly."""
     mixtures = Mixtures(ratios=(50,), learning_rate=0.02, l2=0.1)
     training = Training(iterations=3, evaluate_every=3, accelerator="cpu", precision="64-true")
-    trained = sweep(mixtures, training).weights["ratio 050 seed 0"]["last"]
+    trained = sweep(mixtures, training).weights["ratio-050-seed-0"]["last"]
 
     trials = list_trials(mixtures)
     sets = choose_training_sets(small_manifest, trials, True)
@@ -152,10 +152,10 @@ def test_a_diverging_trial_fails_alone(sweep, recorder, tmp_path):
     recorder.failures.clear()
     mixed = sweep(mixtures, folder=tmp_path / "mixed", learning_rate=[1e12, 0.004])
     assert mixed.outcomes["status"].tolist() == ["failed", "finished"]
-    assert "learning_rate" in recorder.failures["ratio 000 seed 0"]
-    assert set(mixed.predictions["trial"]) == {"ratio 050 seed 0"} == set(recorder.finished_trials[-1:])
-    survivor = healthy.history[healthy.history["trial"] == "ratio 050 seed 0"].reset_index(drop=True)
-    own = mixed.history[mixed.history["trial"] == "ratio 050 seed 0"].reset_index(drop=True)
+    assert "learning_rate" in recorder.failures["ratio-000-seed-0"]
+    assert set(mixed.predictions["trial"]) == {"ratio-050-seed-0"} == set(recorder.finished_trials[-1:])
+    survivor = healthy.history[healthy.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
+    own = mixed.history[mixed.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
     pd.testing.assert_frame_equal(own, survivor)
 
 
@@ -178,7 +178,7 @@ def test_predictions_agree_with_the_history_and_with_the_saved_networks(sweep, s
     assert np.sqrt(accuracy["nice"] * accuracy["real"]) == pytest.approx(best)
 
     path = tmp_path / "network.safetensors"
-    TrainedNetwork("resnet25", ("0", "1", "2"), 16, result.weights["ratio 050 seed 0"]["last"]).save(path)
+    TrainedNetwork("resnet25", ("0", "1", "2"), 16, result.weights["ratio-050-seed-0"]["last"]).save(path)
     network = TrainedNetwork.load(path)
     images = np.stack([small_pixels[row.domain][row.pixel_row] for row in last.itertuples()])
     probabilities = network.classify(images)
@@ -197,7 +197,7 @@ def test_it_learns(sweep):
 
 def test_observers_hear_of_every_trial(sweep, recorder):
     result = sweep(Mixtures(ratios=(0, 100)), Training(iterations=10, evaluate_every=4, stack_size=1))
-    assert recorder.started_trials == recorder.finished_trials == ["ratio 000 seed 0", "ratio 100 seed 0"]
+    assert recorder.started_trials == recorder.finished_trials == ["ratio-000-seed-0", "ratio-100-seed-0"]
     assert sorted({row["iteration"] for row in recorder.rows}) == [4, 8, 10]  # the last iteration too
     assert len(recorder.rows) == len(result.history) == 2 * 3 * 2
 
@@ -205,7 +205,7 @@ def test_observers_hear_of_every_trial(sweep, recorder):
 def test_sets_of_different_sizes_train_in_different_stacks(small_manifest, small_pixels, tmp_path):
     trials = list_trials(Mixtures(ratios=(0, 50)))
     sets = choose_training_sets(small_manifest, trials, True)
-    sets = sets.drop(sets.index[sets["trial"] == "ratio 050 seed 0"][:30])
+    sets = sets.drop(sets.index[sets["trial"] == "ratio-050-seed-0"][:30])
     pool = pool_images(small_manifest, small_pixels, sets["id"])
     result = train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
     assert result.outcomes["stack_size"].tolist() == [1, 1]
@@ -221,7 +221,14 @@ def test_too_small_a_training_set_is_refused_before_training(small_manifest, sma
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"iterations": 0}, {"evaluate_every": 1.5}, {"accelerator": "tpu"}, {"precision": "16"}, {"stack_size": 0}]
+    "wrong",
+    [
+        {"iterations": 0},
+        {"evaluate_every": 1.5},
+        {"accelerator": "tpu"},
+        {"precision": "16"},
+        {"stack_size": 0},
+    ],
 )
 def test_wrong_settings_are_refused(wrong):
     (name,) = wrong

@@ -12,7 +12,7 @@ from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_sto
 
 
 class ImageSourceDataset(AbstractDataset[None, RawImages]):
-    """The image files of one domain, fetched and unpacked when loaded. See `mixvision.images.sources.open_source`.
+    """The image files of one domain, fetched and unpacked when loaded; see `images.sources.open_source`.
 
     ```yaml
     nice_source:
@@ -40,9 +40,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
 
     def load(self) -> RawImages:
         try:
-            return open_source(
-                self._source, self._domain, self._folder, self._sha256, self._layout, self._mapping
-            )
+            return open_source(self._source, self._domain, self._folder, self._sha256, self._layout, self._mapping)
         except (
             OSError,
             ValueError,
@@ -62,8 +60,8 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
 class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
     """A folder with pixels.npy, inventory.parquet and settings.json.
 
-    Saving decodes the images it is given, so that they never are in memory together, and keeps what an earlier save
-    decoded of unchanged files.
+    Saving decodes the images it is given, so that they never are in memory together, and keeps what an
+    earlier save decoded of unchanged files.
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:

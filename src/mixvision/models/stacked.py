@@ -26,7 +26,12 @@ class StackedConv2d(nn.Module):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, generators: Sequence[torch.Generator], stride: int = 1
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        generators: Sequence[torch.Generator],
+        stride: int = 1,
     ) -> None:
         super().__init__()
         self.stride, self.padding = stride, kernel // 2

@@ -73,9 +73,7 @@ def pool_images(manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], train:
         pixels=torch.from_numpy(gathered),
         labels=torch.from_numpy(np.searchsorted(categories, rows["category"].to_numpy(dtype=str))),
         is_real=torch.from_numpy((rows["domain"] == "real").to_numpy(copy=True)),
-        held_out={
-            split: torch.from_numpy(np.flatnonzero(rows["split"] == split)) for split in ("validation", "test")
-        },
+        held_out={split: torch.from_numpy(np.flatnonzero(rows["split"] == split)) for split in ("validation", "test")},
     )
 
 

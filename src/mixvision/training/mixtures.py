@@ -52,7 +52,7 @@ def list_trials(mixtures: Mixtures) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "trial": f"ratio {ratio:03d} seed {seed}",
+                "trial": f"ratio-{ratio:03d}-seed-{seed}",
                 "ratio": ratio,
                 "seed": seed,
                 "learning_rate": mixtures.learning_rate,

@@ -21,6 +21,7 @@ from mixvision.training.optimizer import StackedSGD
 
 BuildNetwork = Callable[[Sequence[torch.Generator]], nn.Module]
 DOMAINS = ("nice", "real")
+TOP = 3  # predictions kept for each image
 
 
 @dataclass
@@ -43,9 +44,15 @@ class Snapshot:
         def choose(new: Tensor, old: Tensor) -> Tensor:
             return torch.where(better.view(-1, *[1] * (new.dim() - 1)), new, old)
 
-        self.score, self.iteration = choose(candidate.score, self.score), choose(candidate.iteration, self.iteration)
+        self.score, self.iteration = (
+            choose(candidate.score, self.score),
+            choose(candidate.iteration, self.iteration),
+        )
         self.weights = {name: choose(new, self.weights[name]) for name, new in candidate.weights.items()}
-        self.top, self.probability = choose(candidate.top, self.top), choose(candidate.probability, self.probability)
+        self.top, self.probability = (
+            choose(candidate.top, self.top),
+            choose(candidate.probability, self.probability),
+        )
 
 
 class Stack(lightning.LightningModule):
@@ -58,7 +65,6 @@ class Stack(lightning.LightningModule):
         pool: the images.
         iterations: steps to train.
         evaluate_every: iterations between two evaluations; the last iteration is always evaluated.
-        top_k: how many predictions an image gets.
 
     After training, ``history`` holds a row per trial, evaluation and split; ``snapshots`` the weights and
     predictions named "last", "best_validation" and "best_test"; ``failures`` why trials ended early.
@@ -72,13 +78,11 @@ class Stack(lightning.LightningModule):
         pool: ImagePool,
         iterations: int,
         evaluate_every: int,
-        top_k: int = 3,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.trials, self.training_sets, self.pool = trials, training_sets, pool
         self.iterations, self.evaluate_every = iterations, evaluate_every
-        self.top_k = min(top_k, len(pool.categories))
         self.network = build_network([torch.Generator().manual_seed(seed) for seed in trials["seed"]])
         self.plateau = schedules.Plateau(len(trials))
         self.register_buffer("learning_rates", torch.tensor(trials["learning_rate"].to_numpy(float)))
@@ -171,13 +175,14 @@ class Stack(lightning.LightningModule):
         for positions in self.held_out.split(2 * self.order.shape[-1]):
             images = self.pool.images(positions).repeat(1, len(self.trials), 1, 1)
             probabilities = self.network(images.contiguous(memory_format=torch.channels_last)).softmax(-1)
-            outputs.append(probabilities.topk(self.top_k, dim=-1))
+            outputs.append(probabilities.topk(min(TOP, len(self.pool.categories)), dim=-1))
         return torch.cat([o.indices for o in outputs], 1), torch.cat([o.values for o in outputs], 1)
 
     def _rows(self, split: str, losses: Tensor, measured: dict[str, Tensor]) -> list[dict]:
         table = torch.stack([losses, *measured.values()], dim=1).tolist()
         return [
-            {"trial": trial, "iteration": self.iteration, "split": split} | dict(zip(["loss", *measured], row, strict=True))
+            {"trial": trial, "iteration": self.iteration, "split": split}
+            | dict(zip(["loss", *measured], row, strict=True))
             for trial, row in zip(self.trials["trial"], table, strict=True)
             if trial not in self.failures
         ]
@@ -210,11 +215,11 @@ class Stack(lightning.LightningModule):
 
 
 def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:
-    """Top-1 and top-k accuracy on each domain and their performance, ``sqrt(nice * real)``.
+    """Top-1 and top-3 accuracy on each domain and their performance, ``sqrt(nice * real)``.
 
-    Shapes: correct ``(K, images, k)``, is_real ``(images,)``; each measure ``(K,)``. An empty domain gives NaN.
+    Shapes: correct ``(K, images, 3)``, fewer where there are fewer categories, is_real ``(images,)``; each measure ``(K,)``. An empty domain gives NaN.
     """
-    hits = {"top1": correct[..., 0], f"top{correct.shape[-1]}": correct.any(-1)}
+    hits = {"top1": correct[..., 0], "top3": correct.any(-1)}
     measured = {}
     for name, hit in hits.items():
         for domain, chosen in zip(DOMAINS, (~is_real, is_real), strict=True):

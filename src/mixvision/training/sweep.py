@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mixvision.training.observers import observers
 from mixvision.training.stack import BuildNetwork, Stack
 
 log = logging.getLogger(__name__)
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no device lists and tips for every stack
 
 # On a CPU a stack is fastest while its largest feature map stays in the processor's cache (measured, see docs).
 CACHE_BYTES = 16 * 2**20
@@ -35,7 +37,6 @@ class Training:
         iterations: steps of gradient descent (the study: 3,000).
         evaluate_every: iterations between two evaluations on the validation and test images.
         checkpoint_every: iterations between two checkpoints; a killed run loses at most these.
-        top_k: predictions kept for each image, and the k of top-k accuracy.
         accelerator: "auto", "cpu" or "gpu".
         precision: Lightning's name of the arithmetic, "32-true", "64-true" or "bf16-mixed".
         stack_size: most trials trained together, or None to decide by the device.
@@ -44,13 +45,12 @@ class Training:
     iterations: int = 3000
     evaluate_every: int = 50
     checkpoint_every: int = 100
-    top_k: int = 3
     accelerator: str = "auto"
     precision: str = "32-true"
     stack_size: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "evaluate_every", "checkpoint_every", "top_k", "stack_size"):
+        for name in ("iterations", "evaluate_every", "checkpoint_every", "stack_size"):
             value = getattr(self, name)
             if name == "stack_size" and value is None:
                 continue
@@ -143,9 +143,7 @@ def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePoo
     return by_trial
 
 
-def _stacks(
-    trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training
-) -> list[list[str]]:
+def _stacks(trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training) -> list[list[str]]:
     """Names of the trials that train together: their batches are equally large, and on a CPU they fit the cache."""
     batches = trials["trial"].map(lambda trial: len(sets[trial]) // BATCHES_PER_EPOCH)
     on_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
@@ -167,7 +165,7 @@ def _train_stack(
     checkpoints: Path,
 ) -> SweepResult:
     own_sets = [sets[trial] for trial in trials["trial"]]
-    stack = Stack(build_network, trials, own_sets, pool, training.iterations, training.evaluate_every, training.top_k)
+    stack = Stack(build_network, trials, own_sets, pool, training.iterations, training.evaluate_every)
     folder = checkpoints / _fingerprint(stack, pool, training)
     checkpoint = folder / "last.ckpt"
     if checkpoint.exists():
@@ -183,7 +181,9 @@ def _train_stack(
         callbacks=[_checkpointing(folder, training), TQDMProgressBar(refresh_rate=5)],
     )
     steps = DataLoader(range(training.iterations), batch_size=None)
-    trainer.fit(stack, steps, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's hints on manual optimisation and loaders do not apply here
+        trainer.fit(stack, steps, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
     seconds = time.perf_counter() - begin
     for trial in trials["trial"]:
         if trial not in stack.failures:
@@ -205,7 +205,7 @@ def _checkpointing(folder: Path, training: Training) -> ModelCheckpoint:
 def _fingerprint(stack: Stack, pool: ImagePool, training: Training) -> str:
     """A name for all that decides a stack's result: its trials, first weights, images, splits and length."""
     digest = hashlib.sha256(stack.trials.to_json().encode())
-    digest.update(repr((training.iterations, training.evaluate_every, training.top_k, training.precision)).encode())
+    digest.update(repr((training.iterations, training.evaluate_every, training.precision)).encode())
     digest.update(torch.__version__.encode())
     digest.update("\n".join((*pool.categories, *pool.ids)).encode())
     for positions in (*stack.training_sets, *pool.held_out.values(), pool.labels):
@@ -238,7 +238,10 @@ def _gather(stack: Stack, seconds: float) -> SweepResult:
         }
     )
     return SweepResult(
-        pd.DataFrame(stack.history), pd.concat(predictions, ignore_index=True) if predictions else pd.DataFrame(), outcomes, weights
+        pd.DataFrame(stack.history),
+        pd.concat(predictions, ignore_index=True) if predictions else pd.DataFrame(),
+        outcomes,
+        weights,
     )
 
 

@@ -9,12 +9,8 @@ def create_pipeline() -> Pipeline:
     """Sources -> decoded images -> manifest with splits, and their audit."""
     return Pipeline(
         [
-            Node(
-                decode, ["nice_source", "params:ingestion.decoding"], "nice_images", name="decode_nice_images"
-            ),
-            Node(
-                decode, ["real_source", "params:ingestion.decoding"], "real_images", name="decode_real_images"
-            ),
+            Node(decode, ["nice_source", "params:ingestion.decoding"], "nice_images", name="decode_nice_images"),
+            Node(decode, ["real_source", "params:ingestion.decoding"], "real_images", name="decode_real_images"),
             Node(
                 build_manifest,
                 [

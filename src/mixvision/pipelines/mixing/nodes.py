@@ -1,15 +1,30 @@
-"""Mixed training: from the manifest to trained models and their predictions."""
+"""Mixed training: from the manifest to trained models, their predictions, and the report on them."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
+from PIL import Image
 
+from mixvision.evaluation.intervals import performance_intervals
+from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
+from mixvision.evaluation.mistakes import (
+    category_accuracy,
+    confident_mistakes,
+    confusion_counts,
+    select_predictions,
+)
 from mixvision.images.store import ImageStore
 from mixvision.models.resnet25 import ResNet25
 from mixvision.models.trained import TrainedNetwork
+from mixvision.reporting import contact_sheets, figures
+from mixvision.reporting.mixing import ReportParameters, answer, mixing_page
+from mixvision.reporting.tables import best_ratio, comparison_table, markdown_table, metric_markdown, metric_table
 from mixvision.training.data import pool_images
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.sweep import Training, train_sweep
@@ -33,8 +48,7 @@ def train(
     checkpoints: Path,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every trial: its networks by "trial/weights", the history, the predictions and the outcomes."""
-    pixels = {"nice": nice_images.pixels, "real": real_images.pixels}
-    pool = pool_images(manifest, pixels, training_sets["id"])
+    pool = pool_images(manifest, _pixels(nice_images, real_images), training_sets["id"])
     image_size = pool.pixels.shape[1]
     build_network = partial(ResNet25, len(pool.categories), image_size)
     result = train_sweep(build_network, trials, training_sets, pool, training, checkpoints)
@@ -44,3 +58,125 @@ def train(
         for name, tensors in snapshots.items()
     }
     return models, result.history, result.predictions, result.outcomes
+
+
+def measure(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    published: dict[str, Any],
+    report: ReportParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str, str]:
+    """Metrics of every trial; the table by ratio on all and on leak-free test images, as text, and in short."""
+    joined = join_predictions(predictions, manifest)
+    metrics = trial_metrics(joined)
+
+    def table(measured: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+        generator = np.random.default_rng(report.seed)
+        intervals = performance_intervals(images, trials, generator, draws=report.bootstrap_draws)
+        return metric_table(summarise(measured, trials), intervals, published["mixing"])
+
+    whole = table(metrics, joined)
+    without_leaks = table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]])
+    summary = f"{report.title}: performance by share of real training images\n\n"
+    summary += f"{markdown_table(comparison_table(whole))}\n\n{answer(whole)}"
+    return metrics, whole, without_leaks, metric_markdown(whole, published["mixing"]), summary
+
+
+def draw_curves(
+    metrics: pd.DataFrame, history: pd.DataFrame, trials: pd.DataFrame, published: dict[str, Any]
+) -> tuple[go.Figure, go.Figure, go.Figure]:
+    """Accuracy and performance against the ratio, and the learning curves."""
+    summary = summarise(metrics, trials)
+    return (
+        figures.accuracy_against_ratio(summary, published["mixing"]),
+        figures.performance_against_ratio(summary, published["mixing"]),
+        figures.learning_curves(history, trials),
+    )
+
+
+def examine_best(
+    table: pd.DataFrame, predictions: pd.DataFrame, manifest: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, go.Figure, go.Figure]:
+    """The best ratio closely: accuracy by category, both confusion matrices, worst mistakes, and two figures."""
+    ratio = best_ratio(table)
+    chosen = trials.loc[trials["ratio"] == ratio, "trial"]
+    selected = select_predictions(join_predictions(predictions, manifest), chosen)
+    accuracies = category_accuracy(selected)
+    categories = sorted(accuracies["category"].unique())
+    nice, real = (confusion_counts(selected, domain, categories) for domain in ("nice", "real"))
+    subject = f"{ratio}% real, best_validation"
+    return (
+        accuracies,
+        nice,
+        real,
+        confident_mistakes(selected, report.mistakes_shown),
+        figures.category_accuracies(accuracies, subject),
+        figures.confusion_matrices(nice, real, subject),
+    )
+
+
+def draw_sheets(
+    manifest: pd.DataFrame,
+    mistakes: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    report: ReportParameters,
+) -> tuple[Image.Image, Image.Image]:
+    """Contact sheets of sample images of both domains and of the most confident mistakes."""
+    pixels = _pixels(nice_images, real_images)
+    generator = np.random.default_rng(report.seed)
+    samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
+    return samples, contact_sheets.mistakes_sheet(mistakes, pixels)
+
+
+def write_page(
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    table: pd.DataFrame,
+    table_without_leaks: pd.DataFrame,
+    accuracy: go.Figure,
+    performance: go.Figure,
+    curves: go.Figure,
+    category_accuracies: go.Figure,
+    confusion: go.Figure,
+    samples: Image.Image,
+    mistakes: Image.Image,
+    split_audit: pd.DataFrame,
+    split_summary: pd.DataFrame,
+    published: dict[str, Any],
+    mixtures: Mixtures,
+    training: Training,
+    report: ReportParameters,
+) -> str:
+    """Everything on one page that opens offline."""
+    leaks = manifest.loc[manifest["status"] == "kept", "leaks"].any()
+    return mixing_page(
+        report.title,
+        manifest,
+        trials.assign(**vars(training)),
+        table,
+        [accuracy, performance, curves],
+        [category_accuracies, confusion],
+        samples,
+        mistakes,
+        {"What was found": split_summary, "By domain and category": split_audit},
+        published["mixing"],
+        table_without_leaks if leaks else None,
+        _notes(mixtures, outcomes),
+    )
+
+
+def _pixels(nice_images: ImageStore, real_images: ImageStore) -> dict[str, np.ndarray]:
+    return {"nice": nice_images.pixels, "real": real_images.pixels}
+
+
+def _notes(mixtures: Mixtures, outcomes: pd.DataFrame) -> list[str]:
+    thinned = (
+        "The larger domain's training images were thinned to the smaller's, category by category, so that a ratio "
+        "changes the mixture and not the amount."
+    )
+    whole = "The domains were not thinned to one size, so a ratio changes the amount of training data too."
+    failed = outcomes[outcomes["status"] == "failed"]
+    return [thinned if mixtures.thin else whole, *(f"{row.trial} failed: {row.reason}" for row in failed.itertuples())]

@@ -1,0 +1,62 @@
+"""The project's own command: ``kedro study`` makes an environment for two folders of one's own images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+ENVIRONMENT = """\
+study: {name}
+title: {title}
+nice: {{source: "{nice}"}}
+real: {{source: "{real}"}}
+image_size: {image_size}
+iterations: {iterations}
+"""
+
+
+@click.group()
+def cli() -> None:
+    """Commands of Mixvision beside Kedro's own."""
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--nice", required=True, help="Clean images: folder of categories, archive or URL.")
+@click.option("--real", required=True, help="Real photos of the same categories: folder, archive or URL.")
+@click.option("--image-size", default=64, show_default=True, help="Side that images are scaled to, in pixels.")
+@click.option("--iterations", default=1000, show_default=True, help="Training steps.")
+def study(name: str, nice: str, real: str, image_size: int, iterations: int) -> None:
+    """Make the environment conf/NAME for your own images."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("base", "local"):
+        raise click.BadParameter(
+            f"{name!r} names a folder in conf/ and in data/: use small letters, digits and _, not base or local.",
+            param_hint="NAME",
+        )
+    file = Path("conf") / name / "globals.yml"
+    if file.exists():
+        raise click.ClickException(f"{file} exists already: edit it, or choose another name.")
+    sources = {"nice": _absolute("nice", nice), "real": _absolute("real", real)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    title = name.replace("_", " ").capitalize()
+    file.write_text(
+        ENVIRONMENT.format(name=name, title=title, image_size=image_size, iterations=iterations, **sources),
+        encoding="utf-8",
+    )
+    click.echo(f"Wrote {file}. Look at your images first, then train:")
+    click.echo(f"  kedro run --env={name} --pipelines=ingestion")
+    click.echo(f"  kedro run --env={name} --pipelines=mixing")
+
+
+def _absolute(domain: str, source: str) -> str:
+    """Sources outside the project are kept by their full path; URLs and packages stay as they are."""
+    if re.match(r"\w+://|package:", source):
+        return source
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise click.BadParameter(f"there is nothing at {source!r}.", param_hint=f"--{domain}")
+    path = path.resolve()
+    inside = path.is_relative_to(Path.cwd())
+    return (path.relative_to(Path.cwd()) if inside else path).as_posix()

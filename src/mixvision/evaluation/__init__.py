@@ -1,0 +1,1 @@
+"""From predictions to accuracies, intervals and mistakes: pure functions of data frames."""

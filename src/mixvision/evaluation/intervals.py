@@ -1,0 +1,92 @@
+"""How far an accuracy measured on few images can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from mixvision.evaluation.metrics import DOMAINS, performance
+
+LEVEL = 0.95
+
+
+def performance_intervals(
+    joined: pd.DataFrame,
+    trials: pd.DataFrame,
+    generator: np.random.Generator,
+    by: str = "ratio",
+    weights: str = "best_validation",
+    draws: int = 2000,
+) -> pd.DataFrame:
+    """Bootstrap interval of the test performance of every value of a setting.
+
+    Args:
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+        trials: one row per trial with ``trial`` and the column ``by``.
+        generator: source of the resampling.
+        by: the setting; its trials (seeds) are averaged in every draw.
+        weights: which weights to take.
+        draws: number of resampled test sets.
+
+    Returns:
+        One row per value of ``by``: ``performance_top1_low``, ``performance_top1_high`` and the same for
+        top-3, the bounds of the central 95%.
+    """
+    tested = joined[(joined["weights"] == weights) & (joined["split"] == "test")]
+    tested = tested.merge(trials[["trial", by]], on="trial")
+    rows = []
+    for value, group in tested.groupby(by):
+        row = {by: value}
+        for top in ("top1", "top3"):
+            low, high = performance_interval(group, generator, top, draws)
+            row |= {f"performance_{top}_low": low, f"performance_{top}_high": high}
+        rows.append(row)
+    columns = [by, *(f"performance_{top}_{end}" for top in ("top1", "top3") for end in ("low", "high"))]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def performance_interval(
+    group: pd.DataFrame, generator: np.random.Generator, top: str = "top1", draws: int = 2000
+) -> tuple[float, float]:
+    """Percentile bootstrap of the mean performance of the trials in ``group`` (Efron, 1979).
+
+    Each draw resamples the images of each domain, the same ones for all trials. Near-duplicates are no
+    independent evidence, so a whole cluster of them is drawn or not: where no image has a near-duplicate this
+    is the ordinary bootstrap over images.
+
+    Args:
+        group: joined predictions of one split and one kind of weights, of one or more trials.
+        generator: source of the resampling.
+        top: ``"top1"`` or ``"top3"``.
+        draws: number of resampled test sets.
+
+    Returns:
+        Lower and upper bound of the central 95%, NaN where a domain has no image.
+    """
+    accuracies = [_resampled(group[group["domain"] == domain], generator, top, draws) for domain in DOMAINS]
+    performances = performance(*accuracies).mean(axis=1)
+    low, high = np.quantile(performances, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def wilson_interval(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval of 95% (Wilson, 1927) for accuracies (fractions) on so many images."""
+    z = norm.ppf((1 + LEVEL) / 2)
+    centre = (accuracy + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z / (1 + z**2 / images) * np.sqrt(accuracy * (1 - accuracy) / images + (z / (2 * images)) ** 2)
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def _resampled(images: pd.DataFrame, generator: np.random.Generator, top: str, draws: int) -> np.ndarray:
+    """Accuracies (draws, trials) on test sets resampled with replacement from one domain's clusters."""
+    if images.empty:
+        return np.full((draws, 1), np.nan)
+    hits = images.pivot(index=["cluster", "id"], columns="trial", values=top)
+    if hits.isna().any(axis=None):
+        raise ValueError("trials of one setting must predict the same test images; some predictions are missing.")
+    clusters = hits.astype("int64").assign(images=1).groupby("cluster").sum()
+    # Clusters with equal hits and size are interchangeable: draw how often each kind comes, not each cluster.
+    kinds, counts = np.unique(clusters.to_numpy(), axis=0, return_counts=True)
+    drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=draws) @ kinds
+    return drawn[:, :-1] / drawn[:, -1:]

@@ -1,0 +1,113 @@
+"""Accuracy of every trial on both domains, from the manifest and the predictions alone."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+DOMAINS = ("nice", "real")
+METRICS = ("nice_top1", "real_top1", "performance_top1", "nice_top3", "real_top3", "performance_top3")
+
+# The three figures of a trial differ only in which of its weights they take. These names are used everywhere.
+FIGURES = {
+    "best_validation": "weights of the iteration that was best on the validation images, measured on the "
+    "test images, which had no say in the choice: the honest figure",
+    "last": "weights at the end of training, measured on the test images",
+    "best_test": "weights of the iteration that was best on the test images themselves, measured on the same "
+    "images, as in the paper: optimistic, because the test images chose it",
+}
+
+Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
+
+_FACTS = ["id", "domain", "category", "split", "leaks", "cluster", "pixel_row"]
+_KEYS = ["trial", "weights", "split"]
+
+
+def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Put what is known of an image beside what a model says of it.
+
+    Args:
+        predictions: one row per trial, weights and image (``trial``, ``weights``, ``id``, ``prediction_1``...
+            ``prediction_k``, ``probability_1``... ``probability_k``, most probable first).
+        manifest: one row per image.
+
+    Returns:
+        The predictions with ``domain``, ``category``, ``split``, ``leaks``, ``cluster`` and ``pixel_row`` of
+        the image, and the booleans ``top1`` and ``top3``: whether the category is the first, or one of the
+        first three, predictions. With fewer than four categories ``top3`` is always true.
+
+    Raises:
+        ValueError: an image is missing from the manifest, is not held out, or is predicted twice by one
+            model.
+    """
+    joined = predictions.merge(manifest[_FACTS], on="id", how="left", validate="many_to_one")
+    _refuse(joined[joined["domain"].isna()], "are not in the manifest")
+    _refuse(joined[~joined["split"].isin(["validation", "test"])], "are not held out for validation or test")
+    _refuse(joined[joined.duplicated(["trial", "weights", "id"])], "appear twice for one trial and weights")
+    truth = joined["category"].astype("str")
+    hits = [joined[f"prediction_{k}"].astype("str") == truth for k in (1, 2, 3) if f"prediction_{k}" in joined]
+    joined["top1"] = hits[0]
+    joined["top3"] = np.logical_or.reduce(hits)
+    return joined
+
+
+def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataFrame:
+    """Accuracies of every trial, for each of its weights and each held-out split.
+
+    Args:
+        joined: what :func:`join_predictions` returns.
+        without_leaks: leave out held-out images that have a near-duplicate in training (plain random split
+            only).
+
+    Returns:
+        One row per ``trial``, ``weights`` and ``split``, with :data:`METRICS` (fractions, NaN where a domain
+        has no image) and the number of images ``nice_images`` and ``real_images``.
+    """
+    counted = joined[~joined["leaks"].astype(bool)] if without_leaks else joined
+    groups = counted.groupby([*_KEYS, "domain"])
+    accuracies = groups[["top1", "top3"]].mean().unstack("domain")
+    images = groups.size().unstack("domain")
+    table = pd.DataFrame(index=accuracies.index)
+    for top in ("top1", "top3"):
+        for domain in DOMAINS:
+            table[f"{domain}_{top}"] = accuracies.get((top, domain), np.nan)
+        table[f"performance_{top}"] = performance(table[f"nice_{top}"], table[f"real_{top}"])
+    for domain in DOMAINS:
+        table[f"{domain}_images"] = pd.Series(images.get(domain, 0), index=table.index).fillna(0).astype("int64")
+    return table.reset_index()[[*_KEYS, *METRICS, "nice_images", "real_images"]]
+
+
+def performance(nice: Accuracy, real: Accuracy) -> Accuracy:
+    """The study's measure of a model for both worlds: the geometric mean of both accuracies (fractions)."""
+    return (nice * real) ** 0.5
+
+
+def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") -> pd.DataFrame:
+    """Mean and standard deviation over the trials that share a setting (the seeds of one ratio).
+
+    Args:
+        metrics: what :func:`trial_metrics` returns.
+        trials: one row per trial with ``trial`` and the column ``by``.
+        by: the setting that distinguishes the rows of the summary.
+
+    Returns:
+        One row per value of ``by``, ``weights`` and ``split``: ``trials`` (how many), the mean of each of
+        :data:`METRICS` and its sample standard deviation in ``<metric>_sd`` (NaN for a single trial).
+
+    Raises:
+        ValueError: a trial that made predictions is not in ``trials``.
+    """
+    unknown = sorted(set(metrics["trial"]) - set(trials["trial"]))
+    if unknown:
+        raise ValueError(f"trials lack {unknown[0]!r}, one of {len(unknown)} that made predictions.")
+    groups = metrics.merge(trials[["trial", by]], on="trial", validate="many_to_one").groupby([by, "weights", "split"])
+    columns = list(METRICS)
+    spread = groups[columns].std(ddof=1).add_suffix("_sd")
+    return pd.concat([groups.size().rename("trials"), groups[columns].mean(), spread], axis=1).reset_index()
+
+
+def _refuse(rows: pd.DataFrame, complaint: str) -> None:
+    if len(rows):
+        raise ValueError(f"{len(rows)} predictions {complaint}, the first of them {rows['id'].iloc[0]!r}.")

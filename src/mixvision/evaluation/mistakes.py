@@ -1,0 +1,67 @@
+"""What a model confuses: accuracy by category, confusion matrices, and its most confident mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix
+
+from mixvision.evaluation.intervals import wilson_interval
+
+
+def select_predictions(
+    joined: pd.DataFrame, trials: Collection[str], weights: str = "best_validation", split: str = "test"
+) -> pd.DataFrame:
+    """Rows of the joined predictions made by these trials with these weights on this split.
+
+    Raises:
+        ValueError: there is none.
+    """
+    chosen = joined["trial"].isin(list(trials)) & (joined["weights"] == weights) & (joined["split"] == split)
+    if not chosen.any():
+        raise ValueError(f"No predictions of {list(trials)} with weights {weights!r} on split {split!r}.")
+    return joined[chosen]
+
+
+def category_accuracy(selected: pd.DataFrame) -> pd.DataFrame:
+    """Top-1 accuracy by domain and category.
+
+    Args:
+        selected: joined predictions of one or more trials (seeds), whose accuracies are averaged.
+
+    Returns:
+        One row per ``domain`` and ``category``: ``images`` (each counted once), ``accuracy`` (fraction), and
+        the 95% Wilson interval ``low`` to ``high``.
+    """
+    groups = selected.groupby(["domain", "category"])
+    table = groups.agg(images=("id", "nunique"), accuracy=("top1", "mean"))
+    low, high = wilson_interval(table["accuracy"].to_numpy(), table["images"].to_numpy())
+    return table.assign(low=low, high=high).reset_index()
+
+
+def confusion_counts(selected: pd.DataFrame, domain: str, categories: Sequence[str]) -> pd.DataFrame:
+    """Confusion matrix of one domain: true categories down, predicted ones across, counts of predictions."""
+    rows = selected[selected["domain"] == domain]
+    counts = np.zeros((len(categories), len(categories)), dtype="int64")
+    if len(rows):
+        truth, said = rows["category"].astype("str"), rows["prediction_1"].astype("str")
+        counts = confusion_matrix(truth, said, labels=list(categories))
+    return pd.DataFrame(
+        counts, index=pd.Index(categories, name="category"), columns=pd.Index(categories, name="prediction")
+    )
+
+
+def confident_mistakes(selected: pd.DataFrame, count: int = 24) -> pd.DataFrame:
+    """The wrong predictions held most firmly, each image once.
+
+    Returns:
+        At most ``count`` rows, most probable first: ``id``, ``domain``, ``category`` (the truth),
+        ``prediction``, ``probability``, ``pixel_row``.
+    """
+    wrong = selected[~selected["top1"]].sort_values(["probability_1", "id"], ascending=[False, True])
+    wrong = wrong.drop_duplicates("id").head(count)
+    wrong = wrong.rename(columns={"prediction_1": "prediction", "probability_1": "probability"})
+    columns = ["id", "domain", "category", "prediction", "probability", "pixel_row"]
+    return wrong[columns].reset_index(drop=True)

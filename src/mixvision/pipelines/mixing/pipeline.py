@@ -1,0 +1,88 @@
+"""The mixing pipeline: eleven models from nice only to real only, and the report that compares them."""
+
+from kedro.pipeline import Node, Pipeline
+
+from mixvision.pipelines.mixing import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """From the manifest and the pixels to one page; names are prefixed with "mixing."."""
+    return Pipeline(
+        [*_training(), *_report()],
+        namespace="mixing",
+        inputs=["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published"],
+    )
+
+
+def _training() -> list[Node]:
+    return [
+        Node(nodes.plan_trials, "params:mixtures", "trials", name="plan_trials"),
+        Node(nodes.choose_images, ["manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
+        Node(
+            nodes.train,
+            ["trials", "training_sets", "manifest", "nice_images", "real_images", "params:training", "checkpoints"],
+            ["models", "history", "predictions", "outcomes"],
+            name="train",
+        ),
+    ]
+
+
+def _report() -> list[Node]:
+    return [
+        Node(
+            nodes.measure,
+            ["predictions", "manifest", "trials", "published", "params:report"],
+            ["metrics", "metric_table", "metric_table_without_leaks", "metric_table_text", "summary"],
+            name="measure",
+        ),
+        Node(
+            nodes.draw_curves,
+            ["metrics", "history", "trials", "published"],
+            ["accuracy_figure", "performance_figure", "learning_curves_figure"],
+            name="draw_curves",
+        ),
+        Node(
+            nodes.examine_best,
+            ["metric_table", "predictions", "manifest", "trials", "params:report"],
+            [
+                "category_accuracies",
+                "nice_confusion",
+                "real_confusion",
+                "mistakes",
+                "category_accuracies_figure",
+                "confusion_figure",
+            ],
+            name="examine_best",
+        ),
+        Node(
+            nodes.draw_sheets,
+            ["manifest", "mistakes", "nice_images", "real_images", "params:report"],
+            ["samples_sheet", "mistakes_sheet"],
+            name="draw_sheets",
+        ),
+        Node(
+            nodes.write_page,
+            [
+                "manifest",
+                "trials",
+                "outcomes",
+                "metric_table",
+                "metric_table_without_leaks",
+                "accuracy_figure",
+                "performance_figure",
+                "learning_curves_figure",
+                "category_accuracies_figure",
+                "confusion_figure",
+                "samples_sheet",
+                "mistakes_sheet",
+                "split_audit",
+                "split_summary",
+                "published",
+                "params:mixtures",
+                "params:training",
+                "params:report",
+            ],
+            "page",
+            name="write_page",
+        ),
+    ]

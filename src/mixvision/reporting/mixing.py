@@ -1,0 +1,218 @@
+"""The page of the mixed-training study: how much real data to mix in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from PIL import Image
+
+from mixvision.evaluation.metrics import FIGURES
+from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.tables import (
+    best_ratio,
+    comparison_table,
+    excluded_files,
+    figure_table,
+    image_counts,
+    number,
+    trial_settings,
+)
+
+QUESTION = (
+    "One network must recognise the same categories in clean catalogue pictures (nice) and in photos from "
+    "the real world (real): what share of real images should its training set have?"
+)
+
+
+@dataclass(frozen=True)
+class ReportParameters:
+    """What the report shows.
+
+    Args:
+        title: heading of the page.
+        bootstrap_draws: resampled test sets for each interval.
+        images_per_category: images of each category and domain on the sample sheet.
+        mistakes_shown: images on the sheet of most confident mistakes.
+        seed: of the bootstrap and of the choice of sample images.
+    """
+
+    title: str = "How much real data to mix in"
+    bootstrap_draws: int = 2000
+    images_per_category: int = 6
+    mistakes_shown: int = 24
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("bootstrap_draws", "images_per_category", "mistakes_shown"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; the report needs at least 1.")
+        if self.seed < 0:
+            raise ValueError(f"seed of the report is {self.seed}; a seed is 0 or a positive whole number.")
+
+
+def mixing_page(
+    title: str,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    table: pd.DataFrame,
+    figures: Sequence[go.Figure],
+    best_figures: Sequence[go.Figure],
+    sample_sheet: Image.Image,
+    mistakes_sheet: Image.Image,
+    audit: Mapping[str, pd.DataFrame],
+    published: Mapping[str, Any] | None,
+    table_without_leaks: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """The whole report as one HTML page.
+
+    Args:
+        title: heading.
+        manifest: one row per image.
+        trials: one row per trial.
+        table: what :func:`mixvision.reporting.tables.metric_table` returns.
+        figures: of all ratios (accuracy, performance, learning curves).
+        best_figures: of the best ratio (accuracy by category, confusion matrices).
+        sample_sheet, mistakes_sheet: the contact sheets.
+        audit: the split audit's tables by title.
+        published: the paper's numbers, or None.
+        table_without_leaks: the same table on test images without near-duplicates in training (plain split
+            only).
+        notes: further footnotes, such as that the larger domain was thinned to the smaller.
+    """
+    best = best_ratio(table)
+    sections = [
+        _comparison_section(table, published, best, figures),
+        Section(
+            f"The best ratio, {best}% real, looked at closely",
+            ["Test images, weights best_validation; the seeds of the ratio together."],
+            figures=best_figures,
+            pictures=[
+                Picture(
+                    "Most confident mistakes",
+                    mistakes_sheet,
+                    "Test images with a wrong prediction of high probability, each with its true category, "
+                    "the predicted one, the probability and the domain.",
+                )
+            ],
+        ),
+        _images_section(manifest, sample_sheet),
+        _metrics_section(table, table_without_leaks),
+        Section("Split audit", tables=[Table(heading, frame) for heading, frame in audit.items()]),
+        _excluded_section(manifest),
+        _settings_section(trials),
+    ]
+    page = Page(
+        title,
+        QUESTION,
+        answer(table),
+        _key_numbers(table, manifest),
+        sections,
+        footnotes(table, published, notes),
+    )
+    return render_page(page)
+
+
+def answer(table: pd.DataFrame) -> str:
+    """The outcome in a sentence: the best ratio by the honest figure, and both pure ones beside it."""
+    best = best_ratio(table)
+    rows = table[table["figure"] == "best_validation"].set_index("ratio")
+    row = rows.loc[best]
+    sentence = (
+        f"Best on the validation images: {_name(best)}, "
+        f"with a test performance of {number(row['performance_top1'])} "
+        f"(95% interval {number(row['performance_top1_low'])} to {number(row['performance_top1_high'])}), "
+        f"nice {number(row['nice_top1'])} and real {number(row['real_top1'])}"
+    )
+    others = [
+        f"{_name(ratio)} gave {number(rows.loc[ratio, 'performance_top1'])} "
+        f"(nice {number(rows.loc[ratio, 'nice_top1'])}, real {number(rows.loc[ratio, 'real_top1'])})"
+        for ratio in (0, 100)
+        if ratio in rows.index and ratio != best
+    ]
+    return "; ".join([sentence, *others]) + "."
+
+
+def footnotes(table: pd.DataFrame, published: Mapping[str, Any] | None, notes: Sequence[str] = ()) -> list[str]:
+    """What the numbers mean, and what to be careful about."""
+    lines = ["Performance is the square root of nice accuracy times real accuracy. All numbers are fractions."]
+    lines += [f"{figure}: {meaning}." for figure, meaning in FIGURES.items()]
+    lines += [
+        "The best ratio is the one with the highest performance on the validation images. The performances "
+        "given for it are those on the test images, where another ratio may happen to be ahead.",
+        "The 95% interval of a performance is a bootstrap over the test images of each domain, "
+        "near-duplicates drawn together; it says how far these test images can be trusted, not how training "
+        "varies.",
+    ]
+    if (table["trials"] > 1).any():
+        lines.append("± is the standard deviation over the seeds of a ratio.")
+    if published:
+        lines.append(f"Published numbers: {published['source']}. {published.get('note') or ''}".strip())
+    return [*lines, *notes]
+
+
+def _comparison_section(
+    table: pd.DataFrame, published: Mapping[str, Any] | None, best: int, figures: Sequence[go.Figure]
+) -> Section:
+    comparison = comparison_table(table)
+    highlighted = int(comparison.index[comparison["% real"] == best][0])
+    text = ["The green row is the best ratio, picked on the validation images."]
+    if published:
+        text.append(f"Published: {published['source']}; see the notes at the end.")
+    performances = Table("Performance (top-1) on the test images", comparison, highlighted_row=highlighted)
+    return Section("Accuracy by share of real training images", text, [performances], figures)
+
+
+def _metrics_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None) -> Section:
+    tables = [Table(f"All test images, {figure}", figure_table(table, figure)) for figure in FIGURES]
+    if table_without_leaks is not None:
+        heading = "Test images without a near-duplicate in training"
+        tables += [Table(f"{heading}, {figure}", figure_table(table_without_leaks, figure)) for figure in FIGURES]
+    return Section("All metrics by our three figures", tables=tables)
+
+
+def _images_section(manifest: pd.DataFrame, sample_sheet: Image.Image) -> Section:
+    description = "Random images of every category, one row each: nice on the left, real on the right."
+    return Section(
+        "The images",
+        tables=[Table("Images by domain", image_counts(manifest))],
+        pictures=[Picture("Sample of both domains", sample_sheet, description)],
+    )
+
+
+def _excluded_section(manifest: pd.DataFrame) -> Section:
+    files = excluded_files(manifest)
+    reasons = files.groupby("reason").size().sort_values(ascending=False).rename("files").reset_index()
+    return Section("Excluded files", tables=[Table("By reason", reasons), Table("Each file", files)])
+
+
+def _settings_section(trials: pd.DataFrame) -> Section:
+    shared, differing = trial_settings(trials)
+    return Section("Trial settings", tables=[Table("Shared by all trials", shared), Table("Each trial", differing)])
+
+
+def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    best = best_ratio(table)
+    honest = table[table["figure"] == "best_validation"].set_index("ratio")["performance_top1"]
+    kept = manifest[manifest["status"] == "kept"]
+    numbers = [
+        (f"{best}%", "real images in the best training set"),
+        (number(honest[best]), "its performance (top-1)"),
+    ]
+    pure = {0: "performance of training on nice only", 100: "performance of training on real only"}
+    numbers += [(number(honest[ratio]), meaning) for ratio, meaning in pure.items() if ratio in honest]
+    numbers += [(f"{int(count):,}", f"{domain} images used") for domain, count in kept.groupby("domain").size().items()]
+    numbers += [
+        (str(kept["category"].nunique()), "categories"),
+        (f"{len(manifest) - len(kept):,}", "files excluded"),
+    ]
+    return numbers
+
+
+def _name(ratio: int) -> str:
+    pure = {0: "training on nice images only", 100: "training on real images only"}
+    return pure.get(ratio, f"a training set with {ratio}% real images")

@@ -1,0 +1,171 @@
+"""Tables of a sweep: our three figures of every ratio, with the published numbers beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mixvision.evaluation.metrics import FIGURES, METRICS
+
+DASH = "\N{EN DASH}"
+HEADINGS = {
+    "nice_top1": "nice top-1",
+    "real_top1": "real top-1",
+    "performance_top1": "performance top-1",
+    "nice_top3": "nice top-3",
+    "real_top3": "real top-3",
+    "performance_top3": "performance top-3",
+}
+
+
+def metric_table(summary: pd.DataFrame, intervals: pd.DataFrame, published: Mapping[str, Any] | None) -> pd.DataFrame:
+    """All numbers of the sweep, for a CSV file.
+
+    Args:
+        summary: what :func:`mixvision.evaluation.metrics.summarise` returns, by ``ratio``.
+        intervals: what :func:`mixvision.evaluation.intervals.performance_intervals` returns, by ``ratio``.
+        published: ``{"source", "note", "rows": [{"ratio", <metric>...}]}``, or None.
+
+    Returns:
+        One row per ``ratio`` (per cent real) and ``figure`` (best_validation, last, best_test), test images:
+        ``trials``, the metrics and their ``_sd`` over seeds; for best_validation the bootstrap bounds
+        ``performance_top1_low``... and ``validation_performance_top1``, by which the best ratio is picked;
+        and ``published_<metric>`` where published.
+    """
+    tested = summary[summary["split"] == "test"].drop(columns="split").rename(columns={"weights": "figure"})
+    validated = summary[summary["split"] == "validation"].rename(columns={"weights": "figure"})
+    validated = validated[["ratio", "figure", "performance_top1"]].rename(
+        columns={"performance_top1": "validation_performance_top1"}
+    )
+    bounds = intervals.assign(figure="best_validation")
+    table = tested.merge(bounds, on=["ratio", "figure"], how="left")
+    table = table.merge(validated[validated["figure"] == "best_validation"], on=["ratio", "figure"], how="left")
+    paper = published_rows(published)
+    if paper is not None:
+        table = table.merge(paper.add_prefix("published_").rename(columns={"published_ratio": "ratio"}), how="left")
+    order = table["figure"].map({figure: place for place, figure in enumerate(FIGURES)})
+    return table.assign(order=order).sort_values(["ratio", "order"]).drop(columns="order").reset_index(drop=True)
+
+
+def published_rows(published: Mapping[str, Any] | None) -> pd.DataFrame | None:
+    """The published table as a frame (``ratio`` and metrics as fractions), or None if nothing is published.
+
+    Raises:
+        ValueError: a row lacks its ratio or holds a column we do not know.
+    """
+    if not published:
+        return None
+    paper = pd.DataFrame(published["rows"])
+    unknown = sorted(set(paper.columns) - {"ratio", *METRICS})
+    if "ratio" not in paper or unknown:
+        raise ValueError(f"Rows of published.yml need ratio and may hold {', '.join(METRICS)}; found {unknown}.")
+    return paper
+
+
+def best_ratio(table: pd.DataFrame) -> int:
+    """The ratio whose best_validation weights perform best on the validation images; the test has no say.
+
+    Raises:
+        ValueError: no ratio was measured on validation images of both domains.
+    """
+    honest = table[table["figure"] == "best_validation"].dropna(subset="validation_performance_top1")
+    if honest.empty:
+        raise ValueError("No ratio has a validation performance; keep some images of both domains for validation.")
+    return int(honest.loc[honest["validation_performance_top1"].idxmax(), "ratio"])
+
+
+def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Top-1 performance of each ratio by the three figures, as text, the published one beside best_test."""
+    shown = {}
+    for figure in FIGURES:
+        rows = table[table["figure"] == figure].set_index("ratio")
+        shown[figure] = _with_spread(rows, "performance_top1")
+        if figure == "best_validation":
+            bounds = zip(rows["performance_top1_low"], rows["performance_top1_high"], strict=True)
+            shown["95% interval"] = pd.Series([_interval(*pair) for pair in bounds], index=rows.index)
+        if figure == "best_test" and "published_performance_top1" in rows:
+            shown["published"] = rows["published_performance_top1"].map(number)
+    return pd.DataFrame(shown).fillna(DASH).rename_axis("% real").reset_index()
+
+
+def figure_table(table: pd.DataFrame, figure: str) -> pd.DataFrame:
+    """All metrics of each ratio by one of the three figures, as text; best_test beside the published."""
+    rows = table[table["figure"] == figure].set_index("ratio")
+    shown = {}
+    for metric, heading in HEADINGS.items():
+        shown[heading] = _with_spread(rows, metric)
+        published = rows.get(f"published_{metric}")
+        if figure == "best_test" and published is not None and published.notna().any():
+            shown[f"{heading}, published"] = published.map(number)
+    return pd.DataFrame(shown).rename_axis("% real").reset_index()
+
+
+def metric_markdown(table: pd.DataFrame, published: Mapping[str, Any] | None) -> str:
+    """The comparison and the three figures' tables with what they mean, as Markdown."""
+    parts = ["# Accuracy by share of real training images", markdown_table(comparison_table(table))]
+    for figure, meaning in FIGURES.items():
+        parts += [
+            f"## {figure}",
+            f"{meaning[0].upper()}{meaning[1:]}.",
+            markdown_table(figure_table(table, figure)),
+        ]
+    parts.append("Performance is the square root of nice times real accuracy. All numbers are fractions.")
+    if (table["trials"] > 1).any():
+        parts.append("± is the standard deviation over the seeds of a ratio.")
+    if published:
+        parts.append(f"Published: {published['source']}. {published.get('note') or ''}".strip())
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table whose columns also line up in a terminal."""
+    cells = [
+        list(map(str, frame.columns)),
+        *([str(cell) for cell in row] for row in frame.to_numpy(dtype=object)),
+    ]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells]
+    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+    rule = [width * "-" for width in widths]
+    lines = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
+
+
+def excluded_files(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Every excluded file: ``id``, ``reason``, ``bytes``."""
+    return manifest.loc[manifest["status"] == "excluded", ["id", "reason", "bytes"]].reset_index(drop=True)
+
+
+def image_counts(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Images per domain: kept, by split, and excluded."""
+    kept = manifest["status"] == "kept"
+    columns = {"kept": kept}
+    columns |= {split: kept & (manifest["split"] == split) for split in ("train", "validation", "test")}
+    columns["excluded"] = ~kept
+    return pd.DataFrame(columns).groupby(manifest["domain"]).sum().reset_index()
+
+
+def trial_settings(trials: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The settings all trials share (``setting``, ``value``), and the table of those in which they differ."""
+    same = [name for name in trials.columns if name != "trial" and trials[name].nunique(dropna=False) <= 1]
+    shared = pd.DataFrame({"setting": same, "value": [str(trials[name].iloc[0]) for name in same]})
+    return shared, trials.drop(columns=same)
+
+
+def number(value: float) -> str:
+    """A fraction with three decimals, a dash where there is none."""
+    return DASH if pd.isna(value) else f"{value:.3f}"
+
+
+def _with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
+    pairs = zip(rows[metric], rows[f"{metric}_sd"], strict=True)
+    return pd.Series(
+        [number(mean) if pd.isna(spread) else f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs],
+        index=rows.index,
+        dtype="str",
+    )
+
+
+def _interval(low: float, high: float) -> str:
+    return DASH if pd.isna(low) else f"{low:.3f} to {high:.3f}"

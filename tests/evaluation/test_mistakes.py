@@ -1,0 +1,62 @@
+"""Confusions, accuracies by category and the most confident mistakes of a small set counted by hand."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from mixvision.evaluation.mistakes import (
+    category_accuracy,
+    confident_mistakes,
+    confusion_counts,
+    select_predictions,
+)
+
+ROWS = [
+    ("one", "last", "test", "nice/1", "nice", "a", "a", 0.9),
+    ("one", "last", "test", "nice/2", "nice", "a", "b", 0.6),
+    ("one", "last", "test", "nice/3", "nice", "b", "a", 0.8),
+    ("one", "last", "test", "real/1", "real", "b", "b", 0.7),
+    ("two", "last", "test", "nice/1", "nice", "a", "b", 0.5),
+    ("two", "last", "test", "nice/2", "nice", "a", "b", 0.7),
+    ("two", "last", "validation", "nice/4", "nice", "a", "b", 0.99),
+    ("two", "best_test", "test", "nice/1", "nice", "a", "b", 0.98),
+]
+
+
+@pytest.fixture
+def joined() -> pd.DataFrame:
+    columns = ["trial", "weights", "split", "id", "domain", "category", "prediction_1", "probability_1"]
+    frame = pd.DataFrame(ROWS, columns=columns)
+    return frame.assign(top1=frame["category"] == frame["prediction_1"], pixel_row=range(len(frame)))
+
+
+def test_confusion_has_truth_down_and_prediction_across(joined):
+    counts = confusion_counts(select_predictions(joined, ["one"], "last"), "nice", ["a", "b", "c"])
+    assert counts.to_numpy().tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 0]]
+    assert (counts.index.name, counts.columns.name) == ("category", "prediction")
+
+
+def test_confusion_of_a_missing_domain_is_zero(joined):
+    counts = confusion_counts(select_predictions(joined, ["two"], "last"), "real", ["a", "b"])
+    assert counts.to_numpy().tolist() == [[0, 0], [0, 0]]
+
+
+def test_category_accuracy_counts_each_image_once(joined):
+    table = category_accuracy(select_predictions(joined, ["one", "two"], "last")).set_index(["domain", "category"])
+    nice_a = table.loc[("nice", "a")]
+    assert (nice_a.images, nice_a.accuracy) == (2, 0.25)
+    assert nice_a.low < 0.25 < nice_a.high
+    assert table.loc[("real", "b"), "accuracy"] == 1
+
+
+def test_mistakes_come_most_confident_first_and_each_image_once(joined):
+    mistakes = confident_mistakes(select_predictions(joined, ["one", "two"], "last"), count=2)
+    assert list(mistakes["id"]) == ["nice/3", "nice/2"]
+    assert list(mistakes["probability"]) == [0.8, 0.7]
+    assert list(mistakes["prediction"]) == ["a", "b"]
+
+
+def test_an_empty_selection_is_refused(joined):
+    with pytest.raises(ValueError, match="No predictions"):
+        select_predictions(joined, ["three"], "last")

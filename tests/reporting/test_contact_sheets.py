@@ -1,0 +1,90 @@
+"""Contact sheets show the right pixels in the right places."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixvision.reporting.contact_sheets import GAP, MARGIN, mistakes_sheet, sample_sheet
+
+
+@pytest.mark.parametrize(("side", "tile", "categories"), [(32, 96, 10), (100, 80, 26)])
+def test_sample_sheet_has_a_row_per_category_and_a_block_per_domain(side, tile, categories):
+    manifest, pixels = plain_images(side, categories)
+    sheet = sample_sheet(manifest, pixels, np.random.default_rng(0), images_per_category=3)
+    assert sheet.height >= categories * (tile + GAP)
+    assert sheet.height < (categories + 1) * (tile + GAP) + 2 * MARGIN
+    for row in (0, categories - 1):
+        y = sheet.height - MARGIN - (categories - row) * (tile + GAP) + GAP + tile // 2
+        real = sheet.getpixel((sheet.width - MARGIN - tile // 2, y))
+        nice = sheet.getpixel((sheet.width - 2 * MARGIN - 3 * (tile + GAP) - tile // 2, y))
+        assert (nice, real) == ((row, 10, 10), (row, 200, 200))
+
+
+def plain_images(side: int, categories: int) -> tuple[pd.DataFrame, dict]:
+    """Four images of each category, red = category, the other channels tell the domain."""
+    rows, pixels = [], {}
+    for domain, level in (("nice", 10), ("real", 200)):
+        array = np.full((4 * categories, side, side, 3), level, np.uint8)
+        array[..., 0] = (np.arange(4 * categories) // 4)[:, None, None]
+        pixels[domain] = array
+        rows += [(f"{domain}/{n}", domain, f"category {n // 4:02d}", "kept", n) for n in range(4 * categories)]
+    return pd.DataFrame(rows, columns=["id", "domain", "category", "status", "pixel_row"]), pixels
+
+
+def test_the_choice_follows_the_generator(study):
+    sheets = [sample_sheet(study.manifest, study.pixels, np.random.default_rng(seed), 2) for seed in (0, 0, 1)]
+    assert sheets[0].tobytes() == sheets[1].tobytes() != sheets[2].tobytes()
+
+
+def test_excluded_images_are_not_shown(study):
+    manifest = study.manifest.assign(status="excluded")
+    kept = manifest["id"].eq("nice/Apple/0000.png")
+    manifest.loc[kept, "status"] = "kept"
+    sheet = sample_sheet(manifest, study.pixels, np.random.default_rng(0), 1)
+    assert sheet.height == MARGIN + 18 + GAP + 96 + MARGIN
+
+
+def test_sheets_read_memory_mapped_pixels(study, tmp_path):
+    mapped = {}
+    for domain, array in study.pixels.items():
+        np.save(tmp_path / f"{domain}.npy", array)
+        mapped[domain] = np.load(tmp_path / f"{domain}.npy", mmap_mode="r")
+    sheet = sample_sheet(study.manifest, mapped, np.random.default_rng(0), 2)
+    assert sheet.tobytes() == sample_sheet(study.manifest, study.pixels, np.random.default_rng(0), 2).tobytes()
+
+
+def make_mistakes(count: int) -> pd.DataFrame:
+    row = {
+        "id": "real/1",
+        "domain": "real",
+        "category": "Apple",
+        "prediction": "A very long name of a fruit indeed",
+    }
+    return pd.DataFrame(
+        [row | {"probability": 0.987, "pixel_row": n} for n in range(count)],
+        columns=[*row, "probability", "pixel_row"],
+    )
+
+
+def test_mistakes_sheet_shows_the_pixels_of_each_mistake():
+    pixels = {"real": np.stack([np.full((32, 32, 3), n, np.uint8) for n in range(7)])}
+    sheet = mistakes_sheet(make_mistakes(7), pixels, images_across=3)
+    width = (sheet.width - 2 * MARGIN) // 3
+    height = (sheet.height - 2 * MARGIN) // 3
+    assert sheet.getpixel((MARGIN + 40, MARGIN + 2 * height + 40)) == (6, 6, 6)
+    assert sheet.getpixel((MARGIN + 2 * width + 40, MARGIN + height + 40)) == (5, 5, 5)
+
+
+def test_long_names_stay_in_their_column():
+    pixels = {"real": np.zeros((2, 32, 32, 3), np.uint8)}
+    sheet = np.asarray(mistakes_sheet(make_mistakes(1), pixels, images_across=2))
+    width = (sheet.shape[1] - 2 * MARGIN) // 2
+    assert (sheet[:, MARGIN + width :] == 255).all()
+    assert (sheet[MARGIN + 100 :, MARGIN : MARGIN + width] < 128).any()
+
+
+def test_no_mistakes_say_so():
+    sheet = mistakes_sheet(make_mistakes(0), {"real": np.zeros((1, 32, 32, 3), np.uint8)})
+    assert (np.asarray(sheet) < 128).any()

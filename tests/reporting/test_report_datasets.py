@@ -1,0 +1,45 @@
+"""The datasets save, load and give kedro-viz previews of the kinds it knows."""
+
+from __future__ import annotations
+
+import base64
+import inspect
+import io
+import json
+
+import plotly.graph_objects as go
+from kedro_datasets.plotly import JSONDataset
+from PIL import Image
+
+from mixvision.datasets.reports import PictureDataset, TextReportDataset
+
+
+def test_picture_preview_is_a_png_no_larger_than_needed(tmp_path):
+    dataset = PictureDataset(filepath=str(tmp_path / "new" / "sheet.png"))
+    dataset.save(Image.new("RGB", (3200, 800), "red"))
+    assert dataset.load().size == (3200, 800)
+    preview = Image.open(io.BytesIO(base64.b64decode(dataset.preview())))
+    assert (preview.format, preview.size) == ("PNG", (1600, 400))
+    assert str(inspect.signature(dataset.preview).return_annotation).endswith("ImagePreview")
+
+
+def test_html_preview_leaves_out_scripts_and_styles(tmp_path):
+    dataset = TextReportDataset(filepath=str(tmp_path / "page.html"))
+    page = "<style>p{}</style><p>kept</p><script>\nlost()</script><script type='x'>lost()</script>"
+    dataset.save(page)
+    assert dataset.load() == page
+    assert dataset.preview() == "<p>kept</p>"
+    assert str(inspect.signature(dataset.preview).return_annotation).endswith("HTMLPreview")
+
+
+def test_markdown_preview_is_shown_as_it_stands(tmp_path):
+    dataset = TextReportDataset(filepath=str(tmp_path / "table.md"))
+    dataset.save("| a<b |")
+    assert dataset.preview() == "<pre>| a&lt;b |</pre>"
+
+
+def test_plotly_figures_can_be_previewed(tmp_path):
+    dataset = JSONDataset(filepath=str(tmp_path / "figure.json"))
+    dataset.save(go.Figure(go.Scatter(x=[0, 1], y=[0.5, 0.25])))
+    assert dataset.load().data[0].y == (0.5, 0.25)
+    assert json.dumps(dataset.preview()["data"][0]["x"]) == "[0, 1]"

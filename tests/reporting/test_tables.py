@@ -1,0 +1,138 @@
+"""The metric table of a sweep, with and without published numbers, of one and of several seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from mixvision.evaluation.intervals import performance_intervals
+from mixvision.evaluation.metrics import FIGURES, METRICS, join_predictions, summarise, trial_metrics
+from mixvision.reporting.tables import (
+    best_ratio,
+    comparison_table,
+    excluded_files,
+    figure_table,
+    image_counts,
+    markdown_table,
+    metric_markdown,
+    metric_table,
+    published_rows,
+    trial_settings,
+)
+
+
+def make_table(study, published=None) -> pd.DataFrame:
+    joined = join_predictions(study.predictions, study.manifest)
+    summary = summarise(trial_metrics(joined), study.trials)
+    intervals = performance_intervals(joined, study.trials, np.random.default_rng(0), draws=200)
+    return metric_table(summary, intervals, published)
+
+
+def test_one_row_per_ratio_and_figure_in_reading_order(study):
+    table = make_table(study)
+    assert list(table["ratio"]) == [0] * 3 + [30] * 3 + [60] * 3 + [100] * 3
+    assert list(table["figure"]) == list(FIGURES) * 4
+
+
+def test_numbers_equal_those_counted_in_the_predictions(study):
+    row = make_table(study).set_index(["ratio", "figure"]).loc[(60, "last")]
+    said = study.predictions.merge(study.manifest[["id", "domain", "category", "split"]], on="id")
+    said = said[(said["trial"] == "ratio-060-seed-0") & (said["weights"] == "last") & (said["split"] == "test")]
+    hits = (said["prediction_1"] == said["category"]).groupby(said["domain"]).mean()
+    assert row["nice_top1"] == pytest.approx(hits["nice"])
+    assert row["performance_top1"] == pytest.approx(np.sqrt(hits["nice"] * hits["real"]))
+
+
+def test_the_interval_belongs_to_the_honest_figure_and_holds_it(study):
+    table = make_table(study).set_index("figure")
+    honest = table.loc["best_validation"]
+    assert (honest["performance_top1_low"] < honest["performance_top1"]).all()
+    assert (honest["performance_top1"] < honest["performance_top1_high"]).all()
+    assert table.loc[["last", "best_test"], "performance_top1_low"].isna().all()
+
+
+def test_the_best_ratio_is_picked_on_validation_images(study):
+    table = make_table(study)
+    worst_on_test = table["ratio"].eq(30) & table["figure"].eq("best_validation")
+    table.loc[worst_on_test, ["performance_top1", "validation_performance_top1"]] = [0.0, 1.0]
+    assert best_ratio(table) == 30
+
+
+def test_no_validation_images_is_refused_with_advice(study):
+    with pytest.raises(ValueError, match="keep some images"):
+        best_ratio(make_table(study).assign(validation_performance_top1=np.nan))
+
+
+def test_published_numbers_stand_beside_ours(study, published):
+    comparison = comparison_table(make_table(study, published)).set_index("% real")
+    assert comparison.loc[60, "published"] == "0.648"
+    assert comparison.loc[30, "published"] == "\N{EN DASH}"
+    beside = figure_table(make_table(study, published), "best_test").set_index("% real")
+    assert beside.loc[0, "real top-1, published"] == "0.227"
+    assert beside.loc[60, "performance top-3, published"] == "0.800"
+
+
+def test_nothing_published_leaves_no_trace(study):
+    table = make_table(study, None)
+    assert not [column for column in [*table, *comparison_table(table)] if "published" in column]
+    assert "Published" not in metric_markdown(table, None)
+
+
+def test_several_seeds_show_their_deviation(study, study_of_three_seeds):
+    assert "±" not in metric_markdown(make_table(study), None)
+    table = make_table(study_of_three_seeds)
+    assert (table["trials"] == 3).all()
+    assert table["performance_top1_sd"].gt(0).all()
+    assert "±" in metric_markdown(table, None)
+
+
+def test_markdown_names_all_three_figures_and_has_even_tables(study, published):
+    text = metric_markdown(make_table(study, published), published)
+    assert all(f"## {figure}" in text for figure in FIGURES)
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(blocks) == 4
+    assert all(len({line.count("|") for line in block}) == 1 for block in blocks)
+
+
+def test_markdown_cells_cannot_break_the_table():
+    assert markdown_table(pd.DataFrame({"a": ["x|y\nz"]})).splitlines()[2] == "| x\\|y z |"
+
+
+def test_an_unknown_published_column_is_refused():
+    with pytest.raises(ValueError, match="nice_accuracy"):
+        published_rows({"source": "", "rows": [{"ratio": 0, "nice_accuracy": 0.5}]})
+
+
+def test_the_fruits_table_is_the_papers(pytestconfig):
+    conf = pytestconfig.rootpath / "conf"
+    assert yaml.safe_load((conf / "base/published.yml").read_text()) == {"mixing": None}
+    paper = published_rows(yaml.safe_load((conf / "fruits/published.yml").read_text())["mixing"])
+    assert list(paper["ratio"]) == list(range(0, 101, 10))
+    assert set(paper) <= {"ratio", *METRICS}
+    root = np.sqrt(paper["nice_top1"] * paper["real_top1"])
+    mixed = paper["ratio"] < 100  # the paper's own last row does not add up; conf/fruits/published.yml says so
+    assert np.allclose(root[mixed], paper.loc[mixed, "performance_top1"], atol=0.0012)
+    assert paper.loc[~mixed, "performance_top1"].item() == 0.308
+    assert paper.loc[paper["performance_top1"].idxmax(), "ratio"] == 60
+
+
+def test_counts_and_excluded_files(study):
+    counts = image_counts(study.manifest).set_index("domain")
+    assert list(counts.loc["real", ["kept", "train", "validation", "test", "excluded"]]) == [
+        100,
+        40,
+        20,
+        40,
+        1,
+    ]
+    assert excluded_files(study.manifest).to_dict("records") == [
+        {"id": "real/Apple/torn.jpg", "reason": "truncated", "bytes": 12}
+    ]
+
+
+def test_settings_shared_by_all_trials_are_listed_once(study):
+    shared, differing = trial_settings(study.trials)
+    assert shared.to_dict("records") == [{"setting": "seed", "value": "0"}, {"setting": "l2", "value": "0.5"}]
+    assert list(differing) == ["trial", "ratio"]
