@@ -9,6 +9,9 @@ BIN := .venv/bin
 READY := .venv/ready
 UV := 0.13.8
 
+# kedro mlflow ui looks for mlflow on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
 .PHONY: run test lint mlflow viz study lock
 .DEFAULT_GOAL := run
 

@@ -6,6 +6,7 @@ import atexit
 import shutil
 import tempfile
 import time
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class TrialRuns:
         self.client: MlflowClient | None = None
         self.runs: dict[str, str] = {}
         self.open: set[str] = set()
+        self.settings: dict[str, Any] = {}
         atexit.register(self.interrupted)
 
     @hook_impl
@@ -63,6 +65,12 @@ class TrialRuns:
                         network.save(Path(folder) / f"{weights}.safetensors")
                         self.client.log_artifact(self.runs[trial], Path(folder) / f"{weights}.safetensors")
 
+    @hook_impl
+    def before_node_run(self, inputs: dict[str, Any]) -> None:
+        """Remember the node's settings, one by one: a trial's run is comparable only by flat parameters."""
+        settings = [asdict(value) for value in inputs.values() if is_dataclass(value)]
+        self.settings = {name: value for setting in settings for name, value in setting.items()}
+
     def started(self, trials: pd.DataFrame) -> None:
         parent = mlflow.active_run().info
         for trial in trials.to_dict("records"):
@@ -70,7 +78,8 @@ class TrialRuns:
             run = self.client.create_run(parent.experiment_id, tags=tags, run_name=trial["trial"])
             self.runs[trial["trial"]] = run.info.run_id
             self.open.add(trial["trial"])
-            self.client.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in trial.items()])
+            parameters = [Param(name, str(value)) for name, value in {**self.settings, **trial}.items()]
+            self.client.log_batch(run.info.run_id, params=parameters)
 
     def evaluated(self, history: list[dict]) -> None:
         now = int(time.time() * 1000)

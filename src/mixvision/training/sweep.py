@@ -22,7 +22,8 @@ from mixvision.training.observers import observers
 from mixvision.training.stack import BuildNetwork, Stack
 
 log = logging.getLogger(__name__)
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # no device lists and tips for every stack
+for library in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(library).setLevel(logging.WARNING)  # no device lists and tips for every stack
 
 # On a CPU a stack is fastest while its largest feature map stays in the processor's cache (measured, see docs).
 CACHE_BYTES = 16 * 2**20

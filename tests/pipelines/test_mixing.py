@@ -1,0 +1,153 @@
+"""The main job end to end, as ``kedro run`` runs it: hooks, catalog, MLflow and all."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixvision.models.trained import TrainedNetwork
+from mixvision.training.observers import observers
+
+BRIEF = {
+    "mixing": {
+        "mixtures": {"ratios": [0, 50, 100]},
+        "training": {"iterations": 8, "evaluate_every": 4, "checkpoint_every": 2, "accelerator": "cpu"},
+        "report": {"bootstrap_draws": 50},
+    }
+}
+SMALL = {"image_size": 16}
+
+
+def runs(project) -> tuple[pd.Series, pd.DataFrame]:
+    """The newest Kedro run and its child runs in MLflow."""
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    found = mlflow.search_runs(experiment_names=["digits"], order_by=["attributes.start_time DESC"])
+    parent = found[found["tags.mlflow.parentRunId"].isna()].iloc[0]
+    return parent, found[found["tags.mlflow.parentRunId"] == parent["run_id"]]
+
+
+@pytest.fixture
+def finished(run_pipeline):
+    return run_pipeline("mixing", BRIEF, SMALL)
+
+
+def test_the_main_job_leaves_everything_that_it_promises(finished):
+    report = finished / "data/08_reporting/digits/mixing"
+    metrics = pd.read_csv(report / "metrics.csv")
+    assert set(metrics["trial"]) == {"ratio-000-seed-0", "ratio-050-seed-0", "ratio-100-seed-0"}
+    assert metrics.filter(like="top1").stack().between(0, 1).all()
+    table = pd.read_csv(report / "metric_table.csv")
+    assert set(table["ratio"]) == {0, 50, 100} and set(table["figure"]) == {"best_validation", "last", "best_test"}
+    page = (report / "page.html").read_text()
+    HTMLParser().feed(page)
+    for heading in ("Handwritten digits", "Split audit", "Excluded files", "Most confident mistakes"):
+        assert heading in page
+    assert len(list(report.glob("*.json"))) == 5 and len(list(report.glob("*.png"))) == 2
+    assert not (finished / "data/06_models/digits/mixing/checkpoints").exists()
+
+    manifest = pd.read_parquet(finished / "data/03_primary/digits/manifest.parquet")
+    assert len(manifest) == 5000 + 1797
+    sets = pd.read_parquet(finished / "data/05_model_input/digits/mixing/training_sets.parquet")
+    assert set(manifest.set_index("id").loc[sets["id"], "split"]) == {"train"}
+    assert sets.groupby("trial").size().nunique() == 1  # thinned to equal amounts
+
+    network = TrainedNetwork.load(next(finished.glob("data/06_models/digits/mixing/networks/*/last.safetensors")))
+    assert network.categories == tuple("0123456789") and network.image_size == 16
+
+    parent, children = runs(finished)
+    assert parent["status"] == "FINISHED" and len(children) == 3
+    assert set(children["params.ratio"]) == {"0", "50", "100"}
+    assert set(children["params.iterations"]) == {"8"} and set(children["params.l2"]) == {"0.05"}
+    tested = metrics[(metrics["weights"] == "last") & (metrics["split"] == "test")].set_index("trial")
+    client = mlflow.MlflowClient()
+    for child in children.itertuples():
+        assert child.status == "FINISHED"
+        curve = client.get_metric_history(child.run_id, "performance_top1")
+        assert [point.step for point in curve] == [4, 8]
+        name = client.get_run(child.run_id).info.run_name
+        assert curve[-1].value == pytest.approx(tested.loc[name, "performance_top1"], abs=1e-6)
+        assert [artifact.path for artifact in client.list_artifacts(child.run_id)] == ["best_validation.safetensors"]
+    logged = {artifact.path for artifact in client.list_artifacts(parent["run_id"], "mixing")}
+    assert {"mixing/page.html", "mixing/metric_table.csv", "mixing/accuracy.json", "mixing/mistakes.png"} <= logged
+
+
+def test_two_runs_give_the_same_table_and_do_not_decode_again(finished, run_pipeline):
+    table = finished / "data/08_reporting/digits/mixing/metric_table.csv"
+    pixels = finished / "data/02_intermediate/digits/nice/pixels.npy"
+    first, decoded = table.read_text(), pixels.stat().st_mtime_ns
+    run_pipeline("mixing", BRIEF, SMALL)
+    assert table.read_text() == first
+    assert pixels.stat().st_mtime_ns == decoded
+
+
+class Killer:
+    """Ends a run in the middle of training, as a crash would."""
+
+    def started(self, trials): ...
+
+    def evaluated(self, history):
+        raise KeyError("the machine went down")
+
+    def failed(self, trial, reason): ...
+
+    def finished(self, trial): ...
+
+
+def test_a_failed_run_says_so_and_the_next_one_resumes(run_pipeline, project):
+    killer = Killer()
+    observers.append(killer)
+    with pytest.raises(KeyError, match="the machine went down"):
+        run_pipeline("mixing", BRIEF, SMALL)
+    observers.remove(killer)
+    parent, children = runs(project)
+    assert parent["status"] == "FAILED" and set(children["status"]) == {"FAILED"}
+    assert observers == []
+    (checkpoint,) = project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")
+    assert checkpoint.stat().st_size > 0
+    run_pipeline("mixing", BRIEF, SMALL)
+    parent, children = runs(project)
+    assert parent["status"] == "FINISHED" and set(children["status"]) == {"FINISHED"}
+    client = mlflow.MlflowClient()
+    for run_id in children["run_id"]:
+        assert [point.step for point in client.get_metric_history(run_id, "loss")] == [4, 8]
+
+
+def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pipeline):
+    """One trial's learning rate is raised in the table of trials, and the run taken up from there."""
+    file = finished / "data/05_model_input/digits/mixing/trials.csv"
+    trials = pd.read_csv(file)
+    trials["learning_rate"] = trials["learning_rate"].where(trials["ratio"] != 0, 1e12)
+    trials.to_csv(file, index=False)
+    run_pipeline("mixing", BRIEF, SMALL, from_nodes=["mixing.train"])
+    parent, children = runs(finished)
+    assert parent["status"] == "FINISHED"
+    assert children.set_index("params.ratio")["status"].to_dict() == {"0": "FAILED", "50": "FINISHED", "100": "FINISHED"}
+    assert children["tags.failure"].dropna().str.contains("learning_rate").all()
+    assert "ratio-000-seed-0 failed" in (finished / "data/08_reporting/digits/mixing/page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"mixtures": {"ratios": [0, 200]}}, "ratios is"),
+        ({"training": {"iterations": -1}}, "iterations is -1"),
+        ({"report": {"bootstrap_draws": 0}}, "bootstrap_draws is 0"),
+    ],
+)
+def test_wrong_parameters_stop_the_run_before_anything_is_done(run_pipeline, project, parameters, complaint):
+    with pytest.raises(Exception, match=complaint):
+        run_pipeline("mixing", {"mixing": parameters})
+    assert not (project / "data").exists()
+
+
+def test_more_seeds_give_a_mean_and_a_standard_deviation(run_pipeline):
+    settings = {"mixing": {**BRIEF["mixing"], "mixtures": {"ratios": [50], "seeds": [0, 1]}}}
+    project = run_pipeline("mixing", settings, SMALL)
+    table = pd.read_csv(project / "data/08_reporting/digits/mixing/metric_table.csv")
+    assert (table["trials"] == 2).all() and (table["performance_top1_sd"] > 0).all()
+    assert np.isfinite(table["performance_top1_low"].dropna()).all()
+    assert "±" in (project / "data/08_reporting/digits/mixing/page.html").read_text()
