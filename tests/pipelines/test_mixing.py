@@ -125,7 +125,11 @@ def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pip
     run_pipeline("mixing", BRIEF, SMALL, from_nodes=["mixing.train"])
     parent, children = runs(finished)
     assert parent["status"] == "FINISHED"
-    assert children.set_index("params.ratio")["status"].to_dict() == {"0": "FAILED", "50": "FINISHED", "100": "FINISHED"}
+    assert children.set_index("params.ratio")["status"].to_dict() == {
+        "0": "FAILED",
+        "50": "FINISHED",
+        "100": "FINISHED",
+    }
     assert children["tags.failure"].dropna().str.contains("learning_rate").all()
     assert "ratio-000-seed-0 failed" in (finished / "data/08_reporting/digits/mixing/page.html").read_text()
 

@@ -96,7 +96,11 @@ def draw_curves(
 
 
 def examine_best(
-    table: pd.DataFrame, predictions: pd.DataFrame, manifest: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters
+    table: pd.DataFrame,
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, go.Figure, go.Figure]:
     """The best ratio closely: accuracy by category, both confusion matrices, worst mistakes, and two figures."""
     ratio = best_ratio(table)

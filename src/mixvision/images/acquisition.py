@@ -1,0 +1,167 @@
+"""Getting a source's files onto this disk, once: archives unpacked, addresses downloaded, samples written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import pooch
+from tqdm import tqdm
+
+from mixvision.images.samples import SAMPLES
+
+logger = logging.getLogger(__name__)
+
+STAMP = ".source.json"
+SAMPLE_PREFIX = "package:"
+IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+
+
+def acquire(source: str, folder: Path, downloads: Path, sha256: str | None, domain: str) -> Path:
+    """The folder in which the source's files lie, after fetching or unpacking them where that is needed.
+
+    Args:
+        source: a folder (used in place), a tar or zip archive, an address (http, https, ftp), or
+            "package:<sample>".
+        folder: where an archive is unpacked or a sample written to.
+        downloads: where downloaded archives are kept.
+        sha256: checksum of the archive, in hexadecimal; None accepts any.
+        domain: of an archive that holds a folder of this name, only that folder is unpacked.
+
+    Raises:
+        FileNotFoundError, ValueError, OSError: in a sentence that says what was looked for and what to do.
+    """
+    if source.startswith(SAMPLE_PREFIX):
+        return _write_sample(source.removeprefix(SAMPLE_PREFIX), folder)
+    path = _download(source, downloads, sha256) if "://" in source else Path(source).expanduser()
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise FileNotFoundError(
+            f"The source of {domain!r} images, {source!r}, does not exist: looked for {path.absolute()}. "
+            f"Put the images there or give another source: --params={domain}=<folder, archive or address>."
+        )
+    _require_checksum(path, sha256)
+    return _unpack(path, folder, domain)
+
+
+def is_ignored(path: PurePosixPath) -> bool:
+    """Whether a file is hidden or one that an operating system leaves about."""
+    return any(part.startswith(".") or part in IGNORED for part in path.parts)
+
+
+def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
+    """The folder that holds the categories: down while there is but one folder, into one named like the domain.
+
+    Args:
+        files: paths of all files, relative to the top.
+    """
+    root, files = PurePosixPath(), [path for path in files if not is_ignored(path)]
+    while True:
+        below = [path.relative_to(root) for path in files if path.is_relative_to(root)]
+        folders = {path.parts[0] for path in below if len(path.parts) > 1}
+        if domain in folders:
+            return root / domain
+        if len(folders) != 1 or any(len(path.parts) == 1 for path in below):
+            return root
+        root /= folders.pop()
+
+
+def _write_sample(name: str, folder: Path) -> Path:
+    if name not in SAMPLES:
+        raise ValueError(f"The source is 'package:{name}', but the bundled samples are {', '.join(SAMPLES)}.")
+    write, distribution = SAMPLES[name]
+    _install(folder, {"package": distribution, "version": version(distribution), "sample": name}, write)
+    return folder
+
+
+def _download(address: str, downloads: Path, sha256: str | None) -> Path:
+    """The downloaded archive. pooch writes to a temporary file, so that what is there is complete."""
+    name = PurePosixPath(urlsplit(address).path).name or "archive"
+    name = f"{hashlib.sha256(address.encode()).hexdigest()[:8]}-{name}"
+    try:
+        known_hash = f"sha256:{sha256}" if sha256 else None
+        return Path(pooch.retrieve(address, known_hash, fname=name, path=downloads, progressbar=True))
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"Could not download {address}: {error}. Check the address, the checksum and the connection, "
+            f"then run again; or put the archive on this disk and give its path as the source."
+        ) from error
+
+
+def _require_checksum(path: Path, sha256: str | None) -> None:
+    if sha256 and (found := pooch.file_hash(str(path))) != sha256.lower():
+        raise ValueError(
+            f"The archive {path} has the sha256 checksum {found}, but {sha256} is expected: "
+            "get the archive again, or correct the checksum in the study's configuration."
+        )
+
+
+def _unpack(archive: Path, folder: Path, domain: str) -> Path:
+    status = archive.stat()
+    stamp = {"archive": str(archive.absolute()), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    if tarfile.is_tarfile(archive):
+        fill: Callable[[Path], None] = lambda target: _unpack_tar(archive, target, domain)  # noqa: E731
+    elif zipfile.is_zipfile(archive):
+        fill = lambda target: _unpack_zip(archive, target, domain)  # noqa: E731
+    else:
+        raise ValueError(f"{archive} is neither a folder nor a tar or zip archive: give one of these as the source.")
+    try:
+        _install(folder, stamp, fill)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"The archive {archive} is damaged or unsafe ({error}): get it again.") from error
+    return folder
+
+
+def _install(folder: Path, stamp: dict, fill: Callable[[Path], None]) -> None:
+    """Fill the folder unless its stamp says that this was done; an interrupted attempt counts for nothing."""
+    if (folder / STAMP).exists() and json.loads((folder / STAMP).read_text()) == stamp:
+        return
+    if folder.exists() and any(folder.iterdir()) and not (folder / STAMP).exists():
+        raise ValueError(
+            f"{folder} holds files that were not unpacked from a source: "
+            "move them away, or give the folder itself as the source."
+        )
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    fill(partial)
+    (partial / STAMP).write_text(json.dumps(stamp))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _unpack_tar(archive: Path, target: Path, domain: str) -> None:
+    with tarfile.open(archive) as tar:
+        members = [member for member in tar.getmembers() if not member.isdir()]
+        root = root_of([_member_path(member.name) for member in members], domain)
+        wanted = [member for member in members if _is_wanted(_member_path(member.name), root)]
+        for member in tqdm(wanted, desc=f"unpacking {archive.name}", unit="file"):
+            # Archives are often written with one time for every file; the time of unpacking tells versions
+            # apart.
+            tar.extract(member.replace(mtime=None, deep=False), target, filter="data")
+
+
+def _unpack_zip(archive: Path, target: Path, domain: str) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        members = [member for member in packed.infolist() if not member.is_dir()]
+        root = root_of([_member_path(member.filename) for member in members], domain)
+        wanted = [member for member in members if _is_wanted(_member_path(member.filename), root)]
+        for member in tqdm(wanted, desc=f"unpacking {archive.name}", unit="file"):
+            packed.extract(member, target)  # zipfile itself keeps names inside the target
+
+
+def _member_path(name: str) -> PurePosixPath:
+    return PurePosixPath(*[part for part in PurePosixPath(name).parts if part != "."])
+
+
+def _is_wanted(path: PurePosixPath, root: PurePosixPath) -> bool:
+    return path.is_relative_to(root) and not is_ignored(path)

@@ -1,0 +1,92 @@
+"""The audit of the splits: what is in them, what would have leaked, and proof that nothing crosses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from mixvision.images.splits import SPLITS, STRATUM, Splits, assign_splits, large_clusters
+
+
+def audit_splits(manifest: pd.DataFrame) -> pd.DataFrame:
+    """One row per domain and category of the kept images.
+
+    Returns:
+        columns domain, category, images, clusters, largest_cluster (images), single_object (every image is a
+        near-duplicate of the next, as when one object was turned before the camera), train, validation, test,
+        leaks.
+    """
+    kept = manifest[manifest["status"] == "kept"]
+    grouped = kept.groupby(STRATUM)
+    sizes = kept.groupby([*STRATUM, "cluster"]).size()
+    counts = kept.groupby([*STRATUM, "split"]).size().unstack(fill_value=0).reindex(columns=SPLITS, fill_value=0)
+    table = pd.DataFrame(
+        {
+            "images": grouped.size(),
+            "clusters": grouped["cluster"].nunique(),
+            "largest_cluster": sizes.groupby(STRATUM).max(),
+        }
+    )
+    table["single_object"] = (table["clusters"] == 1) & (table["images"] > 1)
+    return table.join(counts).join(grouped["leaks"].sum().astype(int)).reset_index()
+
+
+def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    """What the splits did about near-duplicates, one finding a row: columns finding, count, detail.
+
+    Args:
+        manifest: with its splits; pairs: columns id_a, id_b of near-duplicates; splits: as they were
+            assigned.
+
+    Raises:
+        RuntimeError: near-duplicates lie on different sides although the splits are grouped.
+    """
+    kept = manifest[manifest["status"] == "kept"].set_index("id")
+    plain = assign_splits(kept.reset_index(), replace(splits, method="plain")).set_index("id")
+    crossing = _count_different(kept["split"], pairs)
+    if splits.method == "grouped" and (crossing or kept["leaks"].any()):
+        raise RuntimeError(f"{crossing} pairs of near-duplicates cross the splits: this is a fault of the program.")
+    large = large_clusters(kept.reset_index(), splits.largest_cluster)
+    audit = audit_splits(manifest)
+    singles = audit[audit["single_object"]]
+    largest = audit.loc[audit["largest_cluster"].idxmax()]
+    share = largest["largest_cluster"] / largest["images"]
+    findings = [
+        ("near-duplicate pairs", len(pairs), ""),
+        ("near-duplicate pairs across categories", _count_different(kept["category"], pairs), ""),
+        ("near-duplicate pairs across domains", _count_different(kept["domain"], pairs), ""),
+        (
+            "pairs a plain random split would leak",
+            _count_different(plain["split"], pairs),
+            f"seed {splits.seed}",
+        ),
+        ("held-out images a plain random split would leak", int(plain["leaks"].sum()), f"seed {splits.seed}"),
+        ("pairs crossing in the splits used", crossing, f"method {splits.method}"),
+        ("held-out images leaking in the splits used", int(kept["leaks"].sum()), f"method {splits.method}"),
+        (
+            "images in the largest cluster",
+            int(largest["largest_cluster"]),
+            f"{largest['domain']} {largest['category']}, {share:.0%} of its images",
+        ),
+        ("clusters too large for the splits", len(large), _what_was_done(large, splits)),
+        ("categories shown by a single object", len(singles), _names(singles)),
+    ]
+    return pd.DataFrame(findings, columns=["finding", "count", "detail"])
+
+
+def _count_different(values: pd.Series, pairs: pd.DataFrame) -> int:
+    return int(np.sum(values[pairs["id_a"]].to_numpy() != values[pairs["id_b"]].to_numpy()))
+
+
+def _what_was_done(large: pd.DataFrame, splits: Splits) -> str:
+    if large.empty:
+        return ""
+    done = "kept whole in training" if splits.method == "grouped" else "ignored by the plain split"
+    named = ", ".join(f"{row.domain} {row.category} {row.share:.0%}" for row in large.itertuples())
+    return f"{done}: {named}"
+
+
+def _names(rows: pd.DataFrame) -> str:
+    return ", ".join(rows["domain"] + " " + rows["category"])

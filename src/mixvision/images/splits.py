@@ -1,0 +1,150 @@
+"""Splits that cannot leak: stratified by domain and category, near-duplicates together on one side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+METHODS = ("grouped", "plain")
+SPLITS = ("train", "validation", "test")
+STRATUM = ["domain", "category"]
+
+
+@dataclass(frozen=True)
+class Splits:
+    """How the kept images are divided, in every domain and category alike.
+
+    Args:
+        method: "grouped" keeps clusters of near-duplicates whole; "plain" ignores them (as published studies
+            often do).
+        test: share of the images for testing, above 0.
+        validation: share for validation; test and validation together stay below 1.
+        seed: 0 or more; the same seed gives the same splits.
+        largest_cluster: a cluster with more than this share of a category's images is kept whole in training.
+    """
+
+    method: str = "grouped"
+    test: float = 0.4
+    validation: float = 0.1
+    seed: int = 0
+    largest_cluster: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method is {self.method!r}, but must be one of {METHODS}.")
+        if not 0 < self.test < 1:
+            raise ValueError(f"test is {self.test}, but must be a share between 0 and 1.")
+        if not 0 <= self.validation < 1 - self.test:
+            raise ValueError(f"validation is {self.validation}, but must be 0 to below 1 - test = {1 - self.test:g}.")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, but must be 0 or more.")
+        if not 0 < self.largest_cluster <= 1:
+            raise ValueError(f"largest_cluster is {self.largest_cluster}, but must be a share above 0, at most 1.")
+
+
+def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    """A copy of the table with the columns split and leaks.
+
+    Clusters of several images are placed first, the largest first, each into a split drawn at random among
+    those with room for it, in proportion to the room left; single images, drawn at random, then fill every
+    split up to its target. A cluster that fits nowhere goes where most room is left.
+
+    Args:
+        pictures: kept images, columns id, domain, category, cluster.
+
+    Returns:
+        split: "train", "validation" or "test"; leaks: a held-out image whose cluster is also in training.
+
+    Raises:
+        ValueError: a category is left without training or test images, or a domain without validation images.
+    """
+    generator = np.random.default_rng(splits.seed)
+    strata = pictures.groupby(STRATUM, sort=True).ngroup().to_numpy()
+    room = _targets(np.bincount(strata), splits)
+    chosen = np.full(len(pictures), -1)
+    if splits.method == "grouped":
+        _place_clusters(chosen, pictures["cluster"].to_numpy(), strata, room, splits, generator)
+    _place_singles(chosen, strata, room, generator)
+    result = pictures.assign(split=np.array(SPLITS)[chosen])
+    _require_every_split(result, splits)
+    in_train = set(result.loc[result["split"] == "train", "cluster"])
+    return result.assign(leaks=(result["split"] != "train") & result["cluster"].isin(in_train))
+
+
+def large_clusters(pictures: pd.DataFrame, largest_cluster: float) -> pd.DataFrame:
+    """Clusters above the share of a domain's category: columns domain, category, cluster, images, share."""
+    images = pictures.groupby([*STRATUM, "cluster"]).size().rename("images").reset_index()
+    share = images["images"] / images.groupby(STRATUM)["images"].transform("sum")
+    return images.assign(share=share)[(share > largest_cluster) & (images["images"] > 1)].reset_index(drop=True)
+
+
+def _targets(sizes: np.ndarray, splits: Splits) -> np.ndarray:
+    """Images wanted of each stratum in train, validation and test: int (strata, 3), rows sum to the sizes."""
+    test = np.rint(sizes * splits.test).astype(int)
+    validation = np.rint(sizes * splits.validation).astype(int)
+    return np.column_stack([sizes - test - validation, validation, test])
+
+
+def _place_clusters(
+    chosen: np.ndarray,
+    cluster: np.ndarray,
+    strata: np.ndarray,
+    room: np.ndarray,
+    splits: Splits,
+    generator: np.random.Generator,
+) -> None:
+    """Place every cluster of two or more images whole; updates `chosen` and `room` in place."""
+    stratum_sizes = np.bincount(strata)
+    rows = pd.Series(np.arange(len(cluster))).groupby(cluster).apply(np.array)
+    several = [members for members in rows if len(members) > 1]
+    order = generator.permutation(len(several))
+    for members in sorted((several[i] for i in order), key=len, reverse=True):
+        needed = np.bincount(strata[members], minlength=len(room))
+        touched = np.flatnonzero(needed)
+        needed = needed[touched]
+        if (needed > splits.largest_cluster * stratum_sizes[touched]).any():
+            split = 0
+        else:
+            split = _draw(room[touched], needed, generator)
+        chosen[members] = split
+        room[touched, split] -= needed
+
+
+def _draw(room: np.ndarray, needed: np.ndarray, generator: np.random.Generator) -> int:
+    """A split for a cluster that needs `needed` (strata,) images of `room` (strata, 3)."""
+    weights = np.where((room >= needed[:, None]).all(axis=0), room.sum(axis=0), 0)
+    if not weights.any():
+        return int(room.sum(axis=0).argmax())
+    return int(generator.choice(len(SPLITS), p=weights / weights.sum()))
+
+
+def _place_singles(chosen: np.ndarray, strata: np.ndarray, room: np.ndarray, generator: np.random.Generator) -> None:
+    """Fill the room left with the images not yet placed, at random; what is over goes to training."""
+    free = np.flatnonzero(chosen < 0)
+    free = generator.permutation(free)
+    for stratum in range(len(room)):
+        members = free[strata[free] == stratum]
+        test, validation = np.maximum(room[stratum, 2], 0), np.maximum(room[stratum, 1], 0)
+        chosen[members] = 0
+        chosen[members[:test]] = 2
+        chosen[members[test : test + validation]] = 1
+
+
+def _require_every_split(pictures: pd.DataFrame, splits: Splits) -> None:
+    counts = pictures.groupby([*STRATUM, "split"]).size().unstack(fill_value=0).reindex(columns=SPLITS, fill_value=0)
+    for split in ("train", "test"):
+        empty = [f"{domain} {category!r}" for domain, category in counts.index[counts[split] == 0]]
+        if empty:
+            raise ValueError(
+                f"No {split} image is left for {', '.join(empty)}: its images are too few, or nearly all "
+                "near-duplicates of each other. Add other pictures, leave it out, lower duplicates.difference, "
+                "raise splits.largest_cluster, or accept leaks with splits.method = plain."
+            )
+    held = counts["validation"].groupby("domain").sum()
+    if splits.validation > 0 and (held == 0).any():
+        raise ValueError(
+            f"No validation image is left in {', '.join(held.index[held == 0])}: add images, "
+            "raise splits.validation, or set it to 0."
+        )

@@ -1,0 +1,178 @@
+"""The image store: one domain's inventory and pixels in a folder, made in bounded memory and re-used."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from mixvision.images.decoding import Decoding, ImageRecord, decode_files
+from mixvision.images.sources import RawImages
+
+logger = logging.getLogger(__name__)
+
+PIXELS, INVENTORY, SETTINGS = "pixels.npy", "inventory.parquet", "settings.json"
+VERSION = 1  # raise it when decoding changes, so that stores of older versions are made anew
+FILES_AT_ONCE = 64
+FILES_FOR_PROCESSES = 2000
+STAMP = ["path", "bytes", "mtime_ns"]
+COLUMNS = [
+    "domain",
+    "category",
+    "path",
+    "bytes",
+    "mtime_ns",
+    *list(ImageRecord.__annotations__)[1:],
+    "pixel_row",
+]
+
+
+@dataclass(frozen=True)
+class ImageStore:
+    """The decoded images of one domain.
+
+    Args:
+        inventory: one row per file found, sorted by path: columns domain, category, path (posix, relative to
+            the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64),
+            reason ("" where decoded), pixel_row (-1 where not decoded).
+        pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
+    """
+
+    inventory: pd.DataFrame
+    pixels: np.ndarray
+
+
+@dataclass(frozen=True)
+class PendingImages:
+    """Images still to be decoded: what a store is made from. Decoding happens while the store is written."""
+
+    raw: RawImages
+    decoding: Decoding
+
+
+def read_store(folder: Path) -> ImageStore:
+    """Open a store; its pixels stay on disk until used.
+
+    Raises:
+        FileNotFoundError: the folder holds no complete store.
+    """
+    if not (folder / SETTINGS).exists():
+        raise FileNotFoundError(f"There are no decoded images in {folder}: run the ingestion pipeline first.")
+    return ImageStore(pd.read_parquet(folder / INVENTORY), np.load(folder / PIXELS, mmap_mode="r"))
+
+
+def write_store(pending: PendingImages, folder: Path) -> None:
+    """Make the folder hold the store of these images.
+
+    A store already there is used: files with the same path, size and time of change keep their record and
+    pixels, and where nothing changed nothing is written. The new store replaces the old one only when it is
+    complete.
+    """
+    settings = {"version": VERSION, "root": str(pending.raw.root), **asdict(pending.decoding)}
+    files = _list_files(pending.raw)
+    before = _read_matching(folder, settings)
+    if before is not None and files.equals(before.inventory[list(files.columns)]):
+        logger.info("%s images: nothing changed, %d files kept as decoded.", pending.raw.domain, len(files))
+        return
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    records = _decode_all(files, before, pending, partial / PIXELS)
+    pd.DataFrame(records, columns=COLUMNS).astype({"phash": np.uint64}).to_parquet(partial / INVENTORY)
+    (partial / SETTINGS).write_text(json.dumps(settings))
+    _replace(folder, partial)
+
+
+def _list_files(raw: RawImages) -> pd.DataFrame:
+    """Columns domain, category, path, bytes, mtime_ns, sorted by path."""
+    rows = []
+    for category, path in raw.files:
+        try:
+            status = (raw.root / path).stat()
+            size, changed = status.st_size, status.st_mtime_ns
+        except OSError:  # a dangling link, say: decoding it will record that it is unreadable
+            size, changed = 0, 0
+        rows.append((raw.domain, category, path, size, changed))
+    table = pd.DataFrame(rows, columns=["domain", "category", *STAMP])
+    table = table.astype({"domain": str, "category": str, "path": str, "bytes": np.int64, "mtime_ns": np.int64})
+    return table.sort_values("path", ignore_index=True)
+
+
+def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
+    """The store in the folder, where there is one made with the same settings; unreadable files are tried again."""
+    try:
+        if json.loads((folder / SETTINGS).read_text()) != settings:
+            return None
+        store = read_store(folder)
+    except (OSError, ValueError):
+        return None
+    unreadable = store.inventory["reason"].str.startswith("unreadable")
+    return ImageStore(store.inventory[~unreadable], store.pixels)
+
+
+def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: PendingImages, array: Path) -> list[dict]:
+    """Decode every file, or copy what is known of it, into the array; its inventory rows, in order."""
+    size = pending.decoding.size
+    pixels = np.lib.format.open_memmap(array, mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3))
+    inventory = files.to_dict("records")
+    known = _known_records(before)
+    fresh = []
+    for row, file in enumerate(inventory):
+        record = known.get(_stamp(file))
+        if record is None:
+            fresh.append(row)
+        else:
+            inventory[row] = {**record, **file}
+            if record["pixel_row"] >= 0:
+                pixels[row] = before.pixels[record["pixel_row"]]
+    pixels.flush()
+    for row, record in zip(fresh, _decode_rows(fresh, inventory, pending, array), strict=True):
+        inventory[row] = {**vars(record), **inventory[row]}
+    for row, file in enumerate(inventory):
+        file["pixel_row"] = -1 if file["reason"] else row
+    return inventory
+
+
+def _decode_rows(rows: list[int], files: list[dict], pending: PendingImages, array: Path) -> Iterator[ImageRecord]:
+    """Decode some of the files on all cores; their records, in order."""
+    blocks = [rows[start : start + FILES_AT_ONCE] for start in range(0, len(rows), FILES_AT_ONCE)]
+    tasks = (
+        delayed(decode_files)(pending.raw.root, pending.decoding, array, block, [files[row]["path"] for row in block])
+        for block in blocks
+    )
+    # Measured on two cores: threads decode 100-pixel JPEGs no faster than one thread does (2,800 a second, as much
+    # of that work holds the interpreter lock) and 240-pixel photos 1.5 times as fast; processes 2.0 and 2.1 times
+    # as fast, but take a second to start, which a few files are not worth.
+    backend = "loky" if len(rows) >= FILES_FOR_PROCESSES else "threading"
+    description = f"decoding {pending.raw.domain} images"
+    with tqdm(desc=description, total=len(rows), unit="image") as progress:
+        for records in Parallel(n_jobs=-1, backend=backend, return_as="generator")(tasks):
+            progress.update(len(records))
+            yield from records
+
+
+def _known_records(before: ImageStore | None) -> dict[tuple, dict]:
+    records = [] if before is None else before.inventory.to_dict("records")
+    return {_stamp(record): record for record in records}
+
+
+def _stamp(file: dict) -> tuple:
+    return tuple(file[name] for name in STAMP)
+
+
+def _replace(folder: Path, partial: Path) -> None:
+    """Put the complete new folder in the place of the old one."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.fft import dctn
+
+from mixvision.images.decoding import Decoding, decode_file, decode_files, perceptual_hash, to_rgb
+
+DECODING = Decoding(size=32)
+
+
+def saved(image: Image.Image, path, **options):
+    image.save(path, **options)
+    return path
+
+
+def distance(left: int, right: int) -> int:
+    return (left ^ right).bit_count()
+
+
+def test_record_of_a_good_file(tmp_path, photo):
+    record, pixels = decode_file(saved(photo, tmp_path / "a.png"), DECODING)
+    assert (record.format, record.mode, record.width, record.height, record.reason) == ("PNG", "RGB", 96, 64, "")
+    assert record.bytes == (tmp_path / "a.png").stat().st_size
+    assert len(record.sha256) == len(record.pixels_sha256) == 64
+    assert pixels.shape == (32, 32, 3) and pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"This is no image.", "not an image"),
+        (b"\xff\xd8\xff\xe0 cut", "truncated image: Truncated File Read"),
+    ],
+)
+def test_files_that_are_no_images(tmp_path, content, reason):
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(content)
+    record, pixels = decode_file(path, DECODING)
+    assert pixels is None and record.reason == reason and record.bytes == len(content)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.bmp", "a.gif", "a.tif"])
+def test_every_format_and_its_truncation(tmp_path, photo, name):
+    path = saved(photo, tmp_path / name)
+    assert decode_file(path, DECODING)[0].reason == ""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    record, pixels = decode_file(path, DECODING)
+    assert pixels is None
+    # a GIF or TIFF cut in two says so in its own words
+    assert record.reason.split(":")[0] in ("truncated image", "damaged image", "not an image")
+
+
+def test_truncated_jpeg_is_called_truncated(tmp_path, photo):
+    path = saved(photo, tmp_path / "a.jpg")
+    path.write_bytes(path.read_bytes()[:-200])
+    assert decode_file(path, DECODING)[0].reason.startswith("truncated image")
+
+
+def test_a_missing_file_and_a_folder_are_unreadable(tmp_path):
+    for path in (tmp_path / "absent.jpg", tmp_path):
+        record, pixels = decode_file(path, DECODING)
+        assert pixels is None and record.reason.startswith("unreadable file")
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tif"])
+def test_animated_pictures_are_refused(tmp_path, photo, name):
+    flipped = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    record, pixels = decode_file(saved(photo, tmp_path / name, save_all=True, append_images=[flipped]), DECODING)
+    assert pixels is None and record.reason.startswith("animated or several pages: 2")
+
+
+def test_a_phones_mpo_uses_its_first_picture(tmp_path, photo):
+    black = Image.new("RGB", photo.size)
+    mpo = saved(photo, tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[black], quality=95)
+    record, pixels = decode_file(mpo, DECODING)
+    _, expected = decode_file(saved(photo, tmp_path / "b.jpg", quality=95), DECODING)
+    assert record.format == "MPO" and record.reason == ""
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_too_many_pixels_are_refused_before_decoding(tmp_path, photo):
+    record, pixels = decode_file(saved(photo, tmp_path / "a.png"), Decoding(size=32, max_pixels=96 * 64 - 1))
+    assert pixels is None and record.reason.startswith("too many pixels: 96x64")
+    assert decode_file(tmp_path / "a.png", Decoding(size=32, max_pixels=96 * 64))[0].reason == ""
+
+
+def test_a_header_that_promises_a_bomb(tmp_path):
+    header = b"BM" + (54).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
+    header += (40).to_bytes(4, "little") + (40000).to_bytes(4, "little") * 2 + b"\x01\x00\x18\x00" + bytes(24)
+    (tmp_path / "bomb.bmp").write_bytes(header)
+    record, pixels = decode_file(tmp_path / "bomb.bmp", DECODING)
+    assert pixels is None and record.reason.startswith("too many pixels")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(tmp_path, photo, orientation):
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }  # fmt: skip
+    stored = photo.transpose(turns[orientation]) if orientation in turns else photo
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    record, pixels = decode_file(saved(stored, tmp_path / "a.png", exif=exif), DECODING)
+    _, upright = decode_file(saved(photo, tmp_path / "b.png"), DECODING)
+    assert (record.width, record.height) == (96, 64)
+    np.testing.assert_array_equal(pixels, upright)
+
+
+def test_modes_become_rgb(photo):
+    expected = np.asarray(photo).astype(int)
+    for mode in ("RGBA", "CMYK", "YCbCr"):
+        assert np.abs(np.asarray(to_rgb(photo.convert(mode))) - expected).max() <= 3, mode
+    palette = photo.quantize(200)
+    assert np.abs(np.asarray(to_rgb(palette)) - expected).mean() < 8
+    grey = np.asarray(photo.convert("L"))
+    np.testing.assert_array_equal(np.asarray(to_rgb(photo.convert("L"))), np.repeat(grey[..., None], 3, axis=-1))
+    assert set(np.unique(np.asarray(to_rgb(photo.convert("1"))))) == {0, 255}
+
+
+@pytest.mark.parametrize("name", ["grey16.png", "grey16.tif"])
+def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path, name):
+    ramp = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    _, pixels = decode_file(saved(Image.fromarray(ramp), tmp_path / name), Decoding(size=64))
+    np.testing.assert_allclose(pixels[..., 0], ramp / 257, atol=1)
+    np.testing.assert_array_equal(pixels[..., 0], pixels[..., 2])
+
+
+def test_float_pictures_in_unit_range_are_scaled():
+    ramp = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    np.testing.assert_array_equal(np.asarray(to_rgb(Image.fromarray(ramp)))[..., 1].ravel(), np.arange(256))
+
+
+def test_alpha_is_laid_on_white():
+    half = Image.new("RGBA", (8, 8), (200, 0, 0, 128))
+    np.testing.assert_allclose(np.asarray(to_rgb(half))[0, 0], (227, 127, 127), atol=1)
+    assert np.asarray(to_rgb(Image.new("LA", (8, 8), (0, 0)))).min() == 255
+
+
+def test_a_transparent_palette_entry_becomes_white(tmp_path):
+    image = Image.new("P", (32, 32), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    _, pixels = decode_file(saved(image, tmp_path / "a.png", transparency=1), DECODING)
+    assert pixels.min() == 255
+
+
+def test_crop_cuts_the_longer_sides_evenly(tmp_path):
+    stripes = np.zeros((32, 96, 3), np.uint8)
+    stripes[:, 32:64] = (10, 200, 30)
+    for turned in (stripes, stripes.transpose(1, 0, 2)):
+        _, pixels = decode_file(saved(Image.fromarray(turned), tmp_path / "a.png"), DECODING)
+        np.testing.assert_array_equal(pixels, np.broadcast_to((10, 200, 30), (32, 32, 3)))
+
+
+def test_resizing_is_antialiased_and_small_pictures_are_scaled_up(tmp_path):
+    board = (np.indices((128, 128)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    _, pixels = decode_file(saved(Image.fromarray(board), tmp_path / "a.png"), DECODING)
+    assert np.abs(pixels.astype(int) - 128).max() <= 3  # without antialiasing: 0 or 255
+    _, larger = decode_file(saved(Image.fromarray(board[:8, :8]), tmp_path / "b.png"), DECODING)
+    assert larger.shape == (32, 32, 3)
+
+
+def test_scaled_jpeg_decoding_changes_nothing_visible(tmp_path, photo):
+    large = photo.resize((1536, 1024), Image.Resampling.BICUBIC)
+    scaled, pixels = decode_file(saved(large, tmp_path / "a.jpg", quality=95), DECODING)
+    full, expected = decode_file(saved(Image.open(tmp_path / "a.jpg"), tmp_path / "a.png"), DECODING)
+    assert np.abs(pixels.astype(int) - expected).mean() < 1
+    assert distance(scaled.phash, full.phash) <= 2
+    assert (scaled.width, scaled.height) == (1536, 1024)
+
+
+def test_hash_is_that_of_the_textbook(photo):
+    grey = np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.BOX)).astype(float)
+    lowest = np.round(dctn(grey)[:8, :8], 6)
+    bits = "".join("1" if value > np.median(lowest) else "0" for value in lowest.ravel())
+    assert perceptual_hash(photo) == int(bits, 2)
+
+
+def test_hash_survives_recompression_and_tells_pictures_apart(tmp_path, photo):
+    record, _ = decode_file(saved(photo, tmp_path / "a.jpg", quality=60), DECODING)
+    assert distance(record.phash, perceptual_hash(photo)) <= 4
+    assert distance(perceptual_hash(photo), perceptual_hash(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT))) > 12
+    assert perceptual_hash(Image.new("RGB", (50, 40), "white")) == perceptual_hash(Image.new("RGB", (9, 9), "white"))
+
+
+def test_decode_files_writes_only_the_given_rows(tmp_path, photo):
+    saved(photo, tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"")
+    np.save(tmp_path / "pixels.npy", np.full((4, 32, 32, 3), 7, np.uint8))
+    records = decode_files(tmp_path, DECODING, tmp_path / "pixels.npy", [2, 3], ["a.png", "b.png"])
+    pixels = np.load(tmp_path / "pixels.npy")
+    assert [record.reason for record in records] == ["", "empty file"]
+    np.testing.assert_array_equal(pixels[2], decode_file(tmp_path / "a.png", DECODING)[1])
+    assert (pixels[[0, 1, 3]] == 7).all()
+
+
+@pytest.mark.parametrize("values", [{"size": 0}, {"size": 5000}, {"max_pixels": 0}, {"max_pixels": 10**9}])
+def test_bad_parameters_are_refused(values):
+    with pytest.raises(ValueError, match=next(iter(values))):
+        Decoding(**values)

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mixvision.images.categories import Categories, common_categories, require_enough
+from mixvision.images.decoding import Decoding
+from mixvision.images.duplicates import Duplicates
+from mixvision.images.manifest import COLUMNS, build_manifest, excluded_files, split_manifest
+from mixvision.images.outliers import Outliers, find_outliers
+from mixvision.images.sources import open_source
+from mixvision.images.splits import Splits
+from mixvision.images.store import ImageStore, PendingImages, read_store, write_store
+
+
+@pytest.fixture
+def folder(tmp_path, make_folder):
+    make_folder(tmp_path / "shots" / "nice", {"apple": 14, "pear": 12, "Quince": 3})
+    make_folder(tmp_path / "shots" / "real", {"apple": 11, "pear": 12, "quince": 3}, seed=1)
+    return tmp_path / "shots"
+
+
+@pytest.fixture
+def stores(folder, tmp_path):
+    """Decode the folder as it is now: `stores()` gives nice and real."""
+
+    def opened() -> list[ImageStore]:
+        found = []
+        for domain in ("nice", "real"):
+            raw = open_source(str(folder), domain, tmp_path / "data" / "raw" / domain)
+            write_store(PendingImages(raw, Decoding(size=16)), tmp_path / domain)
+            found.append(read_store(tmp_path / domain))
+        return found
+
+    return opened
+
+
+def manifest_of(stores, categories=None, outliers=None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return build_manifest(*stores(), categories or Categories(), outliers or Outliers(), Duplicates())
+
+
+def test_manifest_has_a_row_per_file(stores):
+    manifest, pairs = manifest_of(stores)
+    assert list(manifest.columns) == COLUMNS and len(manifest) == 55 and pairs.empty
+    assert manifest["id"].is_unique and manifest["id"].is_monotonic_increasing
+    excluded = manifest[manifest["status"] == "excluded"]
+    assert set(excluded["category"]) == {"Quince", "quince"}
+    assert set(excluded["reason"]) == {"category in one domain only"} and set(excluded["cluster"]) == {-1}
+    kept = manifest[manifest["status"] == "kept"]
+    assert (kept["reason"] == "").all() and kept["cluster"].is_unique and (kept["cluster"] >= 0).all()
+    again, _ = manifest_of(stores)
+    pd.testing.assert_frame_equal(manifest, again)
+
+
+def test_bad_files_copies_and_mislabelled_pictures_are_excluded(folder, stores):
+    apple = folder / "nice" / "apple"
+    (apple / "bad.png").write_bytes(b"no image")
+    (apple / "z_copy.png").write_bytes((apple / "000.png").read_bytes())
+    Image.open(apple / "001.png").save(apple / "z_other_file_same_pixels.bmp")
+    (folder / "real" / "pear" / "z.png").write_bytes((apple / "002.png").read_bytes())
+    (folder / "real" / "apple" / "z.png").write_bytes((apple / "003.png").read_bytes())
+    manifest, _ = manifest_of(stores)
+    reasons = manifest.set_index("id")["reason"]
+    assert reasons["nice/apple/bad.png"] == "not an image"
+    assert reasons["nice/apple/z_copy.png"] == "exact duplicate: of nice/apple/000.png"
+    assert reasons["nice/apple/z_other_file_same_pixels.bmp"] == "exact duplicate: of nice/apple/001.png"
+    for name in ("nice/apple/002.png", "real/pear/z.png"):
+        assert reasons[name].startswith("same picture in different categories: apple (nice/apple/002.png), pear")
+    assert reasons["nice/apple/003.png"] == ""
+    assert reasons["real/apple/z.png"] == "exact duplicate: of nice/apple/003.png"
+    files, counts = excluded_files(manifest)
+    assert counts["files"].sum() == len(files) == 12
+    assert counts.set_index(["domain", "kind"])["files"][("nice", "exact duplicate")] == 2
+
+
+def test_a_near_duplicate_planted_across_domains_stays_on_one_side(folder, stores):
+    for name in ("000", "001", "002"):
+        picture = Image.open(folder / "nice" / "apple" / f"{name}.png")
+        picture.resize((48, 48), Image.Resampling.BICUBIC).save(folder / "real" / "apple" / f"z{name}.jpg", quality=90)
+    manifest, pairs = manifest_of(stores)
+    expected = [[f"nice/apple/{name}.png", f"real/apple/z{name}.jpg"] for name in ("000", "001", "002")]
+    assert pairs.to_numpy().tolist() == expected
+    for seed in range(5):
+        split = split_manifest(manifest, Splits(seed=seed)).set_index("id")["split"]
+        assert all(split[left] == split[right] for left, right in expected)
+
+
+def test_split_manifest_leaves_excluded_rows_alone(stores):
+    manifest = split_manifest(manifest_of(stores)[0], Splits())
+    excluded = manifest["status"] == "excluded"
+    assert set(manifest.loc[excluded, "split"]) == {""} and set(manifest.loc[~excluded, "split"]) > {"train", "test"}
+    assert list(manifest.columns) == COLUMNS and manifest["leaks"].dtype == bool
+
+
+def test_too_few_images_name_category_and_domain(stores):
+    with pytest.raises(ValueError, match=r"minimum = 12: real 'apple' \(11\)\."):
+        manifest_of(stores, Categories(minimum=12))
+
+
+def test_unmatched_categories_suggest_near_misses(caplog):
+    names = ["apple", "pear", "Quince"], ["apple", "pear", "quince"]
+    with pytest.raises(ValueError, match=r"only nice has 'Quince' \(did you mean 'quince'\?\)"):
+        common_categories(*names, Categories(unmatched="error"))
+    assert common_categories(*names, Categories()) == ["apple", "pear"]
+
+
+def test_hopeless_categories_are_errors():
+    with pytest.raises(ValueError, match=r"Only 1 categories"):
+        common_categories(["apple", "fig"], ["apple"], Categories())
+    with pytest.raises(ValueError, match=r"'real' has no images"):
+        common_categories(["apple", "fig"], [], Categories())
+    with pytest.raises(ValueError, match=r"nice 'fig' \(0\)"):
+        require_enough(pd.DataFrame({"domain": ["real"], "category": ["fig"]}), ["fig"], 1)
+
+
+@pytest.mark.parametrize("values", [{"unmatched": "ignore"}, {"minimum": 2}])
+def test_bad_category_parameters_are_refused(values):
+    with pytest.raises(ValueError, match=next(iter(values))):
+        Categories(**values)
+
+
+@pytest.mark.parametrize(
+    ("outliers", "expected"),
+    [
+        (Outliers(), {}),
+        (
+            Outliers(dimensions=[[300, 300], [300, 200]]),
+            {"b": "outlier by dimensions: 200x300", "d": "outlier by dimensions: 40x40"},
+        ),
+        (Outliers(smallest_side=200), {"d": "outlier by shorter side: 40x40"}),
+        (
+            Outliers(largest_aspect_ratio=1.4),
+            {"b": "outlier by aspect ratio: 200x300", "c": "outlier by aspect ratio: 300x200"},
+        ),
+    ],
+)
+def test_outliers(outliers, expected):
+    pictures = pd.DataFrame({"id": list("abcd"), "width": [300, 200, 300, 40], "height": [300, 300, 200, 40]})
+    assert find_outliers(pictures, outliers).to_dict() == expected
+
+
+def test_outliers_keep_their_reason_in_the_manifest(folder, stores):
+    Image.new("RGB", (90, 10), "red").save(folder / "nice" / "apple" / "banner.png")
+    manifest, _ = manifest_of(stores, outliers=Outliers(largest_aspect_ratio=3))
+    row = manifest.set_index("id").loc["nice/apple/banner.png"]
+    assert (row["status"], row["reason"]) == ("excluded", "outlier by aspect ratio: 90x10") and row["pixel_row"] >= 0
+
+
+@pytest.mark.parametrize(
+    "values", [{"dimensions": [[300]]}, {"dimensions": [[0, 3]]}, {"smallest_side": 0}, {"largest_aspect_ratio": 0.5}]
+)
+def test_bad_outlier_parameters_are_refused(values):
+    with pytest.raises(ValueError, match=next(iter(values))):
+        Outliers(**values)

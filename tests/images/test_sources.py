@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+import http.server
+import io
+import tarfile
+import threading
+import time
+import zipfile
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import pooch
+import pytest
+
+from mixvision.images import acquisition
+from mixvision.images.acquisition import root_of
+from mixvision.images.sources import category_of, open_source, read_mapping
+
+
+@pytest.fixture
+def folder(tmp_path, make_folder) -> Path:
+    """A folder of both domains: nice apple 3, pear 2; real apple 1."""
+    make_folder(tmp_path / "shots" / "nice", {"apple": 3, "pear": 2})
+    make_folder(tmp_path / "shots" / "real", {"apple": 1}, seed=1)
+    return tmp_path / "shots"
+
+
+@pytest.fixture
+def raw(tmp_path) -> Path:
+    return tmp_path / "data" / "study" / "nice"
+
+
+def packed(folder: Path, archive: Path) -> Path:
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive, "w") as target:
+            for path in sorted(folder.rglob("*")):
+                target.write(path, path.relative_to(folder.parent))
+    else:
+        with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as target:
+            target.add(folder, folder.name)
+    return archive
+
+
+def categories(images) -> dict[str, int]:
+    names = [category for category, _ in images.files]
+    return {name: names.count(name) for name in sorted(set(names))}
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serves `tmp_path / "www"`; counts requests, and cuts short the files named in `truncated`."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        requests, truncated = [], set()
+
+        def do_GET(self):
+            self.requests.append(self.path)
+            if self.path.lstrip("/") in self.truncated:
+                content = (www / self.path.lstrip("/")).read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: len(content) // 2])
+            else:
+                super().do_GET()
+
+        def log_message(self, *arguments):
+            pass
+
+    www = tmp_path / "www"
+    www.mkdir()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=www)) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        running.folder, running.handler = www, Handler
+        running.address = f"http://127.0.0.1:{running.server_port}"
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def test_folder_is_used_in_place(folder, raw):
+    for source in (folder, folder / "nice"):
+        images = open_source(str(source), "nice", raw)
+        assert images.root == folder / "nice"
+        assert categories(images) == {"apple": 3, "pear": 2}
+        assert images.files[0] == ("apple", "apple/000.png")
+    assert not raw.exists()
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.zip"])
+def test_archive_serves_both_domains(folder, tmp_path, raw, name):
+    archive = packed(folder, tmp_path / name)
+    images = open_source(str(archive), "nice", raw)
+    assert categories(images) == {"apple": 3, "pear": 2}
+    assert (images.root / images.files[0][1]).read_bytes() == (folder / "nice/apple/000.png").read_bytes()
+    assert not list(raw.rglob("real")), "the other domain is not unpacked"
+    assert categories(open_source(str(archive), "real", raw.with_name("real"))) == {"apple": 1}
+
+
+def test_archive_is_unpacked_once_and_anew_when_it_changed(folder, tmp_path, raw, make_folder):
+    archive = packed(folder, tmp_path / "a.tar")
+    first = open_source(str(archive), "nice", raw).root / "apple/000.png"
+    before = first.stat().st_mtime_ns
+    open_source(str(archive), "nice", raw)
+    assert first.stat().st_mtime_ns == before
+    time.sleep(0.01)
+    (folder / "nice/apple/000.png").unlink()
+    packed(folder, archive)
+    assert categories(open_source(str(archive), "nice", raw)) == {"apple": 2, "pear": 2}
+
+
+def test_interrupted_unpacking_starts_cleanly(folder, tmp_path, raw, monkeypatch):
+    archive = packed(folder, tmp_path / "a.tar")
+    extract, done = tarfile.TarFile.extract, []
+
+    def stop_after_two(self, *arguments, **options):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(1)
+        return extract(self, *arguments, **options)
+
+    monkeypatch.setattr(tarfile.TarFile, "extract", stop_after_two)
+    with pytest.raises(KeyboardInterrupt):
+        open_source(str(archive), "nice", raw)
+    assert not raw.exists()
+    monkeypatch.undo()
+    assert categories(open_source(str(archive), "nice", raw)) == {"apple": 3, "pear": 2}
+    assert [path.name for path in raw.parent.iterdir()] == ["nice"]
+
+
+def test_archive_cannot_write_outside(tmp_path, raw):
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        member = tarfile.TarInfo("apple/../../../escaped/a.png")
+        member.size = 3
+        archive.addfile(member, io.BytesIO(b"bad"))
+        link = tarfile.TarInfo("apple/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "../../../../secret"
+        archive.addfile(link)
+    with pytest.raises(ValueError, match="unsafe"):
+        open_source(str(tmp_path / "bad.tar"), "nice", raw)
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("../../escaped/a.png", b"bad")
+        archive.writestr("apple/a.png", b"good")
+        archive.writestr("pear/a.png", b"good")
+    open_source(str(tmp_path / "bad.zip"), "nice", raw)
+    assert not list(tmp_path.rglob("link.png"))
+    assert not [path for path in tmp_path.rglob("escaped") if not path.is_relative_to(raw)]
+
+
+def test_damaged_archive_and_other_files_are_refused(folder, tmp_path, raw):
+    archive = packed(folder, tmp_path / "a.tar.gz")
+    archive.write_bytes(archive.read_bytes()[:-300])
+    with pytest.raises(ValueError, match="damaged"):
+        open_source(str(archive), "nice", raw)
+    (tmp_path / "note.txt").write_text("hello")
+    with pytest.raises(ValueError, match="neither a folder nor a tar or zip"):
+        open_source(str(tmp_path / "note.txt"), "nice", raw)
+
+
+def test_archive_does_not_replace_a_users_folder(folder, tmp_path, raw, make_folder):
+    make_folder(raw, {"mine": 1})
+    with pytest.raises(ValueError, match="were not unpacked"):
+        open_source(str(packed(folder, tmp_path / "a.tar")), "nice", raw)
+    assert (raw / "mine/000.png").exists()
+
+
+def test_missing_source_says_what_was_looked_for(tmp_path, raw):
+    with pytest.raises(FileNotFoundError, match=r"'nice'.*absent.tar.*--params=nice="):
+        open_source(str(tmp_path / "absent.tar"), "nice", raw)
+
+
+def test_address_is_downloaded_once_and_checked(folder, server, raw):
+    archive = packed(folder, server.folder / "a.tar")
+    address, checksum = f"{server.address}/a.tar", pooch.file_hash(str(archive))
+    assert categories(open_source(address, "nice", raw, checksum)) == {"apple": 3, "pear": 2}
+    assert categories(open_source(address, "real", raw.with_name("real"), checksum)) == {"apple": 1}
+    assert server.handler.requests == ["/a.tar"]
+    with pytest.raises(OSError, match="Could not download"):
+        open_source(f"{server.address}/a.tar?other", "nice", raw, "0" * 64)
+
+
+def test_partial_download_never_counts(folder, server, raw):
+    packed(folder, server.folder / "a.tar")
+    server.handler.truncated.add("a.tar")
+    with pytest.raises(OSError, match="Could not download"):
+        open_source(f"{server.address}/a.tar", "nice", raw)
+    server.handler.truncated.clear()
+    assert categories(open_source(f"{server.address}/a.tar", "nice", raw)) == {"apple": 3, "pear": 2}
+
+
+def test_missing_address_is_an_error(server, raw):
+    with pytest.raises(OSError, match=r"Could not download .*absent.tar.*404"):
+        open_source(f"{server.address}/absent.tar", "nice", raw)
+
+
+def test_wrong_checksum_of_a_local_archive(folder, tmp_path, raw):
+    with pytest.raises(ValueError, match="checksum"):
+        open_source(str(packed(folder, tmp_path / "a.tar")), "nice", raw, "0" * 64)
+
+
+def test_bundled_samples(raw, monkeypatch):
+    images = open_source("package:digits", "real", raw)
+    assert len(images.files) == 1797 and sorted(categories(images)) == [str(digit) for digit in range(10)]
+    monkeypatch.setitem(acquisition.SAMPLES, "digits", (None, "scikit-learn"))  # writing again would fail
+    assert open_source("package:digits", "real", raw) == images
+    with pytest.raises(ValueError, match="mnist, digits"):
+        open_source("package:letters", "real", raw)
+
+
+def test_litter_is_ignored(folder, raw):
+    for name in (".hidden.png", "Thumbs.db", "__MACOSX/x.png", ".git/y.png"):
+        path = folder / "nice" / "apple" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    assert categories(open_source(str(folder), "nice", raw)) == {"apple": 3, "pear": 2}
+
+
+def test_links_are_followed_and_loops_end(folder, tmp_path, raw, make_folder):
+    make_folder(tmp_path / "elsewhere", {"plum": 2})
+    (folder / "nice" / "plum").symlink_to(tmp_path / "elsewhere" / "plum")
+    (folder / "nice" / "apple" / "loop").symlink_to(folder / "nice")
+    assert categories(open_source(str(folder), "nice", raw)) == {"apple": 3, "pear": 2, "plum": 2}
+
+
+@pytest.mark.parametrize(
+    ("files", "root"),
+    [
+        (["apple/1", "pear/1"], "."),
+        (["top/inner/apple/1", "top/inner/pear/1"], "top/inner"),
+        (["top/nice/apple/1", "top/real/apple/1"], "top/nice"),
+        (["top/nice/apple/1"], "top/nice"),
+        (["readme", "nice/apple/1"], "nice"),
+        (["readme", "apple/1"], "."),
+        ([".cache/1", "top/apple/1", "top/pear/1"], "top"),
+    ],
+)
+def test_root(files, root):
+    assert root_of([PurePosixPath(name) for name in files], "nice") == PurePosixPath(root)
+
+
+def test_layouts_of_fruits360_and_of_file_names(tmp_path, raw, make_folder):
+    make_folder(tmp_path / "fruits" / "Training", {"Apple Braeburn": 2, "Cocos": 1})
+    make_folder(tmp_path / "fruits" / "Test", {"Apple Braeburn": 1})
+    make_folder(tmp_path / "fruits" / "papers", {"figures": 1})
+    source = str(tmp_path / "fruits")
+    images = open_source(source, "nice", raw, layout=["T*/{category}/*"])
+    assert categories(images) == {"Apple Braeburn": 3, "Cocos": 1}
+    (tmp_path / "flat").mkdir()
+    for name in ("001_goldfish.png", "002_shark.png"):
+        (tmp_path / "flat" / name).write_bytes(b"x")
+    flat = open_source(str(tmp_path / "flat"), "nice", raw, layout="*_{category}.png")
+    assert categories(flat) == {"goldfish": 1, "shark": 1}
+    with pytest.raises(ValueError, match="layout"):
+        open_source(source, "nice", raw, layout="*/*")
+    with pytest.raises(ValueError, match="no files that fit the layout"):
+        open_source(source, "nice", raw, layout="nowhere/{category}/*")
+
+
+def test_mapping_joins_varieties_and_names_the_rest(tmp_path, raw, make_folder):
+    make_folder(tmp_path / "fruits", {"Apple Braeburn": 2, "Apple Red": 1, "Cocos": 1, "Quince": 4})
+    (tmp_path / "mapping.yml").write_text("Apple: [Apple *]\nCoco: Cocos\n")
+    images = open_source(str(tmp_path / "fruits"), "nice", raw, mapping=tmp_path / "mapping.yml")
+    assert categories(images) == {"Apple": 3, "Coco": 1}
+    assert images.unmapped == {"Quince": 4}
+
+
+def test_mapping_errors(tmp_path):
+    with pytest.raises(ValueError, match=r"'Grapefruit'.*Grape and Grapefruit"):
+        category_of("Grapefruit", {"Grape": ["Grape*"], "Grapefruit": ["Grapefruit*"]})
+    assert category_of("apple", {"Apple": ["Apple*"]}) is None
+    with pytest.raises(FileNotFoundError, match=r"absent\.yml"):
+        read_mapping(tmp_path / "absent.yml")
+    (tmp_path / "list.yml").write_text("- Apple\n")
+    with pytest.raises(ValueError, match="category: "):
+        read_mapping(tmp_path / "list.yml")
+
+
+@pytest.mark.parametrize(
+    ("folder", "category"),
+    [
+        ("Apple Red 1", "Apple"), ("Pineapple Mini", "Pineapple"), ("Cocos", "Coco"), ("Litchi", "Lychee"),
+        ("Carambula", "Carambola"), ("Dates", "Date"), ("Grapefruit Pink", "Grapefruit"), ("Grape White 2", "Grape"),
+        ("Pear Abate", "Pear"), ("Cherry Wax Black", "Cherry"), ("Passion Fruit", "Passion Fruit"), ("Quince", None),
+        ("Tomato Cherry Red", None), ("Cherimoya", None),
+    ],
+)  # fmt: skip
+def test_mapping_of_the_fruits_study(folder, category):
+    mapping = read_mapping(Path(__file__).parents[2] / "conf" / "fruits" / "varieties.yml")
+    assert len(mapping) == 26
+    assert category_of(folder, mapping) == category
+    assert all(category_of(name, mapping) == name for name in mapping)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixvision.images.audit import audit_splits, summarise_audit
+from mixvision.images.splits import SPLITS, Splits, assign_splits, large_clusters
+
+
+def table(rows: list[tuple[str, str, int]]) -> pd.DataFrame:
+    """Kept images from (domain, category, cluster)."""
+    pictures = pd.DataFrame(rows, columns=["domain", "category", "cluster"])
+    ids = pictures["domain"] + "/" + pictures["category"] + "/" + pd.Series(range(len(rows))).astype(str).str.zfill(4)
+    return pictures.assign(id=ids, status="kept")
+
+
+def singles(count: int, domain: str = "nice", category: str = "apple", first: int = 0) -> list[tuple[str, str, int]]:
+    return [(domain, category, first + number) for number in range(count)]
+
+
+@st.composite
+def clustered(draw) -> pd.DataFrame:
+    """Two domains of two categories, 20 to 60 images each, in clusters of 1 to 8, some over categories and domains."""
+    rows, number = [], 0
+    for domain in ("nice", "real"):
+        for category in ("apple", "pear"):
+            rows += singles(draw(st.integers(12, 40)), domain, category, first=number)
+            number += 100
+            for size in draw(st.lists(st.integers(2, 8), max_size=4)):
+                rows += [(domain, category, number)] * size
+                number += 1
+    for size in draw(st.lists(st.integers(1, 3), max_size=2)):
+        rows += [(domain, category, number) for domain in ("nice", "real") for category in ("apple", "pear")] * size
+        number += 1
+    return table(rows)
+
+
+@settings(deadline=None, max_examples=80)
+@given(pictures=clustered(), seed=st.integers(0, 1000), test=st.sampled_from([0.2, 0.4]))
+def test_no_cluster_ever_crosses_and_every_image_has_one_split(pictures, seed, test):
+    splits = Splits(seed=seed, test=test, validation=0.1)
+    result = assign_splits(pictures, splits)
+    assert (result.groupby("cluster")["split"].nunique() == 1).all()
+    assert list(result["id"]) == list(pictures["id"]) and result["split"].isin(SPLITS).all()
+    assert not result["leaks"].any()
+    shares = {"test": test, "validation": 0.1, "train": 0.9 - test}
+    for _, stratum in result.groupby(["domain", "category"]):
+        tolerance = stratum.groupby("cluster").size().max() + 1
+        for split, share in shares.items():
+            assert abs((stratum["split"] == split).sum() - share * len(stratum)) <= tolerance
+
+
+@settings(deadline=None, max_examples=30)
+@given(pictures=clustered(), seed=st.integers(0, 1000))
+def test_plain_split_is_exactly_stratified_and_names_what_leaks(pictures, seed):
+    result = assign_splits(pictures, Splits(method="plain", seed=seed))
+    for _, stratum in result.groupby(["domain", "category"]):
+        assert (stratum["split"] == "test").sum() == round(0.4 * len(stratum))
+        assert (stratum["split"] == "validation").sum() == round(0.1 * len(stratum))
+    trained = set(result.loc[result["split"] == "train", "cluster"])
+    expected = [row.split != "train" and row.cluster in trained for row in result.itertuples()]
+    assert list(result["leaks"]) == expected
+
+
+def test_targets_are_met_exactly_where_singles_even_out():
+    rows = singles(70) + [("nice", "apple", 1000 + number // 6) for number in range(30)]
+    counts = assign_splits(table(rows), Splits(seed=3))["split"].value_counts()
+    assert counts.to_dict() == {"train": 50, "test": 40, "validation": 10}
+
+
+def test_seed_decides():
+    pictures = table(singles(60) + [("nice", "apple", 1000 + number // 3) for number in range(30)])
+    first, again, other = (assign_splits(pictures, Splits(seed=seed))["split"] for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
+    placed = [assign_splits(pictures, Splits(seed=seed))["split"].iloc[-1] for seed in range(40)]
+    assert set(placed) == set(SPLITS), "clusters go to every split, not only to training"
+
+
+def test_a_cluster_above_the_share_stays_in_training_and_is_reported():
+    pictures = table([("nice", "apple", 7)] * 12 + singles(10, first=100))
+    for seed in range(10):
+        result = assign_splits(pictures, Splits(seed=seed))
+        assert set(result.loc[result["cluster"] == 7, "split"]) == {"train"}
+    found = large_clusters(pictures, 0.5)
+    assert found[["domain", "category", "cluster", "images"]].values.tolist() == [["nice", "apple", 7, 12]]
+    assert large_clusters(pictures, 0.6).empty
+
+
+def test_a_category_of_one_cluster_is_an_error():
+    pictures = table([("real", "pear", 7)] * 12 + singles(20))
+    with pytest.raises(ValueError, match=r"No test image is left for real 'pear'"):
+        assign_splits(pictures, Splits())
+    assert (assign_splits(pictures, Splits(method="plain"))["split"] == "test").sum() == 13
+
+
+def test_no_validation_is_an_error_unless_asked_for():
+    pictures = table(singles(4) + singles(4, category="pear", first=50))
+    with pytest.raises(ValueError, match="No validation image is left in nice"):
+        assign_splits(pictures, Splits(validation=0.1))
+    assert set(assign_splits(pictures, Splits(validation=0))["split"]) == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"method": "random"}, {"test": 0}, {"test": 1}, {"validation": 0.6}, {"validation": -0.1}, {"seed": -1},
+     {"largest_cluster": 0}, {"largest_cluster": 1.1}],
+)  # fmt: skip
+def test_bad_parameters_are_refused(values):
+    with pytest.raises(ValueError, match=next(iter(values))):
+        Splits(**values)
+
+
+@pytest.fixture
+def audited() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """20 twins of apples, a category of one object, and the pairs of both."""
+    rows = [("nice", "apple", number // 2) for number in range(40)] + [("nice", "fig", 99)] * 6
+    pictures = table(rows + singles(10, "real", "apple", 200) + singles(10, "real", "fig", 300))
+    apples, figs = (pictures.loc[pictures["id"].str.startswith(f"nice/{name}"), "id"] for name in ("apple", "fig"))
+    pairs = list(zip(apples[::2], apples[1::2], strict=True)) + list(pairwise(figs))
+    return pictures, pd.DataFrame(pairs, columns=["id_a", "id_b"])
+
+
+def findings(summary: pd.DataFrame) -> dict[str, int]:
+    return dict(zip(summary["finding"], summary["count"], strict=True))
+
+
+def test_audit_of_the_plain_split_counts_what_leaks(audited):
+    pictures, pairs = audited
+    splits = Splits(method="plain", seed=1)
+    manifest = assign_splits(pictures, splits)
+    audit = audit_splits(manifest).set_index(["domain", "category"])
+    assert audit.loc[("nice", "apple"), ["images", "clusters", "largest_cluster"]].tolist() == [40, 20, 2]
+    assert audit["single_object"].to_dict() == {
+        ("nice", "apple"): False, ("nice", "fig"): True, ("real", "apple"): False, ("real", "fig"): False,
+    }  # fmt: skip
+    assert (audit[list(SPLITS)].sum(axis=1) == audit["images"]).all()
+    summary = findings(summarise_audit(manifest, pairs, splits))
+    split = manifest.set_index("id")["split"]
+    crossing = int((split[pairs["id_a"]].to_numpy() != split[pairs["id_b"]].to_numpy()).sum())
+    assert crossing > 0
+    assert summary["pairs crossing in the splits used"] == crossing
+    assert summary["pairs a plain random split would leak"] == crossing
+    assert summary["held-out images leaking in the splits used"] == manifest["leaks"].sum() > 0
+    assert summary["near-duplicate pairs"] == 25 and summary["clusters too large for the splits"] == 1
+    assert summary["categories shown by a single object"] == 1
+
+
+def test_audit_fails_when_a_planted_duplicate_crosses(audited):
+    pictures, pairs = audited
+    pictures = pictures[pictures["category"] == "apple"]
+    pairs = pairs[pairs["id_a"].str.contains("apple")]
+    manifest = assign_splits(pictures, Splits())
+    assert findings(summarise_audit(manifest, pairs, Splits()))["pairs crossing in the splits used"] == 0
+    row = manifest.index[(manifest["domain"] == "nice") & (manifest["split"] == "test")][0]
+    manifest.loc[row, "split"] = "train"
+    with pytest.raises(RuntimeError, match="1 pairs of near-duplicates cross"):
+        summarise_audit(manifest, pairs, Splits())
+
+
+def test_splits_of_many_images_are_quick_enough_to_finish():
+    clusters = np.random.default_rng(0).integers(0, 15_000, 20_000)
+    pictures = table([("nice", str(number % 20), int(cluster)) for number, cluster in enumerate(clusters)])
+    result = assign_splits(pictures, Splits())
+    assert (result.groupby("cluster")["split"].nunique() == 1).all()

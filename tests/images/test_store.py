@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixvision.images import store as store_module
+from mixvision.images.decoding import Decoding, decode_file
+from mixvision.images.sources import open_source
+from mixvision.images.store import PendingImages, read_store, write_store
+
+
+@pytest.fixture
+def folder(tmp_path, make_folder):
+    root = make_folder(tmp_path / "shots", {"apple": 3, "pear": 2})
+    (root / "apple" / "empty.png").write_bytes(b"")
+    (root / "apple" / "dangling.png").symlink_to(root / "nowhere")
+    return root
+
+
+@pytest.fixture
+def write(folder, tmp_path):
+    """Write the folder's store and open it: `write(size)`."""
+
+    def written(size: int = 16):
+        raw = open_source(str(folder), "nice", tmp_path / "data" / "raw" / "nice")
+        write_store(PendingImages(raw, Decoding(size=size)), tmp_path / "store")
+        return read_store(tmp_path / "store")
+
+    return written
+
+
+def test_store_holds_every_file_and_its_pixels(write, folder):
+    store = write()
+    assert list(store.inventory["path"]) == sorted(store.inventory["path"]) and len(store.inventory) == 7
+    reasons = store.inventory.set_index("path")["reason"]
+    assert reasons["apple/empty.png"] == "empty file"
+    assert reasons["apple/dangling.png"].startswith("unreadable file")
+    assert (store.inventory["pixel_row"] == -1).tolist() == (store.inventory["reason"] != "").tolist()
+    for row in store.inventory[store.inventory["reason"] == ""].itertuples():
+        _, expected = decode_file(folder / row.path, Decoding(size=16))
+        np.testing.assert_array_equal(store.pixels[row.pixel_row], expected)
+    assert store.inventory["phash"].dtype == np.uint64 and isinstance(store.pixels, np.memmap)
+
+
+def test_processes_and_threads_give_the_same(write, tmp_path, monkeypatch):
+    threads = write()
+    (tmp_path / "store").rename(tmp_path / "threads")
+    monkeypatch.setattr(store_module, "FILES_FOR_PROCESSES", 1)
+    processes = write()
+    pd.testing.assert_frame_equal(threads.inventory, processes.inventory)
+    np.testing.assert_array_equal(threads.pixels, processes.pixels)
+
+
+def decoded_paths(monkeypatch) -> list[str]:
+    """The paths that are decoded from now on."""
+    seen, decode = [], store_module.decode_files
+
+    def note(root, decoding, array, rows, paths):
+        seen.extend(paths)
+        return decode(root, decoding, array, rows, paths)
+
+    monkeypatch.setattr(store_module, "decode_files", note)
+    return seen
+
+
+def test_nothing_changed_writes_nothing(write, folder, tmp_path):
+    (folder / "apple" / "dangling.png").unlink()
+    write()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
+    write()
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()} == before
+
+
+def test_only_new_and_changed_files_are_decoded(write, folder, make_folder, tmp_path, monkeypatch):
+    before = write()
+    make_folder(tmp_path / "new", {"apple": 1}, seed=5)
+    (tmp_path / "new/apple/000.png").rename(folder / "apple" / "0000.png")
+    (folder / "apple" / "001.png").unlink()
+    os.utime(folder / "pear" / "000.png", ns=(1, 1))
+    seen = decoded_paths(monkeypatch)
+    after = write()
+    assert sorted(seen) == ["apple/0000.png", "apple/dangling.png", "pear/000.png"]  # what was unreadable is retried
+    old, new = before.inventory.set_index("path"), after.inventory.set_index("path")
+    assert "apple/001.png" not in new.index
+    for path in ("apple/000.png", "apple/002.png", "pear/001.png"):
+        np.testing.assert_array_equal(
+            after.pixels[new.loc[path, "pixel_row"]], before.pixels[old.loc[path, "pixel_row"]]
+        )
+        assert new.loc[path, "phash"] == old.loc[path, "phash"]
+
+
+def test_other_settings_decode_everything(write, monkeypatch):
+    write(16)
+    seen = decoded_paths(monkeypatch)
+    assert write(24).pixels.shape[1:] == (24, 24, 3) and len(seen) == 7
+
+
+def test_a_failed_run_leaves_the_old_store(write, folder, make_folder, monkeypatch, tmp_path):
+    before = write()
+    make_folder(folder, {"plum": 1})
+
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store_module, "decode_files", fail)
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    pd.testing.assert_frame_equal(read_store(tmp_path / "store").inventory, before.inventory)
+    monkeypatch.undo()
+    assert len(write().inventory) == 8
+    assert not list(tmp_path.glob(".store*"))
+
+
+def test_missing_store(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run the ingestion pipeline first"):
+        read_store(tmp_path)

@@ -1,0 +1,105 @@
+"""The ingestion pipeline in process, with the project's own catalog and parameters, on real images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
+from kedro.runner import SequentialRunner
+from kedro.validation.parameter_validator import ParameterValidator
+from PIL import Image
+
+from mixvision.images.manifest import COLUMNS
+from mixvision.images.samples import write_digits, write_mnist
+from mixvision.pipelines.ingestion import create_pipeline
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory) -> Path:
+    """Both bundled samples as image files, 30 of every digit, in {nice,real}/<digit>."""
+    root = tmp_path_factory.mktemp("digits")
+    for domain, write in (("nice", write_mnist), ("real", write_digits)):
+        write(root / domain)
+        for folder in (root / domain).iterdir():
+            for path in sorted(folder.iterdir())[30:]:
+                path.unlink()
+    return root
+
+
+def run_ingestion(project: Path, source: Path, **changes) -> dict[str, pd.DataFrame]:
+    """Run with conf/base, its data below `project`; the tables by name."""
+    runtime = {"nice": str(source), "real": str(source), "ingestion": changes}
+    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base", runtime_params=runtime)
+    pipeline = create_pipeline()
+    parameters = ParameterValidator({"ingestion": pipeline}).validate_raw_params(loader["parameters"])
+    entries = {name: loader["catalog"][name] for name in pipeline.datasets() if not name.startswith("params:")}
+    for entry in entries.values():
+        entry["filepath"] = str(project / entry["filepath"])
+    catalog = DataCatalog.from_config(entries)
+    for name in pipeline.inputs():
+        if name.startswith("params:"):
+            catalog[name] = parameters["ingestion"][name.rpartition(".")[2]]
+    SequentialRunner().run(pipeline, catalog)
+    tables = pipeline.outputs() | {"manifest", "near_duplicates", "unsplit_manifest", "excluded_counts"}
+    return {name: catalog.load(name) for name in tables} | {"nice_images": catalog.load("nice_images")}
+
+
+def test_digits(tmp_path, digits):
+    tables = run_ingestion(tmp_path, digits)
+    manifest = tables["manifest"]
+    assert list(manifest.columns) == COLUMNS and len(manifest) == 600 and (manifest["status"] == "kept").all()
+    assert manifest["phash"].dtype == "uint64"
+    assert tables["nice_images"].pixels.shape == (300, 32, 32, 3)
+    assert (manifest.groupby("cluster")["split"].nunique() == 1).all()
+    audit = tables["split_audit"]
+    assert len(audit) == 20 and (audit[["train", "validation", "test"]].to_numpy() == [15, 3, 12]).mean() > 0.9
+    assert "pairs crossing in the splits used" in set(tables["split_summary"]["finding"])
+
+    pixels = tmp_path / "data" / "02_intermediate" / "digits" / "nice" / "pixels.npy"
+    written = pixels.stat().st_mtime_ns
+    again = run_ingestion(tmp_path, digits)
+    pd.testing.assert_frame_equal(again["manifest"], manifest)
+    assert pixels.stat().st_mtime_ns == written
+
+
+def test_another_seed_changes_the_splits_only(tmp_path, digits):
+    first = run_ingestion(tmp_path, digits)["manifest"]
+    second = run_ingestion(tmp_path, digits, splits={"seed": 1})["manifest"]
+    assert (first["split"] != second["split"]).any()
+    pd.testing.assert_frame_equal(first.drop(columns="split"), second.drop(columns="split"))
+
+
+def test_bad_files_do_not_stop_the_run(tmp_path, digits):
+    for domain in ("nice", "real"):
+        for digit in "01":
+            (tmp_path / "shots" / domain / digit).mkdir(parents=True)
+            for path in (digits / domain / digit).iterdir():
+                (tmp_path / "shots" / domain / digit / path.name).write_bytes(path.read_bytes())
+    bad = tmp_path / "shots" / "real" / "0"
+    (bad / "empty.png").write_bytes(b"")
+    (bad / "text.png").write_text("hello")
+    (bad / "cut.png").write_bytes((digits / "nice/0").iterdir().__next__().read_bytes()[:150])
+    Image.new("L", (9, 9)).save(bad / "moving.gif", save_all=True, append_images=[Image.new("L", (9, 9), 255)])
+    tables = run_ingestion(tmp_path / "project", tmp_path / "shots")
+    excluded = tables["excluded_files"].set_index("path")["reason"]
+    assert set(excluded.index) == {"0/empty.png", "0/text.png", "0/cut.png", "0/moving.gif"}
+    assert tables["excluded_counts"]["files"].sum() == 4
+    assert (tables["manifest"]["status"] == "kept").sum() == 120
+
+
+def test_fruits(tmp_path, shared_data):
+    tables = run_ingestion(tmp_path, shared_data("fruits.tar"), decoding={"size": 100})
+    manifest = tables["manifest"]
+    assert manifest.groupby("domain").size().to_dict() == {"nice": 5040, "real": 1812}
+    findings = tables["split_summary"].set_index("finding")["count"]
+    assert findings["near-duplicate pairs"] == len(tables["near_duplicates"]) > 3500
+    assert findings["near-duplicate pairs across categories"] == 0
+    assert findings["pairs a plain random split would leak"] > 1000
+    assert findings["pairs crossing in the splits used"] == 0
+    tests = manifest[manifest["split"] == "test"].groupby("domain").size() / manifest.groupby("domain").size()
+    assert tests.between(0.39, 0.41).all()
