@@ -217,7 +217,8 @@ class Stack(lightning.LightningModule):
 def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:
     """Top-1 and top-3 accuracy on each domain and their performance, ``sqrt(nice * real)``.
 
-    Shapes: correct ``(K, images, 3)``, fewer where there are fewer categories, is_real ``(images,)``; each measure ``(K,)``. An empty domain gives NaN.
+    Shapes: correct ``(K, images, 3)``, fewer than 3 where there are fewer categories; is_real ``(images,)``; each
+    measure ``(K,)``. An empty domain gives NaN.
     """
     hits = {"top1": correct[..., 0], "top3": correct.any(-1)}
     measured = {}
