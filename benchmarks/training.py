@@ -95,7 +95,9 @@ def train_plainly(folder: Path, size: int, batch: int, iterations: int, trials: 
     for _ in range(trials):
         network = plain_network(size).to(device)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.004, momentum=0.5, weight_decay=0.5)
-        loader = DataLoader(data, batch, shuffle=True, drop_last=True, num_workers=os.cpu_count())
+        loader = DataLoader(
+            data, batch, shuffle=True, drop_last=True, num_workers=os.cpu_count(), persistent_workers=True
+        )
         done = 0
         while done < iterations:
             for images, labels in loader:

@@ -30,6 +30,7 @@ def test_two_folders_become_an_environment_of_six_lines(run):
     ("arguments", "complaint"),
     [
         (("weeds", "--nice", "nowhere", "--real", "field"), "nothing at 'nowhere'"),
+        (("weeds", "--nice", "", "--real", "field"), "nothing at ''"),
         (("Bad Name", "--nice", "catalogue", "--real", "field"), "small letters"),
         (("base", "--nice", "catalogue", "--real", "field"), "not base or local"),
     ],
@@ -38,6 +39,13 @@ def test_what_cannot_be_a_study_is_refused(run, arguments, complaint):
     result = run(*arguments)
     assert result.exit_code != 0 and complaint in " ".join(result.output.split())
     assert not Path("conf").exists()
+
+
+def test_a_name_that_yaml_takes_for_something_else_stays_a_name(run):
+    Path('odd "place"').mkdir()
+    run("on", "--nice", 'odd "place"', "--real", "field")
+    settings = yaml.safe_load(Path("conf/on/globals.yml").read_text())
+    assert settings["study"] == "on" and settings["nice"] == {"source": 'odd "place"'}
 
 
 def test_an_existing_study_is_not_overwritten(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import click
 ENVIRONMENT = """\
 study: {name}
 title: {title}
-nice: {{source: "{nice}"}}
-real: {{source: "{real}"}}
+nice: {{source: {nice}}}
+real: {{source: {real}}}
 image_size: {image_size}
 iterations: {iterations}
 """
@@ -38,24 +39,21 @@ def study(name: str, nice: str, real: str, image_size: int, iterations: int) -> 
     file = Path("conf") / name / "globals.yml"
     if file.exists():
         raise click.ClickException(f"{file} exists already: edit it, or choose another name.")
-    sources = {"nice": _absolute("nice", nice), "real": _absolute("real", real)}
+    texts = {"title": name.replace("_", " ").capitalize(), "nice": _find("nice", nice), "real": _find("real", real)}
     file.parent.mkdir(parents=True, exist_ok=True)
-    title = name.replace("_", " ").capitalize()
-    file.write_text(
-        ENVIRONMENT.format(name=name, title=title, image_size=image_size, iterations=iterations, **sources),
-        encoding="utf-8",
-    )
+    quoted = {key: json.dumps(text, ensure_ascii=False) for key, text in {"name": name, **texts}.items()}
+    file.write_text(ENVIRONMENT.format(image_size=image_size, iterations=iterations, **quoted), encoding="utf-8")
     click.echo(f"Wrote {file}. Look at your images first, then train:")
     click.echo(f"  kedro run --env={name} --pipelines=ingestion")
     click.echo(f"  kedro run --env={name} --pipelines=mixing")
 
 
-def _absolute(domain: str, source: str) -> str:
+def _find(domain: str, source: str) -> str:
     """Sources outside the project are kept by their full path; URLs and packages stay as they are."""
     if re.match(r"\w+://|package:", source):
         return source
     path = Path(source).expanduser()
-    if not path.exists():
+    if not source or not path.exists():
         raise click.BadParameter(f"there is nothing at {source!r}.", param_hint=f"--{domain}")
     path = path.resolve()
     inside = path.is_relative_to(Path.cwd())

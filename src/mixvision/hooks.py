@@ -19,6 +19,7 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from mixvision.datasets.images import ImageSourceDataset
 from mixvision.training.observers import observers
 
 
@@ -37,6 +38,7 @@ class TrialRuns:
 
     @hook_impl
     def before_pipeline_run(self) -> None:
+        self.interrupted()  # an earlier run of this process that was stopped by Ctrl-C, in a notebook
         self.runs, self.open = {}, set()
         self.client = MlflowClient() if mlflow.active_run() else None
         if self.client:
@@ -68,8 +70,10 @@ class TrialRuns:
     @hook_impl
     def before_node_run(self, inputs: dict[str, Any]) -> None:
         """Remember the node's settings, one by one: a trial's run is comparable only by flat parameters."""
-        settings = [asdict(value) for value in inputs.values() if is_dataclass(value)]
-        self.settings = {name: value for setting in settings for name, value in setting.items()}
+        self.settings = {}
+        for name, value in inputs.items():
+            if name.startswith("params:") and is_dataclass(value):
+                self.settings |= asdict(value)
 
     def started(self, trials: pd.DataFrame) -> None:
         parent = mlflow.active_run().info
@@ -103,8 +107,8 @@ class TrialRuns:
         self._close(trial, "FINISHED")
 
     def interrupted(self) -> None:
-        """The process ends with runs still open (Ctrl-C raises no pipeline error): say so in MLflow."""
-        if self.open:
+        """The process ends in the middle of a run (Ctrl-C raises no pipeline error): say so in MLflow."""
+        if self in observers:
             self._stop("KILLED")
             mlflow.end_run("KILLED")
 
@@ -127,6 +131,17 @@ class TrialRuns:
             self._close(trial, status)
         if self in observers:
             observers.remove(self)
+
+
+class SourceCheck:
+    """Looks whether every source of images is there, before the first of them is fetched and decoded."""
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        for name in sorted(pipeline.inputs()):
+            dataset = catalog.get(name)
+            if isinstance(dataset, ImageSourceDataset):
+                dataset.check()
 
 
 class ReportArtifacts:
@@ -159,7 +174,8 @@ class RunSummary:
         for name in outputs:
             if name.endswith(".page"):
                 print(f"\nThe page, with every table and picture: {catalog.get(name)._describe()['filepath']}")
-        print("Compare the models in MLflow: make mlflow. Look at the pipeline in kedro-viz: make viz.")
+        if any(name.endswith(".models") for name in outputs):
+            print("Compare the models in MLflow: make mlflow. Look at the pipeline in kedro-viz: make viz.")
 
 
 def layer(dataset: Any) -> str | None:

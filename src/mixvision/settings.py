@@ -1,8 +1,8 @@
 """Kedro settings: how configuration is merged, and the hooks that follow every run."""
 
-from mixvision.hooks import ReportArtifacts, RunSummary, TrialRuns
+from mixvision.hooks import ReportArtifacts, RunSummary, SourceCheck, TrialRuns
 
-HOOKS = (TrialRuns(), ReportArtifacts(), RunSummary())
+HOOKS = (SourceCheck(), TrialRuns(), ReportArtifacts(), RunSummary())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from kedro.io import DatasetError
@@ -35,6 +37,33 @@ def test_a_missing_source_is_told_in_one_sentence(tmp_path):
         source.load()
     with pytest.raises(DatasetError, match="only read"):
         source.save(1)
+
+
+def test_check_finds_what_is_missing_and_fetches_nothing(shots, tmp_path):
+    def source(name, **options):
+        return ImageSourceDataset(domain="nice", source=name, filepath=str(tmp_path / "a" / "b" / "c"), **options)
+
+    for name in (str(shots), "http://127.0.0.1:9/absent.tar", "package:digits"):
+        source(name).check()
+    for missing in (source(str(tmp_path / "absent")), source(str(shots), mapping=str(tmp_path / "absent.yml"))):
+        with pytest.raises(DatasetError, match=r"^The (source|mapping) of .*absent.*does not exist"):
+            missing.check()
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_checksum_holds_for_the_source_it_was_given_for(shots, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "shots"), "zip", shots)
+    folder = str(tmp_path / "a" / "b" / "c")
+    for configured in (None, archive):
+        source = ImageSourceDataset(
+            domain="nice", source=archive, filepath=folder, sha256="0" * 64, sha256_of=configured
+        )
+        with pytest.raises(DatasetError, match="checksum"):
+            source.load()
+    overridden = ImageSourceDataset(
+        domain="nice", source=archive, filepath=folder, sha256="0" * 64, sha256_of="package:mnist"
+    )
+    assert len(overridden.load().files) == 2
 
 
 def test_an_empty_store_cannot_be_loaded(tmp_path):

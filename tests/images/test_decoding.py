@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 from scipy.fft import dctn
 
+from mixvision.images import decoding as module
 from mixvision.images.decoding import Decoding, decode_file, decode_files, perceptual_hash, to_rgb
 
 DECODING = Decoding(size=32)
@@ -52,6 +53,35 @@ def test_every_format_and_its_truncation(tmp_path, photo, name):
     assert pixels is None
     # a GIF or TIFF cut in two says so in its own words
     assert record.reason.split(":")[0] in ("truncated image", "damaged image", "not an image")
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.tif", "lzw.tif", "a.webp", "a.png"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_pictures_of_several_frames_cut_or_garbled_anywhere(tmp_path, photo, name):
+    frames = [photo.transpose(turn) for turn in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180)]
+    options = {"compression": "tiff_lzw"} if name == "lzw.tif" else {}
+    path = saved(photo.quantize(8) if name == "a.gif" else photo, tmp_path / name, save_all=True,
+                 append_images=frames, **options)  # fmt: skip
+    content = path.read_bytes()
+    generator = np.random.default_rng(0)
+    for cut in range(0, len(content), max(1, len(content) // 150)):
+        path.write_bytes(content[:cut])
+        record, pixels = decode_file(path, DECODING)
+        assert (pixels is None) == (record.reason != "")
+        garbled = bytearray(content)
+        garbled[cut : cut + 8] = generator.bytes(8)
+        path.write_bytes(garbled)
+        record, pixels = decode_file(path, DECODING)
+        assert (pixels is None) == (record.reason != "")
+
+
+def test_a_want_of_memory_is_no_fault_of_the_file(tmp_path, photo, monkeypatch):
+    def exhausted(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(module, "to_rgb", exhausted)
+    with pytest.raises(MemoryError):
+        decode_file(saved(photo, tmp_path / "a.png"), DECODING)
 
 
 def test_truncated_jpeg_is_called_truncated(tmp_path, photo):

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from mixvision.images import duplicates as module
 from mixvision.images.duplicates import (
@@ -69,13 +68,25 @@ def crowded(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return hashes.astype(np.uint64), (looks[:, None, None, None] + noise).astype(np.uint8)
 
 
-def test_crowds_cluster_as_if_all_pairs_were_compared(monkeypatch):
+def test_crowds_of_distinct_looks_cluster_as_if_all_pairs_were_compared(monkeypatch):
     hashes, thumbnails = crowded(np.random.default_rng(0))
     few = near_duplicates(hashes, thumbnails, Duplicates())
     monkeypatch.setattr(module, "CROWD", 10_000)
     many = near_duplicates(hashes, thumbnails, Duplicates())
     assert len(few) < 2000 < 50_000 < len(many)
     np.testing.assert_array_equal(clusters_of(790, few), clusters_of(790, many))
+
+
+def test_crowds_may_cluster_more_than_all_pairs_would_but_never_less(monkeypatch):
+    """A picture of another hash is compared with a crowd's leader, who vouches for followers beyond `difference`."""
+    hashes = np.r_[np.full(300, 0b0), 0b1].astype(np.uint64)
+    looks = np.r_[np.full(150, 100), np.full(150, 98), 104].astype(np.uint8)  # 104 is 4 from the leader, 100
+    thumbnails = np.broadcast_to(looks[:, None, None, None], (301, 16, 16, 3))
+    few = clusters_of(301, near_duplicates(hashes, thumbnails, Duplicates(difference=3)))
+    monkeypatch.setattr(module, "CROWD", 10_000)
+    many = clusters_of(301, near_duplicates(hashes, thumbnails, Duplicates(difference=3)))
+    assert (few == 0).all()
+    assert (many[:300] == 0).all() and many[300] == 1
 
 
 def test_hash_alone_is_not_enough():
@@ -97,10 +108,9 @@ def test_thumbnails_average_areas(side):
     pixels = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), dtype=np.uint8)
     thumbnails = thumbnails_of(pixels, np.array([2, 0]))
     for thumbnail, row in zip(thumbnails, (2, 0), strict=True):
-        expected = np.asarray(Image.fromarray(pixels[row]).resize((16, 16), Image.Resampling.BOX))
-        if side % 16 == 0 or side < 16:
-            assert np.abs(thumbnail.astype(int) - expected).max() <= (1 if side >= 16 else 255)
-        assert thumbnail.mean() == pytest.approx(pixels[row].mean(), abs=0.5)
+        enlarged = pixels[row].repeat(16, axis=0).repeat(16, axis=1)  # then every thumbnail pixel is side x side
+        expected = enlarged.reshape(16, side, 16, side, 3).mean(axis=(1, 3))
+        np.testing.assert_allclose(thumbnail, expected, atol=0.501)
 
 
 def pictures(*rows: tuple[str, str, str]) -> pd.DataFrame:

@@ -69,9 +69,19 @@ def test_bad_files_copies_and_mislabelled_pictures_are_excluded(folder, stores):
         assert reasons[name].startswith("same picture in different categories: apple (nice/apple/002.png), pear")
     assert reasons["nice/apple/003.png"] == ""
     assert reasons["real/apple/z.png"] == "exact duplicate: of nice/apple/003.png"
-    files, counts = excluded_files(manifest)
+    files, counts = excluded_files(manifest, {})
     assert counts["files"].sum() == len(files) == 12
     assert counts.set_index(["domain", "kind"])["files"][("nice", "exact duplicate")] == 2
+
+
+def test_nothing_found_vanishes(folder, stores):
+    (folder / "nice" / "loose.png").write_bytes((folder / "nice/apple/000.png").read_bytes())
+    manifest, _ = manifest_of(stores)
+    row = manifest.set_index("id").loc["nice/loose.png"]
+    assert (row["category"], row["status"], row["reason"]) == ("", "excluded", "outside the layout")
+    _, counts = excluded_files(manifest, {"nice": {"Fig": 7}, "real": {}})
+    files = counts.set_index(["domain", "kind"])["files"]
+    assert files[("nice", "outside the layout")] == 1 and files[("nice", "folder not in the mapping: Fig")] == 7
 
 
 def test_a_near_duplicate_planted_across_domains_stays_on_one_side(folder, stores):

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import http.server
 import io
+import logging
+import os
 import tarfile
 import threading
 import time
@@ -12,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import pooch
 import pytest
 
-from mixvision.images import acquisition
+from mixvision.images import acquisition, folders
 from mixvision.images.acquisition import root_of
 from mixvision.images.sources import category_of, open_source, read_mapping
 
@@ -36,7 +38,8 @@ def packed(folder: Path, archive: Path) -> Path:
             for path in sorted(folder.rglob("*")):
                 target.write(path, path.relative_to(folder.parent))
     else:
-        with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as target:
+        kind = archive.suffix.lstrip(".")
+        with tarfile.open(archive, f"w:{kind}" if kind in ("gz", "xz", "bz2") else "w") as target:
             target.add(folder, folder.name)
     return archive
 
@@ -130,29 +133,60 @@ def test_interrupted_unpacking_starts_cleanly(folder, tmp_path, raw, monkeypatch
 
 
 def test_archive_cannot_write_outside(tmp_path, raw):
+    for name in ("apple/../../../escaped/a.png", "../escaped/a.png", f"{tmp_path}/escaped/a.png"):
+        with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+            member = tarfile.TarInfo(name)
+            member.size = 3
+            archive.addfile(member, io.BytesIO(b"bad"))
+        with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+            archive.writestr(name, b"bad")
+            archive.writestr("apple/a.png", b"good")
+            archive.writestr("pear/a.png", b"good")
+        for bad in ("bad.tar", "bad.zip"):
+            with pytest.raises(ValueError, match=r"unsafe .*escaped/a\.png' would lie outside"):
+                open_source(str(tmp_path / bad), "nice", raw)
     with tarfile.open(tmp_path / "bad.tar", "w") as archive:
-        member = tarfile.TarInfo("apple/../../../escaped/a.png")
-        member.size = 3
-        archive.addfile(member, io.BytesIO(b"bad"))
         link = tarfile.TarInfo("apple/link.png")
         link.type, link.linkname = tarfile.SYMTYPE, "../../../../secret"
         archive.addfile(link)
     with pytest.raises(ValueError, match="unsafe"):
         open_source(str(tmp_path / "bad.tar"), "nice", raw)
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
-        archive.writestr("../../escaped/a.png", b"bad")
-        archive.writestr("apple/a.png", b"good")
-        archive.writestr("pear/a.png", b"good")
-    open_source(str(tmp_path / "bad.zip"), "nice", raw)
-    assert not list(tmp_path.rglob("link.png"))
-    assert not [path for path in tmp_path.rglob("escaped") if not path.is_relative_to(raw)]
+    assert not list(tmp_path.rglob("link.png")) and not list(tmp_path.rglob("escaped"))
 
 
-def test_damaged_archive_and_other_files_are_refused(folder, tmp_path, raw):
-    archive = packed(folder, tmp_path / "a.tar.gz")
-    archive.write_bytes(archive.read_bytes()[:-300])
-    with pytest.raises(ValueError, match="damaged"):
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tar.xz", "a.tar.bz2", "a.zip"])
+def test_archives_damaged_anywhere_say_so(folder, tmp_path, raw, name):
+    archive = packed(folder, tmp_path / name)
+    content = archive.read_bytes()
+    damaged = [content[: len(content) * part // 5] for part in range(1, 5)]
+    inverted = bytes(255 - byte for byte in content)
+    for start in range(0, len(content) - 500, len(content) // 8):
+        damaged.append(content[:start] + inverted[start : start + 400] + content[start + 400 :])
+    refused = 0
+    for wrong in damaged:
+        archive.write_bytes(wrong)
+        try:
+            open_source(str(archive), "nice", raw)
+        except ValueError as error:
+            assert "is damaged" in str(error)
+            refused += 1
+    # A tar has checksums of its headers only, and of a zip the other domain is not read.
+    assert refused >= (3 if name == "a.tar" else len(damaged) - 1)
+
+
+def test_an_encrypted_archive_says_so(folder, tmp_path, raw):
+    archive = packed(folder, tmp_path / "a.zip")
+    content = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = -1
+        while (start := content.find(signature, start + 1)) >= 0:
+            content[start + offset] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(ValueError, match="encrypted"):
         open_source(str(archive), "nice", raw)
+
+
+def test_other_files_are_refused(tmp_path, raw):
     (tmp_path / "note.txt").write_text("hello")
     with pytest.raises(ValueError, match="neither a folder nor a tar or zip"):
         open_source(str(tmp_path / "note.txt"), "nice", raw)
@@ -163,6 +197,24 @@ def test_archive_does_not_replace_a_users_folder(folder, tmp_path, raw, make_fol
     with pytest.raises(ValueError, match="were not unpacked"):
         open_source(str(packed(folder, tmp_path / "a.tar")), "nice", raw)
     assert (raw / "mine/000.png").exists()
+
+
+def test_a_kill_while_the_old_folder_is_deleted_does_no_harm(folder, tmp_path, raw, monkeypatch):
+    archive = packed(folder, tmp_path / "a.tar")
+    open_source(str(archive), "nice", raw)
+    (folder / "nice/apple/000.png").unlink()
+    packed(folder, archive)
+
+    def killed(path, **options):
+        if Path(path).exists():
+            (Path(path) / acquisition.STAMP).unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(folders.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        open_source(str(archive), "nice", raw)
+    monkeypatch.undo()
+    assert categories(open_source(str(archive), "nice", raw)) == {"apple": 2, "pear": 2}
 
 
 def test_missing_source_says_what_was_looked_for(tmp_path, raw):
@@ -216,6 +268,40 @@ def test_litter_is_ignored(folder, raw):
     assert categories(open_source(str(folder), "nice", raw)) == {"apple": 3, "pear": 2}
 
 
+def test_names_that_are_no_text_are_left_out_with_a_warning(folder, raw, caplog):
+    try:
+        Path(os.fsdecode(bytes(folder / "nice/apple") + b"/P\xeache.png")).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    with caplog.at_level(logging.WARNING):
+        assert categories(open_source(str(folder), "nice", raw)) == {"apple": 3, "pear": 2}
+    assert [record.args for record in caplog.records] == [("nice", 1)]
+
+
+def test_unreadable_folders_are_named(folder, raw, caplog, monkeypatch):
+    scan, closed = os.scandir, str(folder / "nice" / "pear")
+
+    def refuse(path):
+        if path == closed:
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read whatever chmod forbids
+    assert categories(open_source(str(folder), "nice", raw)) == {"apple": 3}
+    assert closed in caplog.records[0].args
+
+
+def test_accents_are_the_same_however_written(tmp_path, raw, make_folder):
+    composed, decomposed = "P\u00eache", "Pe\u0302che"
+    make_folder(tmp_path / "shots", {decomposed: 2, "Poire": 1})
+    shots = str(tmp_path / "shots")
+    assert categories(open_source(shots, "nice", raw)) == {composed: 2, "Poire": 1}
+    assert (tmp_path / "shots" / open_source(shots, "nice", raw).files[0][1]).exists()
+    (tmp_path / "mapping.yml").write_text(f"{decomposed}: {composed}*\nPoire: Poire\n", encoding="utf-8")
+    images = open_source(shots, "nice", raw, mapping=tmp_path / "mapping.yml")
+    assert categories(images) == {composed: 2, "Poire": 1}
+
+
 def test_links_are_followed_and_loops_end(folder, tmp_path, raw, make_folder):
     make_folder(tmp_path / "elsewhere", {"plum": 2})
     (folder / "nice" / "plum").symlink_to(tmp_path / "elsewhere" / "plum")
@@ -233,6 +319,14 @@ def test_links_are_followed_and_loops_end(folder, tmp_path, raw, make_folder):
         (["readme", "nice/apple/1"], "nice"),
         (["readme", "apple/1"], "."),
         ([".cache/1", "top/apple/1", "top/pear/1"], "top"),
+        (["top/Nice/apple/1", "top/Real/apple/1"], "top/Nice"),
+        (["Nice/apple/1", "nice/apple/1"], "nice"),
+        (["apple/1.png"], "."),
+        (["apple/1.JPG", "apple/closer/1.JPG"], "."),
+        (["top/apple/1.png"], "top"),
+        (["top/logo.png", "top/apple/1.png", "top/pear/1.png"], "top"),
+        (["top/logo.png", "top/nice/apple/1.png"], "top/nice"),
+        (["top/README.md", "top/apple/1.png"], "top"),
     ],
 )
 def test_root(files, root):
@@ -245,7 +339,7 @@ def test_layouts_of_fruits360_and_of_file_names(tmp_path, raw, make_folder):
     make_folder(tmp_path / "fruits" / "papers", {"figures": 1})
     source = str(tmp_path / "fruits")
     images = open_source(source, "nice", raw, layout=["T*/{category}/*"])
-    assert categories(images) == {"Apple Braeburn": 3, "Cocos": 1}
+    assert categories(images) == {"": 1, "Apple Braeburn": 3, "Cocos": 1}
     (tmp_path / "flat").mkdir()
     for name in ("001_goldfish.png", "002_shark.png"):
         (tmp_path / "flat" / name).write_bytes(b"x")
@@ -263,6 +357,12 @@ def test_mapping_joins_varieties_and_names_the_rest(tmp_path, raw, make_folder):
     images = open_source(str(tmp_path / "fruits"), "nice", raw, mapping=tmp_path / "mapping.yml")
     assert categories(images) == {"Apple": 3, "Coco": 1}
     assert images.unmapped == {"Quince": 4}
+    (tmp_path / "fruits" / "loose.png").write_bytes(b"x")
+    images = open_source(str(tmp_path / "fruits"), "nice", raw, mapping=tmp_path / "mapping.yml")
+    assert categories(images) == {"": 1, "Apple": 3, "Coco": 1}
+    (tmp_path / "mapping.yml").write_text("Plum: Plum\n")
+    with pytest.raises(ValueError, match="matches none of the 'nice' folders: Apple Braeburn"):
+        open_source(str(tmp_path / "fruits"), "nice", raw, mapping=tmp_path / "mapping.yml")
 
 
 def test_mapping_errors(tmp_path):
@@ -274,6 +374,10 @@ def test_mapping_errors(tmp_path):
     (tmp_path / "list.yml").write_text("- Apple\n")
     with pytest.raises(ValueError, match="category: "):
         read_mapping(tmp_path / "list.yml")
+    for line in ("pear:", '"1": [1]', "pear: {a: b}"):
+        (tmp_path / "wrong.yml").write_text(line)
+        with pytest.raises(ValueError, match=r"wrong\.yml gives '(pear|1)' the patterns .* must be text"):
+            read_mapping(tmp_path / "wrong.yml")
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,9 @@ def test_plain_split_is_exactly_stratified_and_names_what_leaks(pictures, seed):
     for _, stratum in result.groupby(["domain", "category"]):
         assert (stratum["split"] == "test").sum() == round(0.4 * len(stratum))
         assert (stratum["split"] == "validation").sum() == round(0.1 * len(stratum))
-    trained = set(result.loc[result["split"] == "train", "cluster"])
-    expected = [row.split != "train" and row.cluster in trained for row in result.itertuples()]
-    assert list(result["leaks"]) == expected
+    train, validation = (set(result.loc[result["split"] == split, "cluster"]) for split in ("train", "validation"))
+    before = {"train": set(), "validation": train, "test": train | validation}
+    assert list(result["leaks"]) == [row.cluster in before[row.split] for row in result.itertuples()]
 
 
 def test_targets_are_met_exactly_where_singles_even_out():
@@ -98,16 +98,56 @@ def test_a_category_of_one_cluster_is_an_error():
     assert (assign_splits(pictures, Splits(method="plain"))["split"] == "test").sum() == 13
 
 
-def test_no_validation_is_an_error_unless_asked_for():
-    pictures = table(singles(4) + singles(4, category="pear", first=50))
+def test_no_validation_is_an_error():
+    two_bursts = [("nice", "apple", 0)] * 5 + [("nice", "apple", 1)] * 5
     with pytest.raises(ValueError, match="No validation image is left in nice"):
-        assign_splits(pictures, Splits(validation=0.1))
-    assert set(assign_splits(pictures, Splits(validation=0))["split"]) == {"train", "test"}
+        assign_splits(table(two_bursts), Splits())
+
+
+def test_few_images_have_one_for_validation():
+    for method in ("grouped", "plain"):
+        split = assign_splits(table(singles(4)), Splits(method=method))["split"]
+        assert split.value_counts().to_dict() == {"test": 2, "train": 1, "validation": 1}
+
+
+@pytest.mark.parametrize("bursts", [[20] * 5, [30] * 3, [4, 3, 3]])
+def test_bursts_larger_than_the_validation_target_give_up_the_smallest(bursts):
+    rows = [("nice", "apple", cluster) for cluster, size in enumerate(bursts) for _ in range(size)]
+    chosen = set()
+    for seed in range(20):
+        result = assign_splits(table(rows), Splits(seed=seed))
+        assert (result.groupby("cluster")["split"].nunique() == 1).all() and not result["leaks"].any()
+        counts = result["split"].value_counts()
+        assert set(counts.index) == set(SPLITS) and counts["validation"] == min(bursts)
+        chosen.add(result.loc[result["split"] == "validation", "cluster"].iloc[0])
+    assert len(chosen) > 1, "the seed decides which"
+
+
+def test_a_burst_is_not_given_up_where_another_category_needs_it():
+    shared = [("nice", "apple", 0)] * 3 + [("nice", "pear", 0)] * 10  # the pears' only cluster in training
+    rows = shared + [("nice", "apple", 1 + number // 4) for number in range(8)] + [("nice", "pear", 9)] * 10
+    for seed in range(20):
+        result = assign_splits(table(rows), Splits(seed=seed))
+        counts = result.groupby("category")["split"].value_counts().unstack(fill_value=0)
+        assert counts.loc["apple", "validation"] == 4 and (counts.loc["apple"] > 0).all()
+        assert counts.loc["pear"].to_dict() == {"train": 10, "validation": 0, "test": 10}
+
+
+def test_the_audit_names_categories_without_validation_and_far_from_what_was_asked():
+    rows = [("nice", "apple", 0)] * 5 + [("nice", "apple", 1)] * 5 + singles(100, category="pear", first=9)
+    summary = summarise_audit(assign_splits(table(rows), Splits()), pd.DataFrame({"id_a": [], "id_b": []}), Splits())
+    details = summary.set_index("finding")["detail"]
+    assert details["categories without validation images"] == "nice apple"
+    assert details["categories split far from what was asked"] == ""
+    wide = Splits(validation=0.1, test=0.3)
+    summary = summarise_audit(assign_splits(table(rows), wide), pd.DataFrame({"id_a": [], "id_b": []}), wide)
+    far = summary.set_index("finding").loc["categories split far from what was asked"]
+    assert far["count"] == 1 and far["detail"] == "nice apple (5 train, 0 validation, 5 test)"
 
 
 @pytest.mark.parametrize(
     "values",
-    [{"method": "random"}, {"test": 0}, {"test": 1}, {"validation": 0.6}, {"validation": -0.1}, {"seed": -1},
+    [{"method": "random"}, {"test": 0}, {"test": 1}, {"validation": 0.6}, {"validation": 0}, {"seed": -1},
      {"largest_cluster": 0}, {"largest_cluster": 1.1}],
 )  # fmt: skip
 def test_bad_parameters_are_refused(values):

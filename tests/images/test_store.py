@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from mixvision.images import store as store_module
@@ -24,8 +26,8 @@ def folder(tmp_path, make_folder):
 def write(folder, tmp_path):
     """Write the folder's store and open it: `write(size)`."""
 
-    def written(size: int = 16):
-        raw = open_source(str(folder), "nice", tmp_path / "data" / "raw" / "nice")
+    def written(size: int = 16, **options):
+        raw = open_source(str(folder), "nice", tmp_path / "data" / "raw" / "nice", **options)
         write_store(PendingImages(raw, Decoding(size=size)), tmp_path / "store")
         return read_store(tmp_path / "store")
 
@@ -112,6 +114,43 @@ def test_a_failed_run_leaves_the_old_store(write, folder, make_folder, monkeypat
     monkeypatch.undo()
     assert len(write().inventory) == 8
     assert not list(tmp_path.glob(".store*"))
+
+
+def test_files_outside_the_layout_are_listed_but_not_decoded(write, folder, monkeypatch):
+    (folder / "loose.png").write_bytes((folder / "apple/000.png").read_bytes())
+    seen = decoded_paths(monkeypatch)
+    inventory = write().inventory.set_index("path")
+    assert inventory.loc["loose.png", ["category", "reason", "pixel_row"]].tolist() == ["", "outside the layout", -1]
+    assert inventory.loc["loose.png", "bytes"] > 0 and "loose.png" not in seen
+    inside = write(layout=["{category}/**", "{category}.png"]).inventory.set_index("path")
+    assert inside.loc["loose.png", ["category", "reason"]].tolist() == ["loose", ""] and "loose.png" in seen
+    outside = write().inventory.set_index("path")
+    assert outside.loc["loose.png", ["category", "reason", "pixel_row"]].tolist() == ["", "outside the layout", -1]
+
+
+def test_folders_that_the_mapping_leaves_out_are_remembered(write, tmp_path, monkeypatch):
+    assert write().unmapped == {}
+    (tmp_path / "mapping.yml").write_text("apple: apple\n")
+    seen = decoded_paths(monkeypatch)
+    store = write(mapping=tmp_path / "mapping.yml")
+    assert store.unmapped == {"pear": 2} and set(store.inventory["category"]) == {"apple"}
+    assert seen == ["apple/dangling.png"]
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "memory_maps"), reason="this system does not tell which files are open")
+def test_no_pixels_are_open_when_the_folder_is_replaced(write, folder, make_folder, monkeypatch):
+    """Windows refuses to rename a folder with an open file in it."""
+    write()
+    make_folder(folder, {"plum": 1})
+    rename, found = Path.rename, []
+
+    def note(self, target):
+        found.append([entry.path for entry in psutil.Process().memory_maps() if entry.path.endswith("pixels.npy")])
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", note)
+    write()
+    assert found == [[], []]
 
 
 def test_missing_store(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -58,7 +59,7 @@ def test_digits(tmp_path, digits):
     assert (manifest.groupby("cluster")["split"].nunique() == 1).all()
     audit = tables["split_audit"]
     assert len(audit) == 20 and (audit[["train", "validation", "test"]].to_numpy() == [15, 3, 12]).mean() > 0.9
-    assert "pairs crossing in the splits used" in set(tables["split_summary"]["finding"])
+    assert tables["split_summary"].set_index("finding")["count"]["pairs crossing in the splits used"] == 0
 
     pixels = tmp_path / "data" / "02_intermediate" / "digits" / "nice" / "pixels.npy"
     written = pixels.stat().st_mtime_ns
@@ -72,6 +73,18 @@ def test_another_seed_changes_the_splits_only(tmp_path, digits):
     second = run_ingestion(tmp_path, digits, splits={"seed": 1})["manifest"]
     assert (first["split"] != second["split"]).any()
     pd.testing.assert_frame_equal(first.drop(columns="split"), second.drop(columns="split"))
+
+
+def test_an_archive_with_categories_called_007_and_na(tmp_path, digits):
+    for domain in ("nice", "real"):
+        for digit, name in (("0", "007"), ("1", "NA")):
+            shutil.copytree(digits / domain / digit, tmp_path / "shots" / domain / name)
+    (tmp_path / "shots" / "real" / "NA" / "bad.png").write_text("hello")
+    tables = run_ingestion(tmp_path / "project", Path(shutil.make_archive(tmp_path / "a", "tar", tmp_path / "shots")))
+    raw = tmp_path / "project" / "data" / "01_raw" / "digits"
+    assert [path.name for path in raw.iterdir()] == [".unpacked"], "what lies beside it is the user's"
+    assert tables["split_audit"]["category"].tolist() == ["007", "NA"] * 2
+    assert tables["excluded_files"]["category"].tolist() == ["NA"]
 
 
 def test_bad_files_do_not_stop_the_run(tmp_path, digits):

@@ -40,9 +40,9 @@ def test_accuracy_figure_shows_the_chosen_weights_in_the_domains_colours(study):
 
 def test_published_numbers_are_dashed(study, published):
     traces = named(accuracy_against_ratio(make_summary(study), published))
-    assert traces["nice, published"].line.dash == "dash"
-    assert list(traces["nice, published"].x) == [0, 60]
-    top3 = named(performance_against_ratio(make_summary(study), published))["top-3, published"]
+    assert traces["nice, published (best on test)"].line.dash == "dash"
+    assert list(traces["nice, published (best on test)"].x) == [0, 60]
+    top3 = named(performance_against_ratio(make_summary(study), published))["top-3, published (best on test)"]
     assert (list(top3.x), list(top3.y)) == ([60], [0.8])
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from mixvision.training.data import BATCHES_PER_EPOCH, draw_order, pool_images
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
@@ -49,6 +50,26 @@ def test_without_thinning_each_domain_gives_its_share(uneven_manifest):
     assert counts.loc[100].tolist() == [0, 50]
 
 
+@pytest.mark.parametrize("ratio", range(0, 101, 10))
+def test_many_small_categories_hold_the_ratio_together(ratio):
+    """Five images each: a tenth of five is no image, but a tenth of ten times five is five."""
+    rows = [
+        {
+            "id": f"{domain}/{category}/{n}",
+            "domain": domain,
+            "category": f"c{category}",
+            "split": "train",
+            "status": "kept",
+        }
+        for domain in ("nice", "real")
+        for category in range(10)
+        for n in range(5)
+    ]
+    chosen = choose(pd.DataFrame(rows), Mixtures(ratios=(ratio,)))
+    assert len(chosen) == 50 and (chosen["domain"] == "real").sum() == ratio / 2
+    assert (chosen.groupby("category").size() == 5).all()
+
+
 def test_only_training_images_are_chosen_and_each_once(uneven_manifest):
     chosen = choose(uneven_manifest, Mixtures(seeds=(0, 1)))
     assert set(chosen["split"]) == {"train"}
@@ -78,7 +99,11 @@ def test_the_choice_does_not_depend_on_the_order_of_the_manifest(uneven_manifest
         ({"ratios": [10, 10]}, "name each value once"),
         ({"seeds": [-1]}, "seeds is .*0 or more"),
         ({"learning_rate": 0}, "learning_rate is 0"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
         ({"l2": -1}, "l2 is -1"),
+        ({"l2": None}, "l2 is None"),
+        ({"thin": "no"}, "thin is 'no'"),
     ],
 )
 def test_wrong_settings_are_refused(wrong, complaint):
@@ -110,12 +135,10 @@ def test_a_pool_holds_the_right_pixels_labels_and_splits(small_manifest, small_p
 
 
 def test_gathered_images_keep_each_trial_in_its_channels(small_manifest, small_pixels):
-    import torch
-
     pool = pool_images(small_manifest, small_pixels, small_manifest["id"])
     positions = torch.tensor([[0, 50, 99], [7, 3, 150]])
-    images = pool.images(positions)
+    images = pool.gather(positions)
     assert images.shape == (3, 6, 16, 16) and images.is_contiguous(memory_format=torch.channels_last)
     expected = pool.pixels[positions[1, 2]].permute(2, 0, 1) / 255
     torch.testing.assert_close(images[2, 3:6], expected)
-    torch.testing.assert_close(pool.images(positions[1])[2], expected)
+    torch.testing.assert_close(pool.gather(positions[1])[2], expected)

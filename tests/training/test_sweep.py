@@ -159,6 +159,55 @@ def test_a_diverging_trial_fails_alone(sweep, recorder, tmp_path):
     pd.testing.assert_frame_equal(own, survivor)
 
 
+def test_resuming_after_the_last_step_tells_of_failures_too(sweep, tmp_path):
+    """The usual way to resume: this stack was through when the run was killed."""
+    changes = {"mixtures": Mixtures(ratios=(0, 50)), "folder": tmp_path, "learning_rate": [1e12, 0.004]}
+    first = sweep(**changes)
+    later = Recorder()
+    observers.append(later)
+    assert_same(sweep(**changes), first)
+    observers.remove(later)
+    assert set(later.failures) == {"ratio-000-seed-0"} and later.finished_trials == ["ratio-050-seed-0"]
+
+
+def test_training_in_bfloat16(sweep):
+    result = sweep(Mixtures(ratios=(50,)), Training(**{**vars(BRIEF), "precision": "bf16-mixed"}))
+    assert np.isfinite(result.history["loss"]).all()
+    assert result.weights["ratio-050-seed-0"]["last"]["head.0.weight"].dtype == torch.float32
+
+
+def test_a_stack_that_does_not_fit_is_trained_in_halves(small_manifest, small_pixels, tmp_path):
+    def build(generators):
+        if len(generators) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return ResNet25(3, 16, generators)
+
+    trials = list_trials(Mixtures(ratios=(0, 20, 40, 60, 80)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    result = train_sweep(build, trials, sets, pool, BRIEF, tmp_path)
+    assert result.outcomes["stack_size"].tolist() == [2, 2, 1, 2, 2]  # 5 = 2 + 3, and 3 = 1 + 2
+    assert result.outcomes["trial"].tolist() == trials["trial"].tolist()
+
+
+@pytest.mark.parametrize("stranger", ["nice/0/020.png", "nice/0/nowhere.png"])
+def test_images_that_are_not_for_training_are_refused(small_manifest, small_pixels, tmp_path, stranger):
+    """As when the splits were made anew after the training images had been chosen; 020 is a validation image."""
+    trials = list_trials(Mixtures(ratios=(0,)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    sets.loc[3, "id"] = stranger
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    with pytest.raises(ValueError, match=f"{stranger}.*the splits have changed"):
+        train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+
+
+def test_a_gpu_that_is_not_there_is_refused(sweep):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ValueError, match="accelerator is 'gpu'"):
+        sweep(Mixtures(ratios=(0,)), Training(accelerator="gpu"))
+
+
 def test_all_trials_diverging_is_an_error(sweep):
     with pytest.raises(ValueError, match="Every trial diverged.*learning_rate"):
         sweep(Mixtures(ratios=(0, 50), learning_rate=1e12))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from mixvision.images.sources import RawImages, open_source
+from mixvision.images.acquisition import require_source
+from mixvision.images.sources import RawImages, open_source, read_mapping
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, write_store
 
 
@@ -19,8 +22,12 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
       type: mixvision.datasets.images.ImageSourceDataset
       domain: nice
       source: fruits.tar          # or a folder, an address, package:mnist
-      filepath: data/01_raw/fruits/nice
+      sha256: 0a1b...
+      sha256_of: fruits.tar       # another source, as the command line may give, is not held to the checksum
+      filepath: data/01_raw/fruits/.unpacked/nice
     ```
+
+    Whatever else is in the folder `filepath` is replaced when the source changes.
     """
 
     def __init__(
@@ -30,22 +37,26 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         source: str,
         filepath: str,
         sha256: str | None = None,
+        sha256_of: str | None = None,
         layout: str | list[str] | None = None,
         mapping: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._domain, self._source, self._folder = domain, source, Path(filepath)
-        self._sha256, self._layout, self._mapping = sha256, layout, mapping
+        self._sha256 = sha256 if sha256_of in (None, source) else None
+        self._layout, self._mapping = layout, mapping
         self.metadata = metadata
 
     def load(self) -> RawImages:
-        try:
+        with _errors_as_sentences():
             return open_source(self._source, self._domain, self._folder, self._sha256, self._layout, self._mapping)
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # the sentence alone, without Kedro's description of the dataset
-            raise DatasetError(str(error)) from error
+
+    def check(self) -> None:
+        """Refuse a source or mapping that does not exist, without fetching anything (raises DatasetError)."""
+        with _errors_as_sentences():
+            require_source(self._source, self._domain)
+            if self._mapping is not None:
+                read_mapping(Path(self._mapping))
 
     def save(self, data: None) -> None:
         raise DatasetError("An image source is only read.")
@@ -79,3 +90,12 @@ class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+@contextmanager
+def _errors_as_sentences() -> Iterator[None]:
+    """The sentence of an error alone, without Kedro's description of the dataset."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise DatasetError(str(error)) from error

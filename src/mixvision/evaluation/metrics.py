@@ -58,8 +58,8 @@ def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataF
 
     Args:
         joined: what :func:`join_predictions` returns.
-        without_leaks: leave out held-out images that have a near-duplicate in training (plain random split
-            only).
+        without_leaks: leave out held-out images that have a near-duplicate in training, and test images that have one
+            in validation (plain random split only).
 
     Returns:
         One row per ``trial``, ``weights`` and ``split``, with :data:`METRICS` (fractions, NaN where a domain

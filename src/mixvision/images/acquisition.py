@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import shutil
+import lzma
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -16,13 +16,15 @@ from urllib.parse import urlsplit
 import pooch
 from tqdm import tqdm
 
+from mixvision.images.decoding import SUFFIXES
+from mixvision.images.folders import replacing
 from mixvision.images.samples import SAMPLES
-
-logger = logging.getLogger(__name__)
 
 STAMP = ".source.json"
 SAMPLE_PREFIX = "package:"
 IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+ARCHIVE_SUFFIXES = {"tar", "tgz", "tbz", "tbz2", "txz", "zip"}
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 
 
 def acquire(source: str, folder: Path, downloads: Path, sha256: str | None, domain: str) -> Path:
@@ -31,7 +33,7 @@ def acquire(source: str, folder: Path, downloads: Path, sha256: str | None, doma
     Args:
         source: a folder (used in place), a tar or zip archive, an address (http, https, ftp), or
             "package:<sample>".
-        folder: where an archive is unpacked or a sample written to.
+        folder: where an archive is unpacked or a sample written to; replaced when the source changes.
         downloads: where downloaded archives are kept.
         sha256: checksum of the archive, in hexadecimal; None accepts any.
         domain: of an archive that holds a folder of this name, only that folder is unpacked.
@@ -39,18 +41,28 @@ def acquire(source: str, folder: Path, downloads: Path, sha256: str | None, doma
     Raises:
         FileNotFoundError, ValueError, OSError: in a sentence that says what was looked for and what to do.
     """
+    require_source(source, domain)
     if source.startswith(SAMPLE_PREFIX):
         return _write_sample(source.removeprefix(SAMPLE_PREFIX), folder)
     path = _download(source, downloads, sha256) if "://" in source else Path(source).expanduser()
     if path.is_dir():
         return path
-    if not path.exists():
+    _require_checksum(path, sha256)
+    return _unpack(path, folder, domain)
+
+
+def require_source(source: str, domain: str) -> None:
+    """Refuse a folder or archive that does not exist; addresses and samples are looked at only when fetched.
+
+    Raises:
+        FileNotFoundError: in a sentence that says what was looked for and what to do.
+    """
+    path = Path(source).expanduser()
+    if not (source.startswith(SAMPLE_PREFIX) or "://" in source or path.exists()):
         raise FileNotFoundError(
             f"The source of {domain!r} images, {source!r}, does not exist: looked for {path.absolute()}. "
             f"Put the images there or give another source: --params={domain}=<folder, archive or address>."
         )
-    _require_checksum(path, sha256)
-    return _unpack(path, folder, domain)
 
 
 def is_ignored(path: PurePosixPath) -> bool:
@@ -61,18 +73,24 @@ def is_ignored(path: PurePosixPath) -> bool:
 def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
     """The folder that holds the categories: down while there is but one folder, into one named like the domain.
 
+    A folder with images and without several folders is itself a category, so that the one above is meant.
+
     Args:
         files: paths of all files, relative to the top.
     """
     root, files = PurePosixPath(), [path for path in files if not is_ignored(path)]
     while True:
         below = [path.relative_to(root) for path in files if path.is_relative_to(root)]
-        folders = {path.parts[0] for path in below if len(path.parts) > 1}
-        if domain in folders:
-            return root / domain
-        if len(folders) != 1 or any(len(path.parts) == 1 for path in below):
-            return root
-        root /= folders.pop()
+        folders = sorted({path.parts[0] for path in below if len(path.parts) > 1})
+        named = [folder for folder in folders if folder.casefold() == domain]
+        if named:
+            return root / named[-1]  # "nice" before "Nice"
+        loose = [path for path in below if len(path.parts) == 1]
+        if len(folders) == 1 and not loose:
+            root /= folders[0]
+            continue
+        is_category = len(folders) < 2 and any(path.suffix.lower() in SUFFIXES for path in loose)
+        return root.parent if is_category else root
 
 
 def _write_sample(name: str, folder: Path) -> Path:
@@ -109,15 +127,25 @@ def _unpack(archive: Path, folder: Path, domain: str) -> Path:
     status = archive.stat()
     stamp = {"archive": str(archive.absolute()), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
     if tarfile.is_tarfile(archive):
-        fill: Callable[[Path], None] = lambda target: _unpack_tar(archive, target, domain)  # noqa: E731
+        unpack = _unpack_tar
     elif zipfile.is_zipfile(archive):
-        fill = lambda target: _unpack_zip(archive, target, domain)  # noqa: E731
+        unpack = _unpack_zip
+    elif ARCHIVE_SUFFIXES.intersection(archive.name.lower().split(".")):
+        raise ValueError(f"The archive {archive} is damaged: get it again.")
     else:
         raise ValueError(f"{archive} is neither a folder nor a tar or zip archive: give one of these as the source.")
-    try:
-        _install(folder, stamp, fill)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"The archive {archive} is damaged or unsafe ({error}): get it again.") from error
+
+    def fill(target: Path) -> None:
+        try:
+            unpack(archive, target, domain)
+        except DAMAGE as error:
+            if isinstance(error, OSError) and error.errno:  # a full disk, say
+                raise
+            raise ValueError(
+                f"The archive {archive} is damaged, encrypted or unsafe ({error}): get it again."
+            ) from error
+
+    _install(folder, stamp, fill)
     return folder
 
 
@@ -130,24 +158,30 @@ def _install(folder: Path, stamp: dict, fill: Callable[[Path], None]) -> None:
             f"{folder} holds files that were not unpacked from a source: "
             "move them away, or give the folder itself as the source."
         )
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    fill(partial)
-    (partial / STAMP).write_text(json.dumps(stamp))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with replacing(folder) as partial:
+        fill(partial)
+        (partial / STAMP).write_text(json.dumps(stamp))
 
 
 def _unpack_tar(archive: Path, target: Path, domain: str) -> None:
     with tarfile.open(archive) as tar:
-        members = [member for member in tar.getmembers() if not member.isdir()]
+        members = [member for member in _all_members(tar) if not member.isdir()]
         root = root_of([_member_path(member.name) for member in members], domain)
         wanted = [member for member in members if _is_wanted(_member_path(member.name), root)]
         for member in tqdm(wanted, desc=f"unpacking {archive.name}", unit="file"):
-            # Archives are often written with one time for every file; the time of unpacking tells versions
-            # apart.
+            # Archives are often written with one time for every file; the time of unpacking tells versions apart.
             tar.extract(member.replace(mtime=None, deep=False), target, filter="data")
+
+
+def _all_members(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
+    """The members of an undamaged archive; tarfile itself takes a damaged header in the middle for the end."""
+    members = tar.getmembers()
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError("a header in it is no header")
+    while tar.fileobj.read(2**20):  # at its end a compressed archive has its checksum
+        pass
+    return members
 
 
 def _unpack_zip(archive: Path, target: Path, domain: str) -> None:
@@ -160,7 +194,10 @@ def _unpack_zip(archive: Path, target: Path, domain: str) -> None:
 
 
 def _member_path(name: str) -> PurePosixPath:
-    return PurePosixPath(*[part for part in PurePosixPath(name).parts if part != "."])
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{name!r} would lie outside the folder it is unpacked to")
+    return path
 
 
 def _is_wanted(path: PurePosixPath, root: PurePosixPath) -> bool:

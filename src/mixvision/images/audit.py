@@ -9,6 +9,8 @@ import pandas as pd
 
 from mixvision.images.splits import SPLITS, STRATUM, Splits, assign_splits, large_clusters
 
+FAR = 0.1  # how much a share of a category's images may differ from the share asked for before it is named
+
 
 def audit_splits(manifest: pd.DataFrame) -> pd.DataFrame:
     """One row per domain and category of the kept images.
@@ -51,6 +53,7 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
     large = large_clusters(kept.reset_index(), splits.largest_cluster)
     audit = audit_splits(manifest)
     singles = audit[audit["single_object"]]
+    without, far = audit[audit["validation"] == 0], _far_from_asked(audit, splits)
     largest = audit.loc[audit["largest_cluster"].idxmax()]
     share = largest["largest_cluster"] / largest["images"]
     findings = [
@@ -72,6 +75,8 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
         ),
         ("clusters too large for the splits", len(large), _what_was_done(large, splits)),
         ("categories shown by a single object", len(singles), _names(singles)),
+        ("categories without validation images", len(without), _names(without)),
+        ("categories split far from what was asked", len(far), _names_and_shares(far)),
     ]
     return pd.DataFrame(findings, columns=["finding", "count", "detail"])
 
@@ -86,6 +91,19 @@ def _what_was_done(large: pd.DataFrame, splits: Splits) -> str:
     done = "kept whole in training" if splits.method == "grouped" else "ignored by the plain split"
     named = ", ".join(f"{row.domain} {row.category} {row.share:.0%}" for row in large.itertuples())
     return f"{done}: {named}"
+
+
+def _far_from_asked(audit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    asked = [1 - splits.test - splits.validation, splits.validation, splits.test]
+    shares = audit[list(SPLITS)].div(audit["images"], axis=0)
+    return audit[((shares - asked).abs().round(9) > FAR).any(axis=1)]
+
+
+def _names_and_shares(rows: pd.DataFrame) -> str:
+    return ", ".join(
+        f"{row.domain} {row.category} ({row.train} train, {row.validation} validation, {row.test} test)"
+        for row in rows.itertuples()
+    )
 
 
 def _names(rows: pd.DataFrame) -> str:

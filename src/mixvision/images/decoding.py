@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 # build.
 Image.init()
 FORMATS = [name for name in ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM") if name in Image.OPEN]
+SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 ORIENTATION_TAG = 0x0112
 HASH_SIDE = 32
@@ -63,7 +64,7 @@ class Undecodable(Exception):  # noqa: N818 (a finding about the file, not an er
 
 
 def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray | None]:
-    """Read one file. Whatever is wrong with it becomes the record's reason; nothing is raised.
+    """Read one file. Whatever is wrong with it becomes the record's reason; nothing but a want of memory is raised.
 
     Returns:
         the record, and uint8 pixels (size, size, 3), or None where the file could not be decoded.
@@ -71,19 +72,21 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
     record = ImageRecord()
     try:
         content = path.read_bytes()
-        record.bytes = len(content)
-        record.sha256 = hashlib.sha256(content).hexdigest()
-        picture = decode_picture(content, decoding, record)
-    except Undecodable as finding:
-        record.reason = str(finding)
     except OSError as error:
         record.reason = f"unreadable file: {error.strerror or error}"
-    else:
+        return record, None
+    record.bytes, record.sha256 = len(content), hashlib.sha256(content).hexdigest()
+    try:
+        picture = decode_picture(content, decoding, record)
         pixels = np.asarray(centred_square(picture, decoding.size))
-        record.pixels_sha256 = hashlib.sha256(pixels).hexdigest()
         record.phash = perceptual_hash(picture)
-        return record, pixels
-    return record, None
+    except MemoryError:  # says nothing about the file
+        raise
+    except Exception as error:  # Pillow's readers raise many kinds on damaged files
+        record.reason = str(error if isinstance(error, Undecodable) else _damage(error))
+        return record, None
+    record.pixels_sha256 = hashlib.sha256(pixels).hexdigest()
+    return record, pixels
 
 
 def decode_files(root: Path, decoding: Decoding, array: Path, rows: list[int], paths: list[str]) -> list[ImageRecord]:
@@ -108,7 +111,7 @@ def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> I
     size.
 
     Raises:
-        Undecodable: the file is empty, no image, animated, too large, or damaged.
+        Undecodable: the file is empty, no image, animated or too large; and, where it is damaged, nearly anything.
     """
     if not content:
         raise Undecodable("empty file")
@@ -118,20 +121,15 @@ def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> I
         raise Undecodable("not an image") from None
     except Image.DecompressionBombError:
         raise Undecodable(f"too many pixels: over {LARGEST_MAX_PIXELS}") from None
-    except Exception as error:  # Pillow's readers raise many kinds on damaged headers
-        raise _damage(error) from None
     record.format, record.mode = image.format or "", image.mode
     record.width, record.height = image.size
     _refuse_unsuitable(image, decoding.max_pixels)
-    try:
-        image.draft(None, (2 * decoding.size, 2 * decoding.size))
-        image.load()
-        image, swapped = _upright(image)
-        if swapped:
-            record.width, record.height = record.height, record.width
-        return to_rgb(image)
-    except Exception as error:  # as above, and zlib, struct and value errors from the data
-        raise _damage(error) from None
+    image.draft(None, (2 * decoding.size, 2 * decoding.size))
+    image.load()
+    image, swapped = _upright(image)
+    if swapped:
+        record.width, record.height = record.height, record.width
+    return to_rgb(image)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -198,7 +196,7 @@ def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
     return ImageOps.exif_transpose(image), orientation >= 5
 
 
-def _damage(error: Exception) -> Undecodable:
+def _damage(error: Exception) -> str:
     words = str(error).lower()
     truncated = isinstance(error, EOFError) or "truncated" in words or "end of file" in words
-    return Undecodable(f"{'truncated' if truncated else 'damaged'} image: {error}")
+    return f"{'truncated' if truncated else 'damaged'} image: {error}"

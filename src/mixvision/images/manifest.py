@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -28,8 +30,8 @@ def build_manifest(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both inventories as one table, every exclusion decided and near-duplicates clustered; no splits yet.
 
-    Exclusions are made in this order: undecodable files, categories of one domain only, outliers, exact
-    duplicates.
+    Exclusions are made in this order: files outside the layout and undecodable ones, categories of one domain only,
+    outliers, exact duplicates.
 
     Returns:
         the manifest, sorted by id, with split "" and leaks False everywhere; and the pairs of
@@ -42,7 +44,7 @@ def build_manifest(
     manifest["id"] = manifest["domain"] + "/" + manifest["path"]
     manifest["status"] = np.where(manifest["reason"] == "", "kept", "excluded")
     manifest = manifest.sort_values("id", ignore_index=True)
-    names = [set(store.inventory["category"]) for store in (nice, real)]
+    names = [set(store.inventory["category"]) - {""} for store in (nice, real)]
     common = common_categories(*names, categories)
     unmatched = manifest.loc[~manifest["category"].isin(common), "id"]
     _exclude(manifest, pd.Series("category in one domain only", index=unmatched, dtype=object))
@@ -66,8 +68,14 @@ def split_manifest(manifest: pd.DataFrame, splits: Splits) -> pd.DataFrame:
     return manifest
 
 
-def excluded_files(manifest: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def excluded_files(
+    manifest: pd.DataFrame, unmapped: Mapping[str, Mapping[str, int]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The excluded files with their reasons, and how many there are.
+
+    Args:
+        unmapped: by domain, the folders that the mapping leaves out with their numbers of files, which are not in
+            the manifest.
 
     Returns:
         columns id, domain, category, path, reason; and columns domain, kind (of reason), files.
@@ -75,6 +83,13 @@ def excluded_files(manifest: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     excluded = manifest[manifest["status"] == "excluded"]
     kind = excluded["reason"].str.split(":").str[0].rename("kind")
     counts = excluded.groupby(["domain", kind]).size().rename("files").reset_index()
+    folders = [
+        (domain, f"folder not in the mapping: {folder}", files)
+        for domain, found in unmapped.items()
+        for folder, files in found.items()
+    ]
+    if folders:
+        counts = pd.concat([counts, pd.DataFrame(folders, columns=counts.columns)], ignore_index=True)
     return excluded[["id", "domain", "category", "path", "reason"]].reset_index(drop=True), counts
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 import yaml
 
@@ -28,7 +29,7 @@ class RawImages:
     Args:
         domain: "nice" or "real".
         root: the folder that the files' paths are relative to.
-        files: pairs of category and path (posix), sorted by path.
+        files: pairs of category and path (posix), sorted by path; the category is "" outside the layout.
         unmapped: folders that the mapping leaves out, with their numbers of files.
     """
 
@@ -53,13 +54,14 @@ def open_source(
             "package:digits". Where it holds a folder named like the domain, only that is used: one source can
             serve both domains.
         domain: "nice" or "real".
-        folder: where archives are unpacked and samples written; downloads are kept two folders up, in
-            "downloads".
+        folder: where archives are unpacked and samples written, replaced when the source changes; downloads are
+            kept three folders up, in "downloads".
         sha256: the archive's checksum, or None.
         layout: patterns of file paths below the root, the first that matches counts: "{category}" stands for
-            the category, "*" for anything within a name, "**" for anything at any depth. None:
-            "{category}/**".
+            the category, "*" for anything within a name, "**" for anything at any depth. None: "{category}/**".
         mapping: a YAML file {category: [patterns of category folders]}; folders that match none are left out.
+
+    Names of categories are in Unicode's composed form (NFC), whatever form the file system keeps them in.
 
     Raises:
         FileNotFoundError, ValueError, OSError: in a sentence that says what was looked for and what to do.
@@ -67,11 +69,11 @@ def open_source(
     if domain not in DOMAINS:
         raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
     layouts = [layout or DEFAULT_LAYOUT] if isinstance(layout, str | None) else list(layout)
-    top = acquire(str(source), folder, folder.parents[1] / "downloads", sha256, domain)
-    files = [path for path in _walk(top) if not is_ignored(path)]
+    top = acquire(str(source), folder, folder.parents[2] / "downloads", sha256, domain)
+    files = _list_files(top, domain)
     root = root_of(files, domain)
     placed = list(_place(files, root, layouts))
-    if not placed:
+    if not any(category for category, _ in placed):
         raise ValueError(
             f"The source of {domain!r} images, {source}, has no files that fit the layout "
             f"{' or '.join(layouts)} below {top / root}: put images in one folder per category, "
@@ -94,10 +96,16 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not content:
         raise ValueError(f"The mapping {path} must hold lines of the form `category: [patterns of folder names]`.")
-    return {
-        str(category): [patterns] if isinstance(patterns, str) else list(patterns)
-        for category, patterns in content.items()
-    }
+    mapping = {}
+    for category, patterns in content.items():
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+            raise ValueError(
+                f"The mapping {path} gives {category!r} the patterns {patterns!r}, but they must be text: "
+                'put numbers into quotes, as in `apple: ["Apple *", "007"]`.'
+            )
+        mapping[_composed(str(category))] = [_composed(pattern) for pattern in patterns]
+    return mapping
 
 
 def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:
@@ -114,10 +122,27 @@ def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:
     return matches[0] if matches else None
 
 
+def _list_files(top: Path, domain: str) -> list[PurePosixPath]:
+    """The files below a folder but for litter, and for names that are no Unicode text, which no table can hold."""
+    files = [path for path in _walk(top) if not is_ignored(path)]
+    named = [path for path in files if _is_text(path)]
+    if len(named) < len(files):
+        logger.warning("%s: %d files left out, as their names are not valid UTF-8.", domain, len(files) - len(named))
+    return named
+
+
+def _is_text(path: PurePosixPath) -> bool:
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _walk(top: Path) -> Iterator[PurePosixPath]:
     """All files below a folder, through symbolic links too, each folder once."""
     seen = set()
-    for parent, folders, names in os.walk(top, followlinks=True):
+    for parent, folders, names in os.walk(top, onerror=_warn_of_unreadable, followlinks=True):
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
@@ -128,15 +153,23 @@ def _walk(top: Path) -> Iterator[PurePosixPath]:
         yield from (relative / name for name in sorted(names))
 
 
+def _warn_of_unreadable(error: OSError) -> None:
+    logger.warning("The folder %s and all in it is left out: %s.", error.filename, error.strerror)
+
+
 def _place(files: Iterable[PurePosixPath], root: PurePosixPath, layouts: list[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of category and path below the root, of the files that fit a layout."""
-    patterns = [re.compile(_expression(layout)) for layout in layouts]
+    """Pairs of category and path of the files below the root; the category is "" where no layout fits."""
+    patterns = [re.compile(_expression(_composed(layout))) for layout in layouts]
     for path in files:
         if path.is_relative_to(root):
             below = path.relative_to(root).as_posix()
-            match = next(filter(None, (pattern.fullmatch(below) for pattern in patterns)), None)
-            if match:
-                yield match["category"], below
+            match = next(filter(None, (pattern.fullmatch(_composed(below)) for pattern in patterns)), None)
+            yield match["category"] if match else "", below
+
+
+def _composed(name: str) -> str:
+    """One of the two ways to write accents: macOS gives names as letter and accent, keyboards as one character."""
+    return normalize("NFC", name)
 
 
 def _expression(layout: str) -> str:
@@ -151,13 +184,12 @@ def _expression(layout: str) -> str:
 def _map_categories(
     placed: list[tuple[str, str]], mapping: dict[str, list[str]], domain: str
 ) -> tuple[list[tuple[str, str]], dict[str, int]]:
-    counts = Counter(folder for folder, _ in placed)
-    categories = {folder: category_of(folder, mapping) for folder in counts}
+    counts = Counter(folder for folder, _ in placed if folder)
+    categories = {folder: category_of(folder, mapping) for folder in counts} | {"": ""}
     unmapped = {folder: counts[folder] for folder in sorted(counts) if categories[folder] is None}
     if unmapped:
         named = ", ".join(f"{folder} ({count})" for folder, count in unmapped.items())
         logger.warning("%s: folders that the mapping leaves out, with their files: %s.", domain, named)
-    mapped = [(categories[folder], path) for folder, path in placed if categories[folder] is not None]
-    if not mapped:
+    if len(unmapped) == len(counts):
         raise ValueError(f"The mapping matches none of the {domain!r} folders: {', '.join(sorted(counts))}.")
-    return mapped, unmapped
+    return [(categories[folder], path) for folder, path in placed if categories[folder] is not None], unmapped

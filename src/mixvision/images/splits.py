@@ -20,7 +20,7 @@ class Splits:
         method: "grouped" keeps clusters of near-duplicates whole; "plain" ignores them (as published studies
             often do).
         test: share of the images for testing, above 0.
-        validation: share for validation; test and validation together stay below 1.
+        validation: share for validation, above 0; test and validation together stay below 1.
         seed: 0 or more; the same seed gives the same splits.
         largest_cluster: a cluster with more than this share of a category's images is kept whole in training.
     """
@@ -36,8 +36,10 @@ class Splits:
             raise ValueError(f"method is {self.method!r}, but must be one of {METHODS}.")
         if not 0 < self.test < 1:
             raise ValueError(f"test is {self.test}, but must be a share between 0 and 1.")
-        if not 0 <= self.validation < 1 - self.test:
-            raise ValueError(f"validation is {self.validation}, but must be 0 to below 1 - test = {1 - self.test:g}.")
+        if not 0 < self.validation < 1 - self.test:
+            raise ValueError(
+                f"validation is {self.validation}, but must be above 0 and below {1 - self.test:g}, 1 - test."
+            )
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, but must be 0 or more.")
         if not 0 < self.largest_cluster <= 1:
@@ -49,13 +51,15 @@ def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
 
     Clusters of several images are placed first, the largest first, each into a split drawn at random among
     those with room for it, in proportion to the room left; single images, drawn at random, then fill every
-    split up to its target. A cluster that fits nowhere goes where most room is left.
+    split up to its target. A cluster that fits nowhere goes where most room is left. A category of three clusters or
+    more that has no validation images then gives up its smallest cluster for validation.
 
     Args:
         pictures: kept images, columns id, domain, category, cluster.
 
     Returns:
-        split: "train", "validation" or "test"; leaks: a held-out image whose cluster is also in training.
+        split: "train", "validation" or "test"; leaks: a held-out image whose cluster is also in training, or a test
+        image whose cluster is also in validation, which chooses the iteration (possible with the plain split only).
 
     Raises:
         ValueError: a category is left without training or test images, or a domain without validation images.
@@ -67,10 +71,13 @@ def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
     if splits.method == "grouped":
         _place_clusters(chosen, pictures["cluster"].to_numpy(), strata, room, splits, generator)
     _place_singles(chosen, strata, room, generator)
+    if splits.method == "grouped":
+        _fill_empty_validation(chosen, pictures["cluster"].to_numpy(), strata, splits, generator)
     result = pictures.assign(split=np.array(SPLITS)[chosen])
-    _require_every_split(result, splits)
-    in_train = set(result.loc[result["split"] == "train", "cluster"])
-    return result.assign(leaks=(result["split"] != "train") & result["cluster"].isin(in_train))
+    _require_every_split(result)
+    train, validation, test = (result["split"] == split for split in SPLITS)
+    in_train, in_validation = (result["cluster"].isin(result.loc[split, "cluster"]) for split in (train, validation))
+    return result.assign(leaks=(~train & in_train) | (test & in_validation))
 
 
 def large_clusters(pictures: pd.DataFrame, largest_cluster: float) -> pd.DataFrame:
@@ -83,7 +90,7 @@ def large_clusters(pictures: pd.DataFrame, largest_cluster: float) -> pd.DataFra
 def _targets(sizes: np.ndarray, splits: Splits) -> np.ndarray:
     """Images wanted of each stratum in train, validation and test: int (strata, 3), rows sum to the sizes."""
     test = np.rint(sizes * splits.test).astype(int)
-    validation = np.rint(sizes * splits.validation).astype(int)
+    validation = np.maximum(np.rint(sizes * splits.validation).astype(int), sizes - test > 1)
     return np.column_stack([sizes - test - validation, validation, test])
 
 
@@ -132,7 +139,29 @@ def _place_singles(chosen: np.ndarray, strata: np.ndarray, room: np.ndarray, gen
         chosen[members[test : test + validation]] = 1
 
 
-def _require_every_split(pictures: pd.DataFrame, splits: Splits) -> None:
+def _fill_empty_validation(
+    chosen: np.ndarray, cluster: np.ndarray, strata: np.ndarray, splits: Splits, generator: np.random.Generator
+) -> None:
+    """Clusters larger than the validation target never get there: give up the smallest that can be spared."""
+    for stratum in np.setdiff1d(strata, strata[chosen == 1]):
+        clusters, sizes = np.unique(cluster[strata == stratum], return_counts=True)
+        order = generator.permutation(len(clusters)) if len(clusters) > 2 else []
+        for name in sorted(order, key=sizes.__getitem__):
+            members = np.flatnonzero(cluster == clusters[name])
+            if _can_be_spared(members, chosen, strata, splits):
+                chosen[members] = 1
+                break
+
+
+def _can_be_spared(members: np.ndarray, chosen: np.ndarray, strata: np.ndarray, splits: Splits) -> bool:
+    """Whether a cluster may leave its split: others stay there in all its strata, and it is not too large."""
+    touched, needed = np.unique(strata[members], return_counts=True)
+    beside = np.bincount(strata[chosen == chosen[members[0]]])[touched]
+    allowed = splits.largest_cluster * np.bincount(strata)[touched]
+    return bool((needed < beside).all() and (needed <= allowed).all())
+
+
+def _require_every_split(pictures: pd.DataFrame) -> None:
     counts = pictures.groupby([*STRATUM, "split"]).size().unstack(fill_value=0).reindex(columns=SPLITS, fill_value=0)
     for split in ("train", "test"):
         empty = [f"{domain} {category!r}" for domain, category in counts.index[counts[split] == 0]]
@@ -143,8 +172,8 @@ def _require_every_split(pictures: pd.DataFrame, splits: Splits) -> None:
                 "raise splits.largest_cluster, or accept leaks with splits.method = plain."
             )
     held = counts["validation"].groupby("domain").sum()
-    if splits.validation > 0 and (held == 0).any():
+    if (held == 0).any():
         raise ValueError(
-            f"No validation image is left in {', '.join(held.index[held == 0])}: add images, "
-            "raise splits.validation, or set it to 0."
+            f"No validation image is left in {', '.join(held.index[held == 0])}: add other pictures, "
+            "or raise splits.validation."
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +14,13 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from mixvision.images.decoding import Decoding, ImageRecord, decode_files
+from mixvision.images.folders import replacing
 from mixvision.images.sources import RawImages
 
 logger = logging.getLogger(__name__)
 
 PIXELS, INVENTORY, SETTINGS = "pixels.npy", "inventory.parquet", "settings.json"
+OUTSIDE = "outside the layout"
 VERSION = 1  # raise it when decoding changes, so that stores of older versions are made anew
 FILES_AT_ONCE = 64
 FILES_FOR_PROCESSES = 2000
@@ -44,10 +45,12 @@ class ImageStore:
             the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64),
             reason ("" where decoded), pixel_row (-1 where not decoded).
         pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
+        unmapped: folders that the mapping leaves out, with their numbers of files; they are not in the inventory.
     """
 
     inventory: pd.DataFrame
     pixels: np.ndarray
+    unmapped: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def read_store(folder: Path) -> ImageStore:
     """
     if not (folder / SETTINGS).exists():
         raise FileNotFoundError(f"There are no decoded images in {folder}: run the ingestion pipeline first.")
-    return ImageStore(pd.read_parquet(folder / INVENTORY), np.load(folder / PIXELS, mmap_mode="r"))
+    unmapped = json.loads((folder / SETTINGS).read_text()).get("unmapped", {})
+    return ImageStore(pd.read_parquet(folder / INVENTORY), np.load(folder / PIXELS, mmap_mode="r"), unmapped)
 
 
 def write_store(pending: PendingImages, folder: Path) -> None:
@@ -76,19 +80,18 @@ def write_store(pending: PendingImages, folder: Path) -> None:
     pixels, and where nothing changed nothing is written. The new store replaces the old one only when it is
     complete.
     """
-    settings = {"version": VERSION, "root": str(pending.raw.root), **asdict(pending.decoding)}
-    files = _list_files(pending.raw)
+    raw = pending.raw
+    settings = {"version": VERSION, "root": str(raw.root), **asdict(pending.decoding)}
+    files = _list_files(raw)
     before = _read_matching(folder, settings)
-    if before is not None and files.equals(before.inventory[list(files.columns)]):
-        logger.info("%s images: nothing changed, %d files kept as decoded.", pending.raw.domain, len(files))
+    if before is not None and before.unmapped == raw.unmapped and files.equals(before.inventory[list(files.columns)]):
+        logger.info("%s images: nothing changed, %d files kept as decoded.", raw.domain, len(files))
         return
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    records = _decode_all(files, before, pending, partial / PIXELS)
-    pd.DataFrame(records, columns=COLUMNS).astype({"phash": np.uint64}).to_parquet(partial / INVENTORY)
-    (partial / SETTINGS).write_text(json.dumps(settings))
-    _replace(folder, partial)
+    with replacing(folder) as partial:
+        records = _decode_all(files, before, pending, partial / PIXELS)
+        pd.DataFrame(records, columns=COLUMNS).astype({"phash": np.uint64}).to_parquet(partial / INVENTORY)
+        (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped}))
+        del before  # Windows does not rename folders with open files, and its pixels are one
 
 
 def _list_files(raw: RawImages) -> pd.DataFrame:
@@ -109,13 +112,13 @@ def _list_files(raw: RawImages) -> pd.DataFrame:
 def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
     """The store in the folder, where there is one made with the same settings; unreadable files are tried again."""
     try:
-        if json.loads((folder / SETTINGS).read_text()) != settings:
-            return None
         store = read_store(folder)
+        if not settings.items() <= json.loads((folder / SETTINGS).read_text()).items():
+            return None
     except (OSError, ValueError):
         return None
     unreadable = store.inventory["reason"].str.startswith("unreadable")
-    return ImageStore(store.inventory[~unreadable], store.pixels)
+    return ImageStore(store.inventory[~unreadable], store.pixels, store.unmapped)
 
 
 def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: PendingImages, array: Path) -> list[dict]:
@@ -124,9 +127,10 @@ def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: Pending
     pixels = np.lib.format.open_memmap(array, mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3))
     inventory = files.to_dict("records")
     known = _known_records(before)
+    outside = {**vars(ImageRecord(reason=OUTSIDE)), "pixel_row": -1}
     fresh = []
     for row, file in enumerate(inventory):
-        record = known.get(_stamp(file))
+        record = known.get(_stamp(file)) if file["category"] else outside
         if record is None:
             fresh.append(row)
         else:
@@ -161,18 +165,8 @@ def _decode_rows(rows: list[int], files: list[dict], pending: PendingImages, arr
 
 def _known_records(before: ImageStore | None) -> dict[tuple, dict]:
     records = [] if before is None else before.inventory.to_dict("records")
-    return {_stamp(record): record for record in records}
+    return {_stamp(record): record for record in records if record["category"]}
 
 
 def _stamp(file: dict) -> tuple:
     return tuple(file[name] for name in STAMP)
-
-
-def _replace(folder: Path, partial: Path) -> None:
-    """Put the complete new folder in the place of the old one."""
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -96,8 +96,10 @@ class MovingNorm(nn.Module):
 
     def _follow(self, x: Tensor, dims: tuple[int, ...]) -> None:
         count = math.prod(x.shape[dim] for dim in dims)
-        mean = x.mean(dims)
-        mean_square = torch.linalg.vector_norm(x, dim=dims).square() / count  # a fifth of var_mean's time on a CPU
+        precise = self.mean.dtype  # x may be bfloat16
+        mean = x.mean(dims, dtype=precise)  # with the norm, a fifth of var_mean's time on a CPU
+        norm = torch.linalg.vector_norm(x, dim=dims, dtype=precise)
+        mean_square = norm.square() / count
         variance = (mean_square - mean.square()).clamp(min=0)
         self.mean.lerp_(mean.view_as(self.mean), self.rate)
         self.variance.lerp_(variance.view_as(self.variance), self.rate)

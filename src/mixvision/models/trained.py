@@ -43,8 +43,9 @@ class TrainedNetwork:
     @torch.no_grad()
     def classify(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities ``(N, categories)`` for uint8 images ``(N, S, S, 3)``."""
-        images = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 255
-        return self.build()(images)[0].softmax(-1).numpy()
+        network = self.build()
+        batches = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).split(256)
+        return torch.cat([network(batch.float() / 255)[0].softmax(-1) for batch in batches]).numpy()
 
     def save(self, path: Path) -> None:
         metadata = {

@@ -51,7 +51,7 @@ def accuracy_against_ratio(
     figure = go.Figure()
     for domain in ("nice", "real"):
         figure.add_trace(_line(rows, f"{domain}_top1", f"{domain}, ours", COLOURS[domain]))
-        _add_published(figure, published, f"{domain}_top1", f"{domain}, published", COLOURS[domain])
+        _add_published(figure, published, f"{domain}_top1", f"{domain}, published (best on test)", COLOURS[domain])
     return _against_ratio(figure, "Test accuracy (top-1) by share of real training images", rows, weights, "accuracy")
 
 
@@ -67,7 +67,7 @@ def performance_against_ratio(
     for top, symbol, colour in (("top1", "circle", COLOURS["performance"]), ("top3", "diamond", "#CC79A7")):
         name = f"top-{top[-1]}"
         figure.add_trace(_line(rows, f"performance_{top}", f"{name}, ours", colour, symbol))
-        _add_published(figure, published, f"performance_{top}", f"{name}, published", colour, symbol)
+        _add_published(figure, published, f"performance_{top}", f"{name}, published (best on test)", colour, symbol)
     title = "Test performance, √(nice · real), by share of real training images"
     return _against_ratio(figure, title, rows, weights, "performance")
 

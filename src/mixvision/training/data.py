@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 BATCHES_PER_EPOCH = 20
+DOMAINS = ("nice", "real")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class ImagePool:
             held_out={split: positions.to(device) for split, positions in self.held_out.items()},
         )
 
-    def images(self, positions: Tensor) -> Tensor:
-        """Gather images for K trials: positions ``(K, B)`` to floats in [0, 1], ``(B, K * 3, S, S)``, channels last.
+    def gather(self, positions: Tensor) -> Tensor:
+        """Images for K trials: positions ``(K, B)`` to floats in [0, 1], ``(B, K * 3, S, S)``, channels last.
 
         With positions ``(B,)`` all trials see the same images: ``(B, 3, S, S)``.
         """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-DOMAINS = ("nice", "real")
+from mixvision.training.data import DOMAINS
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,12 @@ class Mixtures:
             raise ValueError(f"ratios is {list(self.ratios)}; each is a share of real images from 0 to 100 per cent.")
         if min(self.seeds) < 0:
             raise ValueError(f"seeds is {list(self.seeds)}; give numbers of 0 or more.")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate is {self.learning_rate}; give a number above 0, such as 0.004.")
-        if self.l2 < 0:
-            raise ValueError(f"l2 is {self.l2}; give 0 or more, such as 0.5.")
+        if type(self.thin) is not bool:
+            raise ValueError(f"thin is {self.thin!r}; give true or false.")
+        if not _is_number(self.learning_rate) or self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate!r}; give a number above 0, such as 0.004.")
+        if not _is_number(self.l2) or self.l2 < 0:
+            raise ValueError(f"l2 is {self.l2!r}; give a number of 0 or more, such as 0.5.")
 
 
 def list_trials(mixtures: Mixtures) -> pd.DataFrame:
@@ -67,8 +70,9 @@ def list_trials(mixtures: Mixtures) -> pd.DataFrame:
 def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, thin: bool) -> pd.DataFrame:
     """Choose x% of the real training images and (100 - x)% of the nice ones, category by category.
 
-    The images of one seed are nested: a higher ratio adds real images to those of a lower one and removes nice ones,
-    so that neighbouring models differ in as little as possible.
+    Rounding is made up for across categories, so that the whole set holds the ratio. The images of one seed come in one
+    order: a higher ratio adds real images to those of a lower one and removes nice ones, so that neighbouring models
+    differ in as little as possible.
 
     Returns:
         One row an image of a trial: trial, id; sorted by both.
@@ -77,12 +81,31 @@ def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, thin: boo
     chosen = []
     for trial in trials.itertuples():
         generator = np.random.default_rng([trial.seed, 0])
+        nice, real = [], []
         for _, category in train.groupby("category"):
-            nice, real = (np.sort(category.loc[category["domain"] == domain, "id"]) for domain in DOMAINS)
-            nice, real = generator.permutation(nice), generator.permutation(real)
-            if thin:
-                nice, real = nice[: len(real)], real[: len(nice)]
-            from_real = round(len(real) * trial.ratio / 100)
-            from_nice = len(nice) - from_real if thin else round(len(nice) * (100 - trial.ratio) / 100)
-            chosen += [(trial.trial, image) for image in (*nice[:from_nice], *real[:from_real])]
+            ids = [np.sort(category.loc[category["domain"] == domain, "id"]) for domain in DOMAINS]
+            shuffled = [generator.permutation(own) for own in ids]
+            smaller = min(map(len, shuffled)) if thin else None
+            nice.append(shuffled[0][:smaller])
+            real.append(shuffled[1][:smaller])
+        from_real = _shares([len(images) for images in real], trial.ratio)
+        if thin:
+            from_nice = [len(images) - count for images, count in zip(nice, from_real, strict=True)]
+        else:
+            from_nice = _shares([len(images) for images in nice], 100 - trial.ratio)
+        for images, count in zip(nice + real, [*from_nice, *from_real], strict=True):
+            chosen += [(trial.trial, image) for image in images[:count]]
     return pd.DataFrame(chosen, columns=["trial", "id"]).sort_values(["trial", "id"], ignore_index=True)
+
+
+def _shares(sizes: list[int], per_cent: int) -> list[int]:
+    """That share of each size, rounded so that the sum is right: the largest remainders are rounded up."""
+    exact = np.array(sizes) * per_cent
+    counts = exact // 100
+    short = round(exact.sum() / 100) - counts.sum()
+    counts[np.argsort(-(exact % 100), kind="stable")[:short]] += 1
+    return counts.tolist()
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -15,12 +15,11 @@ from torch.nn import functional as F
 
 from mixvision.models.stacked import MovingNorm
 from mixvision.training import schedules
-from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool, draw_order
+from mixvision.training.data import BATCHES_PER_EPOCH, DOMAINS, ImagePool, draw_order
 from mixvision.training.observers import observers
 from mixvision.training.optimizer import StackedSGD
 
 BuildNetwork = Callable[[Sequence[torch.Generator]], nn.Module]
-DOMAINS = ("nice", "real")
 TOP = 3  # predictions kept for each image
 
 
@@ -36,6 +35,11 @@ class Snapshot:
     weights: dict[str, Tensor]
     top: Tensor
     probability: Tensor
+
+    def to(self, device: torch.device) -> Snapshot:
+        weights = {name: value.to(device) for name, value in self.weights.items()}
+        moved = (value.to(device) for value in (self.score, self.iteration))
+        return Snapshot(*moved, weights, self.top.to(device), self.probability.to(device))
 
     def improve(self, candidate: Snapshot) -> None:
         """Take over the trials in which the candidate scores higher."""
@@ -85,10 +89,7 @@ class Stack(lightning.LightningModule):
         self.iterations, self.evaluate_every = iterations, evaluate_every
         self.network = build_network([torch.Generator().manual_seed(seed) for seed in trials["seed"]])
         self.plateau = schedules.Plateau(len(trials))
-        self.register_buffer("learning_rates", torch.tensor(trials["learning_rate"].to_numpy(float)))
-        self.register_buffer("l2", torch.tensor(trials["l2"].to_numpy(float)))
         self.register_buffer("loss_sum", torch.zeros(len(trials)))
-        self.held_out = torch.cat(list(pool.held_out.values()))
         self.iteration = 0
         self.order: Tensor | None = None
         self.history: list[dict] = []
@@ -99,9 +100,15 @@ class Stack(lightning.LightningModule):
         return StackedSGD(self.network.parameters())
 
     def on_fit_start(self) -> None:
-        self.pool = self.pool.to(self.device)
-        self.held_out = self.held_out.to(self.device)
-        self.learning_rates, self.l2 = self.learning_rates.to(self.loss_sum), self.l2.to(self.loss_sum)
+        """Bring to the device what Lightning does not know of: the images, the settings, restored snapshots."""
+        self.images = self.pool.to(self.device)
+        self.held_out = torch.cat(list(self.images.held_out.values()))
+        self.learning_rates = self.loss_sum.new_tensor(self.trials["learning_rate"].tolist())
+        self.l2 = self.loss_sum.new_tensor(self.trials["l2"].tolist())
+        self.snapshots = {name: snapshot.to(self.device) for name, snapshot in self.snapshots.items()}
+
+    def on_fit_end(self) -> None:
+        del self.images
 
     def training_step(self, *_) -> None:
         losses = self._losses(self._next_batch())
@@ -135,8 +142,8 @@ class Stack(lightning.LightningModule):
         for module in self.network.modules():
             if isinstance(module, MovingNorm):
                 module.rate = rate
-        logits = self.network(self.pool.images(positions))
-        labels = self.pool.labels[positions]
+        logits = self.network(self.images.gather(positions))
+        labels = self.images.labels[positions]
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         weights = [value for name, value in self.network.named_parameters() if name.endswith("weight")]
         squares = torch.stack([weight.flatten(1).square().sum(1) for weight in weights]).sum(0)
@@ -146,14 +153,14 @@ class Stack(lightning.LightningModule):
     def _evaluate(self) -> None:
         """Predict every held-out image, add to the history, and keep the weights that are best so far."""
         top, probability = self._predict()
-        correct = top == self.pool.labels[self.held_out, None]
+        correct = top == self.images.labels[self.held_out, None]
         losses = self.loss_sum / ((self.iteration - 1) % self.evaluate_every + 1)
         self.loss_sum.zero_()
         rows, begin = [], 0
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
-        for split, positions in self.pool.held_out.items():
+        for split, positions in self.images.held_out.items():
             here = slice(begin, begin + len(positions))
-            measured = measure(correct[:, here], self.pool.is_real[positions])
+            measured = measure(correct[:, here], self.images.is_real[positions])
             rows += self._rows(split, losses, measured)
             iteration = torch.full_like(losses, self.iteration)
             candidate = Snapshot(measured["performance_top1"], iteration, weights, top, probability)
@@ -173,7 +180,7 @@ class Stack(lightning.LightningModule):
         self.network.eval()
         outputs = []
         for positions in self.held_out.split(2 * self.order.shape[-1]):
-            images = self.pool.images(positions).repeat(1, len(self.trials), 1, 1)
+            images = self.images.gather(positions).repeat(1, len(self.trials), 1, 1)
             probabilities = self.network(images.contiguous(memory_format=torch.channels_last)).softmax(-1)
             outputs.append(probabilities.topk(min(TOP, len(self.pool.categories)), dim=-1))
         return torch.cat([o.indices for o in outputs], 1), torch.cat([o.values for o in outputs], 1)
@@ -212,6 +219,8 @@ class Stack(lightning.LightningModule):
         self.snapshots = {name: Snapshot(**fields) for name, fields in saved["snapshots"].items()}
         for observer in observers:
             observer.evaluated(self.history)
+            for trial, reason in self.failures.items():
+                observer.failed(trial, reason)
 
 
 def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:

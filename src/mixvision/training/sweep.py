@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import logging
 import time
@@ -17,6 +18,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+import mixvision
 from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool
 from mixvision.training.observers import observers
 from mixvision.training.stack import BuildNetwork, Stack
@@ -25,7 +27,7 @@ log = logging.getLogger(__name__)
 for library in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
     logging.getLogger(library).setLevel(logging.WARNING)  # no device lists and tips for every stack
 
-# On a CPU a stack is fastest while its largest feature map stays in the processor's cache (measured, see docs).
+# On a CPU a stack is fastest while its largest feature map stays in the cache (measured: docs/architecture.md).
 CACHE_BYTES = 16 * 2**20
 FIRST_MAP_CHANNELS = 8
 
@@ -38,7 +40,7 @@ class Training:
         iterations: steps of gradient descent (the study: 3,000).
         evaluate_every: iterations between two evaluations on the validation and test images.
         checkpoint_every: iterations between two checkpoints; a killed run loses at most these.
-        accelerator: "auto", "cpu" or "gpu".
+        accelerator: "auto" (an NVIDIA or AMD GPU where there is one, else the CPU), "cpu" or "gpu".
         precision: Lightning's name of the arithmetic, "32-true", "64-true" or "bf16-mixed".
         stack_size: most trials trained together, or None to decide by the device.
     """
@@ -70,7 +72,8 @@ class SweepResult:
     Attributes:
         history: one row a trial, evaluation and split: trial, iteration, split, loss, accuracies, performances.
         predictions: one row a trial, snapshot of its weights and held-out image.
-        outcomes: one row a trial: trial, status ("finished" or "failed"), reason, seconds, images_per_second.
+        outcomes: one row a trial: trial, status ("finished" or "failed"), reason, and of its stack the size and the
+            seconds of training in this process.
         weights: tensors by trial and snapshot ("last", "best_validation", "best_test").
     """
 
@@ -102,8 +105,11 @@ def train_sweep(
         checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
 
     Raises:
-        ValueError: a training set has fewer than 20 images, or every trial diverged.
+        ValueError: a GPU is asked for and there is none, a training set has fewer than 20 images or holds others than
+            training images, or every trial diverged.
     """
+    if training.accelerator == "gpu" and not torch.cuda.is_available():
+        raise ValueError("accelerator is 'gpu', but PyTorch finds none here: use auto or cpu.")
     sets = _positions(training_sets, trials, pool)
     for observer in observers:
         observer.started(trials)
@@ -115,13 +121,14 @@ def train_sweep(
         log.info("Training %d of %d models together: %s", len(names), len(trials), ", ".join(names))
         try:
             results.append(_train_stack(build_network, chosen, sets, pool, training, checkpoints))
+            continue
         except torch.OutOfMemoryError:
             if len(names) == 1:
                 raise
-            torch.cuda.empty_cache()
-            half = len(names) // 2
-            log.warning("%d models do not fit the device together; training them in two halves.", len(names))
-            pending = [names[:half], names[half:], *pending]
+        log.warning("%d models do not fit the device together; training them in two halves.", len(names))
+        pending = [names[: len(names) // 2], names[len(names) // 2 :], *pending]
+        gc.collect()  # only now, with the error gone, nothing holds the failed stack any more
+        torch.cuda.empty_cache()
     if all(outcome == "failed" for result in results for outcome in result.outcomes["status"]):
         raise ValueError(f"Every trial diverged. {results[0].outcomes['reason'].iloc[0]}")
     return SweepResult(
@@ -133,7 +140,7 @@ def train_sweep(
 
 
 def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePool) -> dict[str, np.ndarray]:
-    by_trial = {trial: np.searchsorted(pool.ids, ids) for trial, ids in training_sets.groupby("trial")["id"]}
+    by_trial = {trial: _find(ids.to_numpy(), pool) for trial, ids in training_sets.groupby("trial")["id"]}
     for trial in trials["trial"]:
         count = len(by_trial.get(trial, ()))
         if count < BATCHES_PER_EPOCH:
@@ -144,17 +151,32 @@ def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePoo
     return by_trial
 
 
+def _find(ids: np.ndarray, pool: ImagePool) -> np.ndarray:
+    positions = np.searchsorted(pool.ids, ids).clip(max=len(pool.ids) - 1)
+    held_out = np.isin(positions, np.concatenate([split.numpy() for split in pool.held_out.values()]))
+    wrong = ids[(pool.ids[positions] != ids) | held_out]
+    if len(wrong):
+        raise ValueError(
+            f"{wrong[0]!r} and {len(wrong) - 1} more images of training_sets are not among the manifest's training "
+            "images: the splits have changed since they were chosen. Run the pipeline from choose_images on."
+        )
+    return positions
+
+
 def _stacks(trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training) -> list[list[str]]:
     """Names of the trials that train together: their batches are equally large, and on a CPU they fit the cache."""
     batches = trials["trial"].map(lambda trial: len(sets[trial]) // BATCHES_PER_EPOCH)
-    on_gpu = training.accelerator != "cpu" and torch.cuda.is_available()
     stacks = []
     for batch, names in trials.groupby(batches, sort=False)["trial"]:
         map_bytes = batch * pool.pixels[0, :, :, 0].numel() * FIRST_MAP_CHANNELS * 4
-        fitting = len(names) if on_gpu else max(1, CACHE_BYTES // map_bytes)
+        fitting = len(names) if _trains_on_gpu(training) else max(1, CACHE_BYTES // map_bytes)
         count = -(-len(names) // (training.stack_size or fitting))
         stacks += [list(part) for part in np.array_split(names.to_numpy(), count)]
     return stacks
+
+
+def _trains_on_gpu(training: Training) -> bool:
+    return training.accelerator != "cpu" and torch.cuda.is_available()
 
 
 def _train_stack(
@@ -174,7 +196,7 @@ def _train_stack(
     begin = time.perf_counter()
     trainer = lightning.Trainer(
         max_steps=training.iterations,
-        accelerator=training.accelerator,
+        accelerator="gpu" if _trains_on_gpu(training) else "cpu",
         devices=1,
         precision=training.precision,
         logger=False,
@@ -207,7 +229,8 @@ def _fingerprint(stack: Stack, pool: ImagePool, training: Training) -> str:
     """A name for all that decides a stack's result: its trials, first weights, images, splits and length."""
     digest = hashlib.sha256(stack.trials.to_json().encode())
     digest.update(repr((training.iterations, training.evaluate_every, training.precision)).encode())
-    digest.update(torch.__version__.encode())
+    device = "gpu" if _trains_on_gpu(training) else "cpu"
+    digest.update(repr((device, torch.__version__, mixvision.__version__)).encode())
     digest.update("\n".join((*pool.categories, *pool.ids)).encode())
     for positions in (*stack.training_sets, *pool.held_out.values(), pool.labels):
         digest.update(np.ascontiguousarray(positions).tobytes())
@@ -248,7 +271,7 @@ def _gather(stack: Stack, seconds: float) -> SweepResult:
 
 def _predictions(stack: Stack, trial: str, weights: str, top: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     categories = np.array(stack.pool.categories)
-    held_out = stack.held_out.cpu().numpy()
+    held_out = torch.cat(list(stack.pool.held_out.values())).numpy()
     columns = {"trial": trial, "weights": weights, "id": stack.pool.ids[held_out]}
     columns |= {f"prediction_{k + 1}": categories[top[:, k]] for k in range(top.shape[1])}
     columns |= {f"probability_{k + 1}": probability[:, k] for k in range(top.shape[1])}

@@ -28,7 +28,7 @@ def build_manifest(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The manifest without splits, the pairs of near-duplicates, the excluded files and their counts."""
     table, pairs = manifest.build_manifest(nice, real, categories, outliers, duplicates)
-    return table, pairs, *manifest.excluded_files(table)
+    return table, pairs, *manifest.excluded_files(table, {"nice": nice.unmapped, "real": real.unmapped})
 
 
 def assign_splits(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:

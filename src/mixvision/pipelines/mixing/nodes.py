@@ -78,8 +78,9 @@ def measure(
 
     whole = table(metrics, joined)
     without_leaks = table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]])
+    clean = without_leaks if joined["leaks"].any() else None
     summary = f"{report.title}: performance by share of real training images\n\n"
-    summary += f"{markdown_table(comparison_table(whole))}\n\n{answer(whole)}"
+    summary += f"{markdown_table(comparison_table(whole, clean))}\n\n{answer(whole, clean)}"
     return metrics, whole, without_leaks, metric_markdown(whole, published["mixing"]), summary
 
 
@@ -181,6 +182,9 @@ def _notes(mixtures: Mixtures, outcomes: pd.DataFrame) -> list[str]:
         "The larger domain's training images were thinned to the smaller's, category by category, so that a ratio "
         "changes the mixture and not the amount."
     )
-    whole = "The domains were not thinned to one size, so a ratio changes the amount of training data too."
+    whole = (
+        "The domains were not thinned to one size: a ratio of x takes x% of the real training images and (100 - x)% of "
+        "the nice ones. It changes the amount of training data too, and x is not the share of real images in the set."
+    )
     failed = outcomes[outcomes["status"] == "failed"]
     return [thinned if mixtures.thin else whole, *(f"{row.trial} failed: {row.reason}" for row in failed.itertuples())]

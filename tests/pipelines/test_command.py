@@ -1,0 +1,72 @@
+"""The real command, as a user types it: two folders of one's own images, a study, a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import yaml
+from kedro.io import DatasetError
+from PIL import Image
+
+
+def kedro(*arguments: str) -> str:
+    result = subprocess.run([sys.executable, "-m", "kedro", *arguments], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.fixture
+def photos(tmp_path, small_pixels):
+    """Folders as people have them: mixed formats, nested folders, a broken file, a copy, notes, one odd category."""
+    folder = tmp_path / "my photos"
+    endings = {"nice": "JPG", "real": "png"}
+    for domain, ending in endings.items():
+        for row, pixels in enumerate(small_pixels[domain]):
+            nested = "2024" if row % 2 else ""
+            path = folder / domain / f"digit {row // 40}" / nested / f"{row}.{ending}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).resize((40, 32)).save(path)
+    broken = folder / "real" / "digit 0" / "broken.png"
+    broken.write_bytes((folder / "real" / "digit 0" / "0.png").read_bytes()[:100])
+    (folder / "real" / "digit 0" / "copy.png").write_bytes((folder / "real" / "digit 0" / "0.png").read_bytes())
+    (folder / "real" / "digit 1" / "notes.txt").write_text("taken in the field")
+    (folder / "nice" / "digit 9").mkdir()
+    Image.fromarray(small_pixels["nice"][0]).save(folder / "nice" / "digit 9" / "only one side.png")
+    return folder
+
+
+def test_a_study_of_ones_own_two_folders(project, photos):
+    assert "mixing" in kedro("registry", "list")
+    kedro("study", "digits_of_mine", "--nice", str(photos / "nice"), "--real", str(photos / "real"))
+    settings = {
+        "mixing": {
+            "mixtures": {"ratios": [0, 50, 100]},
+            "training": {"iterations": 4, "evaluate_every": 2},
+            "report": {"bootstrap_draws": 20},
+        }
+    }
+    (project / "conf/digits_of_mine/parameters.yml").write_text(yaml.safe_dump(settings))
+    printed = kedro("run", "--env=digits_of_mine", "--pipelines=mixing")
+    assert "| % real |" in printed and "page.html" in printed and "make mlflow" in printed
+
+    manifest = pd.read_parquet(project / "data/03_primary/digits_of_mine/manifest.parquet")
+    excluded = manifest[manifest["status"] == "excluded"].set_index("path")["reason"]
+    assert excluded["digit 0/broken.png"].startswith("truncated")
+    assert excluded["digit 0/copy.png"].startswith("exact duplicate")
+    assert excluded["digit 1/notes.txt"] == "not an image"
+    assert "only one side.png" in " ".join(excluded.index) and len(excluded) == 4
+    kept = manifest[manifest["status"] == "kept"]
+    assert kept.groupby(["domain", "category"]).size().to_dict() == {
+        (domain, f"digit {digit}"): 40 for domain in ("nice", "real") for digit in range(3)
+    }
+    page = (project / "data/08_reporting/digits_of_mine/mixing/page.html").read_text()
+    assert "Digits of mine" in page and "truncated" in page
+
+
+def test_a_missing_source_is_told_before_anything_is_fetched(run_pipeline, project):
+    with pytest.raises(DatasetError, match="nowhere"):
+        run_pipeline("mixing", global_settings={"real": {"source": "nowhere"}})
+    assert not (project / "data").exists()
