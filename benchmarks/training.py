@@ -121,11 +121,11 @@ def prepare_sweep(folder: Path, batch: int, trials: int) -> tuple[pd.DataFrame, 
         pixels=torch.from_numpy(pixels),
         labels=torch.tensor(data.targets),
         is_real=torch.arange(len(data)) % 2 == 0,
-        held_out={split: torch.arange(2) for split in ("validation", "test")},  # evaluation is not timed
+        held_out={split: torch.arange(len(data))[-2:] for split in ("validation", "test")},  # next to no evaluation
     )
     trial_names = [str(trial) for trial in range(trials)]
     table = pd.DataFrame({"trial": trial_names, "seed": 0, "learning_rate": 0.004, "l2": 0.5})
-    images = pool.ids
+    images = pool.ids[:-2]
     sets = {"trial": np.repeat(table["trial"], len(images)), "id": np.tile(images, trials)}
     return table, pd.DataFrame(sets), pool
 
@@ -165,7 +165,7 @@ def main() -> None:
     images = trials * batch * iterations
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_photos(folder, batch * BATCHES_PER_EPOCH, size)
+        write_photos(folder, batch * BATCHES_PER_EPOCH + 2, size)
         sweep = prepare_sweep(folder, batch, trials)
         sizes = train_stacked(sweep, size, 1, device)
         ours, plain = [], []
