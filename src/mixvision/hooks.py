@@ -31,6 +31,7 @@ class TrialRuns:
 
     def __init__(self) -> None:
         self.client: MlflowClient | None = None
+        self.parent = ""
         self.runs: dict[str, str] = {}
         self.open: set[str] = set()
         self.settings: dict[str, Any] = {}
@@ -40,8 +41,10 @@ class TrialRuns:
     def before_pipeline_run(self) -> None:
         self.interrupted()  # an earlier run of this process that was stopped by Ctrl-C, in a notebook
         self.runs, self.open = {}, set()
-        self.client = MlflowClient() if mlflow.active_run() else None
-        if self.client:
+        run = mlflow.active_run()
+        self.client = MlflowClient() if run else None
+        if run:
+            self.parent = run.info.run_id
             observers.append(self)
 
     @hook_impl
@@ -76,10 +79,10 @@ class TrialRuns:
                 self.settings |= asdict(value)
 
     def started(self, trials: pd.DataFrame) -> None:
-        parent = mlflow.active_run().info
+        experiment = self.client.get_run(self.parent).info.experiment_id
         for trial in trials.to_dict("records"):
-            tags = {MLFLOW_PARENT_RUN_ID: parent.run_id}
-            run = self.client.create_run(parent.experiment_id, tags=tags, run_name=trial["trial"])
+            tags = {MLFLOW_PARENT_RUN_ID: self.parent}
+            run = self.client.create_run(experiment, tags=tags, run_name=trial["trial"])
             self.runs[trial["trial"]] = run.info.run_id
             self.open.add(trial["trial"])
             parameters = [Param(name, str(value)) for name, value in {**self.settings, **trial}.items()]
@@ -111,6 +114,7 @@ class TrialRuns:
         if self in observers:
             self._stop("KILLED")
             mlflow.end_run("KILLED")
+            self.client.set_terminated(self.parent, "KILLED")  # MLflow may have ended it as FINISHED before
 
     def _log_final_metrics(self, metrics: pd.DataFrame) -> None:
         now = int(time.time() * 1000)
