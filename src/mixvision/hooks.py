@@ -113,7 +113,8 @@ class TrialRuns:
         """The process ends in the middle of a run (Ctrl-C raises no pipeline error): say so in MLflow."""
         if self in observers:
             self._stop("KILLED")
-            mlflow.end_run("KILLED")
+            while mlflow.active_run():  # kedro-mlflow enters the run anew for every node
+                mlflow.end_run("KILLED")
             self.client.set_terminated(self.parent, "KILLED")  # MLflow may have ended it as FINISHED before
 
     def _log_final_metrics(self, metrics: pd.DataFrame) -> None:
