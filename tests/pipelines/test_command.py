@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 
+import mlflow
 import pandas as pd
 import pytest
 import yaml
@@ -64,6 +67,32 @@ def test_a_study_of_ones_own_two_folders(project, photos):
     }
     page = (project / "data/08_reporting/digits_of_mine/mixing/page.html").read_text()
     assert "Digits of mine" in page and "truncated" in page
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
+def test_ctrl_c_leaves_a_checkpoint_and_runs_that_say_killed(project):
+    """In a process of its own: what MLflow is told at exit cannot be seen from inside."""
+    endless = {"iterations": 100_000, "evaluate_every": 50_000, "checkpoint_every": 2, "accelerator": "cpu"}
+    parameters = {"mixing": {"mixtures": {"ratios": [0, 100]}, "training": endless}}
+    (project / "conf/local/parameters.yml").write_text(yaml.safe_dump(parameters))
+    (project / "conf/local/globals.yml").write_text("image_size: 16")
+    with (project / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kedro", "run", "--pipelines=mixing"],
+            stdout=log,
+            stderr=log,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # as in a terminal
+        )
+        for _ in range(240):
+            if list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")):
+                break
+            time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) != 0
+    assert list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")), (project / "log").read_text()
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    runs = mlflow.search_runs(experiment_names=["digits"])
+    assert runs["status"].tolist() == ["KILLED"] * 3
 
 
 def test_a_missing_source_is_told_before_anything_is_fetched(run_pipeline, project):
