@@ -119,8 +119,7 @@ class TrialRuns:
 
     def _log_final_metrics(self, metrics: pd.DataFrame) -> None:
         now = int(time.time() * 1000)
-        test = metrics[metrics["split"] == "test"] if "split" in metrics else metrics
-        for row in test.to_dict("records"):
+        for row in metrics[metrics["split"] == "test"].to_dict("records"):
             values = {name: value for name, value in row.items() if "_top" in name and isinstance(value, float)}
             final = [Metric(f"{row['weights']}.{name}", value, now, 0) for name, value in values.items()]
             if row["trial"] in self.runs:

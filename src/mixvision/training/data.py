@@ -43,6 +43,11 @@ class ImagePool:
             held_out={split: positions.to(device) for split, positions in self.held_out.items()},
         )
 
+    @property
+    def all_held_out(self) -> Tensor:
+        """Positions of all held-out images, split after split."""
+        return torch.cat(list(self.held_out.values()))
+
     def gather(self, positions: Tensor) -> Tensor:
         """Images for K trials: positions ``(K, B)`` to floats in [0, 1], ``(B, K * 3, S, S)``, channels last.
 

@@ -37,9 +37,13 @@ class Snapshot:
     probability: Tensor
 
     def to(self, device: torch.device) -> Snapshot:
-        weights = {name: value.to(device) for name, value in self.weights.items()}
-        moved = (value.to(device) for value in (self.score, self.iteration))
-        return Snapshot(*moved, weights, self.top.to(device), self.probability.to(device))
+        return Snapshot(
+            self.score.to(device),
+            self.iteration.to(device),
+            {name: value.to(device) for name, value in self.weights.items()},
+            self.top.to(device),
+            self.probability.to(device),
+        )
 
     def improve(self, candidate: Snapshot) -> None:
         """Take over the trials in which the candidate scores higher."""
@@ -48,15 +52,11 @@ class Snapshot:
         def choose(new: Tensor, old: Tensor) -> Tensor:
             return torch.where(better.view(-1, *[1] * (new.dim() - 1)), new, old)
 
-        self.score, self.iteration = (
-            choose(candidate.score, self.score),
-            choose(candidate.iteration, self.iteration),
-        )
+        self.score = choose(candidate.score, self.score)
+        self.iteration = choose(candidate.iteration, self.iteration)
         self.weights = {name: choose(new, self.weights[name]) for name, new in candidate.weights.items()}
-        self.top, self.probability = (
-            choose(candidate.top, self.top),
-            choose(candidate.probability, self.probability),
-        )
+        self.top = choose(candidate.top, self.top)
+        self.probability = choose(candidate.probability, self.probability)
 
 
 class Stack(lightning.LightningModule):
@@ -102,7 +102,7 @@ class Stack(lightning.LightningModule):
     def on_fit_start(self) -> None:
         """Bring to the device what Lightning does not know of: the images, the settings, restored snapshots."""
         self.images = self.pool.to(self.device)
-        self.held_out = torch.cat(list(self.images.held_out.values()))
+        self.held_out = self.images.all_held_out
         self.learning_rates = self.loss_sum.new_tensor(self.trials["learning_rate"].tolist())
         self.l2 = self.loss_sum.new_tensor(self.trials["l2"].tolist())
         self.snapshots = {name: snapshot.to(self.device) for name, snapshot in self.snapshots.items()}

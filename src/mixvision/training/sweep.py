@@ -113,14 +113,14 @@ def train_sweep(
     sets = _positions(training_sets, trials, pool)
     for observer in observers:
         observer.started(trials)
-    results = []
+    results, shared = [], _shared_digest(pool, training)
     pending = _stacks(trials, sets, pool, training)
     while pending:
         names = pending.pop(0)
         chosen = trials[trials["trial"].isin(names)]
         log.info("Training %d of %d models together: %s", len(names), len(trials), ", ".join(names))
         try:
-            results.append(_train_stack(build_network, chosen, sets, pool, training, checkpoints))
+            results.append(_train_stack(build_network, chosen, sets, pool, training, checkpoints, shared))
             continue
         except torch.OutOfMemoryError:
             if len(names) == 1:
@@ -153,7 +153,7 @@ def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePoo
 
 def _find(ids: np.ndarray, pool: ImagePool) -> np.ndarray:
     positions = np.searchsorted(pool.ids, ids).clip(max=len(pool.ids) - 1)
-    held_out = np.isin(positions, np.concatenate([split.numpy() for split in pool.held_out.values()]))
+    held_out = np.isin(positions, pool.all_held_out.numpy())
     wrong = ids[(pool.ids[positions] != ids) | held_out]
     if len(wrong):
         raise ValueError(
@@ -186,10 +186,11 @@ def _train_stack(
     pool: ImagePool,
     training: Training,
     checkpoints: Path,
+    shared: hashlib._Hash,
 ) -> SweepResult:
     own_sets = [sets[trial] for trial in trials["trial"]]
     stack = Stack(build_network, trials, own_sets, pool, training.iterations, training.evaluate_every)
-    folder = checkpoints / _fingerprint(stack, pool, training)
+    folder = checkpoints / _fingerprint(stack, shared)
     checkpoint = folder / "last.ckpt"
     if checkpoint.exists():
         log.info("Continuing from the checkpoint %s.", checkpoint)
@@ -225,16 +226,24 @@ def _checkpointing(folder: Path, training: Training) -> ModelCheckpoint:
     )
 
 
-def _fingerprint(stack: Stack, pool: ImagePool, training: Training) -> str:
-    """A name for all that decides a stack's result: its trials, first weights, images, splits and length."""
-    digest = hashlib.sha256(stack.trials.to_json().encode())
-    digest.update(repr((training.iterations, training.evaluate_every, training.precision)).encode())
+def _shared_digest(pool: ImagePool, training: Training) -> hashlib._Hash:
+    """All that decides the result of every stack alike: images, splits, length, arithmetic; made once a sweep."""
     device = "gpu" if _trains_on_gpu(training) else "cpu"
-    digest.update(repr((device, torch.__version__, mixvision.__version__)).encode())
+    settings = (training.iterations, training.evaluate_every, training.precision, device)
+    digest = hashlib.sha256(repr((*settings, torch.__version__, mixvision.__version__)).encode())
     digest.update("\n".join((*pool.categories, *pool.ids)).encode())
-    for positions in (*stack.training_sets, *pool.held_out.values(), pool.labels):
-        digest.update(np.ascontiguousarray(positions).tobytes())
+    for positions in (*pool.held_out.values(), pool.labels):
+        digest.update(positions.numpy().tobytes())
     digest.update(pool.pixels.numpy())
+    return digest
+
+
+def _fingerprint(stack: Stack, shared: hashlib._Hash) -> str:
+    """A name for all that decides a stack's result: what is shared, and its trials, their images and first weights."""
+    digest = shared.copy()
+    digest.update(stack.trials.to_json().encode())
+    for positions in stack.training_sets:
+        digest.update(positions.tobytes())
     for weight in stack.network.state_dict().values():
         digest.update(weight.detach().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
@@ -271,8 +280,7 @@ def _gather(stack: Stack, seconds: float) -> SweepResult:
 
 def _predictions(stack: Stack, trial: str, weights: str, top: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
     categories = np.array(stack.pool.categories)
-    held_out = torch.cat(list(stack.pool.held_out.values())).numpy()
-    columns = {"trial": trial, "weights": weights, "id": stack.pool.ids[held_out]}
+    columns = {"trial": trial, "weights": weights, "id": stack.pool.ids[stack.pool.all_held_out.numpy()]}
     columns |= {f"prediction_{k + 1}": categories[top[:, k]] for k in range(top.shape[1])}
     columns |= {f"probability_{k + 1}": probability[:, k] for k in range(top.shape[1])}
     return pd.DataFrame(columns)
