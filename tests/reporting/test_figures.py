@@ -12,13 +12,13 @@ import pytest
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.evaluation.mistakes import category_accuracy, confusion_counts, select_predictions
 from mixvision.reporting.figures import (
-    COLOURS,
     accuracy_against_ratio,
     category_accuracies,
     confusion_matrices,
     learning_curves,
     performance_against_ratio,
 )
+from mixvision.reporting.style import COLOURS
 
 
 def make_summary(study) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from mixvision.reporting.figures import COLOURS
+from mixvision.reporting.style import COLOURS
 
 TILE = 80
 GAP = 4

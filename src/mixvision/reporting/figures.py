@@ -1,4 +1,4 @@
-"""The report's Plotly figures. Nice is always blue, real orange-red, performance green (Okabe and Ito)."""
+"""The mixed-training study's Plotly figures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
 
-COLOURS = {"nice": "#0072B2", "real": "#D55E00", "performance": "#009E73"}
 FIGURE_NAMES = {
     "best_validation": "best_validation: iteration picked on the validation images",
     "last": "last: end of training",
@@ -19,22 +19,6 @@ FIGURE_NAMES = {
 }
 PANELS_ACROSS = 4
 LARGEST_LABELLED_MATRIX = 12
-
-_AXIS = {"gridcolor": "rgba(127,127,127,0.25)", "zeroline": False, "automargin": True, "ticks": "outside"}
-TEMPLATE = go.layout.Template(
-    layout={
-        "font": {"family": "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif", "size": 13},
-        "title": {"x": 0, "xref": "container", "xanchor": "left", "pad": {"l": 16}, "font": {"size": 17}},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "xaxis": _AXIS,
-        "yaxis": _AXIS,
-        "legend": {"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom", "x": 0},
-        "margin": {"l": 70, "r": 20, "t": 90, "b": 100},
-        "hoverlabel": {"namelength": -1},
-        "colorscale": {"sequential": "Purples"},
-    }
-)
 
 
 def accuracy_against_ratio(
@@ -106,7 +90,7 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = "t
             trace = go.Scatter(x=rows["iteration"], y=rows[f"{curve}_top1"], name=curve, mode="lines", line=line)
             trace.update(legendgroup=curve, showlegend=panel == 0)
             figure.add_trace(trace, row=panel // across + 1, col=panel % across + 1)
-    title = _title(f"Accuracy along training on the {split} images", "top-1, mean over the seeds of each ratio")
+    title = title_with(f"Accuracy along training on the {split} images", "top-1, mean over the seeds of each ratio")
     figure.update_layout(template=TEMPLATE, title=title, height=190 + 190 * down, margin_t=115)
     figure.update_yaxes(range=[0, 1.02])
     figure.update_yaxes(title="top-1", col=1)
@@ -139,7 +123,7 @@ def confusion_matrices(nice: pd.DataFrame, real: pd.DataFrame, subject: str) -> 
         figure.add_trace(trace, row=1, col=column)
     figure.update_layout(
         template=TEMPLATE,
-        title=_title("Which categories are taken for which", f"test images, {subject}; each row adds up to 1"),
+        title=title_with("Which categories are taken for which", f"test images, {subject}; each row adds up to 1"),
         coloraxis={"colorscale": "Purples", "cmin": 0, "cmax": 1, "colorbar": {"title": "share<br>of row"}},
         height=max(500, 220 + 22 * len(nice)),
         margin_t=115,
@@ -178,7 +162,7 @@ def category_accuracies(accuracies: pd.DataFrame, subject: str) -> go.Figure:
                 hovertemplate="%{y}: %{x:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f}), %{customdata[0]} images",
             )
         )
-    title = _title("Test accuracy by category", f"top-1, {subject}; lines: 95% Wilson interval")
+    title = title_with("Test accuracy by category", f"top-1, {subject}; lines: 95% Wilson interval")
     figure.update_layout(template=TEMPLATE, title=title, height=210 + 26 * len(order))
     figure.update_xaxes(title="accuracy (fraction)", range=[-0.02, 1.02])
     return figure.update_yaxes(type="category", categoryorder="array", categoryarray=order, dtick=1)
@@ -230,10 +214,6 @@ def _add_published(
 def _against_ratio(figure: go.Figure, title: str, rows: pd.DataFrame, weights: str, measure: str) -> go.Figure:
     seeds = int(rows["trials"].max()) if len(rows) else 0
     spread = f"; bars: standard deviation over {seeds} seeds" if seeds > 1 else ""
-    figure.update_layout(template=TEMPLATE, title=_title(title, FIGURE_NAMES[weights] + spread), height=480)
+    figure.update_layout(template=TEMPLATE, title=title_with(title, FIGURE_NAMES[weights] + spread), height=480)
     figure.update_xaxes(title="real images in the training set (%)", range=[-3, 103], dtick=10)
     return figure.update_yaxes(title=f"{measure} (fraction)", range=[0, 1.02])
-
-
-def _title(text: str, subtitle: str) -> dict[str, Any]:
-    return {"text": text, "subtitle": {"text": subtitle}}
