@@ -106,6 +106,10 @@ class TrialRuns:
         self.client.set_tag(self.runs[trial], "failure", reason)
         self._close(trial, "FAILED")
 
+    def pruned(self, trial: str, iteration: int) -> None:
+        self.client.set_tag(self.runs[trial], "pruned", f"at iteration {iteration}")
+        self._close(trial, "KILLED")
+
     def finished(self, trial: str) -> None:
         self._close(trial, "FINISHED")
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import torch
 
 from mixvision.models.resnet25 import ResNet25
 from mixvision.models.trained import TrainedNetwork
-from mixvision.training.data import ImagePool, pool_images
+from mixvision.training.data import ImagePool, draw_order, pool_images
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.observers import observers
-from mixvision.training.sweep import SweepResult, Training, train_sweep
+from mixvision.training.results import SweepResult
+from mixvision.training.settings import Continuation, Start, Training
+from mixvision.training.sweep import train_sweep
 
 BRIEF = Training(iterations=12, evaluate_every=4, checkpoint_every=5, accelerator="cpu")
 
@@ -24,6 +27,7 @@ class Recorder:
         self.started_trials: list[str] = []
         self.rows: list[dict] = []
         self.failures: dict[str, str] = {}
+        self.pruned_trials: dict[str, int] = {}
         self.finished_trials: list[str] = []
 
     def started(self, trials):
@@ -36,6 +40,9 @@ class Recorder:
 
     def failed(self, trial, reason):
         self.failures[trial] = reason
+
+    def pruned(self, trial, iteration):
+        self.pruned_trials[trial] = iteration
 
     def finished(self, trial):
         self.finished_trials.append(trial)
@@ -96,8 +103,6 @@ def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, sm
     trials = list_trials(mixtures)
     sets = choose_training_sets(small_manifest, trials, True)
     pool = pool_images(small_manifest, small_pixels, sets["id"])
-    from mixvision.training.data import draw_order
-
     order = draw_order(np.searchsorted(pool.ids, sets["id"]), seed=0, epoch=0)
     network = ResNet25(3, 16, [torch.Generator().manual_seed(0)]).double()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
@@ -288,3 +293,201 @@ def test_wrong_settings_are_refused(wrong):
 def test_the_pool_moves_to_a_device(small_manifest, small_pixels):
     pool = pool_images(small_manifest, small_pixels, small_manifest["id"]).to(torch.device("meta"))
     assert isinstance(pool, ImagePool) and pool.pixels.is_meta and pool.held_out["test"].is_meta
+
+
+def at_iteration(history: pd.DataFrame, low: int, high: int) -> pd.DataFrame:
+    chosen = history[history["iteration"].between(low, high)]
+    return chosen.sort_values(["trial", "iteration", "split"], ignore_index=True)
+
+
+@pytest.fixture
+def digits(small_manifest, small_pixels):
+    """Trials of two mixtures, their training sets and their pool."""
+    trials = list_trials(Mixtures(ratios=(0, 100), learning_rate=0.02, l2=0.1))
+    sets = choose_training_sets(small_manifest, trials, True)
+    return trials, sets, pool_images(small_manifest, small_pixels, sets["id"])
+
+
+BUILD = partial(ResNet25, 3, 16)
+
+
+def test_snapshots_are_kept_on_demand_and_change_nothing(digits, tmp_path):
+    trials, sets, pool = digits
+    plain = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "plain")
+    kept = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "kept", keep=[4, 6, 12])
+    short = train_sweep(BUILD, trials, sets, pool, replace(BRIEF, iterations=6), tmp_path / "short")
+    assert sorted(kept.history["iteration"].unique()) == [4, 6, 8, 12]
+    assert set(kept.weights["ratio-000-seed-0"]) - set(plain.weights["ratio-000-seed-0"]) == {
+        "iteration_4",
+        "iteration_6",
+        "iteration_12",
+    }
+    for name in plain.weights["ratio-000-seed-0"]["last"]:
+        own = kept.weights["ratio-000-seed-0"]
+        assert torch.equal(own["last"][name], plain.weights["ratio-000-seed-0"]["last"][name])
+        assert torch.equal(own["iteration_12"][name], own["last"][name])
+        assert torch.equal(own["iteration_6"][name], short.weights["ratio-000-seed-0"]["last"][name])
+
+
+def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(digits, tmp_path):
+    """Save for the momentum, which starts from rest: with none of it, two halves are the whole."""
+    trials, sets, pool = digits
+    trials = trials.assign(learning_rate=0.02)
+    exact = replace(BRIEF, iterations=40, evaluate_every=20, precision="64-true")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mixvision.training.schedules.momentum", lambda iteration: 0.0)
+        # One pass over the training set is twenty batches; the second half draws the first pass again.
+        patch.setattr("mixvision.training.stack.draw_order", lambda images, seed, epoch: draw_order(images, seed, 0))
+        whole = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "whole", keep=[20])
+        starts = {
+            trial: Start(whole.weights[trial]["iteration_20"], rows.to_dict("records"))
+            for trial, rows in at_iteration(whole.history, 0, 20).groupby("trial")
+        }
+        rest = train_sweep(
+            BUILD,
+            trials.assign(begin=20, iterations=20),
+            sets,
+            pool,
+            exact,
+            tmp_path / "rest",
+            continuation=Continuation(starts, schedules="continue"),
+        )
+    pd.testing.assert_frame_equal(at_iteration(rest.history, 0, 40), at_iteration(whole.history, 0, 40), rtol=1e-5)
+    for name, tensor in rest.weights["ratio-000-seed-0"]["last"].items():
+        torch.testing.assert_close(tensor, whole.weights["ratio-000-seed-0"]["last"][name], rtol=1e-5, atol=1e-8)
+
+
+def test_restarted_schedules_differ_from_continued_ones(digits, tmp_path):
+    trials, sets, pool = digits
+    first = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path)
+    starts = {trial: Start(first.weights[trial]["last"]) for trial in trials["trial"]}
+    later = trials.assign(begin=120, iterations=8)
+    losses = {
+        schedules: train_sweep(
+            BUILD, later, sets, pool, BRIEF, tmp_path, continuation=Continuation(starts, schedules=schedules)
+        ).history["loss"]
+        for schedules in ("restart", "continue")
+    }
+    assert not np.allclose(losses["restart"], losses["continue"])
+
+
+def test_training_the_head_alone_equals_training_the_whole_with_frozen_features(digits, tmp_path):
+    """The oracle trains the head by hand behind the network's own features, held in evaluation mode."""
+    trials, sets, pool = digits
+    exact = replace(BRIEF, iterations=3, evaluate_every=3, precision="64-true")
+    first = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "first")
+    trial = trials["trial"].iloc[1]
+    swapped = {name: Start(first.weights[name]["last"]) for name in trials["trial"]}
+    result = train_sweep(
+        BUILD, trials, sets, pool, exact, tmp_path / "head", continuation=Continuation(swapped, trainable="head")
+    )
+    network = BUILD([torch.Generator().manual_seed(0)]).double()
+    network.load_state_dict({name: tensor[None] for name, tensor in first.weights[trial]["last"].items()})
+    optimizer = torch.optim.SGD(network.head.parameters(), lr=0.1)
+    images = np.searchsorted(pool.ids, sets.loc[sets["trial"] == trial, "id"])
+    order = draw_order(images, seed=0, epoch=0)
+    for iteration in range(3):
+        batch = torch.from_numpy(order[iteration])
+        with torch.no_grad():
+            features = network.eval().embed(pool.pixels[batch].permute(0, 3, 1, 2).double() / 255)
+        network.head.train()
+        for module in network.head.modules():
+            if hasattr(module, "rate"):
+                module.rate = max(0.01, 0.9 ** (iteration / 50))
+        loss = torch.nn.functional.cross_entropy(network.head(features)[0], pool.labels[batch])
+        weights = [p for name, p in network.head.named_parameters() if name.endswith("weight")]
+        loss = loss + 0.1 / 2 * sum((weight**2).sum() for weight in weights)
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = 0.02 * 0.9 ** (iteration / 80)
+            group["momentum"] = 0.6 / (1 + np.exp((100 - iteration) / 500))
+        optimizer.step()
+    trained = result.weights[trial]["last"]
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(trained[name], value[0], rtol=1e-6, atol=1e-9)
+        if name.startswith("features"):
+            assert torch.equal(trained[name], first.weights[trial]["last"][name])
+    final = result.history[(result.history["trial"] == trial) & (result.history["split"] == "test")].iloc[-1]
+    own = result.predictions[(result.predictions["trial"] == trial) & (result.predictions["weights"] == "last")]
+    positions = pool.held_out["test"]
+    with torch.no_grad():
+        said = network.eval()(pool.pixels[positions].permute(0, 3, 1, 2).double() / 255)[0].argmax(1)
+    assert (said == pool.labels[positions])[~pool.is_real[positions]].double().mean() == pytest.approx(
+        final["nice_top1"]
+    )
+    by_id = own.set_index("id").loc[pool.ids[positions], "prediction_1"]
+    assert by_id.tolist() == [pool.categories[k] for k in said]
+
+
+class PruneAt:
+    """Stops some trials at an iteration."""
+
+    def __init__(self, iteration: int, names: set[str]) -> None:
+        self.iteration, self.names, self.heard = iteration, names, []
+
+    def __call__(self, rows):
+        self.heard += rows
+        return self.names if rows[0]["iteration"] == self.iteration else set()
+
+
+@pytest.mark.parametrize("stop_at", [None, 4, 8, 12])
+def test_pruned_trials_leave_the_stack_and_the_others_do_not_notice(small_manifest, small_pixels, tmp_path, stop_at):
+    trials = list_trials(Mixtures(ratios=(0, 40, 100)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    exact = replace(BRIEF, precision="64-true", checkpoint_every=4)
+    whole = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "whole")
+    folder = tmp_path / "pruned"
+    arguments = (BUILD, trials, sets, pool, exact, folder)
+    if stop_at:
+        killer = Recorder(stop_at)
+        observers.append(killer)
+        with pytest.raises(RuntimeError, match="killed"):
+            train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}))
+        observers.remove(killer)
+    recorder = Recorder()
+    observers.append(recorder)
+    result = train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}))
+    observers.remove(recorder)
+    assert result.outcomes["status"].tolist() == ["finished", "pruned", "finished"]
+    assert result.outcomes["iterations"].tolist() == [12, 4, 12]
+    assert recorder.pruned_trials == {"ratio-040-seed-0": 4}
+    assert recorder.finished_trials == ["ratio-000-seed-0", "ratio-100-seed-0"]
+    others = whole.history[(whole.history["trial"] != "ratio-040-seed-0") | (whole.history["iteration"] == 4)]
+    pd.testing.assert_frame_equal(at_iteration(result.history, 0, 12), at_iteration(others, 0, 12), rtol=1e-5)
+    assert set(result.weights) == {"ratio-000-seed-0", "ratio-100-seed-0"} == set(result.predictions["trial"])
+    for trial, snapshots in result.weights.items():
+        for name, tensor in snapshots["last"].items():
+            torch.testing.assert_close(tensor, whole.weights[trial]["last"][name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_stack_with_every_trial_pruned_stops(digits, tmp_path):
+    trials, sets, pool = digits
+    result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path, prune=PruneAt(8, set(trials["trial"])))
+    assert result.outcomes["status"].tolist() == ["pruned", "pruned"]
+    assert result.history["iteration"].max() == 8 and not result.weights
+
+
+def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_path):
+    trials, sets, _ = digits
+    pool = pool_images(small_manifest, small_pixels, sets["id"], held_out=("validation",))
+    result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path)
+    assert set(result.history["split"]) == {"validation"}
+    assert set(result.predictions["weights"]) == {"last", "best_validation"}
+    splits = small_manifest.set_index("id").loc[result.predictions["id"], "split"]
+    assert set(splits) == {"validation"}
+
+
+def test_trials_of_different_lengths_train_in_different_stacks(digits, tmp_path):
+    trials, sets, pool = digits
+    result = train_sweep(BUILD, trials.assign(iterations=[4, 8]), sets, pool, BRIEF, tmp_path)
+    assert result.outcomes["iterations"].tolist() == [4, 8] and result.outcomes["stack_size"].tolist() == [1, 1]
+    assert result.history.groupby("trial")["iteration"].max().tolist() == [4, 8]
+
+
+@pytest.mark.parametrize("wrong", [{"trainable": "tail"}, {"schedules": "forget"}])
+def test_wrong_ways_to_continue_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is"):
+        Continuation({}, **wrong)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -60,13 +60,18 @@ class ImagePool:
         return pixels.permute(0, 3, 1, 2).to(torch.get_default_dtype()).div_(255)
 
 
-def pool_images(manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], train: pd.Series) -> ImagePool:
-    """Gather the pixels of the training images named by ``train`` (ids) and of all held-out images.
+def pool_images(
+    manifest: pd.DataFrame,
+    pixels: Mapping[str, np.ndarray],
+    train: pd.Series,
+    held_out: Sequence[str] = ("validation", "test"),
+) -> ImagePool:
+    """Gather the pixels of the training images named by ``train`` (ids) and of all images of the held-out splits.
 
     ``pixels`` holds one uint8 array ``(n, S, S, 3)`` a domain, indexed by the manifest's ``pixel_row``.
     """
     kept = manifest[manifest["status"] == "kept"]
-    rows = kept[kept["id"].isin(set(train)) | kept["split"].isin(["validation", "test"])].sort_values("id")
+    rows = kept[kept["id"].isin(set(train)) | kept["split"].isin(held_out)].sort_values("id")
     categories = tuple(sorted(kept["category"].unique()))
     size = pixels["nice"].shape[1:]
     gathered = np.empty((len(rows), *size), dtype=np.uint8)
@@ -79,7 +84,7 @@ def pool_images(manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], train:
         pixels=torch.from_numpy(gathered),
         labels=torch.from_numpy(np.searchsorted(categories, rows["category"].to_numpy(dtype=str))),
         is_real=torch.from_numpy((rows["domain"] == "real").to_numpy(copy=True)),
-        held_out={split: torch.from_numpy(np.flatnonzero(rows["split"] == split)) for split in ("validation", "test")},
+        held_out={split: torch.from_numpy(np.flatnonzero(rows["split"] == split)) for split in held_out},
     )
 
 

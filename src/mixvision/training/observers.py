@@ -8,7 +8,7 @@ import pandas as pd
 
 
 class SweepObserver(Protocol):
-    """Hears of every trial when it starts, is evaluated, fails or finishes."""
+    """Hears of every trial when it starts, is evaluated, fails, is pruned or finishes."""
 
     def started(self, trials: pd.DataFrame) -> None: ...
 
@@ -16,6 +16,8 @@ class SweepObserver(Protocol):
         """``history`` holds one row a trial and split, as in the history table."""
 
     def failed(self, trial: str, reason: str) -> None: ...
+
+    def pruned(self, trial: str, iteration: int) -> None: ...
 
     def finished(self, trial: str) -> None: ...
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import lightning
 import numpy as np
@@ -15,114 +15,103 @@ from torch.nn import functional as F
 
 from mixvision.models.stacked import MovingNorm
 from mixvision.training import schedules
-from mixvision.training.data import BATCHES_PER_EPOCH, DOMAINS, ImagePool, draw_order
+from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool, draw_order
 from mixvision.training.observers import observers
 from mixvision.training.optimizer import StackedSGD
+from mixvision.training.predictions import Snapshot, measure, predict
 
-BuildNetwork = Callable[[Sequence[torch.Generator]], nn.Module]
-TOP = 3  # predictions kept for each image
-
-
-@dataclass
-class Snapshot:
-    """The best weights of each trial so far, and what they predicted for the held-out images.
-
-    Shapes: score and iteration ``(K,)``; each weight ``(K, ...)``; top and probability ``(K, held-out images, k)``.
-    """
-
-    score: Tensor
-    iteration: Tensor
-    weights: dict[str, Tensor]
-    top: Tensor
-    probability: Tensor
-
-    def to(self, device: torch.device) -> Snapshot:
-        return Snapshot(
-            self.score.to(device),
-            self.iteration.to(device),
-            {name: value.to(device) for name, value in self.weights.items()},
-            self.top.to(device),
-            self.probability.to(device),
-        )
-
-    def improve(self, candidate: Snapshot) -> None:
-        """Take over the trials in which the candidate scores higher."""
-        better = candidate.score > self.score
-
-        def choose(new: Tensor, old: Tensor) -> Tensor:
-            return torch.where(better.view(-1, *[1] * (new.dim() - 1)), new, old)
-
-        self.score = choose(candidate.score, self.score)
-        self.iteration = choose(candidate.iteration, self.iteration)
-        self.weights = {name: choose(new, self.weights[name]) for name, new in candidate.weights.items()}
-        self.top = choose(candidate.top, self.top)
-        self.probability = choose(candidate.probability, self.probability)
+Prune = Callable[[list[dict]], set[str]]
 
 
 class Stack(lightning.LightningModule):
     """K trials with training sets of one size, trained as one network for a number of iterations.
 
     Args:
-        build_network: makes the stacked network from the trials' random generators.
+        network: the stacked network, with its first weights.
         trials: K rows with trial, seed, learning_rate and l2.
         training_sets: for each trial, the positions of its training images in the pool; all equally many.
         pool: the images.
         iterations: steps to train.
         evaluate_every: iterations between two evaluations; the last iteration is always evaluated.
+        begin: iterations that led to the first weights; the history counts on from there.
+        schedules_begin: iteration at which the schedules set in.
+        head_only: train the network's head alone. What goes into it is then computed once for every image.
+        keep: iterations (counted as in the history) that are evaluated, too, and kept as "iteration_<n>".
+        prune: names, from the rows of an evaluation, the trials to be stopped.
 
-    After training, ``history`` holds a row per trial, evaluation and split; ``snapshots`` the weights and
-    predictions named "last", "best_validation" and "best_test"; ``failures`` why trials ended early.
+    After training, ``history`` holds a row per trial, evaluation and split; ``snapshots`` the weights and predictions
+    named "last", "best_validation" and "best_test" and those kept; ``failures`` why trials diverged; ``pruned`` after
+    how many steps trials were stopped. Pruned trials leave the stack, and everything else that is kept of it.
     """
 
     def __init__(
         self,
-        build_network: BuildNetwork,
+        network: nn.Module,
         trials: pd.DataFrame,
         training_sets: list[np.ndarray],
         pool: ImagePool,
         iterations: int,
         evaluate_every: int,
+        begin: int = 0,
+        schedules_begin: int = 0,
+        head_only: bool = False,
+        keep: Collection[int] = (),
+        prune: Prune | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.trials, self.training_sets, self.pool = trials, training_sets, pool
+        self.network, self.trials, self.training_sets, self.pool = network, trials, training_sets, pool
         self.iterations, self.evaluate_every = iterations, evaluate_every
-        self.network = build_network([torch.Generator().manual_seed(seed) for seed in trials["seed"]])
+        self.begin, self.schedules_begin, self.head_only = begin, schedules_begin, head_only
+        self.keep, self.prune = frozenset(keep), prune
+        # Everything that a stack keeps on the device has one row a trial: parameters, buffers, velocities, snapshots.
         self.plateau = schedules.Plateau(len(trials))
         self.register_buffer("loss_sum", torch.zeros(len(trials)))
-        self.iteration = 0
+        for name in ("learning_rates", "l2", "features"):
+            self.register_buffer(name, None, persistent=False)
+        self.iteration = self.evaluated_at = 0
         self.order: Tensor | None = None
         self.history: list[dict] = []
         self.snapshots: dict[str, Snapshot] = {}
         self.failures: dict[str, str] = {}
+        self.pruned: dict[str, int] = {}
+
+    @property
+    def learner(self) -> nn.Module:
+        return self.network.head if self.head_only else self.network
 
     def configure_optimizers(self) -> StackedSGD:
-        return StackedSGD(self.network.parameters())
+        return StackedSGD(self.learner.parameters())
 
     def on_fit_start(self) -> None:
-        """Bring to the device what Lightning does not know of: the images, the settings, restored snapshots."""
+        """Bring to the device what Lightning does not know of: the images and restored snapshots."""
         self.images = self.pool.to(self.device)
         self.held_out = self.images.all_held_out
         self.learning_rates = self.loss_sum.new_tensor(self.trials["learning_rate"].tolist())
         self.l2 = self.loss_sum.new_tensor(self.trials["l2"].tolist())
-        self.snapshots = {name: snapshot.to(self.device) for name, snapshot in self.snapshots.items()}
+        self.snapshots = {name: snapshot.map(self._to_device) for name, snapshot in self.snapshots.items()}
 
     def on_fit_end(self) -> None:
         del self.images
+        self.features = None
 
     def training_step(self, *_) -> None:
-        losses = self._losses(self._next_batch())
+        if self.head_only and self.features is None:
+            self.features = self._embed()
+        scheduled = self.schedules_begin + self.iteration
+        losses = self._losses(self._next_batch(), schedules.norm_rate(scheduled))
         optimizer = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(losses.sum())
         losses = losses.detach()
-        decay = schedules.learning_rate_decay(self.iteration)
+        decay = schedules.learning_rate_decay(scheduled)
         optimizer.optimizer.rates = self.learning_rates * self.plateau(losses) * decay
-        optimizer.optimizer.momentum = schedules.momentum(self.iteration)
+        optimizer.optimizer.momentum = schedules.momentum(scheduled)
         optimizer.step()
         self.loss_sum += losses
         self.iteration += 1
-        if self.iteration % self.evaluate_every == 0 or self.iteration == self.iterations:
+        due = self.iteration % self.evaluate_every == 0 or self.begin + self.iteration in self.keep
+        if due or self.iteration == self.iterations:
             self._evaluate()
 
     def _next_batch(self) -> Tensor:
@@ -135,60 +124,76 @@ class Stack(lightning.LightningModule):
             self.order = torch.from_numpy(np.stack(drawn, axis=1)).to(self.device)
         return self.order[batch]
 
-    def _losses(self, positions: Tensor) -> Tensor:
+    def _losses(self, positions: Tensor, norm_rate: float) -> Tensor:
         """Cross-entropy plus l2 / 2 times the sum of squared weights: positions ``(K, B)`` to losses ``(K,)``."""
-        rate = schedules.norm_rate(self.iteration)
-        self.network.train()
-        for module in self.network.modules():
+        learner = self.learner.train()
+        for module in learner.modules():
             if isinstance(module, MovingNorm):
-                module.rate = rate
-        logits = self.network(self.images.gather(positions))
+                module.rate = norm_rate
+        logits = learner(self._inputs(positions))
         labels = self.images.labels[positions]
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-        weights = [value for name, value in self.network.named_parameters() if name.endswith("weight")]
+        weights = [value for name, value in learner.named_parameters() if name.endswith("weight")]
         squares = torch.stack([weight.flatten(1).square().sum(1) for weight in weights]).sum(0)
         return cross_entropy.view_as(labels).mean(1) + self.l2 / 2 * squares
+
+    def _inputs(self, positions: Tensor) -> Tensor:
+        """What the learner takes of the images at positions ``(K, B)``, or ``(B,)``, the same for all trials."""
+        if self.features is not None:
+            if positions.dim() == 1:
+                return self.features[:, positions]
+            return self.features.take_along_dim(positions[..., None], 1)
+        images = self.images.gather(positions)
+        if positions.dim() == 1:
+            images = images.repeat(1, len(self.trials), 1, 1).contiguous(memory_format=torch.channels_last)
+        return images
+
+    @torch.no_grad()
+    def _embed(self) -> Tensor:
+        """What goes into the head, of every image of the pool: ``(K, N, F)``."""
+        self.network.eval()
+        parts = torch.arange(len(self.images.pixels), device=self.device).split(self._evaluation_batch)
+        return torch.cat([self.network.embed(self._inputs(part)) for part in parts], 1)
+
+    @property
+    def _evaluation_batch(self) -> int:
+        return 2 * (len(self.training_sets[0]) // BATCHES_PER_EPOCH)
 
     @torch.no_grad()
     def _evaluate(self) -> None:
         """Predict every held-out image, add to the history, and keep the weights that are best so far."""
-        top, probability = self._predict()
+        top, probability = predict(self.learner, self._inputs, self.held_out, self._evaluation_batch)
         correct = top == self.images.labels[self.held_out, None]
-        losses = self.loss_sum / ((self.iteration - 1) % self.evaluate_every + 1)
+        losses = self.loss_sum / (self.iteration - self.evaluated_at)
         self.loss_sum.zero_()
-        rows, begin = [], 0
+        self.evaluated_at = self.iteration
+        now = self.begin + self.iteration
+        rows, first = [], 0
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
         for split, positions in self.images.held_out.items():
-            here = slice(begin, begin + len(positions))
+            here = slice(first, first + len(positions))
             measured = measure(correct[:, here], self.images.is_real[positions])
             rows += self._rows(split, losses, measured)
-            iteration = torch.full_like(losses, self.iteration)
+            iteration = torch.full_like(losses, now)
             candidate = Snapshot(measured["performance_top1"], iteration, weights, top, probability)
-            self.snapshots.setdefault(f"best_{split}", candidate)
-            self.snapshots[f"best_{split}"].improve(candidate)
-            begin = here.stop
+            self.snapshots.setdefault(f"best_{split}", replace(candidate)).improve(candidate)
+            first = here.stop
         self.snapshots["last"] = candidate
+        if now in self.keep:
+            self.snapshots[f"iteration_{now}"] = candidate
         self.history += rows
         for observer in observers:
             observer.evaluated(rows)
         self._note_failures(losses)
         best = torch.nan_to_num(self.snapshots["best_validation"].score).max()
         self.log("best_validation_performance", best, prog_bar=True, logger=False)
-
-    def _predict(self) -> tuple[Tensor, Tensor]:
-        """The k most probable categories of every held-out image and their probabilities, ``(K, images, k)``."""
-        self.network.eval()
-        outputs = []
-        for positions in self.held_out.split(2 * self.order.shape[-1]):
-            images = self.images.gather(positions).repeat(1, len(self.trials), 1, 1)
-            probabilities = self.network(images.contiguous(memory_format=torch.channels_last)).softmax(-1)
-            outputs.append(probabilities.topk(min(TOP, len(self.pool.categories)), dim=-1))
-        return torch.cat([o.indices for o in outputs], 1), torch.cat([o.values for o in outputs], 1)
+        if self.prune:
+            self._stop_early(self.prune(rows))
 
     def _rows(self, split: str, losses: Tensor, measured: dict[str, Tensor]) -> list[dict]:
         table = torch.stack([losses, *measured.values()], dim=1).tolist()
         return [
-            {"trial": trial, "iteration": self.iteration, "split": split}
+            {"trial": trial, "iteration": self.begin + self.iteration, "split": split}
             | dict(zip(["loss", *measured], row, strict=True))
             for trial, row in zip(self.trials["trial"], table, strict=True)
             if trial not in self.failures
@@ -198,41 +203,64 @@ class Stack(lightning.LightningModule):
         for trial, loss in zip(self.trials["trial"], losses.tolist(), strict=True):
             if not math.isfinite(loss) and trial not in self.failures:
                 self.failures[trial] = (
-                    f"The training loss is {loss} by iteration {self.iteration}: the training diverged. "
+                    f"The training loss is {loss} by iteration {self.begin + self.iteration}: the training diverged. "
                     "Lower learning_rate (or l2)."
                 )
                 for observer in observers:
                     observer.failed(trial, self.failures[trial])
-        self.trainer.should_stop = len(self.failures) == len(self.trials)
+        self.trainer.should_stop = all(trial in self.failures for trial in self.trials["trial"])
+
+    def _stop_early(self, names: set[str]) -> None:
+        remaining = set(self.trials["trial"]) - self.failures.keys() - names
+        if self.iteration == self.iterations or not names:
+            return
+        for trial in sorted(names):
+            self.pruned[trial] = self.iteration
+            for observer in observers:
+                observer.pruned(trial, self.begin + self.iteration)
+        if remaining:
+            self._narrow(set(self.trials["trial"]) - names)
+        else:
+            self.trainer.should_stop = True
+
+    @torch.no_grad()
+    def _narrow(self, remaining: set[str]) -> None:
+        """Go on with some of the trials only."""
+        chosen = self.trials["trial"].isin(remaining).to_numpy()
+        kept = torch.from_numpy(np.flatnonzero(chosen)).to(self.device)
+        for tensor in (*self.parameters(), *self.buffers()):
+            tensor.grad, tensor.data = None, tensor.data[kept]
+        for optimizer in self.trainer.optimizers:
+            for state in optimizer.state.values():
+                state["velocity"] = state["velocity"][kept]
+        self.snapshots = {name: snapshot.map(lambda t: t[kept]) for name, snapshot in self.snapshots.items()}
+        self.trials = self.trials[chosen]
+        self.training_sets = [images for images, stays in zip(self.training_sets, chosen, strict=True) if stays]
+        self.order = self.order[:, kept] if self.order is not None else None
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["stack"] = {
+            "trials": self.trials["trial"].tolist(),
             "iteration": self.iteration,
+            "evaluated_at": self.evaluated_at,
             "history": self.history,
             "snapshots": {name: vars(snapshot) for name, snapshot in self.snapshots.items()},
             "failures": self.failures,
+            "pruned": self.pruned,
         }
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         saved = checkpoint["stack"]
-        self.iteration, self.history, self.failures = saved["iteration"], saved["history"], saved["failures"]
+        self._narrow(set(saved["trials"]))
+        for name in ("iteration", "evaluated_at", "history", "failures", "pruned"):
+            setattr(self, name, saved[name])
         self.snapshots = {name: Snapshot(**fields) for name, fields in saved["snapshots"].items()}
         for observer in observers:
             observer.evaluated(self.history)
             for trial, reason in self.failures.items():
                 observer.failed(trial, reason)
-
-
-def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:
-    """Top-1 and top-3 accuracy on each domain and their performance, ``sqrt(nice * real)``.
-
-    Shapes: correct ``(K, images, 3)``, fewer than 3 where there are fewer categories; is_real ``(images,)``; each
-    measure ``(K,)``. An empty domain gives NaN.
-    """
-    hits = {"top1": correct[..., 0], "top3": correct.any(-1)}
-    measured = {}
-    for name, hit in hits.items():
-        for domain, chosen in zip(DOMAINS, (~is_real, is_real), strict=True):
-            measured[f"{domain}_{name}"] = hit[:, chosen].float().mean(1)
-        measured[f"performance_{name}"] = (measured[f"nice_{name}"] * measured[f"real_{name}"]).sqrt()
-    return measured
+            for trial, steps in self.pruned.items():
+                observer.pruned(trial, self.begin + steps)

@@ -27,7 +27,9 @@ from mixvision.reporting.mixing import ReportParameters, answer, mixing_page
 from mixvision.reporting.tables import best_ratio, comparison_table, markdown_table, metric_markdown, metric_table
 from mixvision.training.data import pool_images
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
-from mixvision.training.sweep import Training, train_sweep
+from mixvision.training.results import trained_networks
+from mixvision.training.settings import Training
+from mixvision.training.sweep import train_sweep
 
 
 def plan_trials(mixtures: Mixtures) -> pd.DataFrame:
@@ -49,15 +51,9 @@ def train(
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every trial: its networks by "trial/weights", the history, the predictions and the outcomes."""
     pool = pool_images(manifest, _pixels(nice_images, real_images), training_sets["id"])
-    image_size = pool.pixels.shape[1]
-    build_network = partial(ResNet25, len(pool.categories), image_size)
+    build_network = partial(ResNet25, len(pool.categories), pool.pixels.shape[1])
     result = train_sweep(build_network, trials, training_sets, pool, training, checkpoints)
-    models = {
-        f"{trial}/{name}": TrainedNetwork("resnet25", pool.categories, image_size, tensors)
-        for trial, snapshots in result.weights.items()
-        for name, tensors in snapshots.items()
-    }
-    return models, result.history, result.predictions, result.outcomes
+    return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
 
 
 def measure(

@@ -1,0 +1,91 @@
+"""Fits one stack with Lightning: checkpoints under a name for all that decides its result, and goes on from them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from torch.utils.data import DataLoader
+
+import mixvision
+from mixvision.training.data import ImagePool
+from mixvision.training.observers import observers
+from mixvision.training.settings import Continuation, Training
+from mixvision.training.stack import Stack
+
+log = logging.getLogger(__name__)
+for library in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
+    logging.getLogger(library).setLevel(logging.WARNING)  # no device lists and tips for every stack
+
+
+def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) -> float:
+    """Train a stack, from the checkpoint in ``folder`` where there is one; returns the seconds it took.
+
+    ``past`` holds the history rows that led to its first weights, which the stack's history then begins with.
+    """
+    checkpoint = folder / "last.ckpt"
+    if checkpoint.exists():
+        log.info("Continuing from the checkpoint %s.", checkpoint)
+    elif past:
+        stack.history = list(past)
+        for observer in observers:
+            observer.evaluated(past)
+    begin = time.perf_counter()
+    checkpoints = ModelCheckpoint(
+        folder,
+        filename="last",
+        every_n_train_steps=min(training.checkpoint_every, stack.iterations),
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+    trainer = lightning.Trainer(
+        max_steps=stack.iterations,
+        accelerator="gpu" if training.on_gpu else "cpu",
+        devices=1,
+        precision=training.precision,
+        logger=False,
+        enable_model_summary=False,
+        callbacks=[checkpoints, TQDMProgressBar(refresh_rate=5)],
+    )
+    steps = DataLoader(range(stack.iterations), batch_size=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's hints on manual optimisation and loaders do not apply here
+        trainer.fit(stack, steps, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    for trial in stack.trials["trial"]:
+        if trial not in stack.failures and trial not in stack.pruned:
+            for observer in observers:
+                observer.finished(trial)
+    return time.perf_counter() - begin
+
+
+def digest_shared(
+    pool: ImagePool, training: Training, continuation: Continuation | None, keep: Collection[int], prunes: bool
+) -> hashlib._Hash:
+    """All that decides the result of every stack alike: images, splits, length, arithmetic; made once a sweep."""
+    device = "gpu" if training.on_gpu else "cpu"
+    continued = (continuation.trainable, continuation.schedules) if continuation else ()
+    settings = (training.evaluate_every, training.precision, device, continued, sorted(keep), prunes)
+    digest = hashlib.sha256(repr((*settings, torch.__version__, mixvision.__version__)).encode())
+    digest.update("\n".join((*pool.categories, *pool.ids)).encode())
+    for positions in (*pool.held_out.values(), pool.labels):
+        digest.update(positions.numpy().tobytes())
+    digest.update(pool.pixels.numpy())
+    return digest
+
+
+def fingerprint(stack: Stack, shared: hashlib._Hash) -> str:
+    """A name for all that decides a stack's result: what is shared, and its trials, their images and first weights."""
+    digest = shared.copy()
+    digest.update(f"{stack.iterations} {stack.trials.to_json()}".encode())
+    for positions in stack.training_sets:
+        digest.update(positions.tobytes())
+    for weight in stack.network.state_dict().values():
+        digest.update(weight.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
