@@ -2,12 +2,16 @@
 
 from kedro.pipeline import Pipeline
 
-from mixvision.pipelines import ingestion, mixing
+from mixvision.pipelines import conclusions, ingestion, iterative, mixing, streams
 
 
 def register_pipelines() -> dict[str, Pipeline]:
+    images = ingestion.create_pipeline()
     pipelines = {
-        "ingestion": ingestion.create_pipeline(),
-        "mixing": ingestion.create_pipeline() + mixing.create_pipeline(),
+        "ingestion": images,
+        "mixing": images + mixing.create_pipeline(),
+        "iterative": images + iterative.create_pipeline(),
+        "conclusions": images + mixing.create_pipeline() + iterative.create_pipeline() + conclusions.create_pipeline(),
+        "streams": images.to_outputs("unsplit_manifest") + streams.create_pipeline(),
     }
     return {**pipelines, "__default__": pipelines["mixing"]}

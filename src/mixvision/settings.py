@@ -9,4 +9,5 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     # A study names only what it changes; everything else of a nested setting comes from conf/base.
     "merge_strategy": {"globals": "soft", "parameters": "soft"},
+    "custom_resolvers": {"twice": lambda number: 2 * number},  # iterative training: half the images, twice the steps
 }

@@ -107,7 +107,7 @@ def test_an_unknown_published_column_is_refused():
 
 def test_the_fruits_table_is_the_papers(pytestconfig):
     conf = pytestconfig.rootpath / "conf"
-    assert yaml.safe_load((conf / "base/published.yml").read_text()) == {"mixing": None}
+    assert set(yaml.safe_load((conf / "base/published.yml").read_text()).values()) == {None}
     paper = published_rows(yaml.safe_load((conf / "fruits/published.yml").read_text())["mixing"])
     assert list(paper["ratio"]) == list(range(0, 101, 10))
     assert set(paper) <= {"ratio", *METRICS}

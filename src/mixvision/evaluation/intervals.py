@@ -64,7 +64,7 @@ def performance_interval(
     Returns:
         Lower and upper bound of the central 95%, NaN where a domain has no image.
     """
-    accuracies = [_resampled(group[group["domain"] == domain], generator, top, draws) for domain in DOMAINS]
+    accuracies = [resampled_accuracies(group[group["domain"] == domain], generator, draws, top) for domain in DOMAINS]
     performances = performance(*accuracies).mean(axis=1)
     low, high = np.quantile(performances, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
@@ -78,15 +78,58 @@ def wilson_interval(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarra
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
 
 
-def _resampled(images: pd.DataFrame, generator: np.random.Generator, top: str, draws: int) -> np.ndarray:
-    """Accuracies (draws, trials) on test sets resampled with replacement from one domain's clusters."""
+def resampled_accuracies(
+    images: pd.DataFrame, generator: np.random.Generator, draws: int, top: str = "top1"
+) -> pd.DataFrame:
+    """Accuracies (draws, trials) on test sets resampled with replacement from one domain's clusters.
+
+    Every draw is the same test set for all trials, so that their accuracies can be compared draw by draw.
+
+    Raises:
+        ValueError: a trial lacks the prediction of an image that another one predicts.
+    """
     if images.empty:
-        return np.full((draws, 1), np.nan)
+        return pd.DataFrame(index=range(draws))
     hits = images.pivot(index=["cluster", "id"], columns="trial", values=top)
     if hits.isna().any(axis=None):
-        raise ValueError("trials of one setting must predict the same test images; some predictions are missing.")
+        raise ValueError("trials must predict the same test images to be compared; some predictions are missing.")
     clusters = hits.astype("int64").assign(images=1).groupby("cluster").sum()
     # Clusters with equal hits and size are interchangeable: draw how often each kind comes, not each cluster.
     kinds, counts = np.unique(clusters.to_numpy(), axis=0, return_counts=True)
     drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=draws) @ kinds
-    return drawn[:, :-1] / drawn[:, -1:]
+    return pd.DataFrame(drawn[:, :-1] / drawn[:, -1:], columns=hits.columns)
+
+
+def resampled_settings(
+    images: pd.DataFrame, trials: pd.DataFrame, by: list[str], generator: np.random.Generator, draws: int
+) -> dict[str, pd.DataFrame]:
+    """Bootstrap of every setting over test images and seeds at once, paired across the settings.
+
+    Each draw resamples the images of each domain as in :func:`performance_interval`, and the seeds of each
+    setting; settings with the same seeds share the drawn ones. With one seed a setting only images vary.
+
+    Args:
+        images: joined predictions of one split and one kind of weights.
+        trials: one row per trial with ``trial``, ``seed`` and the columns ``by``.
+        by: the columns that make a setting.
+        generator: source of the resampling.
+        draws: number of resampled test sets.
+
+    Returns:
+        Top-1 ``"nice"``, ``"real"`` and ``"performance"``, each a frame (draws, settings): the means over the
+        drawn seeds.
+    """
+    measures = {
+        domain: resampled_accuracies(images[images["domain"] == domain], generator, draws) for domain in DOMAINS
+    }
+    measures["performance"] = performance(measures["nice"], measures["real"])
+    means: dict[str, dict] = {measure: {} for measure in measures}
+    picks: dict[tuple, np.ndarray] = {}
+    for setting, group in trials.sort_values("seed").groupby(by):
+        seeds = tuple(group["seed"])
+        if seeds not in picks:
+            picks[seeds] = generator.integers(len(seeds), size=(draws, len(seeds)))
+        for measure, values in measures.items():
+            drawn = np.take_along_axis(values[group["trial"]].to_numpy(), picks[seeds], axis=1)
+            means[measure][setting] = drawn.mean(axis=1)
+    return {measure: pd.DataFrame(columns).rename_axis(columns=by) for measure, columns in means.items()}

@@ -12,15 +12,15 @@ from PIL import Image
 
 from mixvision.evaluation.metrics import FIGURES
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
-from mixvision.reporting.tables import (
-    best_ratio,
-    comparison_table,
-    excluded_files,
-    figure_table,
-    image_counts,
-    number,
-    trial_settings,
+from mixvision.reporting.sections import (
+    INTERVALS,
+    MEASURES,
+    audit_section,
+    excluded_section,
+    published_note,
+    settings_section,
 )
+from mixvision.reporting.tables import best_ratio, comparison_table, figure_table, image_counts, number
 
 QUESTION = (
     "One network must recognise the same categories in clean catalogue pictures (nice) and in photos from "
@@ -102,9 +102,9 @@ def mixing_page(
         ),
         _images_section(manifest, sample_sheet),
         _metrics_section(table, table_without_leaks),
-        Section("Split audit", tables=[Table(heading, frame) for heading, frame in audit.items()]),
-        _excluded_section(manifest),
-        _settings_section(trials),
+        audit_section(audit),
+        excluded_section(manifest),
+        settings_section(trials),
     ]
     page = Page(
         title,
@@ -149,19 +149,16 @@ def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None)
 
 def footnotes(table: pd.DataFrame, published: Mapping[str, Any] | None, notes: Sequence[str] = ()) -> list[str]:
     """What the numbers mean, and what to be careful about."""
-    lines = ["Performance is the square root of nice accuracy times real accuracy. All numbers are fractions."]
-    lines += [f"{figure}: {meaning}." for figure, meaning in FIGURES.items()]
-    lines += [
+    lines = [
+        *MEASURES,
         "The best ratio is the one with the highest performance on the validation images. The performances "
         "given for it are those on the test images, where another ratio may happen to be ahead.",
-        "The 95% interval of a performance is a bootstrap over the test images of each domain, "
-        "near-duplicates drawn together; it says how far these test images can be trusted, not how training "
-        "varies.",
+        INTERVALS,
     ]
     if (table["trials"] > 1).any():
         lines.append("± is the standard deviation over the seeds of a ratio.")
     if published:
-        lines.append(f"Published numbers: {published['source']}. {published.get('note') or ''}".strip())
+        lines.append(published_note(published))
     return [*lines, *notes]
 
 
@@ -196,18 +193,6 @@ def _images_section(manifest: pd.DataFrame, sample_sheet: Image.Image) -> Sectio
         tables=[Table("Images by domain", image_counts(manifest))],
         pictures=[Picture("Sample of both domains", sample_sheet, description)],
     )
-
-
-def _excluded_section(manifest: pd.DataFrame) -> Section:
-    files = excluded_files(manifest)
-    kinds = files["reason"].str.split(":").str[0]  # "exact duplicate: of nice/apple/1.jpg"
-    reasons = files.groupby(kinds).size().sort_values(ascending=False).rename("files").reset_index()
-    return Section("Excluded files", tables=[Table("By reason", reasons), Table("Each file", files)])
-
-
-def _settings_section(trials: pd.DataFrame) -> Section:
-    shared, differing = trial_settings(trials)
-    return Section("Trial settings", tables=[Table("Shared by all trials", shared), Table("Each trial", differing)])
 
 
 def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str, str]]:

@@ -18,35 +18,39 @@ HEADINGS = {
     "real_top3": "real top-3",
     "performance_top3": "performance top-3",
 }
+SETTINGS = {"ratio": "% real", "share": "% initial"}
 
 
-def metric_table(summary: pd.DataFrame, intervals: pd.DataFrame, published: Mapping[str, Any] | None) -> pd.DataFrame:
+def metric_table(
+    summary: pd.DataFrame, intervals: pd.DataFrame, published: Mapping[str, Any] | None, by: str = "ratio"
+) -> pd.DataFrame:
     """All numbers of the sweep, for a CSV file.
 
     Args:
-        summary: what :func:`mixvision.evaluation.metrics.summarise` returns, by ``ratio``.
-        intervals: what :func:`mixvision.evaluation.intervals.performance_intervals` returns, by ``ratio``.
+        summary: what :func:`mixvision.evaluation.metrics.summarise` returns, by the setting ``by``.
+        intervals: what :func:`mixvision.evaluation.intervals.performance_intervals` returns, by the same.
         published: ``{"source", "note", "rows": [{"ratio", <metric>...}]}``, or None.
+        by: the setting: ``"ratio"`` (per cent real) or ``"share"`` (per cent of the iterations on initial training).
 
     Returns:
-        One row per ``ratio`` (per cent real) and ``figure`` (best_validation, last, best_test), test images:
-        ``trials``, the metrics and their ``_sd`` over seeds; for best_validation the bootstrap bounds
+        One row per value of ``by`` and ``figure`` (best_validation, last, best_test, then any other weights), test
+        images: ``trials``, the metrics and their ``_sd`` over seeds; for best_validation the bootstrap bounds
         ``performance_top1_low``... and ``validation_performance_top1``, by which the best ratio is picked;
         and ``published_<metric>`` where published.
     """
     tested = summary[summary["split"] == "test"].drop(columns="split").rename(columns={"weights": "figure"})
     validated = summary[summary["split"] == "validation"].rename(columns={"weights": "figure"})
-    validated = validated[["ratio", "figure", "performance_top1"]].rename(
+    validated = validated[[by, "figure", "performance_top1"]].rename(
         columns={"performance_top1": "validation_performance_top1"}
     )
     bounds = intervals.assign(figure="best_validation")
-    table = tested.merge(bounds, on=["ratio", "figure"], how="left")
-    table = table.merge(validated[validated["figure"] == "best_validation"], on=["ratio", "figure"], how="left")
+    table = tested.merge(bounds, on=[by, "figure"], how="left")
+    table = table.merge(validated[validated["figure"] == "best_validation"], on=[by, "figure"], how="left")
     paper = published_rows(published)
     if paper is not None:
         table = table.merge(paper.add_prefix("published_").rename(columns={"published_ratio": "ratio"}), how="left")
     order = table["figure"].map({figure: place for place, figure in enumerate(FIGURES)})
-    return table.assign(order=order).sort_values(["ratio", "order"]).drop(columns="order").reset_index(drop=True)
+    return table.assign(order=order).sort_values([by, "order"]).drop(columns="order").reset_index(drop=True)
 
 
 def published_rows(published: Mapping[str, Any] | None) -> pd.DataFrame | None:
@@ -64,48 +68,50 @@ def published_rows(published: Mapping[str, Any] | None) -> pd.DataFrame | None:
     return paper
 
 
-def best_ratio(table: pd.DataFrame) -> int:
-    """The ratio whose best_validation weights perform best on the validation images; the test has no say.
+def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:
+    """The ratio, or share, whose best_validation weights perform best on the validation images; the test has no say.
 
     Raises:
-        ValueError: no ratio was measured on validation images of both domains.
+        ValueError: none was measured on validation images of both domains.
     """
     honest = table[table["figure"] == "best_validation"].dropna(subset="validation_performance_top1")
     if honest.empty:
-        raise ValueError("No ratio has a validation performance; keep some images of both domains for validation.")
-    return int(honest.loc[honest["validation_performance_top1"].idxmax(), "ratio"])
+        raise ValueError(f"No {by} has a validation performance; keep some images of both domains for validation.")
+    return int(honest.loc[honest["validation_performance_top1"].idxmax(), by])
 
 
-def comparison_table(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Top-1 performance of each ratio by the three figures, as text, the published one beside best_test.
+def comparison_table(
+    table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None, by: str = "ratio"
+) -> pd.DataFrame:
+    """Top-1 performance of each ratio, or share, by the three figures, as text, the published one beside best_test.
 
     Where test images leak (plain random split), the honest figure stands a second time, without them.
     """
     shown = {}
     for figure in FIGURES:
-        rows = table[table["figure"] == figure].set_index("ratio")
-        shown[figure] = _with_spread(rows, "performance_top1")
+        rows = table[table["figure"] == figure].set_index(by)
+        shown[figure] = with_spread(rows, "performance_top1")
         if figure == "best_validation":
             bounds = zip(rows["performance_top1_low"], rows["performance_top1_high"], strict=True)
             shown["95% interval"] = pd.Series([_interval(*pair) for pair in bounds], index=rows.index)
             if table_without_leaks is not None:
-                clean = table_without_leaks[table_without_leaks["figure"] == figure].set_index("ratio")
-                shown[f"{figure} without leaks"] = _with_spread(clean, "performance_top1")
+                clean = table_without_leaks[table_without_leaks["figure"] == figure].set_index(by)
+                shown[f"{figure} without leaks"] = with_spread(clean, "performance_top1")
         if figure == "best_test" and "published_performance_top1" in rows:
             shown["published"] = rows["published_performance_top1"].map(number)
-    return pd.DataFrame(shown).fillna(DASH).rename_axis("% real").reset_index()
+    return pd.DataFrame(shown).fillna(DASH).rename_axis(SETTINGS[by]).reset_index()
 
 
-def figure_table(table: pd.DataFrame, figure: str) -> pd.DataFrame:
-    """All metrics of each ratio by one of the three figures, as text; best_test beside the published."""
-    rows = table[table["figure"] == figure].set_index("ratio")
+def figure_table(table: pd.DataFrame, figure: str, by: str = "ratio") -> pd.DataFrame:
+    """All metrics of each ratio, or share, by one kind of weights, as text; best_test beside the published."""
+    rows = table[table["figure"] == figure].set_index(by)
     shown = {}
     for metric, heading in HEADINGS.items():
-        shown[heading] = _with_spread(rows, metric)
+        shown[heading] = with_spread(rows, metric)
         published = rows.get(f"published_{metric}")
         if figure == "best_test" and published is not None and published.notna().any():
             shown[f"{heading}, published"] = published.map(number)
-    return pd.DataFrame(shown).rename_axis("% real").reset_index()
+    return pd.DataFrame(shown).rename_axis(SETTINGS[by]).reset_index()
 
 
 def metric_markdown(table: pd.DataFrame, published: Mapping[str, Any] | None) -> str:
@@ -164,7 +170,8 @@ def number(value: float) -> str:
     return DASH if pd.isna(value) else f"{value:.3f}"
 
 
-def _with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
+def with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
+    """A metric as text, with its deviation over seeds (``<metric>_sd``) where there are several."""
     pairs = zip(rows[metric], rows[f"{metric}_sd"], strict=True)
     return pd.Series(
         [number(mean) if pd.isna(spread) else f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs],

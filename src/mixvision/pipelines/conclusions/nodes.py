@@ -1,0 +1,83 @@
+"""What the study concludes: from both approaches' predictions to verdicts, a law of mixing, and the report on them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.evaluation.hypotheses import best_ratio_distribution, gather_evidence, judge_hypotheses, list_models
+from mixvision.evaluation.metrics import join_predictions
+from mixvision.evaluation.mixing_law import Proxies, compare_predictions, fit_proxies
+from mixvision.reporting import conclusions_figures as figures
+from mixvision.reporting.conclusions import conclusions_page, conclusions_summary
+from mixvision.reporting.mixing import ReportParameters
+from mixvision.reporting.tables import published_rows
+
+
+def judge(
+    manifest: pd.DataFrame,
+    mixing_trials: pd.DataFrame,
+    mixing_predictions: pd.DataFrame,
+    iterative_trials: pd.DataFrame,
+    iterative_predictions: pd.DataFrame,
+    published: dict[str, Any],
+    report: ReportParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The verdicts, how often each ratio is best, and what every setting of both approaches achieves."""
+    predictions = pd.concat([mixing_predictions, iterative_predictions], ignore_index=True)
+    models = list_models(mixing_trials, iterative_trials)
+    generator = np.random.default_rng(report.seed)
+    evidence = gather_evidence(join_predictions(predictions, manifest), models, generator, report.bootstrap_draws)
+    verdicts = judge_hypotheses(evidence, published_rows(published["mixing"]), _highest_iterative(published))
+    return verdicts, best_ratio_distribution(evidence), evidence.settings.reset_index()
+
+
+def fit_mixing_law(
+    history: pd.DataFrame, trials: pd.DataFrame, metric_table: pd.DataFrame, proxies: Proxies
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The law fitted on cheap runs: predicted against observed, and the fitted curves."""
+    curves = fit_proxies(history, trials, proxies)
+    honest = metric_table[metric_table["figure"] == "best_validation"]
+    return compare_predictions(curves, honest), curves
+
+
+def draw(
+    verdicts: pd.DataFrame,
+    best_ratios: pd.DataFrame,
+    settings: pd.DataFrame,
+    curves: pd.DataFrame,
+    published: dict[str, Any],
+) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure]:
+    """Differences, the best ratio, both approaches, and the law of mixing."""
+    return (
+        figures.hypothesis_differences(verdicts),
+        figures.best_ratio_shares(best_ratios, published["mixing"]),
+        figures.approaches(settings, published["mixing"], _highest_iterative(published)),
+        figures.mixing_law_fits(curves),
+    )
+
+
+def write_page(
+    verdicts: pd.DataFrame,
+    settings: pd.DataFrame,
+    metric_table: pd.DataFrame,
+    law: pd.DataFrame,
+    differences: go.Figure,
+    best_ratios: go.Figure,
+    approaches: go.Figure,
+    law_fits: go.Figure,
+    published: dict[str, Any],
+    report: ReportParameters,
+) -> tuple[str, str]:
+    """Everything on one page that opens offline, and in short."""
+    fits = [law_fits] if len(law) else []
+    both = [differences, best_ratios]
+    page = conclusions_page(report.title, verdicts, settings, metric_table, law, both, [approaches], fits, published)
+    return page, conclusions_summary(report.title, verdicts, settings, law)
+
+
+def _highest_iterative(published: dict[str, Any]) -> float | None:
+    return (published.get("iterative") or {}).get("highest_performance")

@@ -1,0 +1,65 @@
+"""Iterative training: the models of the study, trained through both phases, and the networks between the phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from mixvision.images.store import ImageStore
+from mixvision.models.resnet25 import ResNet25
+from mixvision.models.trained import TrainedNetwork
+from mixvision.training.data import ImagePool, pool_images
+from mixvision.training.interpolation import interpolate
+from mixvision.training.iterative import Phases, choose_phases, list_iterative_trials, train_iteratively
+from mixvision.training.results import trained_networks
+from mixvision.training.settings import Training
+
+
+def plan_trials(phases: Phases, training: Training) -> pd.DataFrame:
+    return list_iterative_trials(phases, training.iterations)
+
+
+def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, phases: Phases) -> pd.DataFrame:
+    return choose_phases(manifest, trials, phases)
+
+
+def train(
+    trials: pd.DataFrame,
+    training_sets: pd.DataFrame,
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    phases: Phases,
+    training: Training,
+    checkpoints: Path,
+) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Train every model: its networks by "trial/weights", the history, the predictions and the outcomes."""
+    pool = _pool(manifest, nice_images, real_images, training_sets["id"])
+    result = train_iteratively(_builder(pool), trials, training_sets, pool, phases, training, checkpoints)
+    return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
+
+
+def interpolate_networks(
+    models: dict[str, Callable[[], TrainedNetwork]],
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+) -> pd.DataFrame:
+    """What the networks between the end of the initial training and that of the second say of the held-out images."""
+    ends = {
+        trial: (models[f"{trial}/after_initial"]().tensors, models[f"{trial}/last"]().tensors)
+        for trial in sorted({name.split("/")[0] for name in models})
+    }
+    pool = _pool(manifest, nice_images, real_images, manifest["id"].head(0))
+    return interpolate(_builder(pool), ends, pool)
+
+
+def _pool(manifest: pd.DataFrame, nice_images: ImageStore, real_images: ImageStore, train: pd.Series) -> ImagePool:
+    return pool_images(manifest, {"nice": nice_images.pixels, "real": real_images.pixels}, train)
+
+
+def _builder(pool: ImagePool) -> partial:
+    return partial(ResNet25, len(pool.categories), pool.pixels.shape[1])

@@ -1,0 +1,117 @@
+"""The iterative pipeline: nine models trained on one domain and then on the other, and what they forget."""
+
+from kedro.pipeline import Node, Pipeline
+
+from mixvision.pipelines.iterative import nodes, report
+
+
+def create_pipeline() -> Pipeline:
+    """From the manifest and the pixels to one page; names are prefixed with "iterative."."""
+    return Pipeline(
+        [*_training(), *_report()],
+        namespace="iterative",
+        inputs=["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published"],
+    )
+
+
+def _training() -> list[Node]:
+    return [
+        Node(nodes.plan_trials, ["params:phases", "params:training"], "trials", name="plan_trials"),
+        Node(nodes.choose_images, ["manifest", "trials", "params:phases"], "training_sets", name="choose_images"),
+        Node(
+            nodes.train,
+            [
+                "trials",
+                "training_sets",
+                "manifest",
+                "nice_images",
+                "real_images",
+                "params:phases",
+                "params:training",
+                "checkpoints",
+            ],
+            ["models", "history", "predictions", "outcomes"],
+            name="train",
+        ),
+        Node(
+            nodes.interpolate_networks,
+            ["models", "manifest", "nice_images", "real_images"],
+            "interpolations",
+            name="interpolate_networks",
+        ),
+    ]
+
+
+def _report() -> list[Node]:
+    return [
+        Node(
+            report.measure,
+            [
+                "predictions",
+                "interpolations",
+                "history",
+                "manifest",
+                "trials",
+                "published",
+                "params:phases",
+                "params:report",
+            ],
+            [
+                "metrics",
+                "metric_table",
+                "metric_table_without_leaks",
+                "accuracy_matrix",
+                "continual_measures",
+                "forgetting_speed",
+                "interpolation_table",
+                "summary",
+            ],
+            name="measure",
+        ),
+        Node(
+            report.draw_curves,
+            [
+                "history",
+                "trials",
+                "metric_table",
+                "accuracy_matrix",
+                "interpolation_table",
+                "published",
+                "params:phases",
+            ],
+            [
+                "performance_figure",
+                "forgetting_figure",
+                "forgetting_zoom_figure",
+                "accuracy_matrices_figure",
+                "interpolation_figure",
+            ],
+            name="draw_curves",
+        ),
+        Node(
+            report.write_page,
+            [
+                "manifest",
+                "trials",
+                "outcomes",
+                "metric_table",
+                "metric_table_without_leaks",
+                "continual_measures",
+                "forgetting_speed",
+                "interpolation_table",
+                "performance_figure",
+                "forgetting_figure",
+                "forgetting_zoom_figure",
+                "accuracy_matrices_figure",
+                "interpolation_figure",
+                "split_audit",
+                "split_summary",
+                "published",
+                "params:phases",
+                "params:training",
+                "params:report",
+            ],
+            "page",
+            name="write_page",
+        ),
+    ]

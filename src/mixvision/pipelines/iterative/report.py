@@ -1,0 +1,127 @@
+"""Iterative training, second half: from predictions and history to the tables, the figures and the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.evaluation import forgetting
+from mixvision.evaluation.intervals import performance_intervals
+from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
+from mixvision.reporting import iterative_figures as figures
+from mixvision.reporting.iterative import IterativeResults, answer, iterative_page, shares_table
+from mixvision.reporting.mixing import ReportParameters
+from mixvision.reporting.tables import markdown_table, metric_table
+from mixvision.training.iterative import Phases
+from mixvision.training.settings import Training
+
+
+def measure(
+    predictions: pd.DataFrame,
+    interpolations: pd.DataFrame,
+    history: pd.DataFrame,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    published: dict[str, Any],
+    phases: Phases,
+    report: ReportParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
+    """Metrics of every trial; the table by share on all and on leak-free test images; the accuracy matrix, the
+    measures of forgetting, its speed, and accuracy by alpha; and the outcome in short."""
+    first, joined = phases.first, join_predictions(predictions, manifest)
+    metrics = trial_metrics(joined)
+    table = _table(metrics, joined, trials, report)
+    without_leaks = _table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]], trials, report)
+    measures = forgetting.continual_measures(metrics, trials, first)
+    speed = forgetting.forgetting_speed(history, trials, first)
+    between = trial_metrics(join_predictions(interpolations, manifest))
+    by_alpha = forgetting.interpolation_summary(between, trials)
+    clean = without_leaks if joined["leaks"].any() else None
+    results = IterativeResults(first, table, clean, measures, speed, by_alpha, published["iterative"])
+    summary = f"{report.title}: performance by share of the iterations for the initial training on {first} images\n\n"
+    summary += f"{markdown_table(shares_table(results))}\n\n{answer(results)}"
+    matrix = forgetting.accuracy_matrix(metrics, trials, first)
+    return metrics, table, without_leaks, matrix, measures, speed, by_alpha, summary
+
+
+def draw_curves(
+    history: pd.DataFrame,
+    trials: pd.DataFrame,
+    table: pd.DataFrame,
+    matrix: pd.DataFrame,
+    interpolation_table: pd.DataFrame,
+    published: dict[str, Any],
+    phases: Phases,
+) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
+    """Performance by share, the forgetting curves, their first iterations, the matrices, and accuracy by alpha."""
+    return (
+        figures.performance_against_share(table, published["iterative"]),
+        figures.forgetting_curves(history, trials),
+        figures.forgetting_zoom(history, trials, phases.first, published["iterative"]),
+        figures.accuracy_matrices(matrix, phases.first),
+        figures.interpolation_curves(interpolation_table),
+    )
+
+
+def write_page(
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    table: pd.DataFrame,
+    table_without_leaks: pd.DataFrame,
+    measures: pd.DataFrame,
+    speed: pd.DataFrame,
+    interpolation_table: pd.DataFrame,
+    performance: go.Figure,
+    curves: go.Figure,
+    zoom: go.Figure,
+    matrices: go.Figure,
+    interpolation: go.Figure,
+    split_audit: pd.DataFrame,
+    split_summary: pd.DataFrame,
+    published: dict[str, Any],
+    phases: Phases,
+    training: Training,
+    report: ReportParameters,
+) -> str:
+    """Everything on one page that opens offline."""
+    leaks = manifest.loc[manifest["status"] == "kept", "leaks"].any()
+    clean = table_without_leaks if leaks else None
+    return iterative_page(
+        report.title,
+        IterativeResults(phases.first, table, clean, measures, speed, interpolation_table, published["iterative"]),
+        {
+            "performance": [performance],
+            "curves": [curves, zoom],
+            "matrices": [matrices],
+            "interpolation": [interpolation],
+        },
+        manifest,
+        _settings(trials, phases, training),
+        {"What was found": split_summary, "By domain and category": split_audit},
+        _notes(phases, outcomes),
+    )
+
+
+def _table(metrics: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters) -> pd.DataFrame:
+    generator = np.random.default_rng(report.seed)
+    intervals = performance_intervals(joined, trials, generator, by="share", draws=report.bootstrap_draws)
+    return metric_table(summarise(metrics, trials, by="share"), intervals, None, by="share")
+
+
+def _settings(trials: pd.DataFrame, phases: Phases, training: Training) -> pd.DataFrame:
+    """Every setting of every trial; the two trainings are evaluated at intervals of their own."""
+    shared = {name: value for name, value in vars(training).items() if name not in trials}
+    second = {name: getattr(phases, name) for name in ("first", "trainable", "replay", "schedules")}
+    return trials.assign(**shared, **second, evaluate_restricted_every=phases.evaluate_every)
+
+
+def _notes(phases: Phases, outcomes: pd.DataFrame) -> list[str]:
+    trained = {"head": "only the two fully connected layers", "all": "all layers"}[phases.trainable]
+    note = f"The two trainings take the two halves of the 50% mixed set. The restricted one trains {trained}"
+    note += f", with {phases.replay}% images of the initial one among its own." if phases.replay else "."
+    failed = outcomes[outcomes["status"] == "failed"]
+    return [note, *(f"{row.trial} failed: {row.reason}" for row in failed.itertuples())]

@@ -1,0 +1,46 @@
+"""Sections and notes that the pages of several studies share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from mixvision.evaluation.metrics import FIGURES
+from mixvision.reporting.page import Section, Table
+from mixvision.reporting.tables import excluded_files, trial_settings
+
+MEASURES = (
+    "Performance is the square root of nice accuracy times real accuracy. All numbers are fractions.",
+    *(f"{figure}: {meaning}." for figure, meaning in FIGURES.items()),
+)
+INTERVALS = (
+    "The 95% interval of a performance is a bootstrap over the test images of each domain, "
+    "near-duplicates drawn together; it says how far these test images can be trusted, not how training "
+    "varies."
+)
+
+
+def audit_section(audit: Mapping[str, pd.DataFrame]) -> Section:
+    """The split audit's tables by title."""
+    return Section("Split audit", tables=[Table(heading, frame) for heading, frame in audit.items()])
+
+
+def excluded_section(manifest: pd.DataFrame) -> Section:
+    """How many files were left out for which reason, and each of them."""
+    files = excluded_files(manifest)
+    kinds = files["reason"].str.split(":").str[0]  # "exact duplicate: of nice/apple/1.jpg"
+    reasons = files.groupby(kinds).size().sort_values(ascending=False).rename("files").reset_index()
+    return Section("Excluded files", tables=[Table("By reason", reasons), Table("Each file", files)])
+
+
+def settings_section(trials: pd.DataFrame) -> Section:
+    """The settings all trials share, and those in which they differ; one row a trial."""
+    shared, differing = trial_settings(trials)
+    return Section("Trial settings", tables=[Table("Shared by all trials", shared), Table("Each trial", differing)])
+
+
+def published_note(published: Mapping[str, Any]) -> str:
+    """Where the published numbers come from, and what to know of them (``source`` and ``note``)."""
+    return f"Published numbers: {published['source']}. {published.get('note') or ''}".strip()

@@ -1,0 +1,162 @@
+"""Online learning from two folders that grow, as ``kedro run`` runs it, again and again."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from mixvision.models.trained import TrainedNetwork
+from mixvision.pipelines.streams import nodes
+from mixvision.training.observers import observers
+from mixvision.training.sweep import train_sweep
+
+BRIEF = {
+    "streams": {
+        "learning": {"buffer": 50, "learning_rate": 0.02},
+        "training": {"iterations": 6, "evaluate_every": 3, "checkpoint_every": 2, "accelerator": "cpu"},
+    }
+}
+DATA = "data/06_models/digits/streams"
+
+
+@pytest.fixture
+def folders(tmp_path_factory, small_pixels):
+    """Two folders and a way to fill them: ``folders.grow(first, last)`` adds these images of every digit."""
+    root = tmp_path_factory.mktemp("streams")
+
+    def grow(first: int, last: int, digits: tuple[int, ...] = (0, 1, 2)) -> None:
+        for domain, pixels in small_pixels.items():
+            for digit in digits:
+                folder = root / domain / str(digit)
+                folder.mkdir(parents=True, exist_ok=True)
+                for number in range(first, last):
+                    Image.fromarray(pixels[digit * 40 + number]).save(folder / f"{number:03d}.png")
+
+    grow.settings = {
+        "image_size": 16,
+        "nice": {"source": str(root / "nice")},
+        "real": {"source": str(root / "real")},
+    }
+    return grow
+
+
+@pytest.fixture
+def learn(run_pipeline, folders):
+    """Run the pipeline on the folders: ``learn()`` gives the project."""
+    return lambda: run_pipeline("streams", BRIEF, folders.settings)
+
+
+def network(project: Path, run: int) -> TrainedNetwork:
+    return TrainedNetwork.load(project / DATA / f"state/run-{run:03d}/network.safetensors")
+
+
+def arrivals(project: Path) -> pd.DataFrame:
+    return pd.read_csv(project / "data/08_reporting/digits/streams/arrivals.csv")
+
+
+def equal(one: TrainedNetwork, other: TrainedNetwork) -> bool:
+    return all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
+
+
+def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
+    folders(0, 28)
+    project = learn()
+    first = arrivals(project).iloc[0]
+    assert first[["run", "iterations", "nice_new", "real_new"]].tolist() == [1, 6, 84, 84]
+    assert first[["nice_buffer", "real_buffer"]].tolist() == [50, 50]
+    assert first["nice_trained"] * 7 == first["real_trained"] * 3 > 0
+    assert np.isnan(first["performance_top1"])
+
+    folders(28, 40)
+    spy = Mock(wraps=train_sweep)
+    monkeypatch.setattr(nodes, "train_sweep", spy)
+    learn()
+    assert len(arrivals(project)) == 2
+    second = arrivals(project).iloc[1]
+    assert second[["run", "iterations", "nice_new", "real_new"]].tolist() == [2, 12, 36, 36]
+    before, after = network(project, 1), network(project, 2)
+    assert not equal(before, after)
+    assert equal(before, replace(after, tensors=spy.call_args.kwargs["continuation"].starts["run-002"].weights))
+
+    # Measured with the network of the first run, on what it had never seen.
+    manifest = pd.read_parquet(project / "data/03_primary/digits/unsplit_manifest.parquet")
+    manifest["arrived"] = manifest["path"].str[-7:-4].astype(int) >= 28
+    known = manifest.loc[~manifest["arrived"], "cluster"]
+    counted = manifest[manifest["arrived"] & ~manifest["cluster"].isin(known) & (manifest["domain"] == "real")]
+    pixels = np.load(project / "data/02_intermediate/digits/real/pixels.npy")[counted["pixel_row"]]
+    right = before.classify(pixels).argmax(1) == counted["category"].astype(int)
+    assert second["real_measured"] == len(counted) and second["real_top1"] == pytest.approx(right.mean())
+
+    report = project / "data/08_reporting/digits/streams"
+    assert "Run 2" in (report / "page.html").read_text() and (report / "prequential.json").exists()
+    assert not (project / DATA / "checkpoints").exists()
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    tracked = mlflow.search_runs(experiment_names=["digits"], filter_string="run_name = 'run-002'")
+    curve = mlflow.MlflowClient().get_metric_history(tracked["run_id"].item(), "validation_performance_top1")
+    assert [point.step for point in curve] == [9, 12]
+
+
+def test_with_nothing_new_everything_stays_and_another_image_size_is_refused(learn, folders):
+    folders(0, 20)
+    project = learn()
+    table = arrivals(project)
+    learn()
+    assert [path.name for path in (project / DATA / "state").iterdir()] == ["run-001"]
+    pd.testing.assert_frame_equal(arrivals(project), table)
+    assert "Nothing new" in (project / "data/08_reporting/digits/streams/summary.md").read_text()
+    folders.settings["image_size"] = 24
+    with pytest.raises(ValueError, match="image_size is 24, .* with 16 .*state to start anew"):
+        learn()
+
+
+class Killer:
+    """Ends a run in the middle of training, as a crash would."""
+
+    def evaluated(self, history):
+        raise KeyError("the machine went down")
+
+    def __getattr__(self, name):
+        return lambda *_: None
+
+
+def test_a_killed_run_is_taken_up_and_ends_as_if_it_had_not_been(learn, folders, project):
+    folders(0, 28)
+    learn()
+    shutil.copytree(project / DATA / "state", project / "state after the first run")
+    folders(28, 40)
+    learn()
+    uninterrupted = network(project, 2)
+
+    shutil.rmtree(project / DATA / "state")
+    shutil.move(project / "state after the first run", project / DATA / "state")
+    killer = Killer()
+    observers.append(killer)
+    with pytest.raises(KeyError, match="the machine went down"):
+        learn()
+    observers.remove(killer)
+    assert [path.name for path in (project / DATA / "state").iterdir()] == ["run-001"]
+    assert len(list((project / DATA / "checkpoints").glob("*/last.ckpt"))) == 1
+    learn()
+    assert equal(network(project, 2), uninterrupted)
+    assert arrivals(project)["iterations"].tolist() == [6, 12]
+
+
+def test_a_category_that_vanishes_stays_and_one_that_comes_is_left_out(learn, folders, project):
+    folders(0, 20, digits=(0, 1))
+    learn()
+    for domain in ("nice", "real"):
+        shutil.rmtree(Path(folders.settings[domain]["source"]) / "0")
+    folders(20, 30, digits=(1,))
+    folders(0, 20, digits=(2,))
+    learn()
+    assert network(project, 2).categories == ("0", "1")
+    assert arrivals(project)["real_new"].tolist() == [40, 10]

@@ -1,0 +1,108 @@
+"""Tuning end to end, as ``kedro run`` runs it, whole and killed in the middle of the adaptive search."""
+
+from __future__ import annotations
+
+import mlflow
+import pandas as pd
+import pytest
+import yaml
+
+from mixvision.training.observers import observers
+
+BRIEF = {
+    "tuning": {
+        "grid": {
+            "ratios": [20, 80],
+            "learning_rates": [0.02, 0.05],
+            "first_l2": 0.05,
+            "l2_factors": [0.02],
+            "iterations": 4,
+            "final_l2_factors": [0.05],
+            "final_iterations": 8,
+        },
+        "search": {"startup_trials": 1, "warmup_iterations": 0},
+        "training": {"evaluate_every": 4, "checkpoint_every": 2, "accelerator": "cpu"},
+    }
+}
+SMALL = {"image_size": 16}
+
+
+def runs(project) -> tuple[pd.Series, pd.DataFrame]:
+    """The newest Kedro run and its child runs in MLflow."""
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    found = mlflow.search_runs(experiment_names=["digits"], order_by=["attributes.start_time DESC"])
+    parent = found[found["tags.mlflow.parentRunId"].isna()].iloc[0]
+    return parent, found[found["tags.mlflow.parentRunId"] == parent["run_id"]].set_index("tags.mlflow.runName")
+
+
+def check_results(project) -> pd.DataFrame:
+    """What every finished run leaves; returns the scores of all trials."""
+    report = project / "data/08_reporting/digits/tuning"
+    grid, adaptive = (pd.read_csv(report / f"{search}_scores.csv") for search in ("grid", "adaptive"))
+    assert grid["step"].value_counts().to_dict() == {"rates": 4, "factors": 4, "final": 2}
+    assert grid["trained_iterations"].sum() == 48 >= adaptive["trained_iterations"].sum() > 48 - 16
+    final = grid[grid["step"] == "final"]
+    chosen = yaml.safe_load((report / "chosen.yml").read_text())
+    assert chosen["performance_top1"] == pytest.approx(final["performance_top1"].mean())
+    assert {chosen["learning_rate"]} == set(final["learning_rate"]) and chosen["l2"] == 0.05
+    for search in ("grid", "adaptive"):
+        history = pd.read_parquet(project / f"data/07_model_output/digits/tuning/{search}_history.parquet")
+        assert set(history["split"]) == {"validation"}  # the test images stay unseen
+    assert f"learning rate {chosen['learning_rate']:g} with L2 0.05" in (report / "summary.md").read_text()
+    assert "An adaptive search beside the grid" in (report / "page.html").read_text()
+    assert len(list(report.glob("*.json"))) == 6
+    assert (project / "data/06_models/digits/tuning/studies/studies.db").exists()
+    assert not (project / "data/06_models/digits/tuning/checkpoints").exists()
+
+    scores = pd.concat([grid, adaptive]).set_index("trial")
+    parent, children = runs(project)
+    assert parent["status"] == "FINISHED" and set(children.index) == set(scores.index)
+    assert (children["params.iterations"].astype(int) == scores["iterations"]).all()
+    assert (children["params.learning_rate"].astype(float).sub(scores["learning_rate"]).abs() < 1e-12).all()
+    ended = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+    assert (children["status"] == scores["status"].map(ended)).all()
+    return scores
+
+
+class Killer:
+    """Ends a run in the second round of the adaptive search, as a crash would."""
+
+    def started(self, trials): ...
+
+    def evaluated(self, history):
+        if history[0]["trial"].startswith("adaptive-020-001"):
+            raise KeyError("the machine went down")
+
+    def failed(self, trial, reason): ...
+
+    def pruned(self, trial, iteration): ...
+
+    def finished(self, trial): ...
+
+
+def test_tuning_killed_in_the_adaptive_search_goes_on_to_the_result_of_a_whole_run(run_pipeline, project):
+    observers.append(killer := Killer())
+    with pytest.raises(KeyError, match="the machine went down"):
+        run_pipeline("tuning", BRIEF, SMALL)
+    observers.remove(killer)
+    assert runs(project)[0]["status"] == "FAILED" and observers == []
+    run_pipeline("tuning", BRIEF, SMALL)
+    resumed = check_results(project)
+
+    (project / "data/06_models/digits/tuning/studies/studies.db").unlink()
+    run_pipeline("tuning", BRIEF, SMALL)
+    pd.testing.assert_frame_equal(check_results(project), resumed)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "complaint"),
+    [
+        ({"grid": {"learning_rates": [0]}}, "learning_rates is"),
+        ({"search": {"proposals": 0}}, "proposals is 0"),
+        ({"training": {"evaluate_every": 0}}, "evaluate_every is 0"),
+    ],
+)
+def test_wrong_parameters_stop_the_run_before_anything_is_done(run_pipeline, project, parameters, complaint):
+    with pytest.raises(Exception, match=complaint):
+        run_pipeline("tuning", {"tuning": parameters})
+    assert not (project / "data").exists()
