@@ -14,8 +14,8 @@ def network() -> ResNet25:
 def test_every_stage_has_the_size_of_table_1(network):
     stages = [
         (8, 100),  # convolution 5x5
-        (8, 100),
         (8, 50),  # max pool
+        (8, 50),
         *[(8, 50)] * 3,
         (16, 25),
         *[(16, 25)] * 3,
@@ -89,3 +89,20 @@ def test_gradients_flow_channels_last(network):
     images = torch.rand(2, 3, 100, 100).to(memory_format=torch.channels_last)
     network(images).sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_the_head_of_the_embedding_is_the_network():
+    stack = ResNet25(5, 32, [torch.Generator().manual_seed(seed) for seed in (0, 1)]).eval()
+    images = torch.rand(4, 6, 32, 32)
+    embedding = stack.embed(images)
+    assert embedding.shape == (2, 4, 32 * 2 * 2)
+    torch.testing.assert_close(stack.head(embedding), stack(images))
+
+
+def test_a_stack_cut_down_to_some_networks_goes_on_as_those():
+    stack = ResNet25(5, 32, [torch.Generator().manual_seed(seed) for seed in (0, 1, 2)]).eval()
+    images = torch.rand(4, 9, 32, 32)
+    whole = stack(images)
+    for tensor in (*stack.parameters(), *stack.buffers()):
+        tensor.data = tensor.data[1:]
+    torch.testing.assert_close(stack(images[:, 3:]), whole[1:], atol=1e-4, rtol=1e-4)

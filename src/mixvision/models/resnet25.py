@@ -37,11 +37,10 @@ class ResNet25(nn.Module):
                 f"image_size is {image_size}, but this network halves the image four times: "
                 f"use {SMALLEST_IMAGE} pixels or more."
             )
-        self.networks = len(generators)
         self.features = nn.Sequential(
             StackedConv2d(3, 8, 5, generators),
-            ELU(),
             nn.MaxPool2d(2),
+            ELU(),  # after the pooling rather than before it: the same, since it is monotone, at a quarter of the cost
             *[ResidualBlock(8, 8, generators) for _ in range(3)],
             ResidualBlock(8, 16, generators),
             *[ResidualBlock(16, 16, generators) for _ in range(3)],
@@ -57,8 +56,15 @@ class ResNet25(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        maps = self.features(images)
-        return self.head(maps.reshape(len(images), self.networks, -1).transpose(0, 1))
+        return self.head(self.embed(images))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """What goes into the head, ``(K, B, F)`` for images ``(B, K * 3, S, S)``; F is 128 at 32x32, 1,152 at 100x100.
+
+        With the features frozen these can be computed once, and the head trained on them alone.
+        """
+        networks = len(self.head[0].weight)  # a stack narrows while it trains, so its size is read off the weights
+        return self.features(images).reshape(len(images), networks, -1).transpose(0, 1)
 
 
 class ResidualBlock(nn.Module):
@@ -77,4 +83,4 @@ class ResidualBlock(nn.Module):
         self.activation = ELU()
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self.activation(self.second(self.activation(self.first(maps))) + self.bridge(maps))
+        return self.activation(self.second(self.activation(self.first(maps))).add_(self.bridge(maps)))

@@ -41,13 +41,14 @@ class StackedConv2d(nn.Module):
         self.bias = nn.Parameter(torch.full((len(generators), channels_out), INITIAL_BIAS))
 
     def forward(self, maps: Tensor) -> Tensor:
-        maps, stride = self.normalise(maps), self.stride
+        maps, stride = self.normalise.centre(maps), self.stride
         if stride == 2:
             maps = maps[:, :, : maps.shape[2] // 2 * 2, : maps.shape[3] // 2 * 2]
         if stride == 2 and self.padding == 0:  # the gradient of a strided 1x1 kernel crashes oneDNN (torch 2.15)
             maps, stride = maps[:, :, ::2, ::2], 1
-        weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
-        return F.conv2d(maps, weight, bias, stride, self.padding, groups=len(self.weight))
+        # Scaling the few weights instead of the maps gives the same and spares a pass over the maps' gradients.
+        weight = self.weight * self.normalise.scale[:, None, :, None, None]
+        return F.conv2d(maps, weight.flatten(0, 1), self.bias.flatten(), stride, self.padding, groups=len(weight))
 
 
 class StackedLinear(nn.Module):
@@ -87,22 +88,33 @@ class MovingNorm(nn.Module):
         self.register_buffer("variance", torch.ones(networks, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        is_map = x.dim() == 4
-        if self.training:
-            self._follow(x.detach(), dims=(0, 2, 3) if is_map else (1,))
-        scale = (self.variance + self.epsilon) ** -self.power
-        shape = (1, -1, 1, 1) if is_map else (len(scale), 1, -1)
-        return torch.addcmul((-self.mean * scale).view(shape), x, scale.view(shape))
+        return self.centre(x) * self._broadcast(self.scale, x)
 
-    def _follow(self, x: Tensor, dims: tuple[int, ...]) -> None:
-        count = math.prod(x.shape[dim] for dim in dims)
-        precise = self.mean.dtype  # x may be bfloat16
-        mean = x.mean(dims, dtype=precise)  # with the norm, a fifth of var_mean's time on a CPU
-        norm = torch.linalg.vector_norm(x, dim=dims, dtype=precise)
-        mean_square = norm.square() / count
-        variance = (mean_square - mean.square()).clamp(min=0)
+    def centre(self, x: Tensor) -> Tensor:
+        """The first half of it: follow the batch in training, and subtract the mean. ``scale`` is the other half."""
+        if self.training:
+            self._follow(x.detach())
+        return x - self._broadcast(self.mean, x)
+
+    @property
+    def scale(self) -> Tensor:
+        """What to multiply centred channels with, ``(K, C)``."""
+        return (self.variance + self.epsilon) ** -self.power
+
+    def _follow(self, x: Tensor) -> None:
+        dims = (0, 2, 3) if x.dim() == 4 else (1,)
+        x = x.to(self.mean.dtype)  # x may be bfloat16
+        mean = x.mean(dims)  # twice a mean is a sixth of the time of var_mean or a vector norm on a CPU
+        variance = (x.square().mean(dims) - mean.square()).clamp(min=0)
         self.mean.lerp_(mean.view_as(self.mean), self.rate)
         self.variance.lerp_(variance.view_as(self.variance), self.rate)
+
+    @staticmethod
+    def _broadcast(statistic: Tensor, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            return statistic[:, None]
+        rows = statistic.view(1, -1, 1, 1).expand(-1, -1, 1, x.shape[3])
+        return rows.contiguous(memory_format=torch.channels_last)  # broadcast from whole rows: a quarter of the time
 
 
 class ELU(nn.Module):
@@ -113,18 +125,19 @@ class ELU(nn.Module):
 
 
 class _CPUELU(torch.autograd.Function):
-    """The same from vectorised primitives: a third of the time of the CPU kernel, which calls a scalar expm1."""
+    """The same from vectorised primitives: a fifth of the time of the CPU kernel, which calls a scalar expm1."""
 
     @staticmethod
     def forward(context, x: Tensor) -> Tensor:
-        y = x.clamp(max=0).exp_().sub_(1).add_(x.clamp(min=0))
+        y = (x * math.log2(math.e)).clamp_(max=0).exp2_().sub_(1)  # exp2 takes a third of the time of exp
+        torch.maximum(x, y, out=y)
         context.save_for_backward(y)
         return y
 
     @staticmethod
     def backward(context, gradient: Tensor) -> Tensor:
         (y,) = context.saved_tensors
-        return y.clamp(max=0).add_(1).mul_(gradient)
+        return y.clamp(max=0).add_(1).mul_(gradient)  # y first: the result then has the memory layout of the maps
 
 
 def truncated_normal(shape: tuple[int, ...], sd: float, generators: Sequence[torch.Generator]) -> Tensor:

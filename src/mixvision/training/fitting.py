@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 import mixvision
 from mixvision.training.data import ImagePool
+from mixvision.training.memory import keep_freed_memory
 from mixvision.training.observers import observers
 from mixvision.training.settings import Continuation, Training
 from mixvision.training.stack import Stack
@@ -37,6 +38,8 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         stack.history = list(past)
         for observer in observers:
             observer.evaluated(past)
+    if not training.on_gpu:
+        keep_freed_memory()
     begin = time.perf_counter()
     checkpoints = ModelCheckpoint(
         folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ from mixvision.training.sweep import train_sweep
 
 def plan_trials(mixtures: Mixtures) -> pd.DataFrame:
     return list_trials(mixtures)
+
+
+def plan_tuned_trials(mixtures: Mixtures, chosen: dict[str, Any]) -> pd.DataFrame:
+    """The same models, with the learning rate and L2 factor that the tuning has chosen."""
+    return list_trials(replace(mixtures, learning_rate=chosen["learning_rate"], l2=chosen["l2"]))
 
 
 def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:

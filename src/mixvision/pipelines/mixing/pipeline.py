@@ -5,18 +5,21 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.pipelines.mixing import nodes
 
 
-def create_pipeline() -> Pipeline:
-    """From the manifest and the pixels to one page; names are prefixed with "mixing."."""
-    return Pipeline(
-        [*_training(), *_report()],
-        namespace="mixing",
-        inputs=["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published"],
-    )
+def create_pipeline(tuned: bool = False) -> Pipeline:
+    """From the manifest and the pixels to one page; names are prefixed with "mixing.".
+
+    With ``tuned`` the learning rate and the L2 factor are those that the tuning pipeline has chosen.
+    """
+    plan = Node(nodes.plan_trials, "params:mixtures", "trials", name="plan_trials")
+    inputs = ["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published"]
+    if tuned:
+        plan = Node(nodes.plan_tuned_trials, ["params:mixtures", "tuning.chosen"], "trials", name="plan_trials")
+        inputs.append("tuning.chosen")
+    return Pipeline([plan, *_training(), *_report()], namespace="mixing", inputs=inputs)
 
 
 def _training() -> list[Node]:
     return [
-        Node(nodes.plan_trials, "params:mixtures", "trials", name="plan_trials"),
         Node(nodes.choose_images, ["manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
         Node(
             nodes.train,

@@ -57,6 +57,7 @@ def check_results(project) -> pd.DataFrame:
     scores = pd.concat([grid, adaptive]).set_index("trial")
     parent, children = runs(project)
     assert parent["status"] == "FINISHED" and set(children.index) == set(scores.index)
+    children = children.loc[scores.index]
     assert (children["params.iterations"].astype(int) == scores["iterations"]).all()
     assert (children["params.learning_rate"].astype(float).sub(scores["learning_rate"]).abs() < 1e-12).all()
     ended = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}

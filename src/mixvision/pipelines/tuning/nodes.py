@@ -1,0 +1,114 @@
+"""Tuning: the study's grids and an adaptive search, what they choose, and the report that compares them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.images.store import ImageStore
+from mixvision.reporting import tuning as report
+from mixvision.reporting import tuning_figures as figures
+from mixvision.training import adaptive, tuning
+from mixvision.training.adaptive import AdaptiveSearch
+from mixvision.training.settings import Training
+from mixvision.training.tuning import Grid
+
+
+def search_grid(
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    grid: Grid,
+    training: Training,
+    checkpoints: Path,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The grid's trials, history and outcomes."""
+    pixels = {"nice": nice_images.pixels, "real": real_images.pixels}
+    return tuning.search_grid(grid, tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints))
+
+
+def search_adaptively(
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    grid: Grid,
+    search: AdaptiveSearch,
+    training: Training,
+    checkpoints: Path,
+    studies: Path,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The adaptive search's trials, history and outcomes."""
+    pixels = {"nice": nice_images.pixels, "real": real_images.pixels}
+    sweeps = tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints)
+    return adaptive.search_adaptively(search, grid, sweeps, studies)
+
+
+def choose(
+    grid_trials: pd.DataFrame,
+    grid_history: pd.DataFrame,
+    grid_outcomes: pd.DataFrame,
+    adaptive_trials: pd.DataFrame,
+    adaptive_history: pd.DataFrame,
+    adaptive_outcomes: pd.DataFrame,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    """The scores of all trials, how both searches came on, and the grid's choice."""
+    grid = tuning.score_trials(grid_trials, grid_history, grid_outcomes)
+    adaptive = tuning.score_trials(adaptive_trials, adaptive_history, adaptive_outcomes)
+    progress = [
+        report.search_progress(grid, grid_history).assign(search="grid"),
+        report.search_progress(adaptive, adaptive_history).assign(search="adaptive"),
+    ]
+    return grid, adaptive, pd.concat(progress, ignore_index=True), tuning.choose_setting(grid)
+
+
+def draw(
+    grid: pd.DataFrame, adaptive: pd.DataFrame, progress: pd.DataFrame, chosen: dict[str, Any]
+) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
+    """The grid's three steps; progress, best of every ratio, and trials of the adaptive search."""
+    return (
+        *(figures.settings_against_ratio(grid, step, heading) for step, heading in report.STEPS.items()),
+        figures.progress_curves(progress, grid),
+        figures.best_against_ratio(grid, adaptive),
+        figures.adaptive_trials(adaptive, chosen["learning_rate"], chosen["l2"]),
+    )
+
+
+def write_page(
+    grid_scores: pd.DataFrame,
+    adaptive_scores: pd.DataFrame,
+    chosen: dict[str, Any],
+    rates: go.Figure,
+    factors: go.Figure,
+    final: go.Figure,
+    progress: go.Figure,
+    best_by_ratio: go.Figure,
+    adaptive_trials: go.Figure,
+    published: dict[str, Any],
+    grid: Grid,
+    search: AdaptiveSearch,
+    training: Training,
+    title: str,
+) -> tuple[str, str]:
+    """The summary and everything on one page that opens offline."""
+    published = published.get("tuning")
+    settings = {
+        **{f"grid, {name}": value for name, value in asdict(grid).items()},
+        **{f"adaptive search, {name}": value for name, value in asdict(search).items()},
+        **{f"training, {name}": value for name, value in asdict(training).items() if name != "iterations"},
+    }
+    title = f"{title}: learning rate and L2 factor"
+    page = report.tuning_page(
+        title,
+        chosen,
+        grid_scores,
+        adaptive_scores,
+        [rates, factors, final],
+        [progress, best_by_ratio, adaptive_trials],
+        settings,
+        published,
+    )
+    return report.tuning_summary(title, chosen, grid_scores, adaptive_scores, published), page

@@ -1,0 +1,61 @@
+"""The tuning pipeline: the study's grids, an adaptive search with the same budget, and the setting that is chosen."""
+
+from kedro.pipeline import Node, Pipeline
+
+from mixvision.pipelines.tuning import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """From the manifest and the pixels to the chosen setting and one page; names are prefixed with "tuning."."""
+    return Pipeline(
+        [*_searches(), *_report()],
+        namespace="tuning",
+        inputs=["manifest", "nice_images", "real_images", "published"],
+    )
+
+
+def _searches() -> list[Node]:
+    images = ["manifest", "nice_images", "real_images"]
+    return [
+        Node(
+            nodes.search_grid,
+            [*images, "params:grid", "params:training", "checkpoints"],
+            ["grid_trials", "grid_history", "grid_outcomes"],
+            name="search_grid",
+        ),
+        Node(
+            nodes.search_adaptively,
+            [*images, "params:grid", "params:search", "params:training", "checkpoints", "studies"],
+            ["adaptive_trials", "adaptive_history", "adaptive_outcomes"],
+            name="search_adaptively",
+        ),
+        Node(
+            nodes.choose,
+            [f"{search}_{table}" for search in ("grid", "adaptive") for table in ("trials", "history", "outcomes")],
+            ["grid_scores", "adaptive_scores", "progress", "chosen"],
+            name="choose",
+        ),
+    ]
+
+
+def _report() -> list[Node]:
+    drawn = [f"{name}_figure" for name in ("rates", "factors", "final", "progress", "best_by_ratio", "adaptive_trials")]
+    return [
+        Node(nodes.draw, ["grid_scores", "adaptive_scores", "progress", "chosen"], drawn, name="draw"),
+        Node(
+            nodes.write_page,
+            [
+                "grid_scores",
+                "adaptive_scores",
+                "chosen",
+                *drawn,
+                "published",
+                "params:grid",
+                "params:search",
+                "params:training",
+                "params:title",
+            ],
+            ["summary", "page"],
+            name="write_page",
+        ),
+    ]
