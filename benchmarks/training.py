@@ -1,21 +1,25 @@
-"""How fast a sweep trains: our stack against the same models trained one after another by a plain PyTorch loop.
+"""How fast a sweep trains: our stack against the same models trained one at a time by plain PyTorch.
 
-    python benchmarks/training.py [--size 32] [--trials 11] [--iterations 40] [--batch 45] [--device cpu]
+    python benchmarks/training.py [--trials 1 11 44] [--size 32] [--batch 45] [--precision 32-true] [--profile]
 
-The plain loop is what one would otherwise write: the same architecture from ``torch.nn`` (Conv2d, BatchNorm2d without
-scale and shift, ELU), ``torch.optim.SGD`` with weight decay, and a DataLoader over JPEG files in folders, decoded and
-resized by torchvision, with as many workers as there are cores. Both train on the same images with the same batch
-size; data loading, start-up and checkpoints count, evaluation does not. Rounds alternate, and medians are compared.
+Compared with (a) what one would otherwise write, a plain loop with a DataLoader over JPEG files, and (b) the same loop
+with the images already on the device as uint8. All train the same architecture with the same batch size. A measurement
+is the second half of twice the iterations, so that start-up counts for nobody; rounds alternate, and medians are
+compared. Achieved operations and bytes a second stand beside what the device was measured to do in the same run. The
+bytes are a lower bound (see roofline.py).
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -23,58 +27,41 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from plain import batches_from_files, batches_on_device, plain_network, train_plainly
+from roofline import cost_of_an_image, peak_bandwidth, peak_flops
 from sklearn.datasets import load_sample_images
-from torch import nn
-from torch.nn import functional as F
-from torch.utils.data import DataLoader
-from torchvision import transforms
+from torch.profiler import ProfilerActivity, profile
 from torchvision.datasets import ImageFolder
 
 from mixvision.models.resnet25 import ResNet25
 from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool
-from mixvision.training.sweep import Training, train_sweep
+from mixvision.training.observers import observers
+from mixvision.training.settings import Training
+from mixvision.training.sweep import train_sweep
 
 CATEGORIES = 18
+HELD_OUT = 2  # images: next to no evaluation
 
 
-class PlainNorm(nn.BatchNorm2d):
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=False)
+class StepClock:
+    """Hears of the evaluations half way and at the end of each stack, and adds up the seconds between the two."""
+
+    def __init__(self, iterations: int) -> None:
+        self.iterations, self.seconds = iterations, 0.0
+
+    def evaluated(self, history: list[dict]) -> None:
+        self.seconds += time.perf_counter() * (1 if history[0]["iteration"] == 2 * self.iterations else -1)
+
+    def started(self, *_) -> None: ...
+
+    failed = pruned = finished = started
 
 
-class PlainBlock(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        stride = 1 if inputs == outputs else 2
-        self.body = nn.Sequential(
-            PlainNorm(inputs),
-            nn.Conv2d(inputs, outputs, 3, stride, padding=1),
-            nn.ELU(),
-            PlainNorm(outputs),
-            nn.Conv2d(outputs, outputs, 3, padding=1),
-        )
-        bridge = [PlainNorm(inputs), nn.Conv2d(inputs, outputs, 1, stride)]
-        self.bridge = nn.Sequential(*bridge) if stride == 2 else nn.Identity()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.elu(self.body(x) + self.bridge(x))
-
-
-def plain_network(size: int) -> nn.Module:
-    """The same architecture as a newcomer to the paper would write it (odd sizes round up here, not down)."""
-    blocks = [(8, 8)] * 3 + [(8, 16)] + [(16, 16)] * 3 + [(16, 32)] + [(32, 32)] * 3
-    network = nn.Sequential(
-        PlainNorm(3),
-        nn.Conv2d(3, 8, 5, padding=2),
-        nn.ELU(),
-        nn.MaxPool2d(2),
-        *[PlainBlock(inputs, outputs) for inputs, outputs in blocks],
-        nn.AvgPool2d(2),
-        nn.Flatten(),
-    )
-    features = network(torch.zeros(2, 3, size, size)).shape[1]
-    head = [nn.BatchNorm1d(features, affine=False), nn.Linear(features, 200), nn.Tanh()]
-    return network.extend(nn.Sequential(*head, nn.BatchNorm1d(200, affine=False), nn.Linear(200, CATEGORIES)))
+@contextmanager
+def listening(clock: StepClock) -> Iterator[StepClock]:
+    observers.append(clock)
+    yield clock
+    observers.remove(clock)
 
 
 def write_photos(folder: Path, count: int, size: int) -> None:
@@ -89,95 +76,126 @@ def write_photos(folder: Path, count: int, size: int) -> None:
         Image.fromarray(photo[top : top + size, left : left + size]).save(path, quality=90)
 
 
-def train_plainly(folder: Path, size: int, batch: int, iterations: int, trials: int, device: torch.device) -> None:
-    transform = transforms.Compose([transforms.CenterCrop(size), transforms.ToTensor()])
-    data = ImageFolder(folder, transform)
-    for _ in range(trials):
-        network = plain_network(size).to(device)
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.004, momentum=0.5, weight_decay=0.5)
-        loader = DataLoader(
-            data, batch, shuffle=True, drop_last=True, num_workers=os.cpu_count(), persistent_workers=True
-        )
-        done = 0
-        while done < iterations:
-            for images, labels in loader:
-                loss = F.cross_entropy(network(images.to(device)), labels.to(device))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                done += 1
-                if done == iterations:
-                    break
-    synchronise(device)
-
-
-def prepare_sweep(folder: Path, batch: int, trials: int) -> tuple[pd.DataFrame, pd.DataFrame, ImagePool]:
+def pool_photos(folder: Path) -> ImagePool:
     data = ImageFolder(folder)
     pixels = np.stack([np.asarray(image) for image, _ in data])
-    names = [f"{number:06d}" for number in range(len(data))]
-    pool = ImagePool(
-        ids=np.array(names),
+    return ImagePool(
+        ids=np.array([f"{number:06d}" for number in range(len(data))]),
         categories=tuple(data.classes),
         pixels=torch.from_numpy(pixels),
         labels=torch.tensor(data.targets),
         is_real=torch.arange(len(data)) % 2 == 0,
-        held_out={split: torch.arange(len(data))[-2:] for split in ("validation", "test")},  # next to no evaluation
+        held_out={split: torch.arange(len(data))[-HELD_OUT:] for split in ("validation", "test")},
     )
-    trial_names = [str(trial) for trial in range(trials)]
-    table = pd.DataFrame({"trial": trial_names, "seed": 0, "learning_rate": 0.004, "l2": 0.5})
-    images = pool.ids[:-2]
-    sets = {"trial": np.repeat(table["trial"], len(images)), "id": np.tile(images, trials)}
-    return table, pd.DataFrame(sets), pool
 
 
-def train_stacked(sweep: tuple, size: int, iterations: int, device: torch.device) -> list[int]:
-    """Train with the sweep engine as the pipeline does, and return the sizes of the stacks that it formed."""
-    accelerator = "cpu" if device.type == "cpu" else "gpu"
-    training = Training(iterations, evaluate_every=iterations, checkpoint_every=iterations, accelerator=accelerator)
-    with tempfile.TemporaryDirectory() as checkpoints:
-        result = train_sweep(partial(ResNet25, CATEGORIES, size), *sweep, training, Path(checkpoints))
-    synchronise(device)
-    return sorted(set(result.outcomes["stack_size"]))
+def train_stacked(pool: ImagePool, count: int, size: int, training: Training) -> pd.DataFrame:
+    """Train ``count`` models with the sweep engine as the pipeline does; returns the outcomes."""
+    names = [str(trial) for trial in range(count)]
+    trials = pd.DataFrame({"trial": names, "seed": range(count), "learning_rate": 0.004, "l2": 0.5})
+    images = pool.ids[:-HELD_OUT]
+    sets = pd.DataFrame({"trial": np.repeat(names, len(images)), "id": np.tile(images, count)})
+    with tempfile.TemporaryDirectory() as checkpoints, redirect_stdout(io.StringIO()):  # no progress bars in the table
+        result = train_sweep(partial(ResNet25, CATEGORIES, size), trials, sets, pool, training, Path(checkpoints))
+    return result.outcomes
 
 
-def synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+def compare(settings: argparse.Namespace, folder: Path, pool: ImagePool) -> tuple[dict, dict[int, int]]:
+    """Seconds of ``iterations`` steps by contestant, one entry a round, and the number of stacks of each sweep."""
+    size, batch, iterations, device = settings.size, settings.batch, settings.iterations, settings.device
+    training = training_of(settings, 2 * iterations, iterations)
+    pixels = pool.pixels[:-HELD_OUT].permute(0, 3, 1, 2).contiguous().to(device)
+    labels = pool.labels[:-HELD_OUT].to(device)
+    sources: dict[str, Callable] = {
+        "a": lambda: batches_from_files(folder, size, batch, device),
+        "b": lambda: batches_on_device(pixels, labels, batch),
+    }
+    seconds, stacks = defaultdict(list), {}
+    for _ in range(settings.rounds):
+        for name, source in sources.items():
+            network = plain_network(size, CATEGORIES)
+            seconds[name].append(train_plainly(network, source(), iterations, device, settings.bfloat16))
+        for count in settings.trials:
+            with listening(StepClock(iterations)) as clock:
+                outcomes = train_stacked(pool, count, size, training)
+            seconds[count].append(clock.seconds)
+            stacks[count] = round((1 / outcomes["stack_size"]).sum())
+    return seconds, stacks
 
 
-def seconds(function: Callable[[], None]) -> float:
-    begin = time.perf_counter()
-    function()
-    return time.perf_counter() - begin
+def training_of(settings: argparse.Namespace, iterations: int, evaluate_every: int) -> Training:
+    return Training(
+        iterations=iterations,
+        evaluate_every=evaluate_every,
+        checkpoint_every=iterations,
+        accelerator="gpu" if settings.device.type == "cuda" else "cpu",
+        precision=settings.precision,
+    )
+
+
+def tabulate(settings: argparse.Namespace, seconds: dict, stacks: dict[int, int]) -> pd.DataFrame:
+    """One row a contestant: model-images a second, milliseconds a step, shares of the device's peaks, ratios."""
+    flops, least_bytes = cost_of_an_image(settings.size, CATEGORIES, 2 if settings.bfloat16 else 4)
+    most_flops, most_bytes = peak_flops(settings.device, settings.bfloat16), peak_bandwidth(settings.device)
+    print(f"measured peaks: {most_flops / 1e9:,.0f} GFLOP/s, {most_bytes / 1e9:,.0f} GB/s")
+    print(f"an image trained: {flops / 1e6:.1f} MFLOP, at least {least_bytes / 1e6:.2f} MB\n")
+    names = {"a": "(a) plain, JPEG files", "b": "(b) plain, images on device"}
+    images = settings.batch * settings.iterations
+    rates = {key: (key if key in stacks else 1) * images / statistics.median(own) for key, own in seconds.items()}
+    return pd.DataFrame(
+        [
+            {
+                "what": names.get(key, f"ours, {key} models"),
+                "stacks": stacks.get(key, 1),
+                "model-images/s": f"{rate:,.0f}",
+                "ms a step": f"{1e3 * statistics.median(seconds[key]) / settings.iterations / stacks.get(key, 1):.1f}",
+                "GFLOP/s": f"{rate * flops / 1e9:,.0f} ({rate * flops / most_flops:.0%})",
+                "GB/s": f"{rate * least_bytes / 1e9:,.1f} ({rate * least_bytes / most_bytes:.0%})",
+                "x (a)": f"{rate / rates['a']:.2f}",
+                "x (b)": f"{rate / rates['b']:.2f}",
+            }
+            for key, rate in rates.items()
+        ]
+    )
+
+
+def print_profile(settings: argparse.Namespace, pool: ImagePool) -> None:
+    """The operators that ten steps of the largest sweep spend most time in, start-up included."""
+    on_gpu = settings.device.type == "cuda"
+    with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]) as profiled:
+        train_stacked(pool, max(settings.trials), settings.size, training_of(settings, 10, 10))
+    order = "self_cuda_time_total" if on_gpu else "self_cpu_time_total"
+    print(profiled.key_averages().table(sort_by=order, row_limit=20, max_name_column_width=50))
+
+
+def read_settings() -> argparse.Namespace:
+    cuda = torch.cuda.is_available()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
+    parser.add_argument("--trials", type=int, nargs="+", default=[1, 11, 44] if cuda else [1, 11], help="models")
+    parser.add_argument("--batch", type=int, default=45)
+    parser.add_argument("--iterations", type=int, default=200 if cuda else 20, help="steps measured, after as many")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", type=torch.device, default="cuda" if cuda else "cpu")
+    parser.add_argument("--precision", default="32-true", help="32-true or bf16-mixed")
+    parser.add_argument("--profile", action="store_true", help="also print where the time goes")
+    settings = parser.parse_args()
+    settings.bfloat16 = settings.precision == "bf16-mixed"
+    return settings
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
-    parser.add_argument("--trials", type=int, default=11)
-    parser.add_argument("--batch", type=int, default=45)
-    parser.add_argument("--iterations", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    arguments = parser.parse_args()
-    size, trials, batch, iterations = arguments.size, arguments.trials, arguments.batch, arguments.iterations
-    device = torch.device(arguments.device)
-    images = trials * batch * iterations
+    settings = read_settings()
+    where = torch.cuda.get_device_name() if settings.device.type == "cuda" else f"{os.cpu_count()} CPU cores"
+    what = f"{settings.size}x{settings.size}, batch {settings.batch}, {settings.precision}"
+    print(f"{what}, {where}, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_photos(folder, batch * BATCHES_PER_EPOCH + 2, size)
-        sweep = prepare_sweep(folder, batch, trials)
-        sizes = train_stacked(sweep, size, 1, device)
-        ours, plain = [], []
-        for _ in range(arguments.rounds):
-            plain.append(seconds(lambda: train_plainly(folder, size, batch, iterations, trials, device)))
-            ours.append(seconds(lambda: train_stacked(sweep, size, iterations, device)))
-    ours_rate, plain_rate = images / statistics.median(ours), images / statistics.median(plain)
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{os.cpu_count()} CPU cores"
-    print(f"{trials} models at {size}x{size}, batch {batch}, on {where}, torch {torch.__version__}")
-    print(f"plain loop, one after another   {plain_rate:8.0f} model-images/s")
-    print(f"our sweep, stacks of {sizes}   {ours_rate:8.0f} model-images/s")
-    print(f"ratio   {ours_rate / plain_rate:.2f}")
+        write_photos(folder, settings.batch * BATCHES_PER_EPOCH + HELD_OUT, settings.size)
+        pool = pool_photos(folder)
+        print(tabulate(settings, *compare(settings, folder, pool)).to_string(index=False))
+        if settings.profile:
+            print_profile(settings, pool)
 
 
 if __name__ == "__main__":

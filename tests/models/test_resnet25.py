@@ -64,6 +64,12 @@ def test_a_block_activates_after_the_addition():
     torch.testing.assert_close(block(x).flatten(), torch.nn.functional.elu(x).flatten())
 
 
+def test_activating_after_the_pooling_is_activating_before_it(network):
+    maps = torch.randn(2, 8, 10, 10)
+    _, pool, activation = network.features[:3]
+    torch.testing.assert_close(activation(pool(maps)), pool(activation(maps)))
+
+
 def test_networks_of_a_stack_do_not_see_each_other():
     seeds = (3, 4, 5)
     stack = ResNet25(5, 32, [torch.Generator().manual_seed(seed) for seed in seeds])

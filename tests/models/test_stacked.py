@@ -24,6 +24,32 @@ def test_a_stacked_convolution_is_the_plain_convolution_of_each_network(kernel, 
         torch.testing.assert_close(stacked[:, 4 * k : 4 * k + 4], plain)
 
 
+@pytest.mark.parametrize(("kernel", "stride"), [(5, 1), (3, 1), (3, 2), (1, 2)])
+def test_normalising_through_the_weights_is_normalising_the_maps(kernel, stride):
+    """Output and gradients in float32 against the written-out form in float64, with means far from zero."""
+    layer = StackedConv2d(3, 4, kernel, generators(0, 1), stride)
+    layer.normalise.mean.copy_(torch.linspace(-5, 5, 6).view(2, 3))
+    layer.normalise.variance.copy_(torch.linspace(0.01, 4, 6).view(2, 3))
+    images = torch.rand(2, 6, 10, 10, generator=torch.Generator().manual_seed(2)) - 5
+    images = images.to(memory_format=torch.channels_last).requires_grad_()
+    layer.normalise.rate = 0.25
+    stacked = layer(images)
+    target = torch.rand(stacked.shape, generator=torch.Generator().manual_seed(3))
+    gradients = torch.autograd.grad((stacked * target).sum(), (images, layer.weight, layer.bias))
+
+    precise, weight, bias = (t.detach().double().requires_grad_() for t in (images, layer.weight, layer.bias))
+    mean, variance = (t.double().view(1, -1, 1, 1) for t in (layer.normalise.mean, layer.normalise.variance))
+    normalised = (precise - mean) / (variance + MovingNorm.epsilon).sqrt()
+    if stride == 2 and kernel == 3:
+        normalised = F.pad(normalised, (1, 0, 1, 0))
+    padding = kernel // 2 if stride == 1 else 0
+    plain = F.conv2d(normalised, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=2)
+    expected = torch.autograd.grad((plain * target).sum(), (precise, weight, bias))
+    torch.testing.assert_close(stacked.double(), plain, rtol=1e-5, atol=1e-4)
+    for gradient, plain_gradient in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient.double(), plain_gradient, rtol=1e-5, atol=1e-3)
+
+
 @pytest.mark.parametrize(("size", "halved"), [(50, 25), (25, 12), (16, 8), (7, 3)])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_stride_2_halves_and_rounds_down(size, halved, kernel):
@@ -48,6 +74,16 @@ def test_norm_follows_the_batch_at_its_rate():
     norm(x + 4)  # batch mean 6, so the moving mean becomes 2 + 0.25 * 4
     assert norm.mean.item() == pytest.approx(3.0)
     assert norm.variance.item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_norm_takes_the_variance_of_channels_far_from_zero():
+    norm = MovingNorm(1, 2)
+    x = torch.randn(8, 2, 40, 40, generator=torch.Generator().manual_seed(0)) * 0.2 + torch.tensor([5, -3]).view(
+        2, 1, 1
+    )
+    norm(x)
+    torch.testing.assert_close(norm.mean[0], x.double().mean((0, 2, 3)).float(), rtol=1e-5, atol=0)
+    torch.testing.assert_close(norm.variance[0], x.double().var((0, 2, 3), correction=0).float(), rtol=1e-3, atol=0)
 
 
 def test_norm_uses_the_same_statistics_in_testing():
@@ -80,6 +116,12 @@ def test_elu_and_its_gradient_equal_the_library():
     (own_gradient,) = torch.autograd.grad(ours @ weights, x)
     (library_gradient,) = torch.autograd.grad(library @ weights, x)
     torch.testing.assert_close(own_gradient, library_gradient)
+
+
+def test_gradients_of_the_elu_keep_the_layout_of_the_maps():
+    x = torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last).requires_grad_()
+    (gradient,) = torch.autograd.grad(ELU()(x), x, torch.ones(2, 3, 4, 4))  # another layout would slow the convolutions
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_first_weights_are_a_truncated_normal_and_biases_a_tenth():

@@ -11,8 +11,8 @@ LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
 def keep_freed_memory() -> None:
     """Let glibc keep freed blocks of up to 32 MB for the next step instead of handing them back to the system.
 
-    Otherwise every large tensor of every step is mapped and zeroed page by page anew. The process then stays as large as
-    at its peak. With another C library than glibc nothing happens.
+    Otherwise every large tensor of every step is mapped and zeroed page by page anew. The process then stays as large
+    as at its peak. With another C library than glibc nothing happens.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
