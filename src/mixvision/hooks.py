@@ -22,6 +22,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from mixvision.datasets.images import ImageSourceDataset
 from mixvision.training.observers import observers
 
+SECONDS_BETWEEN_LOGS = 2.0
+
 
 class TrialRuns:
     """Opens a child run for every trial of a sweep, draws its curves while it trains, and keeps its weights.
@@ -35,12 +37,14 @@ class TrialRuns:
         self.runs: dict[str, str] = {}
         self.open: set[str] = set()
         self.settings: dict[str, Any] = {}
+        self.unlogged: list[dict] = []
+        self.logged_at = 0.0
         atexit.register(self.interrupted)
 
     @hook_impl
     def before_pipeline_run(self) -> None:
         self.interrupted()  # an earlier run of this process that was stopped by Ctrl-C, in a notebook
-        self.runs, self.open = {}, set()
+        self.runs, self.open, self.unlogged = {}, set(), []
         run = mlflow.active_run()
         self.client = MlflowClient() if run else None
         if run:
@@ -89,18 +93,9 @@ class TrialRuns:
             self.client.log_batch(run.info.run_id, params=parameters)
 
     def evaluated(self, history: list[dict]) -> None:
-        now = int(time.time() * 1000)
-        by_trial: dict[str, list[Metric]] = {}
-        for row in history:
-            prefix = "validation_" if row["split"] == "validation" else ""
-            for name, value in row.items():
-                if name not in ("trial", "iteration", "split", "loss"):
-                    by_trial.setdefault(row["trial"], []).append(Metric(prefix + name, value, now, row["iteration"]))
-            if row["split"] == "test":
-                by_trial[row["trial"]].append(Metric("loss", row["loss"], now, row["iteration"]))
-        for trial, metrics in by_trial.items():
-            for begin in range(0, len(metrics), 1000):  # MLflow takes at most 1000 at once
-                self.client.log_batch(self.runs[trial], metrics=metrics[begin : begin + 1000])
+        self.unlogged += history
+        if time.monotonic() - self.logged_at > SECONDS_BETWEEN_LOGS:
+            self._log_curves()
 
     def failed(self, trial: str, reason: str) -> None:
         self.client.set_tag(self.runs[trial], "failure", reason)
@@ -121,6 +116,26 @@ class TrialRuns:
                 mlflow.end_run("KILLED")
             self.client.set_terminated(self.parent, "KILLED")  # MLflow may have ended it as FINISHED before
 
+    def _log_curves(self) -> None:
+        """Log what was evaluated since the last time: a call takes 20 ms on SQLite, and short trials evaluate often."""
+        now = int(time.time() * 1000)
+        by_trial: dict[str, dict[tuple[str, int], float]] = {}
+        for row in self.unlogged:
+            prefix = "validation_" if row["split"] == "validation" else ""
+            points = by_trial.setdefault(row["trial"], {})
+            for name, value in row.items():
+                if name not in (
+                    "trial",
+                    "iteration",
+                    "split",
+                ):  # the loss is no split's
+                    points["loss" if name == "loss" else prefix + name, row["iteration"]] = value
+        for trial, points in by_trial.items():
+            metrics = [Metric(name, value, now, step) for (name, step), value in points.items()]
+            for begin in range(0, len(metrics), 1000):  # MLflow takes at most 1000 at once
+                self.client.log_batch(self.runs[trial], metrics=metrics[begin : begin + 1000])
+        self.unlogged, self.logged_at = [], time.monotonic()
+
     def _log_final_metrics(self, metrics: pd.DataFrame) -> None:
         now = int(time.time() * 1000)
         for row in metrics[metrics["split"] == "test"].to_dict("records"):
@@ -130,6 +145,7 @@ class TrialRuns:
                 self.client.log_batch(self.runs[row["trial"]], metrics=final)
 
     def _close(self, trial: str, status: str) -> None:
+        self._log_curves()
         if trial in self.open:
             self.client.set_terminated(self.runs[trial], status)
             self.open.discard(trial)

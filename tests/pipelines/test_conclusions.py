@@ -6,13 +6,19 @@ import mlflow
 import pandas as pd
 import pytest
 
+from mixvision.evaluation.mixing_law import Proxies
 from mixvision.models.trained import TrainedNetwork
+from mixvision.pipelines.conclusions.nodes import fit_mixing_law
 
 TRAINING = {"iterations": 8, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"}
 REPORT = {"bootstrap_draws": 50}
 BRIEF = {
     "mixing": {"mixtures": {"ratios": [0, 50, 100]}, "training": TRAINING, "report": REPORT},
-    "iterative": {"phases": {"shares": [25, 75], "evaluate_every": 2}, "training": TRAINING, "report": REPORT},
+    "iterative": {
+        "phases": {"shares": [25, 75], "evaluate_restricted_every": 2},
+        "training": TRAINING,
+        "report": REPORT,
+    },
     "conclusions": {"report": REPORT},
 }
 SMALL = {"image_size": 16}
@@ -30,7 +36,7 @@ def test_the_study_leaves_everything_that_it_promises(reports, project):
     assert set(metrics["weights"]) == {"after_initial", "last", "best_validation", "best_test"}
     history = pd.read_parquet(project / "data/07_model_output/digits/iterative/history.parquet")
     steps = history[history["split"] == "test"].groupby("trial")["iteration"].apply(list).to_dict()
-    assert steps == {trials[0]: [2, 4, 6, 8], trials[1]: [2, 4, 6, 8]}
+    assert steps == {trials[0]: [2, 4, 6, 8], trials[1]: [4, 6, 8]}  # nothing of what was kept for the other
     measures = pd.read_csv(reports / "iterative/continual_measures.csv")
     tested = metrics[metrics["split"] == "test"].set_index(["trial", "weights"])["nice_top1"]
     for share, trial in zip((25, 75), trials, strict=True):
@@ -60,11 +66,61 @@ def test_the_study_leaves_everything_that_it_promises(reports, project):
     assert set(children["status"]) == {"FINISHED"} and len(children) == 3 + 1 + 2
     client = mlflow.MlflowClient()
     (child,) = children.loc[children["tags.mlflow.runName"] == trials[1], "run_id"]
-    assert [point.step for point in client.get_metric_history(child, "nice_top1")] == [2, 4, 6, 8]
+    assert [point.step for point in client.get_metric_history(child, "nice_top1")] == [4, 6, 8]
     assert client.get_run(child).data.params["share"] == "75"
 
 
+def test_the_other_ways_to_train_iteratively(run_pipeline):
+    """Real first, all layers trainable, replay, continued schedules, two seeds, a plain split, double precision."""
+    settings = {
+        "iterative": {
+            "phases": {
+                "first": "real",
+                "shares": [50],
+                "seeds": [0, 1],
+                "trainable": "all",
+                "replay": 25,
+                "schedules": "continue",
+                "evaluate_restricted_every": 2,
+            },
+            "training": {**TRAINING, "precision": "64-true"},
+            "report": REPORT,
+        },
+        "ingestion": {"splits": {"method": "plain"}},
+    }
+    project = run_pipeline("iterative", settings, SMALL)
+    sets = pd.read_parquet(project / "data/05_model_input/digits/iterative/training_sets.parquet")
+    manifest = pd.read_parquet(project / "data/03_primary/digits/manifest.parquet").set_index("id")
+    sets["domain"] = manifest.loc[sets["id"], "domain"].to_numpy()
+    counts = sets.groupby(["trial", "phase", "domain"]).size()["initial-050-seed-1"]
+    assert set(counts["initial"].index) == {"real"}
+    assert counts["restricted", "real"] / counts["restricted"].sum() == pytest.approx(0.25, abs=0.01)
+    reports = project / "data/08_reporting/digits/iterative"
+    metrics = pd.read_csv(reports / "metrics.csv")
+    assert set(metrics["trial"]) == {"initial-050-seed-0", "initial-050-seed-1"}
+    page = (reports / "page.html").read_text()
+    assert "25%" in page and "all layers" in page.lower()
+
+
+def test_a_mixed_model_that_diverged_late_does_not_count_in_the_law():
+    """Its history goes on for a while, but it has made no predictions, so the table of metrics lacks its ratio."""
+    ratios = [0, 20, 50, 80, 100]
+    trials = pd.DataFrame({"trial": [f"r{ratio}" for ratio in ratios], "ratio": ratios})
+    curves = trials.assign(nice_top1=[0.9, 0.8, 0.7, 0.5, 0.2], real_top1=[0.1, 0.3, 0.5, 0.6, 0.65])
+    curves["performance_top1"] = (curves["nice_top1"] * curves["real_top1"]) ** 0.5
+    parts = [curves.assign(iteration=iteration, split="validation") for iteration in (100, 200)]
+    history = pd.concat(parts).drop(columns="ratio")
+    history = history[(history["trial"] != "r100") | (history["iteration"] < 200)]
+    outcomes = trials[["trial"]].assign(status=["finished"] * 4 + ["failed"])
+    table = curves[:-1].assign(figure="best_validation", validation_performance_top1=curves["performance_top1"])
+    proxies = Proxies(ratio_sets=[[0, 50, 100], [0, 50, 80]], iteration_shares=[0.5, 1.0])
+    law, fitted = fit_mixing_law(history, trials, outcomes, table, proxies)
+    assert law["proxies"].tolist() == ["0, 50, 80"] * 2 and law["iteration"].tolist() == [100, 200]
+    assert (law["cost"] == [3 / 4 / 2, 3 / 4]).all()
+    assert not fitted.dropna(subset="observed_nice_top1")["ratio"].eq(100).any()
+
+
 def test_wrong_phases_stop_the_run_before_anything_is_done(run_pipeline, project):
-    with pytest.raises(Exception, match="replay is 100"):
-        run_pipeline("iterative", {"iterative": {"phases": {"replay": 100}}})
+    with pytest.raises(Exception, match="replay is 60"):
+        run_pipeline("iterative", {"iterative": {"phases": {"replay": 60}}})
     assert not (project / "data").exists()

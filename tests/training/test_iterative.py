@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mixvision.models.resnet25 import ResNet25
+from mixvision.training import schedules
 from mixvision.training.data import pool_images
 from mixvision.training.interpolation import interpolate
 from mixvision.training.iterative import Phases, choose_phases, list_iterative_trials, train_iteratively
@@ -16,7 +17,7 @@ from mixvision.training.results import SweepResult
 from mixvision.training.settings import Training
 
 BRIEF = Training(iterations=20, evaluate_every=2, checkpoint_every=3, accelerator="cpu")
-PHASES = Phases(shares=(20, 50, 80), evaluate_every=2, learning_rate=0.02, l2=0.1)
+PHASES = Phases(shares=(20, 50, 80), evaluate_restricted_every=2, learning_rate=0.02, l2=0.1)
 BUILD = partial(ResNet25, 3, 16)
 
 
@@ -77,12 +78,28 @@ def test_replay_joins_a_share_of_the_first_domain(small_manifest):
         assert set(replayed) <= set(own.loc[own["phase"] == "initial", "id"])
 
 
-@pytest.mark.parametrize("trainable", ["head", "all"])
-def test_branching_off_equals_training_each_model_from_scratch(train, trainable):
-    phases = replace(PHASES, trainable=trainable)
-    together = train(phases)
+@pytest.mark.parametrize(("trainable", "schedules"), [("head", "restart"), ("all", "continue")])
+def test_branching_off_equals_training_each_model_from_scratch(train, trainable, schedules):
+    """Two of the three turn to the second training between two evaluations of the first."""
+    phases, training = replace(PHASES, trainable=trainable, schedules=schedules), replace(BRIEF, evaluate_every=5)
+    together = train(phases, training)
     for share, trial in zip(phases.shares, together.weights, strict=True):
-        assert_same(together, train(replace(phases, shares=(share,)), folder=f"alone-{share}"), trial)
+        assert_same(together, train(replace(phases, shares=(share,)), training, f"alone-{share}"), trial)
+
+
+def test_what_was_trained_before_the_initial_training_diverged_is_kept(train, monkeypatch):
+    """At step 12 of any training the learning rate explodes; the model of 50% has ten steps of each."""
+    whole = train()
+    decay = schedules.learning_rate_decay
+    monkeypatch.setattr(schedules, "learning_rate_decay", lambda step: 1e30 if step == 12 else decay(step))
+    result = train(folder="exploded")
+    statuses = result.outcomes.set_index("trial")["status"].to_dict()
+    assert statuses == {
+        "initial-020-seed-0": "failed",
+        "initial-050-seed-0": "finished",
+        "initial-080-seed-0": "failed",
+    }
+    assert_same(result, whole, "initial-050-seed-0")
 
 
 def test_the_second_training_changes_the_head_alone(train):
@@ -129,18 +146,19 @@ class Killer:
     def finished(self, trial): ...
 
 
-@pytest.mark.parametrize("evaluations", [3, 14])
-def test_a_killed_study_resumes_to_the_same_result(train, evaluations):
+@pytest.mark.parametrize(("evaluations", "precision"), [(3, "64-true"), (14, "32-true")])
+def test_a_killed_study_resumes_to_the_same_result(train, evaluations, precision):
     """In the initial training, and within a branch."""
-    whole = train(folder="whole")
+    training = replace(BRIEF, precision=precision)
+    whole = train(training=training, folder="whole")
     killer = Killer(evaluations)
     observers.append(killer)
     try:
         with pytest.raises(RuntimeError, match="killed"):
-            train(folder="killed")
+            train(training=training, folder="killed")
     finally:
         observers.remove(killer)
-    resumed = train(folder="killed")
+    resumed = train(training=training, folder="killed")
     for trial in whole.weights:
         assert_same(whole, resumed, trial)
 
@@ -161,7 +179,7 @@ def test_interpolation_leads_from_one_end_to_the_other(train, small_manifest, sm
     result = train(replace(PHASES, shares=(50,), trainable=trainable))
     ((trial, snapshots),) = result.weights.items()
     pool = pool_images(small_manifest, small_pixels, small_manifest["id"].head(0))
-    between = interpolate(BUILD, {trial: (snapshots["after_initial"], snapshots["last"])}, pool, (0.0, 0.5, 1.0))
+    between = interpolate(BUILD, {trial: (snapshots["after_initial"], snapshots["last"])}, pool, BRIEF, (0.0, 0.5, 1.0))
     for alpha, name in (("alpha_0.00", "after_initial"), ("alpha_1.00", "last")):
         end = of_trial(result.predictions[result.predictions["weights"] == name], trial).drop(columns="weights")
         way = of_trial(between[between["weights"] == alpha], trial).drop(columns="weights")
@@ -184,9 +202,9 @@ def test_interpolation_leads_from_one_end_to_the_other(train, small_manifest, sm
         {"shares": ()},
         {"seeds": (-1,)},
         {"trainable": "tail"},
-        {"replay": 100},
+        {"replay": 51},
         {"schedules": "stop"},
-        {"evaluate_every": 0},
+        {"evaluate_restricted_every": 0},
         {"learning_rate": 0},
         {"l2": -1},
     ],

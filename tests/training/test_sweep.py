@@ -125,18 +125,18 @@ def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, sm
         torch.testing.assert_close(trained[name], value[0], rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("stop_at", [4, 8, 12])
-def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, stop_at):
-    mixtures = Mixtures(ratios=(0, 50, 100))
-    uninterrupted = sweep(mixtures, folder=tmp_path / "uninterrupted")
+@pytest.mark.parametrize(("stop_at", "precision"), [(4, "32-true"), (8, "64-true"), (12, "32-true")])
+def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, stop_at, precision):
+    mixtures, training = Mixtures(ratios=(0, 50, 100)), replace(BRIEF, precision=precision)
+    uninterrupted = sweep(mixtures, training, tmp_path / "uninterrupted")
     killer = Recorder(stop_at)
     observers.append(killer)
     with pytest.raises(RuntimeError, match="killed"):
-        sweep(mixtures, folder=tmp_path / "killed")
+        sweep(mixtures, training, tmp_path / "killed")
     observers.remove(killer)
     resumed_observer = Recorder()
     observers.append(resumed_observer)
-    resumed = sweep(mixtures, folder=tmp_path / "killed")
+    resumed = sweep(mixtures, training, tmp_path / "killed")
     observers.remove(resumed_observer)
     assert_same(resumed, uninterrupted)
     heard = pd.DataFrame(resumed_observer.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
@@ -464,9 +464,12 @@ def test_pruned_trials_leave_the_stack_and_the_others_do_not_notice(small_manife
 
 def test_a_stack_with_every_trial_pruned_stops(digits, tmp_path):
     trials, sets, pool = digits
-    result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path, prune=PruneAt(8, set(trials["trial"])))
-    assert result.outcomes["status"].tolist() == ["pruned", "pruned"]
-    assert result.history["iteration"].max() == 8 and not result.weights
+    arguments = (BUILD, trials, sets, pool, replace(BRIEF, checkpoint_every=4), tmp_path)
+    for _ in ("at first", "again, from the checkpoint of the stopped stack"):
+        result = train_sweep(*arguments, prune=PruneAt(8, set(trials["trial"])))
+        assert result.outcomes["status"].tolist() == ["pruned", "pruned"]
+        assert result.outcomes["iterations"].tolist() == [8, 8]
+        assert result.history["iteration"].max() == 8 and not result.weights
 
 
 def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_path):

@@ -40,6 +40,8 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
             observer.evaluated(past)
     if not training.on_gpu:
         keep_freed_memory()
+    if training.precision == "64-true":
+        stack.double()  # Lightning would do so only after it has restored (and rounded) a checkpoint
     begin = time.perf_counter()
     checkpoints = ModelCheckpoint(
         folder,
@@ -55,7 +57,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         precision=training.precision,
         logger=False,
         enable_model_summary=False,
-        callbacks=[checkpoints, TQDMProgressBar(refresh_rate=5)],
+        callbacks=[checkpoints, _Progress(refresh_rate=5)],
     )
     steps = DataLoader(range(stack.iterations), batch_size=None)
     with warnings.catch_warnings():
@@ -66,6 +68,13 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
             for observer in observers:
                 observer.finished(trial)
     return time.perf_counter() - begin
+
+
+class _Progress(TQDMProgressBar):
+    """Shows the best performance as of the last evaluation; Lightning's own way to log it waits for the device."""
+
+    def get_metrics(self, trainer: lightning.Trainer, stack: Stack) -> dict[str, str]:
+        return {"best_validation_performance": f"{stack.best_performance:.3f}"}
 
 
 def digest_shared(
@@ -83,10 +92,10 @@ def digest_shared(
     return digest
 
 
-def fingerprint(stack: Stack, shared: hashlib._Hash) -> str:
-    """A name for all that decides a stack's result: what is shared, and its trials, their images and first weights."""
+def fingerprint(stack: Stack, shared: hashlib._Hash, past: list[dict]) -> str:
+    """A name for all that decides a stack's result: what is shared, its trials, their images, history and weights."""
     digest = shared.copy()
-    digest.update(f"{stack.iterations} {stack.trials.to_json()}".encode())
+    digest.update(f"{stack.iterations} {stack.trials.to_json()} {past}".encode())
     for positions in stack.training_sets:
         digest.update(positions.tobytes())
     for weight in stack.network.state_dict().values():

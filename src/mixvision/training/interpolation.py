@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mixvision.training.data import ImagePool
 from mixvision.training.predictions import predict, prediction_table
+from mixvision.training.settings import Training
 from mixvision.training.sweep import BuildNetwork
 
 ALPHAS = tuple(tenth / 10 for tenth in range(11))
@@ -20,6 +21,7 @@ def interpolate(
     build_network: BuildNetwork,
     ends: Mapping[str, tuple[Mapping[str, Tensor], Mapping[str, Tensor]]],
     pool: ImagePool,
+    training: Training,
     alphas: tuple[float, ...] = ALPHAS,
 ) -> pd.DataFrame:
     """Predictions on the way between two networks: WiSE-FT (Wortsman et al. 2022, section 3).
@@ -30,19 +32,21 @@ def interpolate(
         build_network: makes a stacked network from K random generators.
         ends: by trial, the tensors at alpha = 0 and at alpha = 1.
         pool: its held-out images are predicted.
-        alphas: shares of the second network.
+        training: says on what device.
+        alphas: shares of the second network. The statistics of the normalisation are interpolated, too.
 
     Returns:
         As the predictions of a sweep, with ``weights`` named "alpha_0.30".
     """
+    device = torch.device("cuda" if training.on_gpu else "cpu")
     network = build_network([torch.Generator() for _ in alphas])
     single = build_network([torch.Generator()])
-    shares = torch.tensor(alphas)
+    pool = pool.to(device)
     tables = []
     for trial, (one, other) in ends.items():
-        between = {name: torch.lerp(one[name], other[name], shares.view(-1, *[1] * one[name].dim())) for name in one}
-        network.load_state_dict(between)
-        single.load_state_dict({name: tensor[None] for name, tensor in one.items()})
+        between = {name: torch.stack([one[name].lerp(other[name], alpha) for alpha in alphas]) for name in one}
+        for target, tensors in ((network, between), (single, {name: tensor[None] for name, tensor in one.items()})):
+            target.load_state_dict({name: tensor.to(device) for name, tensor in tensors.items()}, assign=True)
         frozen = all(torch.equal(one[name], other[name]) for name in one if not name.startswith("head."))
 
         def images(positions: Tensor) -> Tensor:

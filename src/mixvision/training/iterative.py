@@ -30,9 +30,10 @@ class Phases:
         seeds: a model of each share is trained for each.
         trainable: what the second training may change: "head" (the two fully connected layers, as in the paper) or
             "all".
-        replay: share of images of the first domain in the second training, per cent below 100 (the paper: 0).
+        replay: share of images of the first domain in the second training, per cent up to 50, for both halves are
+            equally large (the paper: 0).
         schedules: whether the second training's learning rate, momentum and moving statistics "restart" or "continue".
-        evaluate_every: iterations between two evaluations of the second training.
+        evaluate_restricted_every: iterations between two evaluations of the second training.
         learning_rate: initial learning rate (the study's: 0.004).
         l2: factor on half the sum of squared weights (the study's: 0.5).
     """
@@ -43,7 +44,7 @@ class Phases:
     trainable: str = "head"
     replay: int = 0
     schedules: str = "restart"
-    evaluate_every: int = 10
+    evaluate_restricted_every: int = 10
     learning_rate: float = 0.004
     l2: float = 0.5
 
@@ -59,10 +60,12 @@ class Phases:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.first not in DOMAINS:
             raise ValueError(f"first is {self.first!r}; choose one of {', '.join(DOMAINS)}.")
-        if type(self.replay) is not int or not 0 <= self.replay < 100:
-            raise ValueError(f"replay is {self.replay!r}; give a whole number of per cent from 0 to 99.")
-        if type(self.evaluate_every) is not int or self.evaluate_every < 1:
-            raise ValueError(f"evaluate_every is {self.evaluate_every!r}; give a whole number of 1 or more.")
+        if type(self.replay) is not int or not 0 <= self.replay <= 50:
+            raise ValueError(f"replay is {self.replay!r}; give a whole number of per cent from 0 to 50.")
+        if type(self.evaluate_restricted_every) is not int or self.evaluate_restricted_every < 1:
+            raise ValueError(
+                f"evaluate_restricted_every is {self.evaluate_restricted_every!r}; give a whole number of 1 or more."
+            )
 
 
 def list_iterative_trials(phases: Phases, iterations: int) -> pd.DataFrame:
@@ -145,14 +148,18 @@ def train_iteratively(
         checkpoints,
         keep=trials["begin"].unique().tolist(),
     )
-    branched = trials[[f"initial-seed-{seed}" in initial.weights for seed in trials["seed"]]]
-    branches = {trial.trial: _branch(initial, trial) for trial in branched.itertuples()}
+    reached = [
+        f"iteration_{trial.begin}" in initial.weights.get(f"initial-seed-{trial.seed}", ())
+        for trial in trials.itertuples()
+    ]
+    branched = trials[reached]
+    branches = {trial.trial: _branch(initial, trial, training) for trial in branched.itertuples()}
     restricted = train_sweep(
         build_network,
         branched,
         of_phase["restricted"],
         pool,
-        replace(training, evaluate_every=phases.evaluate_every),
+        replace(training, evaluate_every=phases.evaluate_restricted_every),
         checkpoints,
         continuation=Continuation(
             {name: branch.start for name, branch in branches.items()}, phases.trainable, phases.schedules
@@ -167,10 +174,12 @@ class _Branch:
     predictions: pd.DataFrame
 
 
-def _branch(initial: SweepResult, trial) -> _Branch:
-    """What one model takes over from the initial training of its seed."""
+def _branch(initial: SweepResult, trial, training: Training) -> _Branch:
+    """What one model takes over from the initial training of its seed, but for what was kept for other models."""
     trunk, name = f"initial-seed-{trial.seed}", f"iteration_{trial.begin}"
-    history = initial.history[(initial.history["trial"] == trunk) & (initial.history["iteration"] <= trial.begin)]
+    iteration = initial.history["iteration"]
+    own = (iteration % training.evaluate_every == 0) | (iteration == trial.begin)
+    history = initial.history[(initial.history["trial"] == trunk) & (iteration <= trial.begin) & own]
     said = initial.predictions
     said = said[(said["trial"] == trunk) & (said["weights"] == name)]
     return _Branch(

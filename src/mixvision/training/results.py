@@ -23,7 +23,8 @@ class SweepResult:
         predictions: one row a trial, snapshot of its weights and held-out image.
         outcomes: one row a trial: trial, status ("finished", "failed" or "pruned"), reason, iterations (steps
             trained), and of its stack the size and the seconds of training in this process.
-        weights: tensors by trial and snapshot ("last", "best_validation", "best_test", "iteration_<n>").
+        weights: tensors by trial and snapshot ("last", "best_validation", "best_test", "iteration_<n>"); of a failed
+            trial those that were asked for by their iteration and kept before it failed.
     """
 
     history: pd.DataFrame
@@ -37,9 +38,9 @@ def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepRe
     predictions, weights = [], {}
     for snapshot_name, snapshot in stack.snapshots.items():
         for k, trial in enumerate(stack.trials["trial"]):
-            if trial in stack.failures or trial in stack.pruned:
-                continue
             tensors = {name: value[k].detach().cpu().contiguous() for name, value in snapshot.weights.items()}
+            if trial in stack.pruned or (trial in stack.failures and not _kept_before_failing(snapshot_name, tensors)):
+                continue
             weights.setdefault(trial, {})[snapshot_name] = tensors
             predictions.append(
                 prediction_table(trial, snapshot_name, stack.pool, snapshot.top[k], snapshot.probability[k])
@@ -61,6 +62,10 @@ def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepRe
         outcomes,
         weights,
     )
+
+
+def _kept_before_failing(snapshot_name: str, tensors: Mapping[str, Tensor]) -> bool:
+    return snapshot_name.startswith("iteration_") and all(bool(value.isfinite().all()) for value in tensors.values())
 
 
 def join_results(results: Sequence[SweepResult]) -> SweepResult:

@@ -67,7 +67,8 @@ class Continuation:
     Attributes:
         starts: by trial.
         trainable: "all", or "head" for the fully connected layers alone, statistics of their normalisation included.
-        schedules: "restart" them, or "continue" them from the trial's ``begin``. Momentum starts from rest in both.
+        schedules: "restart" them, or "continue" them from the trial's ``begin``. The velocity starts from rest and the
+            halving of the learning rate on a plateau starts anew in both.
     """
 
     starts: Mapping[str, Start]

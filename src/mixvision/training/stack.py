@@ -73,6 +73,7 @@ class Stack(lightning.LightningModule):
         self.order: Tensor | None = None
         self.history: list[dict] = []
         self.snapshots: dict[str, Snapshot] = {}
+        self.best_performance = 0.0
         self.failures: dict[str, str] = {}
         self.pruned: dict[str, int] = {}
 
@@ -90,6 +91,7 @@ class Stack(lightning.LightningModule):
         self.learning_rates = self.loss_sum.new_tensor(self.trials["learning_rate"].tolist())
         self.l2 = self.loss_sum.new_tensor(self.trials["l2"].tolist())
         self.snapshots = {name: snapshot.map(self._to_device) for name, snapshot in self.snapshots.items()}
+        self.trainer.should_stop = self._is_through  # a checkpoint may be of a stack that had stopped
 
     def on_fit_end(self) -> None:
         del self.images
@@ -110,8 +112,8 @@ class Stack(lightning.LightningModule):
         optimizer.step()
         self.loss_sum += losses
         self.iteration += 1
-        due = self.iteration % self.evaluate_every == 0 or self.begin + self.iteration in self.keep
-        if due or self.iteration == self.iterations:
+        kept = self.begin + self.iteration in self.keep
+        if self.iteration % self.evaluate_every == 0 or self.iteration == self.iterations or kept:
             self._evaluate()
 
     def _next_batch(self) -> Tensor:
@@ -165,8 +167,9 @@ class Stack(lightning.LightningModule):
         top, probability = predict(self.learner, self._inputs, self.held_out, self._evaluation_batch)
         correct = top == self.images.labels[self.held_out, None]
         losses = self.loss_sum / (self.iteration - self.evaluated_at)
-        self.loss_sum.zero_()
-        self.evaluated_at = self.iteration
+        if self.iteration % self.evaluate_every == 0:  # what is kept in between leaves no trace in later rows
+            self.loss_sum.zero_()
+            self.evaluated_at = self.iteration
         now = self.begin + self.iteration
         rows, first = [], 0
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
@@ -185,10 +188,10 @@ class Stack(lightning.LightningModule):
         for observer in observers:
             observer.evaluated(rows)
         self._note_failures(losses)
-        best = torch.nan_to_num(self.snapshots["best_validation"].score).max()
-        self.log("best_validation_performance", best, prog_bar=True, logger=False)
+        self.best_performance = torch.nan_to_num(self.snapshots["best_validation"].score).max().item()
         if self.prune:
             self._stop_early(self.prune(rows))
+        self.trainer.should_stop = self._is_through
 
     def _rows(self, split: str, losses: Tensor, measured: dict[str, Tensor]) -> list[dict]:
         table = torch.stack([losses, *measured.values()], dim=1).tolist()
@@ -208,7 +211,11 @@ class Stack(lightning.LightningModule):
                 )
                 for observer in observers:
                     observer.failed(trial, self.failures[trial])
-        self.trainer.should_stop = all(trial in self.failures for trial in self.trials["trial"])
+
+    @property
+    def _is_through(self) -> bool:
+        """Whether no trial is left that is worth going on with."""
+        return all(trial in self.failures or trial in self.pruned for trial in self.trials["trial"])
 
     def _stop_early(self, names: set[str]) -> None:
         remaining = set(self.trials["trial"]) - self.failures.keys() - names
@@ -220,8 +227,6 @@ class Stack(lightning.LightningModule):
                 observer.pruned(trial, self.begin + self.iteration)
         if remaining:
             self._narrow(set(self.trials["trial"]) - names)
-        else:
-            self.trainer.should_stop = True
 
     @torch.no_grad()
     def _narrow(self, remaining: set[str]) -> None:

@@ -78,13 +78,14 @@ def train_sweep(
             network, chosen, own_sets, pool, evaluate_every=training.evaluate_every, keep=keep, prune=prune, **how
         )
         past = [row for trial in chosen["trial"] for row in continuation.starts[trial].history] if continuation else []
-        seconds = fit_stack(stack, training, checkpoints / fingerprint(stack, shared), past)
+        seconds = fit_stack(stack, training, checkpoints / fingerprint(stack, shared, past), past)
         return gather_result(stack, names, seconds)
 
     results = _in_stacks_that_fit(train, _stacks(trials, sets, pool, training))
-    if all(outcome == "failed" for result in results for outcome in result.outcomes["status"]):
-        raise ValueError(f"Every trial diverged. {results[0].outcomes['reason'].iloc[0]}")
-    return join_results(results)
+    joined = join_results(results)
+    if (joined.outcomes["status"] == "failed").all() and not joined.weights:
+        raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
+    return joined
 
 
 def _in_stacks_that_fit(train: Callable[[list[str]], SweepResult], stacks: list[list[str]]) -> list[SweepResult]:

@@ -47,6 +47,7 @@ def interpolate_networks(
     manifest: pd.DataFrame,
     nice_images: ImageStore,
     real_images: ImageStore,
+    training: Training,
 ) -> pd.DataFrame:
     """What the networks between the end of the initial training and that of the second say of the held-out images."""
     ends = {
@@ -54,7 +55,7 @@ def interpolate_networks(
         for trial in sorted({name.split("/")[0] for name in models})
     }
     pool = _pool(manifest, nice_images, real_images, manifest["id"].head(0))
-    return interpolate(_builder(pool), ends, pool)
+    return interpolate(_builder(pool), ends, pool, training)
 
 
 def _pool(manifest: pd.DataFrame, nice_images: ImageStore, real_images: ImageStore, train: pd.Series) -> ImagePool:

@@ -35,7 +35,7 @@ def _training() -> list[Node]:
         ),
         Node(
             nodes.interpolate_networks,
-            ["models", "manifest", "nice_images", "real_images"],
+            ["models", "manifest", "nice_images", "real_images", "params:training"],
             "interpolations",
             name="interpolate_networks",
         ),
@@ -72,6 +72,7 @@ def _report() -> list[Node]:
             report.draw_curves,
             [
                 "history",
+                "metrics",
                 "trials",
                 "metric_table",
                 "accuracy_matrix",

@@ -36,7 +36,7 @@ def measure(
     table = _table(metrics, joined, trials, report)
     without_leaks = _table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]], trials, report)
     measures = forgetting.continual_measures(metrics, trials, first)
-    speed = forgetting.forgetting_speed(history, trials, first)
+    speed = forgetting.forgetting_speed(_finished(history, metrics), trials, first)
     between = trial_metrics(join_predictions(interpolations, manifest))
     by_alpha = forgetting.interpolation_summary(between, trials)
     clean = without_leaks if joined["leaks"].any() else None
@@ -49,6 +49,7 @@ def measure(
 
 def draw_curves(
     history: pd.DataFrame,
+    metrics: pd.DataFrame,
     trials: pd.DataFrame,
     table: pd.DataFrame,
     matrix: pd.DataFrame,
@@ -57,6 +58,7 @@ def draw_curves(
     phases: Phases,
 ) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
     """Performance by share, the forgetting curves, their first iterations, the matrices, and accuracy by alpha."""
+    history = _finished(history, metrics)
     return (
         figures.performance_against_share(table, published["iterative"]),
         figures.forgetting_curves(history, trials),
@@ -106,6 +108,11 @@ def write_page(
     )
 
 
+def _finished(history: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
+    """Without what is left of trials that diverged."""
+    return history[history["trial"].isin(metrics["trial"])]
+
+
 def _table(metrics: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters) -> pd.DataFrame:
     generator = np.random.default_rng(report.seed)
     intervals = performance_intervals(joined, trials, generator, by="share", draws=report.bootstrap_draws)
@@ -116,7 +123,7 @@ def _settings(trials: pd.DataFrame, phases: Phases, training: Training) -> pd.Da
     """Every setting of every trial; the two trainings are evaluated at intervals of their own."""
     shared = {name: value for name, value in vars(training).items() if name not in trials}
     second = {name: getattr(phases, name) for name in ("first", "trainable", "replay", "schedules")}
-    return trials.assign(**shared, **second, evaluate_restricted_every=phases.evaluate_every)
+    return trials.assign(**shared, **second, evaluate_restricted_every=phases.evaluate_restricted_every)
 
 
 def _notes(phases: Phases, outcomes: pd.DataFrame) -> list[str]:
