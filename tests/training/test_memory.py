@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from mixvision.training.memory import images_in_cache
+
 PAGE_FAULTS = """
 import resource, sys
 from mixvision.training.memory import keep_freed_memory
@@ -27,3 +29,7 @@ def test_freed_memory_is_used_again_without_page_faults():
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert faults("keep") < 100 < faults()
+
+
+def test_fewer_of_larger_images_fit_the_cache():
+    assert images_in_cache(32) == 512 and images_in_cache(100) == 52 and images_in_cache(4000) == 1

@@ -1,11 +1,20 @@
-"""How the process holds on to its memory between training steps."""
+"""What training on a CPU needs to know of memory."""
 
 from __future__ import annotations
 
 import ctypes
 
+# On a CPU work is fastest while the largest feature map stays in the cache (measured: docs/architecture.md).
+CACHE_BYTES = 16 * 2**20
+FIRST_MAP_CHANNELS = 8
+
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in glibc's malloc.h
 LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
+
+
+def images_in_cache(side: int) -> int:
+    """How many images of ``side`` pixels may go through networks at once: batch times number of networks."""
+    return max(1, CACHE_BYTES // (side * side * FIRST_MAP_CHANNELS * 4))
 
 
 def keep_freed_memory() -> None:

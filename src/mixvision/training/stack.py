@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from mixvision.models.stacked import MovingNorm
 from mixvision.training import schedules
 from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool, draw_order
+from mixvision.training.memory import images_in_cache
 from mixvision.training.observers import observers
 from mixvision.training.optimizer import StackedSGD
 from mixvision.training.predictions import Snapshot, measure, predict
@@ -159,7 +160,10 @@ class Stack(lightning.LightningModule):
 
     @property
     def _evaluation_batch(self) -> int:
-        return 2 * (len(self.training_sets[0]) // BATCHES_PER_EPOCH)
+        if self.features is not None:
+            return len(self.held_out)
+        cached = images_in_cache(self.pool.pixels.shape[1]) // len(self.trials)
+        return max(cached, 2 * (len(self.training_sets[0]) // BATCHES_PER_EPOCH))
 
     @torch.no_grad()
     def _evaluate(self) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool
 from mixvision.training.fitting import digest_shared, fingerprint, fit_stack
+from mixvision.training.memory import images_in_cache
 from mixvision.training.observers import observers
 from mixvision.training.results import SweepResult, gather_result, join_results
 from mixvision.training.settings import Continuation, Training
@@ -22,10 +23,6 @@ from mixvision.training.stack import Prune, Stack
 BuildNetwork = Callable[[Sequence[torch.Generator]], nn.Module]
 
 log = logging.getLogger(__name__)
-
-# On a CPU a stack is fastest while its largest feature map stays in the cache (measured: docs/architecture.md).
-CACHE_BYTES = 16 * 2**20
-FIRST_MAP_CHANNELS = 8
 
 
 def train_sweep(
@@ -153,8 +150,7 @@ def _stacks(trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, 
     lengths = [trials[name] for name in ("iterations", "begin") if name in trials]
     stacks = []
     for (batch, *_), names in trials.groupby([batches, *lengths], sort=False)["trial"]:
-        map_bytes = batch * pool.pixels[0, :, :, 0].numel() * FIRST_MAP_CHANNELS * 4
-        fitting = len(names) if training.on_gpu else max(1, CACHE_BYTES // map_bytes)
+        fitting = len(names) if training.on_gpu else max(1, images_in_cache(pool.pixels.shape[1]) // batch)
         count = -(-len(names) // (training.stack_size or fitting))
         stacks += [list(part) for part in np.array_split(names.to_numpy(), count)]
     return stacks
