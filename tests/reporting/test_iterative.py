@@ -108,7 +108,7 @@ class Run:
 
     def figures(self) -> tuple:
         return report.draw_curves(
-            self.history, self.trials, self.table, self.matrix, self.by_alpha, self.published, self.phases
+            self.history, self.metrics, self.trials, self.table, self.matrix, self.by_alpha, self.published, self.phases
         )
 
     def page(self, outcomes: pd.DataFrame) -> str:
@@ -262,3 +262,15 @@ def test_the_fruits_numbers_are_the_papers(pytestconfig):
     paper = yaml.safe_load((conf / "fruits/published.yml").read_text())["iterative"]
     assert set(paper) == set(PUBLISHED)
     assert (paper["highest_performance"], paper["accuracy_at_switch"], paper["accuracy_after_200"]) == (0.45, 0.95, 0.2)
+
+
+def test_trials_that_diverged_do_not_count_in_the_curves(study):
+    """Their histories go on until they do; their predictions are missing."""
+    run = Run(study.manifest, seeds=2)
+    lost = run.history["trial"] == run.trials["trial"].iloc[-1]
+    run.history.loc[lost, ["nice_top1", "real_top1", "performance_top1"]] = 0.0
+    run.metrics = run.metrics[run.metrics["trial"] != run.trials["trial"].iloc[-1]]
+    sound = Run(study.manifest, seeds=2)
+    sound.history = sound.history[~lost]
+    drawn, wanted = (run.figures()[1], sound.figures()[1])
+    assert drawn.to_json() == wanted.to_json()

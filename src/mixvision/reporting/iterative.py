@@ -231,10 +231,15 @@ def _change(difference: float) -> str:
 
 
 def _improved(results: IterativeResults) -> str:
-    """At how many shares the restricted training improved performance, by its honest figure."""
+    """At how many shares the restricted training improved performance, stopped at its best and at its end."""
     performances = results.table.pivot(index="share", columns="figure", values="performance_top1")
-    better = int((performances["best_validation"] > performances[AFTER_INITIAL]).sum())
-    return f"so measured it improved performance at {better} of {len(performances)} shares"
+    best, last = (
+        int((performances[name] > performances[AFTER_INITIAL]).sum()) for name in ("best_validation", "last")
+    )
+    return (
+        f"stopped at its best iteration on the validation images it improved performance at {best} of "
+        f"{len(performances)} shares, trained to its end at {last}"
+    )
 
 
 def _speed(results: IterativeResults, share: int) -> str:
