@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mixvision.images.categories import Categories, common_categories, require_enough
+from mixvision.images.categories import Categories, common_categories, large_categories
 from mixvision.images.decoding import Decoding
 from mixvision.images.duplicates import Duplicates
 from mixvision.images.manifest import COLUMNS, build_manifest, excluded_files, split_manifest
@@ -121,10 +121,34 @@ def test_hopeless_categories_are_errors():
     with pytest.raises(ValueError, match=r"'real' has no images"):
         common_categories(["apple", "fig"], [], Categories())
     with pytest.raises(ValueError, match=r"nice 'fig' \(0\)"):
-        require_enough(pd.DataFrame({"domain": ["real"], "category": ["fig"]}), ["fig"], 1)
+        large_categories(pd.DataFrame({"domain": ["real"], "category": ["fig"]}), ["fig"], Categories())
 
 
-@pytest.mark.parametrize("values", [{"unmatched": "ignore"}, {"minimum": 2}])
+def test_small_categories_can_be_left_out_with_a_warning(folder, make_folder, stores, caplog):
+    """Fig has too few of one domain, quince of one once its copies are gone."""
+    make_folder(folder / "nice", {"fig": 12, "quince": 12}, seed=2)
+    make_folder(folder / "real", {"fig": 9}, seed=3)
+    make_folder(folder / "real", {"quince": 10}, seed=4)
+    (folder / "real/quince/000.png").write_bytes((folder / "real/quince/001.png").read_bytes())
+    with pytest.raises(ValueError, match=r"minimum = 10: real 'fig' \(9\), real 'quince' \(9\)\."):
+        manifest_of(stores)
+    caplog.clear()
+    manifest, _ = manifest_of(stores, Categories(too_few="leave out"))
+    kept = manifest[manifest["status"] == "kept"]
+    assert set(kept["category"]) == {"apple", "pear"} and (kept["cluster"] >= 0).all()
+    small = manifest[manifest["reason"] == "category with too few images"]
+    assert small.groupby("category").size().to_dict() == {"fig": 21, "quince": 21}
+    assert set(small["status"]) == {"excluded"} and set(small["cluster"]) == {-1}
+    (warning,) = (record for record in caplog.records if "fig" in record.getMessage())
+    assert warning.levelname == "WARNING" and "quince" in warning.getMessage()
+
+
+def test_two_categories_must_be_left(stores):
+    with pytest.raises(ValueError, match=r"real 'apple' \(11\)\. .*two categories or more must remain"):
+        manifest_of(stores, Categories(minimum=12, too_few="leave out"))
+
+
+@pytest.mark.parametrize("values", [{"unmatched": "ignore"}, {"minimum": 2}, {"too_few": "warn"}])
 def test_bad_category_parameters_are_refused(values):
     with pytest.raises(ValueError, match=next(iter(values))):
         Categories(**values)

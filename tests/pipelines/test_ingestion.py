@@ -16,6 +16,7 @@ from PIL import Image
 from mixvision.images.manifest import COLUMNS
 from mixvision.images.samples import write_digits, write_mnist
 from mixvision.pipelines.ingestion import create_pipeline
+from mixvision.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -35,7 +36,9 @@ def digits(tmp_path_factory) -> Path:
 def run_ingestion(project: Path, source: Path, **changes) -> dict[str, pd.DataFrame]:
     """Run with conf/base, its data below `project`; the tables by name."""
     runtime = {"nice": str(source), "real": str(source), "ingestion": changes}
-    loader = OmegaConfigLoader(str(CONF), base_env="base", default_run_env="base", runtime_params=runtime)
+    resolvers = CONFIG_LOADER_ARGS["custom_resolvers"]
+    environments = {"base_env": "base", "default_run_env": "base"}
+    loader = OmegaConfigLoader(str(CONF), runtime_params=runtime, custom_resolvers=resolvers, **environments)
     pipeline = create_pipeline()
     parameters = ParameterValidator({"ingestion": pipeline}).validate_raw_params(loader["parameters"])
     entries = {name: loader["catalog"][name] for name in pipeline.datasets() if not name.startswith("params:")}

@@ -66,7 +66,7 @@ def check_results(project) -> pd.DataFrame:
 
 
 class Killer:
-    """Ends a run in the second round of the adaptive search, as a crash would."""
+    """Ends a run in the second round of the adaptive search, as a crash would; Kedro runs it before the grid."""
 
     def started(self, trials): ...
 
@@ -93,6 +93,26 @@ def test_tuning_killed_in_the_adaptive_search_goes_on_to_the_result_of_a_whole_r
     (project / "data/06_models/digits/tuning/studies/studies.db").unlink()
     run_pipeline("tuning", BRIEF, SMALL)
     pd.testing.assert_frame_equal(check_results(project), resumed)
+
+
+def test_mixed_training_with_what_the_tuning_has_chosen(run_pipeline, project):
+    mixing = {
+        "mixtures": {"ratios": [0, 50], "learning_rate": 0.001, "l2": 0.9},
+        "training": {"iterations": 4, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"},
+        "report": {"bootstrap_draws": 20},
+    }
+    run_pipeline("tuned_mixing", {**BRIEF, "mixing": mixing}, SMALL)
+    chosen = yaml.safe_load((project / "data/08_reporting/digits/tuning/chosen.yml").read_text())
+    trials = pd.read_csv(project / "data/05_model_input/digits/mixing/trials.csv")
+    assert trials["trial"].tolist() == ["ratio-000-seed-0", "ratio-050-seed-0"]
+    assert set(trials["learning_rate"]) == {chosen["learning_rate"]} and chosen["learning_rate"] in (0.02, 0.05)
+    assert set(trials["l2"]) == {chosen["l2"]} == {0.05}
+    outcomes = pd.read_csv(project / "data/07_model_output/digits/mixing/outcomes.csv")
+    assert outcomes["status"].tolist() == ["finished"] * 2
+    page = (project / "data/08_reporting/digits/mixing/page.html").read_text()
+    assert "Learning rate and L2 factor were tuned, by the grid" in page
+    client = mlflow.MlflowClient()
+    assert client.get_run(runs(project)[1].loc["ratio-050-seed-0", "run_id"]).data.params["l2"] == "0.05"
 
 
 @pytest.mark.parametrize(

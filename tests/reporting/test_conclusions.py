@@ -41,7 +41,7 @@ def conclude(study, published=None, iterative: bool = True, proxies: Proxies = P
     tables = judge(study.manifest, study.trials, study.predictions, trials, predictions, known, REPORT)
     verdicts, ratios, settings = tables
     metrics = make_metric_table(study, published)
-    law, curves = fit_mixing_law(study.history, study.trials, metrics, proxies)
+    law, curves = fit_mixing_law(study.history, study.trials, study.trials.assign(status="finished"), metrics, proxies)
     figures = draw(verdicts, ratios, settings, curves, known)
     page, summary = write_page(verdicts, settings, metrics, law, *figures, known, REPORT)
     return {"verdicts": verdicts, "ratios": ratios, "settings": settings, "law": law, "curves": curves} | {

@@ -14,6 +14,7 @@ from mixvision.reporting.tables import DASH
 from mixvision.reporting.tuning import (
     STEPS,
     best_by_ratio,
+    mean_of_best,
     ratios_table,
     search_progress,
     searches_table,
@@ -107,6 +108,19 @@ def test_searches_are_compared_by_what_they_spent_and_found(grid, adaptive):
     assert table.loc["adaptive"].tolist() == [4, 1, 1, "70", "0.750"]
 
 
+def test_a_search_that_loses_a_ratio_does_not_look_better_for_it(grid, adaptive):
+    lost = adaptive.assign(
+        performance_top1=adaptive["performance_top1"].where(adaptive["ratio"] == 20),
+        status=adaptive["status"].where(adaptive["ratio"] == 20, "failed"),
+    )
+    assert mean_of_best(grid) == pytest.approx(0.8) and mean_of_best(lost) == pytest.approx(0.85 / 2)
+    assert searches_table(grid, lost).set_index("search").loc["adaptive", "mean of the best"] == "0.425"
+    assert "0.425" in tuning_answer(CHOSEN, grid, lost, None)
+    rows = [(f"trial-{place}", 10, "validation", 0.8) for place in range(4)]
+    history = pd.DataFrame(rows, columns=["trial", "iteration", "split", "performance_top1"])
+    assert search_progress(lost, history)["performance_top1"].tolist() == pytest.approx([0.4, 0.4])
+
+
 def test_progress_is_the_best_so_far_for_what_all_trials_had_spent():
     """Worked out by hand: two rounds of two ratios, an early peak, a pruned and a diverged trial, a test row."""
     scores = scores_of(
@@ -128,8 +142,8 @@ def test_progress_is_the_best_so_far_for_what_all_trials_had_spent():
     ]
     history = pd.DataFrame(rows, columns=["trial", "iteration", "split", "performance_top1"])
     progress = search_progress(scores, history)
-    assert progress["spent"].tolist() == [40 + 20, 40 + 30]
-    assert progress["performance_top1"].tolist() == pytest.approx([(0.6 + 0.2) / 2, (0.6 + 0.4) / 2])
+    assert progress["spent"].tolist() == [20, 40, 40 + 20, 40 + 30]
+    assert progress["performance_top1"].tolist() == pytest.approx([0.3, 0.3, (0.6 + 0.2) / 2, (0.6 + 0.4) / 2])
 
 
 def test_every_setting_is_a_line_of_its_own_look(grid):

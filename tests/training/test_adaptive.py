@@ -48,16 +48,22 @@ class KnownSweeps:
     def __init__(self, height=near_the_middle, kill_at: int | None = None) -> None:
         self.height, self.kill_at, self.evaluations = height, kill_at, 0
         self.checkpoints: dict[str, tuple[int, list[dict], dict]] = {}
+        self.folder = ""
+
+    def with_checkpoints_in(self, name: str) -> KnownSweeps:
+        self.folder = name
+        return self
 
     def fingerprint(self, *settings) -> str:
         return repr(settings)
 
     def train(self, trials: pd.DataFrame, prune) -> SweepResult:
         length = trials["iterations"].iloc[0]
-        begin, rows, stopped = self.checkpoints.get(trials.to_json(), (0, [], {}))
+        place = self.folder + trials.to_json()
+        begin, rows, stopped = self.checkpoints.get(place, (0, [], {}))
         tell(rows, stopped)
         for iteration in range(begin + EVALUATE_EVERY, length + 1, EVALUATE_EVERY):
-            self.checkpoints[trials.to_json()] = (iteration - EVALUATE_EVERY, rows, dict(stopped))
+            self.checkpoints[place] = (iteration - EVALUATE_EVERY, rows, dict(stopped))
             new = [self.row(trial, iteration) for trial in trials.itertuples() if trial.trial not in stopped]
             failed = {row["trial"]: ("failed", iteration) for row in new if math.isnan(row["performance_top1"])}
             tell(new, failed)
@@ -194,6 +200,34 @@ def test_a_finished_search_is_not_trained_again_but_told_again(tmp_path):
     assert {name: recorder.heard[name] for name in ("pruned", "finished")} == by_status.to_dict()
 
 
+def test_the_tables_show_what_was_trained_and_not_what_would_be_proposed_now(tmp_path, monkeypatch):
+    first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    monkeypatch.setattr("mixvision.training.adaptive._propose", lambda *_: {"learning_rate": 0.05, "l2": 0.5})
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), first)
+
+
+def test_another_optuna_starts_a_new_search(tmp_path, monkeypatch):
+    search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    monkeypatch.setattr(optuna, "__version__", "1000.0")
+    search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    assert len(optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")) == 4
+
+
+def test_changed_pruning_settings_do_not_meet_the_checkpoints_of_the_old_ones(tmp_path):
+    """All trials are random here, so that both searches propose the same until the pruner makes a difference."""
+    old, new = replace(SEARCH, startup_trials=1, warmup_iterations=0), replace(SEARCH, startup_trials=1)
+    (folder := tmp_path / "whole").mkdir()
+    whole = KnownSweeps()
+    search_adaptively(old, GRID, whole, folder)
+    expected = search_adaptively(new, GRID, KnownSweeps(), folder)
+    for kill_at in range(1, whole.evaluations + 1, 3):
+        (folder := tmp_path / str(kill_at)).mkdir()
+        sweeps = KnownSweeps(kill_at=kill_at)
+        with pytest.raises(Killed):
+            search_adaptively(old, GRID, sweeps, folder)
+        assert_same(search_adaptively(new, GRID, sweeps, folder), expected)
+
+
 @pytest.mark.parametrize(
     ("search", "grid"),
     [
@@ -220,13 +254,40 @@ def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
     assert {"failed", "finished"} <= set(statuses["status"])
     assert (statuses.loc[statuses["status"] == "failed", "reason"] == "diverged").all()
     storage = f"sqlite:///{tmp_path / 'studies.db'}"
-    states = [
-        trial.state
+    held = [
+        trial
         for name in optuna.get_all_study_names(storage)
         for trial in optuna.load_study(study_name=name, storage=storage).trials
     ]
-    assert states.count(TrialState.FAIL) == (outcomes["status"] == "failed").sum() > 0
-    assert len(states) == len(trials)
+    failed = [trial for trial in held if trial.user_attrs["status"] == "failed"]
+    assert len(held) == len(trials) and len(failed) == (outcomes["status"] == "failed").sum() > 0
+    for trial in failed:
+        assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.0, {})
+    observers.append(recorder := Recorder())
+    search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path)
+    observers.remove(recorder)
+    assert recorder.heard["failed"] == set(statuses.loc[statuses["status"] == "failed", "trial"])
+
+
+def test_it_keeps_away_from_where_trials_diverge(tmp_path):
+    """Upper half of the rates diverges; below, all settings are alike."""
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 41) / 40))
+    sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.01 else 0.5)
+    trials, _, outcomes = search_adaptively(SEARCH, grid, sweeps, tmp_path)
+    failed = outcomes["status"].eq("failed")[trials["round"] > trials["round"].max() // 3]
+    assert failed.mean() < 0.2
+
+
+def test_diverged_trials_say_nothing_to_the_pruner(tmp_path):
+    """With two startup trials of which one diverged, one alone has a curve: too few to prune by."""
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
+    sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.02 else near_the_middle(trial))
+    trials, _, outcomes = search_adaptively(SEARCH, grid, sweeps, tmp_path)
+    told = trials.merge(outcomes[["trial", "status"]], on="trial")
+    assert {"failed", "pruned"} <= set(told["status"])
+    for trial in told[told["status"] == "pruned"].itertuples():
+        earlier = told[(told["ratio"] == trial.ratio) & (told["round"] < trial.round)]
+        assert earlier["status"].eq("finished").sum() >= 2
 
 
 def test_other_errors_are_not_taken_for_divergence(tmp_path):
@@ -271,6 +332,8 @@ def test_a_real_search_killed_in_training_goes_on_to_the_same_result(small_manif
     with pytest.raises(Killed):
         run(tmp_path / "killed")
     observers.remove(killer)
+    (study, *others) = {path.parts[-3] for path in tmp_path.glob("killed/checkpoints/*/*/last.ckpt")}
+    assert others == [] and study in optuna.get_all_study_names(f"sqlite:///{tmp_path}/killed/studies.db")[0]
     assert_same(run(tmp_path / "killed"), expected)
 
 

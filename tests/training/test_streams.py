@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def images(small_manifest, small_pixels) -> pd.DataFrame:
         hashlib.sha256(small_pixels[row.domain][row.pixel_row].tobytes()).hexdigest()
         for row in small_manifest.itertuples()
     ]
-    return small_manifest.assign(pixels_sha256=digests, cluster=range(len(digests)), split="")
+    files = [f"file {number}" for number in range(len(digests))]
+    return small_manifest.assign(sha256=files, pixels_sha256=digests, cluster=range(len(digests)), split="")
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def network() -> TrainedNetwork:
 
 def remember(state: State | None, received: pd.DataFrame, network: TrainedNetwork | None = None) -> State:
     """The state after a run that received these images."""
-    fresh = received.loc[received["is_new"], ["id", "pixels_sha256", "run", "held_out"]]
+    fresh = received.loc[received["is_new"], ["id", "sha256", "pixels_sha256", "run", "held_out"]]
     run = 1 if state is None else len(state.arrivals) + 1
     seen = fresh if state is None else pd.concat([state.images, fresh], ignore_index=True)
     return State(network, seen, pd.DataFrame({"run": range(1, run + 1)}), {"image_size": 16, "l2": 0.5})
@@ -61,6 +63,20 @@ def test_an_image_is_new_once_whatever_it_is_called(images, network):
     second = receive(renamed, remember(None, first, network), FOLDER)
     assert set(second.index[~second["is_new"]]) == set(first.index)
     assert (second["run"] == np.where(second["is_new"], 2, 1)).all()
+
+
+def test_an_image_is_known_by_its_pixels_or_by_its_file(images, network):
+    first = receive(images[::2], None, FOLDER)
+    state = remember(None, first, network)
+    anew = hashlib.sha256(b"decoded by another version").hexdigest()[:32]
+    decoded = images.assign(pixels_sha256=[anew + digest[32:] for digest in images["pixels_sha256"]])
+    written = images.assign(sha256="written anew " + images["sha256"])
+    for changed in (decoded, written):
+        received = receive(changed, state, FOLDER)
+        assert set(received.index[~received["is_new"]]) == set(first.index)
+        assert received.loc[first.index, "held_out"].equals(first["held_out"])
+    both = decoded.assign(sha256=written["sha256"])
+    assert receive(both, state, FOLDER)["is_new"].all()
 
 
 def test_excluded_files_are_not_received(images):
@@ -79,7 +95,7 @@ def test_no_cluster_is_ever_on_both_sides(sizes, cuts, seed):
     cluster = np.repeat(np.arange(len(sizes)), sizes)
     digests = [hashlib.sha256(f"{seed} {number}".encode()).hexdigest() for number in range(len(cluster))]
     manifest = pd.DataFrame({"pixels_sha256": digests, "cluster": cluster, "status": "kept", "category": "0"})
-    manifest["id"] = manifest["pixels_sha256"]
+    manifest["id"] = manifest["sha256"] = manifest["pixels_sha256"]
     arrives = np.random.default_rng(seed).choice(cuts, len(manifest))
     network = TrainedNetwork("resnet25", ("0",), 16, {})
     state, decided = None, {}
@@ -218,6 +234,17 @@ def test_the_thousandth_run_is_newer_than_the_999th(images, network, tmp_path):
     for runs in (999, 1000):
         replace(state, arrivals=pd.DataFrame({"run": range(runs)})).save(tmp_path)
     assert len(State.newest(tmp_path).arrivals) == 1000
+
+
+def test_deleting_the_newest_folder_undoes_its_run_and_other_folders_do_not_disturb(images, network, tmp_path):
+    state = remember(None, receive(images, None, FOLDER), network)
+    for runs in (1, 2):
+        replace(state, arrivals=pd.DataFrame({"run": range(runs)})).save(tmp_path)
+    for name in ("run-002 copy", "run-old", "run-", "run-003.bak"):
+        (tmp_path / name).mkdir()
+    assert len(State.newest(tmp_path).arrivals) == 2
+    shutil.rmtree(tmp_path / "run-002")
+    assert len(State.newest(tmp_path).arrivals) == 1
 
 
 def test_other_settings_are_refused_with_the_way_out(images, network):

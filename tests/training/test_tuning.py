@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from mixvision.training.results import SweepResult
 from mixvision.training.settings import Training
@@ -143,10 +144,11 @@ def test_the_grid_trains_on_real_images_and_measures_validation_images_only(smal
     pd.testing.assert_frame_equal(again[1], history)
 
 
-def test_the_fingerprint_tells_images_splits_and_settings_apart(small_manifest, small_pixels, tmp_path):
+def test_the_fingerprint_tells_images_splits_and_settings_apart(small_manifest, small_pixels, tmp_path, monkeypatch):
     def fingerprint(manifest=small_manifest, pixels=small_pixels, training=BRIEF, setting: object = 1) -> str:
         return validation_sweeps(manifest, pixels, SMALL, training, tmp_path).fingerprint(setting)
 
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     first = fingerprint()
     assert first == fingerprint(training=replace(BRIEF, checkpoint_every=9))  # which changes no result
     swapped = small_manifest.copy()
@@ -158,7 +160,9 @@ def test_the_fingerprint_tells_images_splits_and_settings_apart(small_manifest, 
         fingerprint(manifest=swapped),
         fingerprint(pixels=darker),
     ]
-    assert len({first, *others}) == 5
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    others.append(fingerprint(training=replace(BRIEF, accelerator="auto")))
+    assert len({first, *others}) == 6
 
 
 @pytest.mark.parametrize(

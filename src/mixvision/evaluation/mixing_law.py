@@ -103,7 +103,8 @@ def fit_proxies(history: pd.DataFrame, trials: pd.DataFrame, proxies: Proxies) -
     Args:
         history: ``trial``, ``iteration``, ``split``, ``nice_top1``, ``real_top1``, ``performance_top1``; only the
             validation images count.
-        trials: one row per trial with ``trial`` and ``ratio`` (per cent real).
+        trials: one row per trial that finished, with ``trial`` and ``ratio`` (per cent real); others' histories do not
+            count.
         proxies: which runs, and for how long; the evaluation next to each iteration share is taken. Sets of which a
             ratio was not trained are left out.
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 logger = logging.getLogger(__name__)
 
-UNMATCHED = ("leave out", "error")
+WAYS = ("leave out", "error")
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,17 @@ class Categories:
         unmatched: "leave out" categories that only one domain has, with a warning that names them, or
             "error".
         minimum: the fewest kept images a category may have in each domain, 3 or more (one for each split).
+        too_few: "error", or "leave out" the categories that fall short of the minimum, with a warning that names them.
     """
 
     unmatched: str = "leave out"
     minimum: int = 10
+    too_few: str = "error"
 
     def __post_init__(self) -> None:
-        if self.unmatched not in UNMATCHED:
-            raise ValueError(f"unmatched is {self.unmatched!r}, but must be one of {UNMATCHED}.")
+        for name in ("unmatched", "too_few"):
+            if getattr(self, name) not in WAYS:
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but must be one of {WAYS}.")
         if self.minimum < 3:
             raise ValueError(f"minimum is {self.minimum} images, but must be 3 or more: one for each split.")
 
@@ -64,27 +67,35 @@ def common_categories(nice: Collection[str], real: Collection[str], categories: 
     return common
 
 
-def require_enough(kept: pd.DataFrame, common: Collection[str], minimum: int) -> None:
-    """Refuse categories with too few kept images.
+def large_categories(kept: pd.DataFrame, common: Collection[str], categories: Categories) -> list[str]:
+    """The categories that have enough kept images in both domains, sorted.
 
     Args:
         kept: the kept rows of a manifest: columns domain, category.
+        common: the categories to look at.
+        categories: how many images are enough, and what becomes of a category that has fewer.
 
     Raises:
-        ValueError: names every category and domain with fewer than `minimum` images.
+        ValueError: some have fewer images than the minimum and may not be left out, or fewer than two would remain;
+            names every such category and domain.
     """
     counts = kept.groupby(["domain", "category"]).size()
     few = [
-        f"{domain} {category!r} ({counts.get((domain, category), 0)})"
+        (category, f"{domain} {category!r} ({counts.get((domain, category), 0)})")
         for domain in ("nice", "real")
         for category in sorted(common)
-        if counts.get((domain, category), 0) < minimum
+        if counts.get((domain, category), 0) < categories.minimum
     ]
-    if few:
+    large = sorted(set(common) - {category for category, _ in few})
+    names = ", ".join(name for _, name in few)
+    if few and (categories.too_few == "error" or len(large) < 2):
         raise ValueError(
-            f"Too few usable images, under categories.minimum = {minimum}: {', '.join(few)}. "
-            "Add images, take the category's folders away, or lower the minimum."
+            f"Too few usable images, under categories.minimum = {categories.minimum}: {names}. Add images, lower the "
+            'minimum, or set categories.too_few to "leave out" (two categories or more must remain).'
         )
+    if few:
+        logger.warning("Left out, having fewer than %d images in a domain: %s.", categories.minimum, names)
+    return large
 
 
 def _name_unmatched(domain: str, names: Collection[str], others: Collection[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from mixvision.images.categories import Categories, common_categories, require_enough
+from mixvision.images.categories import Categories, common_categories, large_categories
 from mixvision.images.duplicates import (
     Duplicates,
     clusters_of,
@@ -31,7 +31,7 @@ def build_manifest(
     """Both inventories as one table, every exclusion decided and near-duplicates clustered; no splits yet.
 
     Exclusions are made in this order: files outside the layout and undecodable ones, categories of one domain only,
-    outliers, exact duplicates.
+    outliers, exact duplicates, categories with too few images.
 
     Returns:
         the manifest, sorted by id, with split "" and leaks False everywhere; and the pairs of
@@ -50,7 +50,9 @@ def build_manifest(
     _exclude(manifest, pd.Series("category in one domain only", index=unmatched, dtype=object))
     _exclude(manifest, find_outliers(_kept(manifest), outliers))
     _exclude(manifest, exact_duplicates(_kept(manifest)))
-    require_enough(_kept(manifest), common, categories.minimum)
+    kept = _kept(manifest)
+    small = kept.loc[~kept["category"].isin(large_categories(kept, common, categories)), "id"]
+    _exclude(manifest, pd.Series("category with too few images", index=small, dtype=object))
     kept = _kept(manifest)
     pairs = near_duplicates(kept["phash"].to_numpy(), _thumbnails(kept, nice, real), duplicates)
     manifest["cluster"] = np.int64(-1)

@@ -233,9 +233,7 @@ def _change(difference: float) -> str:
 def _improved(results: IterativeResults) -> str:
     """At how many shares the restricted training improved performance, stopped at its best and at its end."""
     performances = results.table.pivot(index="share", columns="figure", values="performance_top1")
-    best, last = (
-        int((performances[name] > performances[AFTER_INITIAL]).sum()) for name in ("best_validation", "last")
-    )
+    best, last = (int((performances[name] > performances[AFTER_INITIAL]).sum()) for name in ("best_validation", "last"))
     return (
         f"stopped at its best iteration on the validation images it improved performance at {best} of "
         f"{len(performances)} shares, trained to its end at {last}"

@@ -22,6 +22,8 @@ MEASURES = {
 NOTES = (
     "Every accuracy is prequential, test then train: new images are classified before the network learns from any of "
     "them. New images with a near-duplicate among the known ones do not count.",
+    "Near-duplicates are looked for among the images that are still in the folders. Of an image that was deleted, "
+    "copies of its file or of its pixels are recognised, but no near-duplicates: those count as new.",
     "Performance is the square root of nice times real accuracy. All numbers are fractions.",
     "The training set of every run holds the chosen share of real images exactly; its batches, shuffled twentieths of "
     "it, hold it on average.",

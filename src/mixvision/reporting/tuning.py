@@ -47,6 +47,11 @@ def best_by_ratio(scores: pd.DataFrame) -> pd.DataFrame:
     return best[["ratio", "performance_top1", "learning_rate", "l2"]].reset_index(drop=True)
 
 
+def mean_of_best(scores: pd.DataFrame) -> float:
+    """Mean over the ratios of the best performance; a ratio at which every trial diverged counts as 0."""
+    return best_by_ratio(scores)["performance_top1"].sum() / scores["ratio"].nunique()
+
+
 def search_progress(scores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     """How good the search had become for what it had spent.
 
@@ -58,14 +63,12 @@ def search_progress(scores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame
 
     Returns:
         spent (model-iterations) and performance_top1: the best validation performance so far, averaged over the
-        ratios. It begins when every ratio has one.
+        ratios. A ratio that has none yet counts as 0.
     """
     usable = scores.loc[scores["status"] != "failed", ["trial", "round", "ratio"]]
     rows = history[history["split"] == "validation"].merge(usable, on="trial")
-    best = rows.pivot_table(
-        index=["round", "iteration"], columns="ratio", values="performance_top1", aggfunc="max", dropna=False
-    )
-    best = best.sort_index().ffill().cummax().dropna()
+    best = rows.groupby(["round", "iteration", "ratio"])["performance_top1"].max().unstack("ratio")
+    best = best.reindex(columns=scores["ratio"].unique()).sort_index().ffill().cummax().fillna(0)
     spent = [
         scores.loc[scores["round"] < turn, "trained_iterations"].sum()
         + scores.loc[scores["round"] == turn, "trained_iterations"].clip(upper=iteration).sum()
@@ -86,7 +89,7 @@ def searches_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
                 "pruned": int(ended.get("pruned", 0)),
                 "diverged": int(ended.get("failed", 0)),
                 "model-iterations": f"{scores['trained_iterations'].sum():,}",
-                "mean of the best": number(best_by_ratio(scores)["performance_top1"].mean()),
+                "mean of the best": number(mean_of_best(scores)),
             }
         )
     return pd.DataFrame(rows)
@@ -106,7 +109,7 @@ def tuning_answer(
     chosen: Mapping[str, Any], grid: pd.DataFrame, adaptive: pd.DataFrame, published: Mapping[str, Any] | None
 ) -> str:
     """The outcome in a few sentences."""
-    means = [best_by_ratio(scores)["performance_top1"].mean() for scores in (grid, adaptive)]
+    means = [mean_of_best(scores) for scores in (grid, adaptive)]
     paper = f" (published: {published['learning_rate']:g} and {published['l2']:g})" if published else ""
     return (
         f"Chosen: learning rate {chosen['learning_rate']:g} with L2 {chosen['l2']:g}{paper}, with mean performance "
@@ -191,7 +194,8 @@ def _footnotes(published: Mapping[str, Any] | None) -> list[str]:
     notes = [
         "Performance is the square root of nice accuracy times real accuracy, here on the validation images, and the "
         "best along training. No test image was looked at.",
-        "The chosen setting is the best mean over the ratios in the last step. A diverged trial counts as 0.",
+        "The chosen setting is the best mean over the ratios in the last step. A diverged trial counts as 0, and so "
+        "does, for a search, a ratio at which all of its trials diverged.",
         "The best of many trials on the same images flatters all of them. It serves to compare settings, and small "
         "differences between them, or between the searches, are luck.",
         "The adaptive search has the grid's budget, counted in iterations of one model, and ends when its next round "

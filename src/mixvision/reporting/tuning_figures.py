@@ -85,7 +85,7 @@ def progress_curves(progress: pd.DataFrame, grid: pd.DataFrame) -> go.Figure:
         figure.add_annotation(
             x=end, y=1, yref="paper", text=f"grid: {step}", showarrow=False, xanchor="right", yshift=10
         )
-    subtitle = "best validation performance of each ratio so far, mean over the ratios"
+    subtitle = "best validation performance of each ratio so far (0 where it has none), mean over the ratios"
     figure.update_layout(
         template=TEMPLATE, title=title_with("What the searches find for their cost", subtitle), height=480
     )

@@ -21,12 +21,12 @@ from mixvision.training.tuning import Grid, ValidationSweeps
 log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # not a line for every study that is opened
 
-STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-
 
 @dataclass(frozen=True)
 class AdaptiveSearch:
     """How Optuna searches: one study a ratio, with tree-structured Parzen estimators and the median pruner.
+
+    A trial that diverged has the value 0 in its study, so that its setting is avoided; it says nothing to the pruner.
 
     Attributes:
         proposals: settings that every study proposes for a round; all of a round train as one sweep.
@@ -57,7 +57,8 @@ def search_adaptively(
 
     The studies stay in ``folder`` as ``studies.db`` and hold whole trials only. What a round proposes follows from the
     rounds before it, so a search that was killed proposes its unfinished round again, and the sweep goes on from its
-    checkpoint. All that decides the results is in the studies' names: when it changes, the search starts anew.
+    checkpoint. All that decides the results is in the studies' names: when it changes, the search starts anew. Its
+    checkpoints lie in a folder of that name, for they hold which trials were pruned but not by what settings.
 
     Returns:
         As ``search_grid``: the trials (their step is "adaptive"), their history and their outcomes.
@@ -71,7 +72,8 @@ def search_adaptively(
             f"proposals is {search.proposals}: one round of the adaptive search takes up to {cost} model-iterations, "
             f"but the grid, whose budget it has, takes {grid.budget}. Lower proposals."
         )
-    name = sweeps.fingerprint(astuple(search), astuple(grid))
+    name = sweeps.fingerprint(astuple(search), astuple(grid), optuna.__version__)
+    sweeps = sweeps.with_checkpoints_in(name)
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'studies.db'}")
     studies = {
         ratio: optuna.create_study(
@@ -98,13 +100,17 @@ class _Round:
         begin = number * search.proposals
         self.studies, self.space = studies, _space(grid)
         self.earlier = {ratio: _trials_before(study, begin) for ratio, study in studies.items()}
-        self.pruner = optuna.pruners.MedianPruner(search.startup_trials, search.warmup_iterations)
+        self.pruner = optuna.pruners.MedianPruner(
+            search.startup_trials, search.warmup_iterations, n_min_trials=search.startup_trials
+        )
         places = [(ratio, place) for place in range(begin, begin + search.proposals) for ratio in studies]
         self.places = {f"adaptive-{ratio:03d}-{place:03d}": (ratio, place) for ratio, place in places}
-        self.proposals = {
+        proposals = {
             trial: _propose(self.earlier[ratio], self.space, search, ratio, place)
             for trial, (ratio, place) in self.places.items()
         }
+        recorded = self._recorded()
+        self.settings = {trial: recorded[trial].params if recorded[trial] else proposals[trial] for trial in proposals}
         self.facts = {"step": "adaptive", "round": number, "seed": grid.seed, "iterations": grid.final_iterations}
         self.rows: dict[str, dict[int, dict]] = {trial: {} for trial in self.places}
         self.failures: dict[str, str] = {}
@@ -125,7 +131,7 @@ class _Round:
 
     def _table(self) -> pd.DataFrame:
         rows = [
-            {"trial": trial, "ratio": ratio, **self.proposals[trial], **self.facts}
+            {"trial": trial, "ratio": ratio, **self.settings[trial], **self.facts}
             for trial, (ratio, _) in self.places.items()
         ]
         return pd.DataFrame(rows)[["trial", "step", "round", "ratio", "seed", "learning_rate", "l2", "iterations"]]
@@ -157,12 +163,12 @@ class _Round:
             if frozen:  # told before the search was killed
                 continue
             status, reason, iterations = outcomes.loc[trial, ["status", "reason", "iterations"]]
-            values = self._values(trial)
+            values = {} if status == "failed" else self._values(trial)
             self.studies[self.places[trial][0]].add_trial(
                 create_trial(
-                    state=STATES[status],
-                    value=None if status == "failed" else max(values.values()),
-                    params=self.proposals[trial],
+                    state=TrialState.PRUNED if status == "pruned" else TrialState.COMPLETE,
+                    value=max(values.values(), default=0.0),
+                    params=self.settings[trial],
                     distributions=self.space,
                     intermediate_values=values,
                     user_attrs={
@@ -184,7 +190,7 @@ class _Round:
     def _is_poor(self, trial: str) -> bool:
         seen = create_trial(
             state=TrialState.RUNNING,
-            params=self.proposals[trial],
+            params=self.settings[trial],
             distributions=self.space,
             intermediate_values=self._values(trial),
         )
@@ -240,9 +246,9 @@ def _tell_observers(trials: pd.DataFrame, recorded: Mapping[str, FrozenTrial]) -
         observer.started(trials)
         for trial, frozen in recorded.items():
             observer.evaluated(frozen.user_attrs["history"])
-            if frozen.state == TrialState.FAIL:
+            if frozen.user_attrs["status"] == "failed":
                 observer.failed(trial, frozen.user_attrs["reason"])
-            elif frozen.state == TrialState.PRUNED:
+            elif frozen.user_attrs["status"] == "pruned":
                 observer.pruned(trial, frozen.user_attrs["iterations"])
             else:
                 observer.finished(trial)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,7 +31,7 @@ class OnlineLearning:
     """How to learn from two streams of images.
 
     Attributes:
-        buffer: how many images of each domain are remembered, the newest ones.
+        buffer: how many images of each domain are learnt from, the newest of those that are still in the folder.
         real_share: share of real images in the training set, whole per cent from 1 to 99 (the study: 70, that is 3:7).
         learning_rate: at the beginning of every run.
         l2: factor on half the sum of squared weights.
@@ -58,9 +60,12 @@ class OnlineLearning:
 class State:
     """What one run leaves to the next.
 
+    The states after older runs are kept, so that deleting the newest folder undoes its run.
+
     Attributes:
         network: after the run.
-        images: every image ever seen: id, pixels_sha256, run (in which it was new), held_out (never trained on).
+        images: every image ever seen: id, sha256 (of the file), pixels_sha256, run (in which it was new), held_out
+            (never trained on).
         arrivals: one row a run; see `mixvision.reporting.streams`.
         settings: those under which all of it was learnt.
     """
@@ -73,7 +78,8 @@ class State:
     @classmethod
     def newest(cls, folder: Path) -> State | None:
         """The state after the last run that was completed, or None before the first."""
-        runs = sorted(folder.glob("run-*"), key=lambda path: int(path.name.removeprefix("run-")))
+        found = [path for path in folder.glob("run-*") if re.fullmatch("run-[0-9]+", path.name)]
+        runs = sorted(found, key=lambda path: int(path.name.removeprefix("run-")))
         if not runs:
             return None
         return cls(
@@ -85,7 +91,7 @@ class State:
 
     def save(self, folder: Path) -> None:
         """Write ``run-<number>`` into the folder; it gets that name when it is complete, so that a kill leaves none."""
-        partial = folder / ".partial"
+        partial = folder / f".partial-{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         self.network.save(partial / NETWORK)
@@ -107,8 +113,9 @@ class State:
 def receive(manifest: pd.DataFrame, state: State | None, folder: Path) -> pd.DataFrame:
     """The kept images that can be learnt from, each known from an earlier run or new.
 
-    An image is known by its pixels, not by its name. A tenth of the clusters of near-duplicates is held out, chosen by
-    content; what joins a cluster later shares its fate, and what was decided once stays.
+    An image is known by its pixels or by its file (which another version may decode differently), not by its name. A
+    tenth of the clusters of near-duplicates is held out, chosen by content; what joins a cluster later shares its fate,
+    and what was decided once stays.
 
     Args:
         manifest: one row an image; its splits are ignored.
@@ -127,9 +134,7 @@ def receive(manifest: pd.DataFrame, state: State | None, folder: Path) -> pd.Dat
             left_out = "%d images are left out: the first run knew no %s. Delete %s to start anew with them."
             log.warning(left_out, (~known).sum(), names, folder)
         images = images[known]
-    seen = pd.DataFrame({"run": [], "held_out": []}) if state is None else state.images.set_index("pixels_sha256")
-    run = images["pixels_sha256"].map(seen["run"])
-    decided = images["pixels_sha256"].map(seen["held_out"].astype(float))
+    run, decided = (_remembered(images, state, name) for name in ("run", "held_out"))
     inherited = decided.groupby(images["cluster"]).transform("max")  # held out wins: those were never trained on
     content = images.groupby("cluster")["pixels_sha256"].transform("min")
     chosen = content.map(lambda digest: int(digest[:8], 16) % ONE_HELD_OUT_OF == 0)
@@ -203,3 +208,14 @@ def pool_buffers(buffers: pd.DataFrame, pixels: Mapping[str, np.ndarray], catego
     pool = pool_images(buffers, pixels, buffers.loc[buffers["split"] == "train", "id"], held_out=("validation",))
     labels = torch.from_numpy(np.searchsorted(categories, pool.categories))
     return replace(pool, categories=categories, labels=labels[pool.labels])
+
+
+def _remembered(images: pd.DataFrame, state: State | None, column: str) -> pd.Series:
+    """What the state holds in a column (as a float) about each of these images; NaN about new ones."""
+    if state is None:
+        return pd.Series(math.nan, index=images.index)
+    by_pixels, by_file = (
+        images[digest].map(state.images.set_index(digest)[column].astype(float))
+        for digest in ("pixels_sha256", "sha256")
+    )
+    return by_pixels.fillna(by_file)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -92,9 +92,13 @@ class ValidationSweeps:
         sets = choose_training_sets(self.manifest, trials, thin=True)
         return train_sweep(build_network, trials, sets, self.pool, self.training, self.checkpoints, prune=prune)
 
+    def with_checkpoints_in(self, name: str) -> ValidationSweeps:
+        """The same, with the checkpoints in a folder of this name within that of all checkpoints."""
+        return replace(self, checkpoints=self.checkpoints / name)
+
     def fingerprint(self, *settings: object) -> str:
         """A name for some settings and all that decides a trial's result besides: images, splits, way of training."""
-        training = (self.training.evaluate_every, self.training.precision)
+        training = (self.training.evaluate_every, self.training.precision, self.training.on_gpu)
         digest = hashlib.sha256(repr((*settings, training, torch.__version__, mixvision.__version__)).encode())
         kept = self.manifest[self.manifest["status"] == "kept"]
         digest.update(kept[["id", "category", "split"]].to_csv().encode())

@@ -36,10 +36,14 @@ def judge(
 
 
 def fit_mixing_law(
-    history: pd.DataFrame, trials: pd.DataFrame, metric_table: pd.DataFrame, proxies: Proxies
+    history: pd.DataFrame, trials: pd.DataFrame, outcomes: pd.DataFrame, metric_table: pd.DataFrame, proxies: Proxies
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The law fitted on cheap runs: predicted against observed, and the fitted curves."""
-    curves = fit_proxies(history, trials, proxies)
+    """The law fitted on cheap runs: predicted against observed, and the fitted curves.
+
+    A model that diverged counts in neither, though its history shows how it had come on.
+    """
+    finished = outcomes.loc[outcomes["status"] == "finished", "trial"]
+    curves = fit_proxies(history, trials[trials["trial"].isin(finished)], proxies)
     honest = metric_table[metric_table["figure"] == "best_validation"]
     return compare_predictions(curves, honest), curves
 

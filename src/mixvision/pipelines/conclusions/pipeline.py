@@ -7,7 +7,7 @@ from mixvision.pipelines.conclusions import nodes
 
 def create_pipeline() -> Pipeline:
     """From both approaches' trials and predictions to one page; names are prefixed with "conclusions."."""
-    results = [f"mixing.{name}" for name in ("trials", "predictions", "history", "metric_table")]
+    results = [f"mixing.{name}" for name in ("trials", "predictions", "history", "outcomes", "metric_table")]
     results += ["iterative.trials", "iterative.predictions"]
     return Pipeline([*_judging(), *_report()], namespace="conclusions", inputs=["manifest", "published", *results])
 
@@ -30,7 +30,7 @@ def _judging() -> list[Node]:
         ),
         Node(
             nodes.fit_mixing_law,
-            ["mixing.history", "mixing.trials", "mixing.metric_table", "params:proxies"],
+            ["mixing.history", "mixing.trials", "mixing.outcomes", "mixing.metric_table", "params:proxies"],
             ["mixing_law", "mixing_law_curves"],
             name="fit_mixing_law",
         ),

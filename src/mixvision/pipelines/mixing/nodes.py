@@ -39,7 +39,8 @@ def plan_trials(mixtures: Mixtures) -> pd.DataFrame:
 
 def plan_tuned_trials(mixtures: Mixtures, chosen: dict[str, Any]) -> pd.DataFrame:
     """The same models, with the learning rate and L2 factor that the tuning has chosen."""
-    return list_trials(replace(mixtures, learning_rate=chosen["learning_rate"], l2=chosen["l2"]))
+    trials = list_trials(replace(mixtures, learning_rate=chosen["learning_rate"], l2=chosen["l2"]))
+    return trials.assign(tuned_by=chosen["source"])
 
 
 def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
@@ -171,7 +172,7 @@ def write_page(
         {"What was found": split_summary, "By domain and category": split_audit},
         published["mixing"],
         table_without_leaks if leaks else None,
-        _notes(mixtures, outcomes),
+        _notes(mixtures, trials, outcomes),
     )
 
 
@@ -179,7 +180,7 @@ def _pixels(nice_images: ImageStore, real_images: ImageStore) -> dict[str, np.nd
     return {"nice": nice_images.pixels, "real": real_images.pixels}
 
 
-def _notes(mixtures: Mixtures, outcomes: pd.DataFrame) -> list[str]:
+def _notes(mixtures: Mixtures, trials: pd.DataFrame, outcomes: pd.DataFrame) -> list[str]:
     thinned = (
         "The larger domain's training images were thinned to the smaller's, category by category, so that a ratio "
         "changes the mixture and not the amount."
@@ -188,5 +189,8 @@ def _notes(mixtures: Mixtures, outcomes: pd.DataFrame) -> list[str]:
         "The domains were not thinned to one size: a ratio of x takes x% of the real training images and (100 - x)% of "
         "the nice ones. It changes the amount of training data too, and x is not the share of real images in the set."
     )
+    notes = [thinned if mixtures.thin else whole]
+    if "tuned_by" in trials:
+        notes.append(f"Learning rate and L2 factor were tuned, by {trials['tuned_by'].iloc[0]}.")
     failed = outcomes[outcomes["status"] == "failed"]
-    return [thinned if mixtures.thin else whole, *(f"{row.trial} failed: {row.reason}" for row in failed.itertuples())]
+    return [*notes, *(f"{row.trial} failed: {row.reason}" for row in failed.itertuples())]

@@ -52,7 +52,7 @@ def learn(
     network = _train(before, pool_buffers(buffers, pixels, categories), buffers, learning, training, checkpoints)
     arrival = _arrival(before, images, buffers, training) | measured
     arrivals = pd.concat([*([before.arrivals] if before else []), pd.DataFrame([arrival])], ignore_index=True)
-    fresh = images.loc[images["is_new"], ["id", "pixels_sha256", "run", "held_out"]]
+    fresh = images.loc[images["is_new"], ["id", "sha256", "pixels_sha256", "run", "held_out"]]
     seen = pd.concat([*([before.images] if before else []), fresh], ignore_index=True)
     State(network, seen, arrivals, settings).save(state)
     news = f"Run {arrival['run']}: {arrival['nice_new']} new nice and {arrival['real_new']} new real images."
