@@ -1,8 +1,13 @@
 """The pipelines by name. Each runs from scratch, so every training pipeline brings its ingestion."""
 
+import warnings
+
 from kedro.pipeline import Pipeline
 
 from mixvision.pipelines import conclusions, ingestion, iterative, mixing, streams, tuning
+
+# Kedro warns of the names of another pipeline's datasets ("mixing.trials"), which is just what they are meant to be.
+warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
 
 
 def register_pipelines() -> dict[str, Pipeline]:
