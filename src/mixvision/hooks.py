@@ -124,11 +124,7 @@ class TrialRuns:
             prefix = "validation_" if row["split"] == "validation" else ""
             points = by_trial.setdefault(row["trial"], {})
             for name, value in row.items():
-                if name not in (
-                    "trial",
-                    "iteration",
-                    "split",
-                ):  # the loss is no split's
+                if name not in ("trial", "iteration", "split"):
                     points["loss" if name == "loss" else prefix + name, row["iteration"]] = value
         for trial, points in by_trial.items():
             metrics = [Metric(name, value, now, step) for (name, step), value in points.items()]

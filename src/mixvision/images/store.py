@@ -61,6 +61,11 @@ class PendingImages:
     decoding: Decoding
 
 
+def pixels_by_domain(nice: ImageStore, real: ImageStore) -> dict[str, np.ndarray]:
+    """Both stores' pixels, ``(n, S, S, 3)`` uint8 each, by the name of the domain."""
+    return {"nice": nice.pixels, "real": real.pixels}
+
+
 def read_store(folder: Path) -> ImageStore:
     """Open a store; its pixels stay on disk until used.
 

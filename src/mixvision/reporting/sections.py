@@ -44,3 +44,9 @@ def settings_section(trials: pd.DataFrame) -> Section:
 def published_note(published: Mapping[str, Any]) -> str:
     """Where the published numbers come from, and what to know of them (``source`` and ``note``)."""
     return f"Published numbers: {published['source']}. {published.get('note') or ''}".strip()
+
+
+def failure_notes(outcomes: pd.DataFrame) -> list[str]:
+    """A note for every trial that diverged."""
+    failed = outcomes[outcomes["status"] == "failed"]
+    return [f"{row.trial} failed: {row.reason}" for row in failed.itertuples()]

@@ -137,7 +137,7 @@ def train_iteratively(
     of_phase = {phase: rows.drop(columns="phase") for phase, rows in training_sets.groupby("phase")}
     longest = trials.loc[trials.groupby("seed")["begin"].idxmax()]
     trunks = longest.assign(iterations=longest["begin"], begin=0, share=100)
-    names = {trial: f"initial-seed-{seed}" for trial, seed in zip(longest["trial"], longest["seed"], strict=True)}
+    names = {trial: _trunk(seed) for trial, seed in zip(longest["trial"], longest["seed"], strict=True)}
     sets = of_phase["initial"][of_phase["initial"]["trial"].isin(names)]
     initial = train_sweep(
         build_network,
@@ -149,8 +149,7 @@ def train_iteratively(
         keep=trials["begin"].unique().tolist(),
     )
     reached = [
-        f"iteration_{trial.begin}" in initial.weights.get(f"initial-seed-{trial.seed}", ())
-        for trial in trials.itertuples()
+        f"iteration_{trial.begin}" in initial.weights.get(_trunk(trial.seed), ()) for trial in trials.itertuples()
     ]
     branched = trials[reached]
     branches = {trial.trial: _branch(initial, trial, training) for trial in branched.itertuples()}
@@ -168,6 +167,11 @@ def train_iteratively(
     return _joined(initial, restricted, branches, trials)
 
 
+def _trunk(seed: int) -> str:
+    """Name of the initial training that the models of a seed share."""
+    return f"initial-seed-{seed}"
+
+
 @dataclass(frozen=True)
 class _Branch:
     start: Start
@@ -176,7 +180,7 @@ class _Branch:
 
 def _branch(initial: SweepResult, trial, training: Training) -> _Branch:
     """What one model takes over from the initial training of its seed, but for what was kept for other models."""
-    trunk, name = f"initial-seed-{trial.seed}", f"iteration_{trial.begin}"
+    trunk, name = _trunk(trial.seed), f"iteration_{trial.begin}"
     iteration = initial.history["iteration"]
     own = (iteration % training.evaluate_every == 0) | (iteration == trial.begin)
     history = initial.history[(initial.history["trial"] == trunk) & (iteration <= trial.begin) & own]
@@ -201,7 +205,7 @@ def _joined(
     never = (
         restricted.outcomes.iloc[:0]
         .assign(trial=lost["trial"])
-        .assign(status="failed", reason=[reasons[f"initial-seed-{seed}"] for seed in lost["seed"]], iterations=0)
+        .assign(status="failed", reason=[reasons[_trunk(seed)] for seed in lost["seed"]], iterations=0)
     )
     outcomes = pd.concat([restricted.outcomes, never], ignore_index=True) if len(lost) else restricted.outcomes
     return SweepResult(

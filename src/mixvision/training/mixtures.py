@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from mixvision.training.data import DOMAINS
+from mixvision.training.settings import is_number
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Mixtures:
             raise ValueError(f"seeds is {list(self.seeds)}; give numbers of 0 or more.")
         if type(self.thin) is not bool:
             raise ValueError(f"thin is {self.thin!r}; give true or false.")
-        if not _is_number(self.learning_rate) or self.learning_rate <= 0:
+        if not is_number(self.learning_rate) or self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate!r}; give a number above 0, such as 0.004.")
-        if not _is_number(self.l2) or self.l2 < 0:
+        if not is_number(self.l2) or self.l2 < 0:
             raise ValueError(f"l2 is {self.l2!r}; give a number of 0 or more, such as 0.5.")
 
 
@@ -105,7 +105,3 @@ def _shares(sizes: list[int], per_cent: int) -> list[int]:
     short = round(exact.sum() / 100) - counts.sum()
     counts[np.argsort(-(exact % 100), kind="stable")[:short]] += 1
     return counts.tolist()
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

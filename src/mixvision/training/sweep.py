@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from mixvision.models.resnet25 import ResNet25
 from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool
 from mixvision.training.fitting import digest_shared, fingerprint, fit_stack
 from mixvision.training.memory import images_in_cache
@@ -21,6 +23,7 @@ from mixvision.training.settings import Continuation, Training
 from mixvision.training.stack import Prune, Stack
 
 BuildNetwork = Callable[[Sequence[torch.Generator]], nn.Module]
+
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,11 @@ def train_sweep(
     if (joined.outcomes["status"] == "failed").all() and not joined.weights:
         raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
     return joined
+
+
+def resnet25_builder(pool: ImagePool) -> BuildNetwork:
+    """Builds the study's network for a pool's categories and image size."""
+    return partial(ResNet25, len(pool.categories), pool.pixels.shape[1])
 
 
 def _in_stacks_that_fit(train: Callable[[list[str]], SweepResult], stacks: list[list[str]]) -> list[SweepResult]:

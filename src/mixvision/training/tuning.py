@@ -7,7 +7,6 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,12 @@ import pandas as pd
 import torch
 
 import mixvision
-from mixvision.models.resnet25 import ResNet25
 from mixvision.training.data import ImagePool, pool_images
 from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.results import SweepResult
-from mixvision.training.settings import Training
+from mixvision.training.settings import Training, is_number
 from mixvision.training.stack import Prune
-from mixvision.training.sweep import train_sweep
+from mixvision.training.sweep import resnet25_builder, train_sweep
 
 RATES_KEPT = 2  # of the first step go into the second
 
@@ -88,9 +86,10 @@ class ValidationSweeps:
 
     def train(self, trials: pd.DataFrame, prune: Prune | None = None) -> SweepResult:
         """Train one sweep: trials with trial, ratio, seed, learning_rate, l2, iterations."""
-        build_network = partial(ResNet25, len(self.pool.categories), self.pool.pixels.shape[1])
         sets = choose_training_sets(self.manifest, trials, thin=True)
-        return train_sweep(build_network, trials, sets, self.pool, self.training, self.checkpoints, prune=prune)
+        return train_sweep(
+            resnet25_builder(self.pool), trials, sets, self.pool, self.training, self.checkpoints, prune=prune
+        )
 
     def with_checkpoints_in(self, name: str) -> ValidationSweeps:
         """The same, with the checkpoints in a folder of this name within that of all checkpoints."""
@@ -205,4 +204,4 @@ def _list_trials(grid: Grid, step: str, settings: Iterable[tuple[float, float]],
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return is_number(value) and value > 0

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from mixvision.images.store import ImageStore
-from mixvision.models.resnet25 import ResNet25
+from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
 from mixvision.training.data import ImagePool, pool_images
 from mixvision.training.interpolation import interpolate
 from mixvision.training.iterative import Phases, choose_phases, list_iterative_trials, train_iteratively
 from mixvision.training.results import trained_networks
 from mixvision.training.settings import Training
+from mixvision.training.sweep import resnet25_builder
 
 
 def plan_trials(phases: Phases, training: Training) -> pd.DataFrame:
@@ -38,7 +37,7 @@ def train(
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every model: its networks by "trial/weights", the history, the predictions and the outcomes."""
     pool = _pool(manifest, nice_images, real_images, training_sets["id"])
-    result = train_iteratively(_builder(pool), trials, training_sets, pool, phases, training, checkpoints)
+    result = train_iteratively(resnet25_builder(pool), trials, training_sets, pool, phases, training, checkpoints)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
 
 
@@ -55,12 +54,8 @@ def interpolate_networks(
         for trial in sorted({name.split("/")[0] for name in models})
     }
     pool = _pool(manifest, nice_images, real_images, manifest["id"].head(0))
-    return interpolate(_builder(pool), ends, pool, training)
+    return interpolate(resnet25_builder(pool), ends, pool, training)
 
 
 def _pool(manifest: pd.DataFrame, nice_images: ImageStore, real_images: ImageStore, train: pd.Series) -> ImagePool:
-    return pool_images(manifest, {"nice": nice_images.pixels, "real": real_images.pixels}, train)
-
-
-def _builder(pool: ImagePool) -> partial:
-    return partial(ResNet25, len(pool.categories), pool.pixels.shape[1])
+    return pool_images(manifest, pixels_by_domain(nice_images, real_images), train)

@@ -14,6 +14,7 @@ from mixvision.evaluation.metrics import join_predictions, summarise, trial_metr
 from mixvision.reporting import iterative_figures as figures
 from mixvision.reporting.iterative import IterativeResults, answer, iterative_page, shares_table
 from mixvision.reporting.mixing import ReportParameters
+from mixvision.reporting.sections import failure_notes
 from mixvision.reporting.tables import markdown_table, metric_table
 from mixvision.training.iterative import Phases
 from mixvision.training.settings import Training
@@ -130,5 +131,4 @@ def _notes(phases: Phases, outcomes: pd.DataFrame) -> list[str]:
     trained = {"head": "only the two fully connected layers", "all": "all layers"}[phases.trainable]
     note = f"The two trainings take the two halves of the 50% mixed set. The restricted one trains {trained}"
     note += f", with {phases.replay}% images of the initial one among its own." if phases.replay else "."
-    failed = outcomes[outcomes["status"] == "failed"]
-    return [note, *(f"{row.trial} failed: {row.reason}" for row in failed.itertuples())]
+    return [note, *failure_notes(outcomes)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +19,17 @@ from mixvision.evaluation.mistakes import (
     confusion_counts,
     select_predictions,
 )
-from mixvision.images.store import ImageStore
-from mixvision.models.resnet25 import ResNet25
+from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets, figures
 from mixvision.reporting.mixing import ReportParameters, answer, mixing_page
+from mixvision.reporting.sections import failure_notes
 from mixvision.reporting.tables import best_ratio, comparison_table, markdown_table, metric_markdown, metric_table
 from mixvision.training.data import pool_images
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.results import trained_networks
 from mixvision.training.settings import Training
-from mixvision.training.sweep import train_sweep
+from mixvision.training.sweep import resnet25_builder, train_sweep
 
 
 def plan_trials(mixtures: Mixtures) -> pd.DataFrame:
@@ -57,9 +56,8 @@ def train(
     checkpoints: Path,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every trial: its networks by "trial/weights", the history, the predictions and the outcomes."""
-    pool = pool_images(manifest, _pixels(nice_images, real_images), training_sets["id"])
-    build_network = partial(ResNet25, len(pool.categories), pool.pixels.shape[1])
-    result = train_sweep(build_network, trials, training_sets, pool, training, checkpoints)
+    pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
+    result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
 
 
@@ -132,7 +130,7 @@ def draw_sheets(
     report: ReportParameters,
 ) -> tuple[Image.Image, Image.Image]:
     """Contact sheets of sample images of both domains and of the most confident mistakes."""
-    pixels = _pixels(nice_images, real_images)
+    pixels = pixels_by_domain(nice_images, real_images)
     generator = np.random.default_rng(report.seed)
     samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
     return samples, contact_sheets.mistakes_sheet(mistakes, pixels)
@@ -176,10 +174,6 @@ def write_page(
     )
 
 
-def _pixels(nice_images: ImageStore, real_images: ImageStore) -> dict[str, np.ndarray]:
-    return {"nice": nice_images.pixels, "real": real_images.pixels}
-
-
 def _notes(mixtures: Mixtures, trials: pd.DataFrame, outcomes: pd.DataFrame) -> list[str]:
     thinned = (
         "The larger domain's training images were thinned to the smaller's, category by category, so that a ratio "
@@ -192,5 +186,4 @@ def _notes(mixtures: Mixtures, trials: pd.DataFrame, outcomes: pd.DataFrame) -> 
     notes = [thinned if mixtures.thin else whole]
     if "tuned_by" in trials:
         notes.append(f"Learning rate and L2 factor were tuned, by {trials['tuned_by'].iloc[0]}.")
-    failed = outcomes[outcomes["status"] == "failed"]
-    return [*notes, *(f"{row.trial} failed: {row.reason}" for row in failed.itertuples())]
+    return [*notes, *failure_notes(outcomes)]

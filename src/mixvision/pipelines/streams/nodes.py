@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.images.store import ImageStore
-from mixvision.models.resnet25 import ResNet25
+from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import streams as reporting
 from mixvision.training.data import DOMAINS, ImagePool
+from mixvision.training.results import trained_networks
 from mixvision.training.settings import Continuation, Start, Training
 from mixvision.training.streams import OnlineLearning, State, fill_buffers, pool_buffers, prequential_accuracy, receive
-from mixvision.training.sweep import train_sweep
+from mixvision.training.sweep import resnet25_builder, train_sweep
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ def learn(
     Returns:
         one row a run so far, and a sentence on what this one did.
     """
-    pixels = {"nice": nice_images.pixels, "real": real_images.pixels}
+    pixels = pixels_by_domain(nice_images, real_images)
     before = State.newest(state)
     settings = {**asdict(learning), "image_size": nice_images.pixels.shape[1]}
     if before is not None:
@@ -79,10 +78,10 @@ def _train(
     trials = pd.DataFrame([{"trial": trial, **settings, "begin": _iterations(before)}])
     training_sets = buffers.loc[buffers["split"] == "train", ["id"]].sort_values("id").assign(trial=trial)
     continuation = Continuation({trial: Start(before.network.tensors)}) if before else None
-    image_size = pool.pixels.shape[1]
-    build_network = partial(ResNet25, len(pool.categories), image_size)
-    result = train_sweep(build_network, trials, training_sets, pool, training, checkpoints, continuation=continuation)
-    return TrainedNetwork("resnet25", pool.categories, image_size, result.weights[trial]["last"])
+    result = train_sweep(
+        resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, continuation=continuation
+    )
+    return trained_networks(result.weights, pool)[f"{trial}/last"]
 
 
 def _arrival(before: State | None, images: pd.DataFrame, buffers: pd.DataFrame, training: Training) -> dict:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.images.store import ImageStore
+from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.reporting import tuning as report
 from mixvision.reporting import tuning_figures as figures
 from mixvision.training import adaptive, tuning
@@ -27,7 +27,7 @@ def search_grid(
     checkpoints: Path,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The grid's trials, history and outcomes."""
-    pixels = {"nice": nice_images.pixels, "real": real_images.pixels}
+    pixels = pixels_by_domain(nice_images, real_images)
     return tuning.search_grid(grid, tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints))
 
 
@@ -42,7 +42,7 @@ def search_adaptively(
     studies: Path,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The adaptive search's trials, history and outcomes."""
-    pixels = {"nice": nice_images.pixels, "real": real_images.pixels}
+    pixels = pixels_by_domain(nice_images, real_images)
     sweeps = tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints)
     return adaptive.search_adaptively(search, grid, sweeps, studies)
 
