@@ -1,7 +1,7 @@
 # make run    the main job on the bundled sample: ingestion, eleven models, report
 # make test   all tests, with lint and format checks
 # make mlflow, make viz    look at the runs, look at the pipeline
-# make study NAME=weeds NICE=/photos/catalogue REAL=/photos/field    an environment for your own images
+# make study NAME=weeds NICE=/photos/catalogue REAL=/photos/field    an environment for your own images; one of both will do
 # make lock   resolve requirements.lock anew from pyproject.toml
 
 PYTHON ?= python3
@@ -32,7 +32,7 @@ viz: $(READY)
 	$(BIN)/kedro viz run
 
 study: $(READY)
-	$(BIN)/kedro study $(NAME) --nice "$(NICE)" --real "$(REAL)"
+	$(BIN)/kedro study $(NAME) $(if $(NICE),--nice "$(NICE)") $(if $(REAL),--real "$(REAL)")
 
 lock: $(READY)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

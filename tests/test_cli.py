@@ -23,7 +23,16 @@ def test_two_folders_become_an_environment_of_six_lines(run):
     settings = yaml.safe_load("\n".join(lines))
     assert settings["study"] == "weeds"
     assert settings["nice"] == {"source": "catalogue"} and settings["real"] == {"source": "field"}
-    assert "kedro run --env=weeds" in result.output
+    assert "kedro run --env=weeds --pipelines=mixing" in result.output
+
+
+@pytest.mark.parametrize(("given", "absent"), [("real", "nice"), ("nice", "real")])
+def test_one_folder_becomes_an_environment_of_one_domain(run, given, absent):
+    result = run("weeds", f"--{given}", "field")
+    assert result.exit_code == 0, result.output
+    settings = yaml.safe_load(Path("conf/weeds/globals.yml").read_text())
+    assert settings[given] == {"source": "field"} and settings[absent] == {"source": None}
+    assert "--pipelines=baselines" in result.output and "mixing" not in result.output
 
 
 @pytest.mark.parametrize(
@@ -31,6 +40,7 @@ def test_two_folders_become_an_environment_of_six_lines(run):
     [
         (("weeds", "--nice", "nowhere", "--real", "field"), "nothing at 'nowhere'"),
         (("weeds", "--nice", "", "--real", "field"), "nothing at ''"),
+        (("weeds",), "--nice, --real or both"),
         (("Bad Name", "--nice", "catalogue", "--real", "field"), "small letters"),
         (("base", "--nice", "catalogue", "--real", "field"), "not base or local"),
     ],

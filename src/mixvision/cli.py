@@ -1,4 +1,4 @@
-"""The project's own command: ``kedro study`` makes an environment for two folders of one's own images."""
+"""The project's own command: ``kedro study`` makes an environment for one's own images, of one domain or both."""
 
 from __future__ import annotations
 
@@ -25,17 +25,19 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("name")
-@click.option("--nice", required=True, help="Clean images: folder of categories, archive or URL.")
-@click.option("--real", required=True, help="Real photos of the same categories: folder, archive or URL.")
+@click.option("--nice", help="Clean images: folder of categories, archive or URL.")
+@click.option("--real", help="Real photos, with --nice of the same categories: folder, archive or URL.")
 @click.option("--image-size", default=64, show_default=True, help="Side that images are scaled to, in pixels.")
 @click.option("--iterations", default=1000, show_default=True, help="Training steps.")
-def study(name: str, nice: str, real: str, image_size: int, iterations: int) -> None:
-    """Make the environment conf/NAME for your own images."""
+def study(name: str, nice: str | None, real: str | None, image_size: int, iterations: int) -> None:
+    """Make the environment conf/NAME for your own images: nice ones, real ones, or both."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("base", "local"):
         raise click.BadParameter(
             f"{name!r} names a folder in conf/ and in data/: use small letters, digits and _, not base or local.",
             param_hint="NAME",
         )
+    if nice is None and real is None:
+        raise click.UsageError("Give your images: --nice, --real or both.")
     file = Path("conf") / name / "globals.yml"
     if file.exists():
         raise click.ClickException(f"{file} exists already: edit it, or choose another name.")
@@ -45,12 +47,13 @@ def study(name: str, nice: str, real: str, image_size: int, iterations: int) -> 
     file.write_text(ENVIRONMENT.format(image_size=image_size, iterations=iterations, **quoted), encoding="utf-8")
     click.echo(f"Wrote {file}. Look at your images first, then train:")
     click.echo(f"  kedro run --env={name} --pipelines=ingestion")
-    click.echo(f"  kedro run --env={name} --pipelines=mixing")
+    pipeline = "baselines" if nice is None or real is None else "mixing"
+    click.echo(f"  kedro run --env={name} --pipelines={pipeline}")
 
 
-def _find(domain: str, source: str) -> str:
-    """Sources outside the project are kept by their full path; URLs and packages stay as they are."""
-    if re.match(r"\w+://|package:", source):
+def _find(domain: str, source: str | None) -> str | None:
+    """Sources outside the project are kept by their full path; URLs and packages stay as they are, as does None."""
+    if source is None or re.match(r"\w+://|package:", source):
         return source
     path = Path(source).expanduser()
     if not source or not path.exists():

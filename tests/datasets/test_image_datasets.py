@@ -31,6 +31,24 @@ def test_source_then_store(shots, tmp_path):
     np.testing.assert_array_equal(store.load().pixels[:, 0, 0], [(0, 50, 0), (100, 50, 0)])
 
 
+def test_an_absent_domain_passes_the_check_and_has_no_images(tmp_path):
+    source = ImageSourceDataset(
+        domain="nice", source=None, filepath=str(tmp_path / "a" / "b" / "c"), mapping=str(tmp_path / "absent.yml")
+    )
+    source.check()
+    store = ImageStoreDataset(filepath=str(tmp_path / "store"))
+    store.save(PendingImages(source.load(), Decoding(size=16)))
+    assert store.exists() and store.load().inventory.empty and store.load().pixels.shape == (0, 16, 16, 3)
+
+
+def test_a_folder_called_by_a_number_is_a_folder(shots, tmp_path, monkeypatch):
+    shots.rename(tmp_path / "2024")
+    monkeypatch.chdir(tmp_path)
+    source = ImageSourceDataset(domain="real", source=2024, filepath=str(tmp_path / "a" / "b" / "c"))
+    source.check()
+    assert len(source.load().files) == 2
+
+
 def test_a_missing_source_is_told_in_one_sentence(tmp_path):
     source = ImageSourceDataset(domain="nice", source=str(tmp_path / "absent"), filepath=str(tmp_path / "a" / "b"))
     with pytest.raises(DatasetError, match=r"^The source of 'nice' images.*does not exist"):

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mixvision.images.audit import audit_splits, summarise_audit
 from mixvision.images.categories import Categories, common_categories, large_categories
 from mixvision.images.decoding import Decoding
 from mixvision.images.duplicates import Duplicates
@@ -118,10 +119,43 @@ def test_unmatched_categories_suggest_near_misses(caplog):
 def test_hopeless_categories_are_errors():
     with pytest.raises(ValueError, match=r"Only 1 categories"):
         common_categories(["apple", "fig"], ["apple"], Categories())
-    with pytest.raises(ValueError, match=r"'real' has no images"):
-        common_categories(["apple", "fig"], [], Categories())
+    with pytest.raises(ValueError, match=r"no images: set nice\.source, real\.source or both"):
+        common_categories([], [], Categories())
+    with pytest.raises(ValueError, match=r"only domain, 'real', are all in the category 'fig'"):
+        common_categories([], ["fig"], Categories())
     with pytest.raises(ValueError, match=r"nice 'fig' \(0\)"):
-        large_categories(pd.DataFrame({"domain": ["real"], "category": ["fig"]}), ["fig"], Categories())
+        figs = pd.DataFrame({"domain": ["real"], "category": ["fig"]})
+        large_categories(figs, ["fig"], ["nice", "real"], Categories())
+
+
+@pytest.mark.parametrize("domain", ["nice", "real"])
+def test_a_study_of_one_domain(folder, stores, tmp_path, domain):
+    """All categories of the domain that is there count, and all is as in a study of both but for the other's rows."""
+    write = Image.open(folder / domain / "apple" / "000.png").resize((48, 48), Image.Resampling.BICUBIC).save
+    write(folder / domain / "apple" / "again.jpg", quality=90)
+    (folder / domain / "pear" / "copy.png").write_bytes((folder / domain / "pear" / "000.png").read_bytes())
+    (folder / domain / "pear" / "empty.png").write_bytes(b"")
+
+    def without_the_other() -> list[ImageStore]:
+        both = dict(zip(("nice", "real"), stores(), strict=True))
+        other = "real" if domain == "nice" else "nice"
+        raw = open_source(None, other, tmp_path / "data" / "raw" / other)
+        write_store(PendingImages(raw, Decoding(size=16)), tmp_path / other)
+        return list((both | {other: read_store(tmp_path / other)}).values())
+
+    manifest, pairs = manifest_of(without_the_other, Categories(minimum=3))
+    assert list(manifest.columns) == COLUMNS and set(manifest["domain"]) == {domain}
+    assert (manifest.dtypes == manifest_of(stores)[0].dtypes).all()
+    kept = manifest[manifest["status"] == "kept"]
+    assert {name.lower() for name in kept["category"]} == {"apple", "pear", "quince"}
+    assert set(manifest["reason"]) == {"", "empty file", f"exact duplicate: of {domain}/pear/000.png"}
+    assert pairs.to_numpy().tolist() == [[f"{domain}/apple/000.png", f"{domain}/apple/again.jpg"]]
+    split = split_manifest(manifest, Splits())
+    audit = audit_splits(split)
+    assert len(audit) == 3 and (audit[["train", "validation", "test"]] > 0).all(axis=None)
+    assert summarise_audit(split, pairs, Splits()).set_index("finding")["count"]["near-duplicate pairs"] == 1
+    with pytest.raises(ValueError, match=rf"minimum = 10: {domain} '[Qq]uince' \(3\)\."):
+        manifest_of(without_the_other)
 
 
 def test_small_categories_can_be_left_out_with_a_warning(folder, make_folder, stores, caplog):

@@ -394,3 +394,10 @@ def test_mapping_of_the_fruits_study(folder, category):
     assert len(mapping) == 26
     assert category_of(folder, mapping) == category
     assert all(category_of(name, mapping) == name for name in mapping)
+
+
+def test_an_absent_domain_has_no_files_whatever_else_is_said(tmp_path, raw):
+    images = open_source(None, "real", raw, sha256="0" * 64, layout="{category}/*", mapping=tmp_path / "absent.yml")
+    assert (images.domain, images.files, images.unmapped) == ("real", (), {}) and not raw.exists()
+    with pytest.raises(ValueError, match="domain is 'ugly'"):
+        open_source(None, "ugly", raw)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixvision.images.audit import audit_splits, summarise_audit
-from mixvision.images.splits import SPLITS, Splits, assign_splits, large_clusters
+from mixvision.images.splits import SPLITS, Splits, assign_splits, large_clusters, require_validation
 
 
 def table(rows: list[tuple[str, str, int]]) -> pd.DataFrame:
@@ -108,6 +108,26 @@ def test_few_images_have_one_for_validation():
     for method in ("grouped", "plain"):
         split = assign_splits(table(singles(4)), Splits(method=method))["split"]
         assert split.value_counts().to_dict() == {"test": 2, "train": 1, "validation": 1}
+
+
+@pytest.mark.parametrize("method", ["grouped", "plain"])
+def test_a_tiny_validation_share_leaves_no_category_without(method):
+    rows = singles(10) + singles(40, category="pear", first=100) + singles(7, "real", "apple", 200)
+    result = assign_splits(table(rows), Splits(method=method, test=0.2, validation=0.001))
+    validation = result[result["split"] == "validation"]
+    assert validation.groupby(["domain", "category"]).size().tolist() == [1, 1, 1]
+    require_validation(result)
+
+
+def test_categories_without_validation_are_named():
+    bursts = [(domain, "fig", number) for number, domain in enumerate(["nice", "nice", "real", "real"])] * 5
+    manifest = assign_splits(table(singles(40, first=10) + singles(9, "real", "apple", 60) + bursts), Splits())
+    with pytest.raises(ValueError, match=r"for 'fig': raise splits\.validation"):
+        require_validation(manifest)
+    in_one_domain = manifest["id"].eq(manifest.loc[manifest["category"] == "fig", "id"].iloc[0])
+    require_validation(manifest.assign(split=manifest["split"].where(~in_one_domain, "validation")))
+    excluded = manifest.assign(status=manifest["status"].where(manifest["category"] != "fig", "excluded"))
+    require_validation(excluded)
 
 
 @pytest.mark.parametrize("bursts", [[20] * 5, [30] * 3, [4, 3, 3]])

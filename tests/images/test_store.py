@@ -137,6 +137,19 @@ def test_folders_that_the_mapping_leaves_out_are_remembered(write, tmp_path, mon
     assert seen == ["apple/dangling.png"]
 
 
+def test_the_store_of_an_absent_domain_is_empty_and_of_the_usual_types(write, tmp_path):
+    usual = write()
+    absent = PendingImages(open_source(None, "nice", tmp_path / "data" / "raw" / "nice"), Decoding(size=16))
+    write_store(absent, tmp_path / "store")
+    empty = read_store(tmp_path / "store")
+    assert len(empty.inventory) == 0 and (empty.inventory.dtypes == usual.inventory.dtypes).all()
+    assert empty.pixels.shape == (0, 16, 16, 3) and isinstance(empty.pixels, np.memmap) and empty.unmapped == {}
+    written = (tmp_path / "store" / "pixels.npy").stat().st_mtime_ns
+    write_store(absent, tmp_path / "store")
+    assert (tmp_path / "store" / "pixels.npy").stat().st_mtime_ns == written
+    pd.testing.assert_frame_equal(write().inventory, usual.inventory)
+
+
 @pytest.mark.skipif(not hasattr(psutil.Process, "memory_maps"), reason="this system does not tell which files are open")
 def test_no_pixels_are_open_when_the_folder_is_replaced(write, folder, make_folder, monkeypatch):
     """Windows refuses to rename a folder with an open file in it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from kedro.config import OmegaConfigLoader
@@ -33,8 +34,8 @@ def digits(tmp_path_factory) -> Path:
     return root
 
 
-def run_ingestion(project: Path, source: Path, **changes) -> dict[str, pd.DataFrame]:
-    """Run with conf/base, its data below `project`; the tables by name."""
+def run_ingestion(project: Path, source: Path, absent: tuple[str, ...] = (), **changes) -> dict[str, pd.DataFrame]:
+    """Run with conf/base, its data below `project`, without the absent domains; the tables by name."""
     runtime = {"nice": str(source), "real": str(source), "ingestion": changes}
     resolvers = CONFIG_LOADER_ARGS["custom_resolvers"]
     environments = {"base_env": "base", "default_run_env": "base"}
@@ -42,6 +43,8 @@ def run_ingestion(project: Path, source: Path, **changes) -> dict[str, pd.DataFr
     pipeline = create_pipeline()
     parameters = ParameterValidator({"ingestion": pipeline}).validate_raw_params(loader["parameters"])
     entries = {name: loader["catalog"][name] for name in pipeline.datasets() if not name.startswith("params:")}
+    for domain in absent:
+        entries[f"{domain}_source"]["source"] = None
     for entry in entries.values():
         entry["filepath"] = str(project / entry["filepath"])
     catalog = DataCatalog.from_config(entries)
@@ -101,11 +104,68 @@ def test_bad_files_do_not_stop_the_run(tmp_path, digits):
     (bad / "text.png").write_text("hello")
     (bad / "cut.png").write_bytes((digits / "nice/0").iterdir().__next__().read_bytes()[:150])
     Image.new("L", (9, 9)).save(bad / "moving.gif", save_all=True, append_images=[Image.new("L", (9, 9), 255)])
+    Image.new("RGB", (1, 20_000), "red").save(bad / "thread.png")
     tables = run_ingestion(tmp_path / "project", tmp_path / "shots")
     excluded = tables["excluded_files"].set_index("path")["reason"]
     assert set(excluded.index) == {"0/empty.png", "0/text.png", "0/cut.png", "0/moving.gif"}
     assert tables["excluded_counts"]["files"].sum() == 4
-    assert (tables["manifest"]["status"] == "kept").sum() == 120
+    kept = tables["manifest"][tables["manifest"]["status"] == "kept"].set_index("id")
+    assert len(kept) == 121 and kept.loc["real/0/thread.png", ["width", "height"]].tolist() == [1, 20_000]
+
+
+@pytest.fixture
+def real_digits(tmp_path, digits) -> Path:
+    """Three digits of the real domain, as folders of their own."""
+    for digit in "012":
+        shutil.copytree(digits / "real" / digit, tmp_path / "photos" / digit)
+    return tmp_path / "photos"
+
+
+def test_a_study_of_one_domain(run_pipeline, real_digits):
+    """As the command runs it, the absent domain null in the study's settings; mixing ends after the ingestion."""
+    Image.new("RGB", (40, 30), "red").save(real_digits / "2" / "wide.png")
+    study = {"study": "one", "nice": {"source": None}, "real": {"source": str(real_digits)}, "image_size": 16}
+    changes = {"ingestion": {"outliers": {"dimensions": [[8, 8]]}, "splits": {"test": 0.2, "validation": 0.2}}}
+    with pytest.raises(ValueError, match=r"none of the domain 'nice': set nice\.source .* pipeline baselines"):
+        run_pipeline("mixing", changes, study)
+    manifest = pd.read_parquet("data/03_primary/one/manifest.parquet").set_index("id")
+    assert set(manifest["domain"]) == {"real"} and len(manifest) == 91
+    assert manifest.loc["real/2/wide.png", "reason"] == "outlier by dimensions: 40x30"
+    kept = manifest[manifest["status"] == "kept"]
+    assert kept.groupby(["category", "split"]).size().tolist() == [6, 18, 6] * 3
+    assert (kept.groupby("cluster")["split"].nunique() == 1).all()
+    assert np.load("data/02_intermediate/one/nice/pixels.npy").shape == (0, 16, 16, 3)
+
+
+@pytest.mark.parametrize("absent", ["nice", "real"])
+def test_one_domain_is_audited_as_two_are(tmp_path, digits, absent):
+    tables = run_ingestion(tmp_path, digits, absent=(absent,))
+    both = run_ingestion(tmp_path / "both", digits)
+    for name, columns in (("split_audit", ["category", "images"]), ("manifest", ["path", "phash", "status"])):
+        expected = both[name][both[name]["domain"] != absent][["domain", *columns]]
+        pd.testing.assert_frame_equal(tables[name][["domain", *columns]], expected.reset_index(drop=True))
+    findings = tables["split_summary"].set_index("finding")["count"]
+    assert findings["pairs crossing in the splits used"] == findings["categories without validation images"] == 0
+
+
+def test_the_command_line_overrides_an_absent_domain(project):
+    (project / "conf" / "local" / "globals.yml").write_text("nice: {source: null}")
+    for runtime, source in (({}, None), ({"nice": "photos"}, "photos")):
+        loader = OmegaConfigLoader(str(project / "conf"), runtime_params=runtime, **CONFIG_LOADER_ARGS)
+        entry = loader["catalog"]["nice_source"]
+        assert (entry["source"], entry["sha256_of"]) == (source, None)
+
+
+def test_a_study_of_no_domain_says_what_to_set(tmp_path, digits):
+    with pytest.raises(ValueError, match=r"^The study has no images: set nice\.source, real\.source or both"):
+        run_ingestion(tmp_path, digits, absent=("nice", "real"))
+
+
+def test_a_category_of_one_image_is_named(tmp_path, real_digits):
+    for path in sorted((real_digits / "1").iterdir())[1:]:
+        path.unlink()
+    with pytest.raises(ValueError, match=r"categories\.minimum = 10: real '1' \(1\)\."):
+        run_ingestion(tmp_path, real_digits, absent=("nice",))
 
 
 def test_fruits(tmp_path, shared_data):

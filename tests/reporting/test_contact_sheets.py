@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixvision.reporting.contact_sheets import GAP, MARGIN, mistakes_sheet, sample_sheet
+from mixvision.reporting.contact_sheets import GAP, MARGIN, excluded_sheet, mistakes_sheet, sample_sheet
 
 
 @pytest.mark.parametrize(("side", "tile", "categories"), [(32, 96, 10), (100, 80, 26)])
@@ -20,6 +20,18 @@ def test_sample_sheet_has_a_row_per_category_and_a_block_per_domain(side, tile, 
         real = sheet.getpixel((sheet.width - MARGIN - tile // 2, y))
         nice = sheet.getpixel((sheet.width - 2 * MARGIN - 3 * (tile + GAP) - tile // 2, y))
         assert (nice, real) == ((row, 10, 10), (row, 200, 200))
+
+
+@pytest.mark.parametrize("domain", ["nice", "real"])
+def test_the_block_of_an_absent_domain_is_left_out(domain):
+    manifest, pixels = plain_images(32, 3)
+    whole = sample_sheet(manifest, pixels, np.random.default_rng(0), images_per_category=2)
+    pixels = {name: array if name == domain else array[:0] for name, array in pixels.items()}
+    own = manifest[manifest["domain"] == domain]
+    sheet = np.asarray(sample_sheet(own, pixels, np.random.default_rng(0), images_per_category=2))
+    assert sheet.shape[:2] == (whole.height, whole.width - 2 * (96 + GAP) - MARGIN)
+    assert tuple(sheet[-MARGIN - 48, -MARGIN - 48]) == (2, *pixels[domain][0, 0, 0, 1:])
+    assert (sheet[:, -MARGIN:] == 255).all() and (sheet[-MARGIN - 48, -MARGIN - 1] != 255).any()
 
 
 def plain_images(side: int, categories: int) -> tuple[pd.DataFrame, dict]:
@@ -88,3 +100,50 @@ def test_long_names_stay_in_their_column():
 def test_no_mistakes_say_so():
     sheet = mistakes_sheet(make_mistakes(0), {"real": np.zeros((1, 32, 32, 3), np.uint8)})
     assert (np.asarray(sheet) < 128).any()
+
+
+def make_excluded(reasons: list[tuple[str, str]]) -> tuple[pd.DataFrame, dict]:
+    """Excluded images with (category, reason), grey as their number; image 0 is kept, the last was never decoded."""
+    rows = [("kept", "", "a", 0), *(("excluded", reason, name, n) for n, (name, reason) in enumerate(reasons, 1))]
+    manifest = pd.DataFrame(
+        [*rows, ("excluded", "truncated", "a", -1)], columns=["status", "reason", "category", "pixel_row"]
+    )
+    ids = "real/" + pd.Series(range(len(manifest))).astype(str)
+    pixels = np.stack([np.full((32, 32, 3), n, np.uint8) for n in range(len(rows))])
+    return manifest.assign(id=ids, domain="real", width=40, height=30), {"nice": pixels[:0], "real": pixels}
+
+
+def shown_images(sheet, images_across: int) -> list[int]:
+    """The grey level of each tile, row after row, paper left out."""
+    width = (sheet.width - 2 * MARGIN) // images_across
+    height = 96 + 3 * 18 + 14
+    corners = [(x, y) for y in range(MARGIN, sheet.height - MARGIN, height) for x in range(MARGIN, sheet.width, width)]
+    levels = [sheet.getpixel((x + 48, y + 48))[0] for x, y in corners if x + 48 < sheet.width]
+    return [level for level in levels if level != 255]
+
+
+def test_excluded_sheet_shows_outliers_first_and_the_categories_in_turn():
+    manifest, pixels = make_excluded(
+        [("a", "exact duplicate: of real/0"), ("a", "outlier by dimensions: 7x9"), ("a", "outlier by dimensions: 9x9"),
+         ("b", "outlier by dimensions: 8x9"), ("b", "category with too few images")]
+    )  # fmt: skip
+    assert shown_images(excluded_sheet(manifest, pixels, images_across=3), 3) == [2, 4, 3, 1, 5]
+    assert shown_images(excluded_sheet(manifest, pixels, count=2, images_across=3), 3) == [2, 4]
+
+
+def test_excluded_captions_follow_category_dimensions_and_reason():
+    sheets = []
+    for change in ({}, {"category": "b"}, {"width": 41}, {"reason": "outlier by aspect ratio: 40x30"}):
+        manifest, pixels = make_excluded([("a", "outlier by dimensions: 40x30")])
+        changed = manifest["pixel_row"] == 1
+        for column, value in change.items():
+            manifest.loc[changed, column] = value
+        sheets.append(np.asarray(excluded_sheet(manifest, pixels)))
+    lines = [[sheet[MARGIN + 96 + 8 + 18 * line :][:18].tobytes() for line in range(3)] for sheet in sheets]
+    different = [[ours != theirs for ours, theirs in zip(lines[0], other, strict=True)] for other in lines[1:]]
+    assert different == [[True, False, False], [False, True, False], [False, False, True]]
+
+
+def test_nothing_excluded_says_so():
+    manifest, pixels = make_excluded([])
+    assert (np.asarray(excluded_sheet(manifest, pixels)) < 128).any()

@@ -15,6 +15,7 @@ from mixvision.reporting.tables import (
     excluded_files,
     figure_table,
     image_counts,
+    image_dimensions,
     markdown_table,
     metric_markdown,
     metric_table,
@@ -130,6 +131,26 @@ def test_counts_and_excluded_files(study):
     assert excluded_files(study.manifest).to_dict("records") == [
         {"id": "real/Apple/torn.jpg", "reason": "truncated", "bytes": 12}
     ]
+
+
+def test_dimensions_are_counted_over_decoded_files_the_most_frequent_first():
+    rows = (
+        [("real", 300, 200, 0, "kept")] * 2 + [("real", 200, 300, 1, "excluded")] * 3 + [("nice", 300, 200, 2, "kept")]
+    )
+    rows += [("real", 300, 200, 5, "excluded"), ("real", 200, 300, 6, "kept"), ("real", 0, 0, -1, "excluded")]
+    manifest = pd.DataFrame(rows, columns=["domain", "width", "height", "pixel_row", "status"])
+    assert image_dimensions(manifest).to_dict("split")["data"] == [
+        ["real", 200, 300, 4, 1],
+        ["real", 300, 200, 3, 2],
+        ["nice", 300, 200, 1, 1],
+    ]
+    assert list(image_dimensions(manifest)) == ["domain", "width", "height", "images", "kept"]
+    assert image_dimensions(manifest.head(0)).empty
+
+
+def test_counts_of_a_study_of_one_domain(study):
+    real = study.manifest[study.manifest["domain"] == "real"]
+    assert image_counts(real)["domain"].tolist() == ["real"]
 
 
 def test_settings_shared_by_all_trials_are_listed_once(study):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mixvision.training.data import BATCHES_PER_EPOCH, draw_order, pool_images
-from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
+from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials, require_both_domains
 
 
 @pytest.fixture
@@ -31,6 +31,13 @@ def choose(manifest: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
     trials = list_trials(mixtures)
     chosen = choose_training_sets(manifest, trials, mixtures.thin)
     return chosen.merge(manifest, on="id").merge(trials, on="trial")
+
+
+@pytest.mark.parametrize("absent", ["nice", "real"])
+def test_a_study_of_one_domain_cannot_be_mixed(uneven_manifest, absent):
+    require_both_domains(uneven_manifest)
+    with pytest.raises(ValueError, match=rf"none of the domain '{absent}': set {absent}\.source .* pipeline baselines"):
+        choose(uneven_manifest[uneven_manifest["domain"] != absent], Mixtures())
 
 
 def test_thinned_sets_are_equally_large_and_hold_the_ratio_of_each_category(uneven_manifest):

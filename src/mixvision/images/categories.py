@@ -1,4 +1,4 @@
-"""Which categories a study has: those that both domains hold enough images of."""
+"""Which categories a study has: those that all its domains, one or two, hold enough images of."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Categories:
     """What is asked of the categories.
 
     Args:
-        unmatched: "leave out" categories that only one domain has, with a warning that names them, or
+        unmatched: "leave out" categories that only one of two domains has, with a warning that names them, or
             "error".
         minimum: the fewest kept images a category may have in each domain, 3 or more (one for each split).
         too_few: "error", or "leave out" the categories that fall short of the minimum, with a warning that names them.
@@ -38,18 +38,18 @@ class Categories:
 
 
 def common_categories(nice: Collection[str], real: Collection[str], categories: Categories) -> list[str]:
-    """The categories that both domains have, sorted.
+    """The categories that both domains have, or those of the only domain, sorted.
+
+    Args:
+        nice, real: what was found in each; a domain without categories is absent from the study.
+        categories: what becomes of those that only one of two domains has.
 
     Raises:
-        ValueError: a domain has none, fewer than two are common, or some are unmatched and the study forbids
-            it.
+        ValueError: both domains are absent, fewer than two categories are left, or some are unmatched and the study
+            forbids it.
     """
-    for domain, names in (("nice", nice), ("real", real)):
-        if not names:
-            raise ValueError(
-                f"The domain {domain!r} has no images: check its source and layout; "
-                "images belong in one folder per category."
-            )
+    if not nice or not real:
+        return _categories_of_one_domain(nice, real)
     common = sorted(set(nice) & set(real))
     unmatched = _name_unmatched("nice", nice, real) + _name_unmatched("real", real, nice)
     if len(common) < 2:
@@ -67,12 +67,15 @@ def common_categories(nice: Collection[str], real: Collection[str], categories: 
     return common
 
 
-def large_categories(kept: pd.DataFrame, common: Collection[str], categories: Categories) -> list[str]:
-    """The categories that have enough kept images in both domains, sorted.
+def large_categories(
+    kept: pd.DataFrame, common: Collection[str], domains: Collection[str], categories: Categories
+) -> list[str]:
+    """The categories that have enough kept images in every domain, sorted.
 
     Args:
         kept: the kept rows of a manifest: columns domain, category.
         common: the categories to look at.
+        domains: those of the study.
         categories: how many images are enough, and what becomes of a category that has fewer.
 
     Raises:
@@ -82,7 +85,7 @@ def large_categories(kept: pd.DataFrame, common: Collection[str], categories: Ca
     counts = kept.groupby(["domain", "category"]).size()
     few = [
         (category, f"{domain} {category!r} ({counts.get((domain, category), 0)})")
-        for domain in ("nice", "real")
+        for domain in domains
         for category in sorted(common)
         if counts.get((domain, category), 0) < categories.minimum
     ]
@@ -96,6 +99,21 @@ def large_categories(kept: pd.DataFrame, common: Collection[str], categories: Ca
     if few:
         logger.warning("Left out, having fewer than %d images in a domain: %s.", categories.minimum, names)
     return large
+
+
+def _categories_of_one_domain(nice: Collection[str], real: Collection[str]) -> list[str]:
+    if not nice and not real:
+        raise ValueError(
+            "The study has no images: set nice.source, real.source or both in its globals.yml, or give "
+            "--params=nice=<folder, archive or address> and the same for real."
+        )
+    domain, found = ("nice", nice) if nice else ("real", real)
+    if len(found) < 2:
+        raise ValueError(
+            f"The images of the only domain, {domain!r}, are all in the category {next(iter(found))!r}, but two "
+            "categories or more are needed: put images in one folder per category."
+        )
+    return sorted(found)
 
 
 def _name_unmatched(domain: str, names: Collection[str], others: Collection[str]) -> list[str]:

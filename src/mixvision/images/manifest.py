@@ -30,6 +30,7 @@ def build_manifest(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Both inventories as one table, every exclusion decided and near-duplicates clustered; no splits yet.
 
+    A store without files is of a domain that the study does not have; all else is then as with two domains.
     Exclusions are made in this order: files outside the layout and undecodable ones, categories of one domain only,
     outliers, exact duplicates, categories with too few images.
 
@@ -44,14 +45,15 @@ def build_manifest(
     manifest["id"] = manifest["domain"] + "/" + manifest["path"]
     manifest["status"] = np.where(manifest["reason"] == "", "kept", "excluded")
     manifest = manifest.sort_values("id", ignore_index=True)
-    names = [set(store.inventory["category"]) - {""} for store in (nice, real)]
-    common = common_categories(*names, categories)
+    names = {domain: set(store.inventory["category"]) - {""} for domain, store in (("nice", nice), ("real", real))}
+    domains = [domain for domain, found in names.items() if found]
+    common = common_categories(names["nice"], names["real"], categories)
     unmatched = manifest.loc[~manifest["category"].isin(common), "id"]
     _exclude(manifest, pd.Series("category in one domain only", index=unmatched, dtype=object))
     _exclude(manifest, find_outliers(_kept(manifest), outliers))
     _exclude(manifest, exact_duplicates(_kept(manifest)))
     kept = _kept(manifest)
-    small = kept.loc[~kept["category"].isin(large_categories(kept, common, categories)), "id"]
+    small = kept.loc[~kept["category"].isin(large_categories(kept, common, domains, categories)), "id"]
     _exclude(manifest, pd.Series("category with too few images", index=small, dtype=object))
     kept = _kept(manifest)
     pairs = near_duplicates(kept["phash"].to_numpy(), _thumbnails(kept, nice, real), duplicates)

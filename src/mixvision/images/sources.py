@@ -29,7 +29,8 @@ class RawImages:
     Args:
         domain: "nice" or "real".
         root: the folder that the files' paths are relative to.
-        files: pairs of category and path (posix), sorted by path; the category is "" outside the layout.
+        files: pairs of category and path (posix), sorted by path; the category is "" outside the layout. None of them:
+            the study has no such domain.
         unmapped: folders that the mapping leaves out, with their numbers of files.
     """
 
@@ -40,7 +41,7 @@ class RawImages:
 
 
 def open_source(
-    source: str,
+    source: str | None,
     domain: str,
     folder: Path,
     sha256: str | None = None,
@@ -52,7 +53,7 @@ def open_source(
     Args:
         source: a folder (used in place), a tar or zip archive, an address, "package:mnist" or
             "package:digits". Where it holds a folder named like the domain, only that is used: one source can
-            serve both domains.
+            serve both domains. None: the study has no such domain, and there are no files.
         domain: "nice" or "real".
         folder: where archives are unpacked and samples written, replaced when the source changes; downloads are
             kept three folders up, in "downloads".
@@ -68,8 +69,10 @@ def open_source(
     """
     if domain not in DOMAINS:
         raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
+    if source is None:
+        return RawImages(domain, folder, (), {})
     layouts = [layout or DEFAULT_LAYOUT] if isinstance(layout, str | None) else list(layout)
-    top = acquire(str(source), folder, folder.parents[2] / "downloads", sha256, domain)
+    top = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain)
     files = _list_files(top, domain)
     root = root_of(files, domain)
     placed = list(_place(files, root, layouts))

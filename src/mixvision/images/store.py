@@ -25,15 +25,19 @@ VERSION = 1  # raise it when decoding changes, so that stores of older versions 
 FILES_AT_ONCE = 64
 FILES_FOR_PROCESSES = 2000
 STAMP = ["path", "bytes", "mtime_ns"]
-COLUMNS = [
-    "domain",
-    "category",
-    "path",
-    "bytes",
-    "mtime_ns",
-    *list(ImageRecord.__annotations__)[1:],
-    "pixel_row",
-]
+FILE_COLUMNS = {"domain": str, "category": str, "path": str, "bytes": np.int64, "mtime_ns": np.int64}
+COLUMNS = {
+    **FILE_COLUMNS,
+    "format": str,
+    "width": np.int64,
+    "height": np.int64,
+    "mode": str,
+    "sha256": str,
+    "pixels_sha256": str,
+    "phash": np.uint64,
+    "reason": str,
+    "pixel_row": np.int64,
+}
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def write_store(pending: PendingImages, folder: Path) -> None:
         return
     with replacing(folder) as partial:
         records = _decode_all(files, before, pending, partial / PIXELS)
-        pd.DataFrame(records, columns=COLUMNS).astype({"phash": np.uint64}).to_parquet(partial / INVENTORY)
+        pd.DataFrame(records, columns=list(COLUMNS)).astype(COLUMNS).to_parquet(partial / INVENTORY)
         (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped}))
         del before  # Windows does not rename folders with open files, and its pixels are one
 
@@ -109,8 +113,7 @@ def _list_files(raw: RawImages) -> pd.DataFrame:
         except OSError:  # a dangling link, say: decoding it will record that it is unreadable
             size, changed = 0, 0
         rows.append((raw.domain, category, path, size, changed))
-    table = pd.DataFrame(rows, columns=["domain", "category", *STAMP])
-    table = table.astype({"domain": str, "category": str, "path": str, "bytes": np.int64, "mtime_ns": np.int64})
+    table = pd.DataFrame(rows, columns=list(FILE_COLUMNS)).astype(FILE_COLUMNS)
     return table.sort_values("path", ignore_index=True)
 
 
@@ -162,7 +165,7 @@ def _decode_rows(rows: list[int], files: list[dict], pending: PendingImages, arr
     # as fast, but take a second to start, which a few files are not worth.
     backend = "loky" if len(rows) >= FILES_FOR_PROCESSES else "threading"
     description = f"decoding {pending.raw.domain} images"
-    with tqdm(desc=description, total=len(rows), unit="image") as progress:
+    with tqdm(desc=description, total=len(rows), unit="image", disable=not rows) as progress:
         for records in Parallel(n_jobs=-1, backend=backend, return_as="generator")(tasks):
             progress.update(len(records))
             yield from records

@@ -1,9 +1,9 @@
-"""Contact sheets: what the images look like, and which ones the model gets wrong with most confidence."""
+"""Contact sheets: what the images look like, which were left out, and which the model gets wrong most firmly."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def sample_sheet(
     generator: np.random.Generator,
     images_per_category: int = 6,
 ) -> Image.Image:
-    """Random kept images of every category: one row a category, nice on the left, real on the right.
+    """Random kept images of every category: one row a category, nice on the left, real on the right, if there are both.
 
     Args:
         manifest: one row per image.
@@ -41,9 +41,10 @@ def sample_sheet(
     tile = _tile_size(pixels)
     label = math.ceil(max((font.getlength(category) for category in categories), default=0)) + MARGIN
     block = images_per_category * (tile + GAP)
-    lefts = {"nice": MARGIN + label, "real": MARGIN + label + block + MARGIN}
+    domains = [domain for domain in ("nice", "real") if (kept["domain"] == domain).any()]
+    lefts = {domain: MARGIN + label + place * (block + MARGIN) for place, domain in enumerate(domains)}
     top = MARGIN + LINE + GAP
-    size = (lefts["real"] + block - GAP + MARGIN, top + len(categories) * (tile + GAP) - GAP + MARGIN)
+    size = (MARGIN + label + len(domains) * (block + MARGIN) - GAP, top + len(categories) * (tile + GAP) - GAP + MARGIN)
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
     for domain, left in lefts.items():
@@ -70,24 +71,62 @@ def mistakes_sheet(mistakes: pd.DataFrame, pixels: Mapping[str, np.ndarray], ima
     Returns:
         An RGB picture; the stripe and the last caption line tell the domain.
     """
+    captions = [
+        (f"is {mistake.category}", f"said {mistake.prediction}", f"{mistake.probability:.3f}, {mistake.domain}")
+        for mistake in mistakes.itertuples()
+    ]
+    return _captioned_sheet(
+        mistakes, captions, pixels, images_across, none="The model made no mistake on these images."
+    )
+
+
+def excluded_sheet(
+    manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], count: int = 24, images_across: int = 6
+) -> Image.Image:
+    """Images that were excluded although they could be decoded, each with its category, dimensions and kind of reason.
+
+    Args:
+        manifest: one row per image.
+        pixels: per domain, uint8 (N, S, S, 3), indexed by the manifest's ``pixel_row``.
+        count: how many are shown at most: outliers first, the categories in turn.
+        images_across: images per row.
+
+    Returns:
+        An RGB picture; the stripe tells the domain.
+    """
+    excluded = manifest[(manifest["status"] == "excluded") & (manifest["pixel_row"] >= 0)]
+    kind = excluded["reason"].str.split(":").str[0]
+    ordered = excluded.assign(kind=kind, other=~kind.str.startswith("outlier")).sort_values(["other", "kind", "id"])
+    ordered["turn"] = ordered.groupby(["other", "category"]).cumcount()
+    shown = ordered.sort_values(["other", "turn", "category"]).head(count)
+    captions = [(image.category, f"{image.width}x{image.height}", image.kind) for image in shown.itertuples()]
+    return _captioned_sheet(shown, captions, pixels, images_across, none="No image that could be decoded was excluded.")
+
+
+def _captioned_sheet(
+    images: pd.DataFrame,
+    captions: Sequence[tuple[str, str, str]],
+    pixels: Mapping[str, np.ndarray],
+    images_across: int,
+    none: str,
+) -> Image.Image:
+    """The images (columns domain, pixel_row), each with a stripe in its domain's colour over three lines of caption.
+
+    Where there is no image, the sentence `none`.
+    """
     font = ImageFont.load_default(13)
     tile = _tile_size(pixels)
     width, height = tile + 56, tile + 3 * LINE + 14
-    down = max(1, math.ceil(len(mistakes) / images_across))
+    down = max(1, math.ceil(len(images) / images_across))
     sheet = Image.new("RGB", (2 * MARGIN + images_across * width, 2 * MARGIN + down * height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    if mistakes.empty:
-        draw.text((MARGIN, MARGIN), "The model made no mistake on these images.", INK, font)
-    for place, mistake in enumerate(mistakes.itertuples()):
+    if images.empty:
+        draw.text((MARGIN, MARGIN), none, INK, font)
+    for place, (image, lines) in enumerate(zip(images.itertuples(), captions, strict=True)):
         x, y = MARGIN + place % images_across * width, MARGIN + place // images_across * height
-        sheet.paste(_tile(pixels[mistake.domain][mistake.pixel_row], tile), (x, y))
-        draw.rectangle((x, y + tile + 1, x + tile - 1, y + tile + 4), COLOURS[mistake.domain])
-        captions = [
-            f"is {mistake.category}",
-            f"said {mistake.prediction}",
-            f"{mistake.probability:.3f}, {mistake.domain}",
-        ]
-        for line, caption in enumerate(captions):
+        sheet.paste(_tile(pixels[image.domain][image.pixel_row], tile), (x, y))
+        draw.rectangle((x, y + tile + 1, x + tile - 1, y + tile + 4), COLOURS[image.domain])
+        for line, caption in enumerate(lines):
             draw.text((x, y + tile + 8 + line * LINE), _shortened(caption, font, width - 6), INK, font)
     return sheet
 

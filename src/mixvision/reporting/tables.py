@@ -93,7 +93,7 @@ def comparison_table(
         shown[figure] = with_spread(rows, "performance_top1")
         if figure == "best_validation":
             bounds = zip(rows["performance_top1_low"], rows["performance_top1_high"], strict=True)
-            shown["95% interval"] = pd.Series([_interval(*pair) for pair in bounds], index=rows.index)
+            shown["95% interval"] = pd.Series([interval(*pair) for pair in bounds], index=rows.index)
             if table_without_leaks is not None:
                 clean = table_without_leaks[table_without_leaks["figure"] == figure].set_index(by)
                 shown[f"{figure} without leaks"] = with_spread(clean, "performance_top1")
@@ -158,6 +158,18 @@ def image_counts(manifest: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).groupby(manifest["domain"]).sum().reset_index()
 
 
+def image_dimensions(manifest: pd.DataFrame) -> pd.DataFrame:
+    """How often each size occurs among the files that could be decoded, most frequent first.
+
+    Returns:
+        columns domain, width and height (pixels, upright), images, kept (how many of these).
+    """
+    decoded = manifest[manifest["pixel_row"] >= 0]
+    sizes = decoded.assign(kept=decoded["status"] == "kept").groupby(["domain", "width", "height"])["kept"]
+    table = sizes.agg(images="size", kept="sum").reset_index()
+    return table.sort_values("images", ascending=False, kind="stable", ignore_index=True)
+
+
 def trial_settings(trials: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The settings all trials share (``setting``, ``value``), and the table of those in which they differ."""
     same = [name for name in trials.columns if name != "trial" and trials[name].nunique(dropna=False) <= 1]
@@ -180,5 +192,6 @@ def with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
     )
 
 
-def _interval(low: float, high: float) -> str:
+def interval(low: float, high: float) -> str:
+    """The bounds of an interval with three decimals, a dash where there are none."""
     return DASH if pd.isna(low) else f"{low:.3f} to {high:.3f}"

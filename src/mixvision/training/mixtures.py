@@ -67,6 +67,21 @@ def list_trials(mixtures: Mixtures) -> pd.DataFrame:
     )
 
 
+def require_both_domains(manifest: pd.DataFrame) -> None:
+    """Refuse a study of one domain, which leaves nothing to mix.
+
+    Raises:
+        ValueError: says which domain is absent, what to set, and what works without it.
+    """
+    for domain in DOMAINS:
+        if not (manifest["domain"] == domain).any():
+            raise ValueError(
+                f"This pipeline needs images of both domains, but the study has none of the domain {domain!r}: set "
+                f"{domain}.source in its globals.yml or give --params={domain}=<folder, archive or address>, or run "
+                "the pipeline baselines, for which one domain is enough."
+            )
+
+
 def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, thin: bool) -> pd.DataFrame:
     """Choose x% of the real training images and (100 - x)% of the nice ones, category by category.
 
@@ -76,7 +91,11 @@ def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, thin: boo
 
     Returns:
         One row an image of a trial: trial, id; sorted by both.
+
+    Raises:
+        ValueError: the study has images of one domain only.
     """
+    require_both_domains(manifest)
     train = manifest[(manifest["status"] == "kept") & (manifest["split"] == "train")]
     chosen = []
     for trial in trials.itertuples():

@@ -13,6 +13,7 @@ from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import streams as reporting
 from mixvision.training.data import DOMAINS, ImagePool
+from mixvision.training.mixtures import require_both_domains
 from mixvision.training.results import trained_networks
 from mixvision.training.settings import Continuation, Start, Training
 from mixvision.training.streams import OnlineLearning, State, fill_buffers, pool_buffers, prequential_accuracy, receive
@@ -35,6 +36,7 @@ def learn(
     Returns:
         one row a run so far, and a sentence on what this one did.
     """
+    require_both_domains(manifest)
     pixels = pixels_by_domain(nice_images, real_images)
     before = State.newest(state)
     settings = {**asdict(learning), "image_size": nice_images.pixels.shape[1]}
