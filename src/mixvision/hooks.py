@@ -121,10 +121,10 @@ class TrialRuns:
         now = int(time.time() * 1000)
         by_trial: dict[str, dict[tuple[str, int], float]] = {}
         for row in self.unlogged:
-            prefix = "validation_" if row["split"] == "validation" else ""
+            prefix = "" if row["split"] == "test" else f"{row['split']}_"
             points = by_trial.setdefault(row["trial"], {})
             for name, value in row.items():
-                if name not in ("trial", "iteration", "split"):
+                if name not in ("trial", "iteration", "epoch", "split"):
                     points["loss" if name == "loss" else prefix + name, row["iteration"]] = value
         for trial, points in by_trial.items():
             metrics = [Metric(name, value, now, step) for (name, step), value in points.items()]
@@ -135,7 +135,7 @@ class TrialRuns:
     def _log_final_metrics(self, metrics: pd.DataFrame) -> None:
         now = int(time.time() * 1000)
         for row in metrics[metrics["split"] == "test"].to_dict("records"):
-            values = {name: value for name, value in row.items() if "_top" in name and isinstance(value, float)}
+            values = {name: value for name, value in row.items() if "top" in name and isinstance(value, float)}
             final = [Metric(f"{row['weights']}.{name}", value, now, 0) for name, value in values.items()]
             if row["trial"] in self.runs:
                 self.client.log_batch(self.runs[row["trial"]], metrics=final)

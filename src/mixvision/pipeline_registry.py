@@ -4,7 +4,7 @@ import warnings
 
 from kedro.pipeline import Pipeline
 
-from mixvision.pipelines import conclusions, ingestion, iterative, mixing, streams, tuning
+from mixvision.pipelines import baselines, conclusions, ingestion, iterative, mixing, sanity_check, streams, tuning
 
 # Kedro warns of the names of another pipeline's datasets ("mixing.trials"), which is just what they are meant to be.
 warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
@@ -19,6 +19,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "conclusions": images + mixing.create_pipeline() + iterative.create_pipeline() + conclusions.create_pipeline(),
         "tuning": images + tuning.create_pipeline(),
         "tuned_mixing": images + tuning.create_pipeline() + mixing.create_pipeline(tuned=True),
+        "baselines": images + baselines.create_pipeline(),
+        "sanity_check": images + sanity_check.create_pipeline(),
         "streams": images.to_outputs("unsplit_manifest") + streams.create_pipeline(),
     }
     return {**pipelines, "__default__": pipelines["mixing"]}

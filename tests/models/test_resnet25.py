@@ -106,9 +106,10 @@ def test_the_head_of_the_embedding_is_the_network():
 
 
 def test_a_stack_cut_down_to_some_networks_goes_on_as_those():
-    stack = ResNet25(5, 32, [torch.Generator().manual_seed(seed) for seed in (0, 1, 2)]).eval()
-    images = torch.rand(4, 9, 32, 32)
-    whole = stack(images)
+    stack = ResNet25(5, 32, [torch.Generator().manual_seed(seed) for seed in (0, 1, 2)])
+    images = torch.rand(4, 9, 32, 32, generator=torch.Generator().manual_seed(2))
+    stack.train()(images)  # with fresh statistics the maps are large, and so are their rounding errors
+    whole = stack.eval()(images)
     for tensor in (*stack.parameters(), *stack.buffers()):
         tensor.data = tensor.data[1:]
-    torch.testing.assert_close(stack(images[:, 3:]), whole[1:], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(stack(images[:, 3:]), whole[1:], atol=1e-3, rtol=1e-3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -68,17 +68,7 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = "t
     curves = ["nice", "real", "performance"]
     means = measured.groupby(["ratio", "iteration"])[[f"{curve}_top1" for curve in curves]].mean().reset_index()
     ratios = sorted(means["ratio"].unique())
-    across = max(1, min(PANELS_ACROSS, len(ratios)))
-    down = max(1, -(-len(ratios) // across))
-    figure = make_subplots(
-        rows=down,
-        cols=across,
-        shared_xaxes="all",
-        shared_yaxes="all",
-        subplot_titles=[f"{ratio}% real" for ratio in ratios],
-        vertical_spacing=0.22 / down,
-        horizontal_spacing=0.02,
-    )
+    figure = accuracy_panels([f"{ratio}% real" for ratio in ratios], "iteration")
     for panel, ratio in enumerate(ratios):
         rows = means[means["ratio"] == ratio]
         for curve in curves:
@@ -89,12 +79,26 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = "t
             }
             trace = go.Scatter(x=rows["iteration"], y=rows[f"{curve}_top1"], name=curve, mode="lines", line=line)
             trace.update(legendgroup=curve, showlegend=panel == 0)
-            figure.add_trace(trace, row=panel // across + 1, col=panel % across + 1)
+            figure.add_trace(trace, row=panel // PANELS_ACROSS + 1, col=panel % PANELS_ACROSS + 1)
     title = title_with(f"Accuracy along training on the {split} images", "top-1, mean over the seeds of each ratio")
-    figure.update_layout(template=TEMPLATE, title=title, height=190 + 190 * down, margin_t=115)
-    figure.update_yaxes(range=[0, 1.02])
-    figure.update_yaxes(title="top-1", col=1)
-    return figure.update_xaxes(title="iteration", row=down)
+    return figure.update_layout(title=title)
+
+
+def accuracy_panels(titles: Sequence[str], along: str) -> go.Figure:
+    """A grid of panels for accuracies along something, :data:`PANELS_ACROSS` to a row, with shared axes."""
+    down = max(1, -(-len(titles) // PANELS_ACROSS))
+    figure = make_subplots(
+        rows=down,
+        cols=max(1, min(PANELS_ACROSS, len(titles))),
+        shared_xaxes="all",
+        shared_yaxes="all",
+        subplot_titles=titles,
+        vertical_spacing=0.22 / down,
+        horizontal_spacing=0.02,
+    )
+    figure.update_layout(template=TEMPLATE, height=190 + 190 * down, margin_t=115)
+    figure.update_yaxes(range=[0, 1.02]).update_yaxes(title="top-1", col=1)
+    return figure.update_xaxes(title=along, row=down)
 
 
 def confusion_matrices(nice: pd.DataFrame, real: pd.DataFrame, subject: str) -> go.Figure:
@@ -104,9 +108,20 @@ def confusion_matrices(nice: pd.DataFrame, real: pd.DataFrame, subject: str) -> 
         nice, real: counts, true categories down, predictions across (``confusion_counts``).
         subject: the model shown, for the title ("60% real, best_validation").
     """
-    figure = make_subplots(cols=2, subplot_titles=["nice", "real"], shared_yaxes=True, horizontal_spacing=0.04)
-    labelled = len(nice) <= LARGEST_LABELLED_MATRIX
-    for column, counts in enumerate((nice, real), start=1):
+    return named_confusion_matrices({"nice": nice, "real": real}, subject)
+
+
+def named_confusion_matrices(matrices: Mapping[str, pd.DataFrame], subject: str) -> go.Figure:
+    """Confusion matrices of the same categories side by side, each under its name and each row divided by its sum.
+
+    Args:
+        matrices: counts by name; ``subject`` as for :func:`confusion_matrices`.
+    """
+    figure = make_subplots(
+        cols=len(matrices), subplot_titles=list(matrices), shared_yaxes=True, horizontal_spacing=0.04
+    )
+    categories = len(next(iter(matrices.values())))
+    for column, counts in enumerate(matrices.values(), start=1):
         shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
         trace = go.Heatmap(
             z=shares.to_numpy(),
@@ -114,7 +129,7 @@ def confusion_matrices(nice: pd.DataFrame, real: pd.DataFrame, subject: str) -> 
             y=list(counts.index.astype("str")),
             customdata=counts.to_numpy(),
             text=shares.map(lambda share: f"{share:.2f}".lstrip("0") if share >= 0.005 else "").to_numpy(),
-            texttemplate="%{text}" if labelled else None,
+            texttemplate="%{text}" if categories <= LARGEST_LABELLED_MATRIX else None,
             hovertemplate="is %{y}, said %{x}: %{z:.1%} (%{customdata})<extra></extra>",
             coloraxis="coloraxis",
             xgap=1,
@@ -125,7 +140,7 @@ def confusion_matrices(nice: pd.DataFrame, real: pd.DataFrame, subject: str) -> 
         template=TEMPLATE,
         title=title_with("Which categories are taken for which", f"test images, {subject}; each row adds up to 1"),
         coloraxis={"colorscale": "Purples", "cmin": 0, "cmax": 1, "colorbar": {"title": "share<br>of row"}},
-        height=max(500, 220 + 22 * len(nice)),
+        height=max(500, 220 + 22 * categories),
         margin_t=115,
     )
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False, dtick=1)

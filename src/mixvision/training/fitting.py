@@ -83,7 +83,11 @@ def digest_shared(
     """All that decides the result of every stack alike: images, splits, length, arithmetic; made once a sweep."""
     device = "gpu" if training.on_gpu else "cpu"
     continued = (continuation.trainable, continuation.schedules) if continuation else ()
-    settings = (training.evaluate_every, training.precision, device, continued, sorted(keep), prunes)
+    return digest_pool(pool, (training.evaluate_every, training.precision, device, continued, sorted(keep), prunes))
+
+
+def digest_pool(pool: ImagePool, settings: tuple) -> hashlib._Hash:
+    """A digest of the images, their labels and splits, of settings, and of the versions that compute with them."""
     digest = hashlib.sha256(repr((*settings, torch.__version__, mixvision.__version__)).encode())
     digest.update("\n".join((*pool.categories, *pool.ids)).encode())
     for positions in (*pool.held_out.values(), pool.labels):

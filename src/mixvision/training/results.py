@@ -79,11 +79,18 @@ def join_results(results: Sequence[SweepResult]) -> SweepResult:
 
 
 def trained_networks(
-    weights: Mapping[str, Mapping[str, Mapping[str, Tensor]]], pool: ImagePool
+    weights: Mapping[str, Mapping[str, Mapping[str, Tensor]]],
+    pool: ImagePool,
+    architectures: Mapping[str, str] | None = None,
 ) -> dict[str, TrainedNetwork]:
-    """A sweep's networks by "trial/snapshot", ready to be saved."""
+    """Networks by "trial/snapshot", ready to be saved; ``architectures`` by trial, None for the study's network."""
     return {
-        f"{trial}/{name}": TrainedNetwork("resnet25", pool.categories, pool.pixels.shape[1], dict(tensors))
+        f"{trial}/{name}": TrainedNetwork(
+            architectures[trial] if architectures else "resnet25",
+            pool.categories,
+            pool.pixels.shape[1],
+            dict(tensors),
+        )
         for trial, snapshots in weights.items()
         for name, tensors in snapshots.items()
     }

@@ -11,32 +11,18 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Training:
-    """How long and on what to train.
+class Arithmetic:
+    """On what and how precisely to train.
 
     Attributes:
-        iterations: steps of gradient descent (the study: 3,000).
-        evaluate_every: iterations between two evaluations on the validation and test images.
-        checkpoint_every: iterations between two checkpoints; a killed run loses at most these.
         accelerator: "auto" (an NVIDIA or AMD GPU where there is one, else the CPU), "cpu" or "gpu".
         precision: Lightning's name of the arithmetic, "32-true", "64-true" or "bf16-mixed".
-        stack_size: most trials trained together, or None to decide by the device.
     """
 
-    iterations: int = 3000
-    evaluate_every: int = 50
-    checkpoint_every: int = 100
     accelerator: str = "auto"
     precision: str = "32-true"
-    stack_size: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("iterations", "evaluate_every", "checkpoint_every", "stack_size"):
-            value = getattr(self, name)
-            if name == "stack_size" and value is None:
-                continue
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name} is {value!r}; give a whole number of 1 or more.")
         allowed = {"accelerator": ("auto", "cpu", "gpu"), "precision": ("32-true", "64-true", "bf16-mixed")}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
@@ -46,6 +32,56 @@ class Training:
     def on_gpu(self) -> bool:
         """Whether training takes place on a GPU here."""
         return self.accelerator != "cpu" and torch.cuda.is_available()
+
+    def require_device(self) -> None:
+        """Refuse a GPU that is asked for where there is none (ValueError)."""
+        if self.accelerator == "gpu" and not torch.cuda.is_available():
+            raise ValueError("accelerator is 'gpu', but PyTorch finds none here: use auto or cpu.")
+
+
+@dataclass(frozen=True)
+class Training(Arithmetic):
+    """How long to train a stack, beside on what.
+
+    Attributes:
+        iterations: steps of gradient descent (the study: 3,000).
+        evaluate_every: iterations between two evaluations on the validation and test images.
+        checkpoint_every: iterations between two checkpoints; a killed run loses at most these.
+        stack_size: most trials trained together, or None to decide by the device.
+    """
+
+    iterations: int = 3000
+    evaluate_every: int = 50
+    checkpoint_every: int = 100
+    stack_size: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        lengths = {name: getattr(self, name) for name in ("iterations", "evaluate_every", "checkpoint_every")}
+        _require_whole(lengths if self.stack_size is None else lengths | {"stack_size": self.stack_size})
+
+
+@dataclass(frozen=True)
+class EpochTraining(Arithmetic):
+    """How long to train one network, beside on what.
+
+    Attributes:
+        epochs: most passes over the training set (the berries study: 10).
+        patience: passes without a higher validation accuracy after which training stops (the berries study: 3).
+    """
+
+    epochs: int = 10
+    patience: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_whole({"epochs": self.epochs, "patience": self.patience})
+
+
+def _require_whole(values: Mapping[str, object]) -> None:
+    for name, value in values.items():
+        if type(value) is not int or value < 1:
+            raise ValueError(f"{name} is {value!r}; give a whole number of 1 or more.")
 
 
 @dataclass(frozen=True)

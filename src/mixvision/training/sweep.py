@@ -62,8 +62,7 @@ def train_sweep(
         ValueError: a GPU is asked for and there is none, a training set has fewer than 20 images or holds others than
             training images, or every trial diverged.
     """
-    if training.accelerator == "gpu" and not torch.cuda.is_available():
-        raise ValueError("accelerator is 'gpu', but PyTorch finds none here: use auto or cpu.")
+    training.require_device()
     sets = _positions(training_sets, trials, pool)
     for observer in observers:
         observer.started(trials)

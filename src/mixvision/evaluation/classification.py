@@ -1,0 +1,130 @@
+"""Plain accuracy over all images of a split, whatever their domain, and what one model gets wrong among them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
+
+from mixvision.evaluation.intervals import LEVEL, resampled_accuracies
+from mixvision.evaluation.metrics import DOMAINS
+from mixvision.evaluation.mistakes import confusion_counts, select_predictions
+
+_KEYS = ["trial", "weights", "split"]
+_ENDS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+
+
+def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of every trial, for each of its weights and each held-out split.
+
+    Args:
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+
+    Returns:
+        One row per ``trial``, ``weights`` and ``split``: ``images``, ``top1`` and ``top3`` (fractions), and
+        ``nice_top1`` and ``real_top1`` where both domains have images.
+    """
+    groups = joined.groupby(_KEYS)
+    table = groups.agg(images=("id", "size"), top1=("top1", "mean"), top3=("top3", "mean"))
+    if set(DOMAINS) <= set(joined["domain"]):
+        for domain in DOMAINS:
+            table[f"{domain}_top1"] = joined[joined["domain"] == domain].groupby(_KEYS)["top1"].mean()
+    return table.reset_index()
+
+
+def accuracy_intervals(
+    joined: pd.DataFrame,
+    generator: np.random.Generator,
+    weights: str = "best_validation",
+    split: str = "test",
+    draws: int = 2000,
+) -> pd.DataFrame:
+    """Percentile bootstrap (Efron, 1979) of every trial's top-1 accuracy; near-duplicates are drawn together.
+
+    Args:
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+        generator: source of the resampling.
+        weights: which weights to take.
+        split: the images measured on.
+        draws: number of resampled sets of images, the same ones for all trials.
+
+    Returns:
+        One row per ``trial``: ``low`` and ``high``, the bounds of the central 95%.
+
+    Raises:
+        ValueError: a trial lacks the prediction of an image that another one predicts.
+    """
+    chosen = joined[(joined["weights"] == weights) & (joined["split"] == split)]
+    bounds = resampled_accuracies(chosen, generator, draws).quantile(_ENDS)
+    return pd.DataFrame({"trial": list(bounds), "low": bounds.iloc[0].to_list(), "high": bounds.iloc[1].to_list()})
+
+
+def paired_difference(
+    joined: pd.DataFrame,
+    first: str,
+    second: str,
+    generator: np.random.Generator,
+    weights: str = "best_validation",
+    split: str = "test",
+    draws: int = 2000,
+) -> tuple[float, float, float]:
+    """By how much the first trial's top-1 accuracy exceeds the second's, with its 95% interval, paired by image.
+
+    Arguments as for :func:`accuracy_intervals`.
+
+    Returns:
+        The difference and the lower and upper bound of its percentile bootstrap.
+
+    Raises:
+        ValueError: a trial has no such predictions, or the two predict different images.
+    """
+    rows = {trial: select_predictions(joined, [trial], weights, split) for trial in (first, second)}
+    drawn = resampled_accuracies(pd.concat(rows.values()), generator, draws)
+    low, high = np.quantile(drawn[first] - drawn[second], _ENDS)
+    return float(rows[first]["top1"].mean() - rows[second]["top1"].mean()), float(low), float(high)
+
+
+def category_scores(selected: pd.DataFrame) -> pd.DataFrame:
+    """Precision, recall and F1 of every category.
+
+    Args:
+        selected: what :func:`mixvision.evaluation.mistakes.select_predictions` returns for one trial.
+
+    Returns:
+        One row per ``category`` that occurs or is predicted, in their order: ``images``, ``precision``, ``recall`` and
+        ``f1`` (fractions, 0 where there is nothing to divide by).
+    """
+    truth, said = selected["category"].astype("str"), selected["prediction_1"].astype("str")
+    categories = sorted({*truth, *said})
+    scores = precision_recall_fscore_support(truth, said, labels=categories, zero_division=0)
+    precision, recall, f1, images = scores
+    return pd.DataFrame({"category": categories, "images": images, "precision": precision, "recall": recall, "f1": f1})
+
+
+def confused_pairs(selected: pd.DataFrame, count: int = 10) -> pd.DataFrame:
+    """The mistakes made most often.
+
+    Args:
+        selected: what :func:`mixvision.evaluation.mistakes.select_predictions` returns for one trial.
+        count: how many pairs at most.
+
+    Returns:
+        Most frequent first, ties by name: ``category`` (the truth), ``prediction``, ``images`` (so mistaken) and
+        ``share`` (of all images of the category).
+    """
+    named = selected[["category", "prediction_1"]].astype("str").rename(columns={"prediction_1": "prediction"})
+    wrong = named[named["category"] != named["prediction"]]
+    pairs = wrong.groupby(["category", "prediction"]).size().rename("images").reset_index()
+    pairs["share"] = pairs["images"] / named["category"].value_counts().reindex(pairs["category"]).to_numpy()
+    return (
+        pairs.sort_values(["images", "category", "prediction"], ascending=[False, True, True])
+        .head(count)
+        .reset_index(drop=True)
+    )
+
+
+def whole_confusion(selected: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
+    """Confusion matrix of all domains together: true categories down, predicted across, counts of predictions."""
+    return confusion_counts(selected.assign(domain="all"), "all", categories)

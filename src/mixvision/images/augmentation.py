@@ -1,0 +1,156 @@
+"""Augmentation: varied views of training images, drawn from a generator and made in batches on the images' device."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+MODES = ("none", "on the fly", "expand")
+LUMINANCE = (0.2989, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """In what the views of an image may differ.
+
+    Args:
+        scale: [smallest, largest] factor by which the picture is scaled about its centre, above 0 (the berries study:
+            0.8 to 1). What then lies outside it is filled by reflection.
+        rotation: largest angle in degrees, to either side, 0 to 180 (the berries study: 15).
+        horizontal_flip, vertical_flip: whether half of the views are mirrored left to right, top to bottom.
+        colour: largest relative change of brightness, contrast and saturation, 0 (none) to 1.
+        jpeg_quality: lowest quality, 1 to 100, at which a view may have been stored as JPEG; None: not at all. Files
+            are written and read in memory on the CPU, one after the other.
+    """
+
+    scale: tuple[float, float] = (0.8, 1.0)
+    rotation: float = 15.0
+    horizontal_flip: bool = True
+    vertical_flip: bool = True
+    colour: float = 0.0
+    jpeg_quality: int | None = None
+
+    def __post_init__(self) -> None:
+        scale = self.scale
+        if not isinstance(scale, list | tuple) or len(scale) != 2 or not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"scale is {scale!r}; give [smallest, largest] factors above 0, such as [0.8, 1.0].")
+        object.__setattr__(self, "scale", tuple(scale))
+        if not 0 <= self.rotation <= 180:
+            raise ValueError(f"rotation is {self.rotation!r}; give degrees from 0 to 180.")
+        if not 0 <= self.colour <= 1:
+            raise ValueError(f"colour is {self.colour!r}; give a relative change from 0 to 1.")
+        if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"jpeg_quality is {self.jpeg_quality!r}; give a quality from 1 to 100, or null.")
+        for name in ("horizontal_flip", "vertical_flip"):
+            if type(getattr(self, name)) is not bool:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; give true or false.")
+
+
+@dataclass(frozen=True)
+class Views:
+    """How each of N images is looked at; tensors on the CPU, wherever the images are.
+
+    Attributes:
+        flips: bool ``(N, 2)``: mirrored left to right, top to bottom; this comes first.
+        scale: ``(N,)``, factor about the centre.
+        angle: ``(N,)``, degrees, counterclockwise.
+        colour: ``(N, 3)``, factors of brightness, contrast and saturation.
+        quality: int ``(N,)`` of JPEG, 0 where it is not stored as one.
+    """
+
+    flips: Tensor
+    scale: Tensor
+    angle: Tensor
+    colour: Tensor
+    quality: Tensor
+
+    def __getitem__(self, rows: Tensor) -> Views:
+        return Views(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def draw_views(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Views:
+    """Random views of ``count`` images; equal generators give equal views on every device."""
+    flips = generator.random((count, 2)) < (0.5 * augmentation.horizontal_flip, 0.5 * augmentation.vertical_flip)
+    colour = generator.uniform(1 - augmentation.colour, 1 + augmentation.colour, (count, 3))
+    quality = np.zeros(count, np.int64)
+    if augmentation.jpeg_quality is not None:
+        quality = generator.integers(augmentation.jpeg_quality, 101, count)
+    return Views(
+        flips=torch.from_numpy(flips),
+        scale=torch.from_numpy(generator.uniform(*augmentation.scale, count)).float(),
+        angle=torch.from_numpy(generator.uniform(-augmentation.rotation, augmentation.rotation, count)).float(),
+        colour=torch.from_numpy(colour).float(),
+        quality=torch.from_numpy(quality),
+    )
+
+
+def expand(augmentation: Augmentation, count: int, generator: np.random.Generator) -> tuple[np.ndarray, Views]:
+    """The up-front expansion of the berries study: every image as it is and in each of its flips, and again each of
+    these randomly scaled and rotated (and with the other variations, where asked for).
+
+    Nothing is stored but which views there are: the pictures are made when they are looked at. With both flips there
+    are eight views an image, with one four, with none two.
+
+    Returns:
+        the image of every view, int64 ``(count * views,)``, sorted; and the views.
+    """
+    choices = [
+        (False, True) if flip else (False,) for flip in (augmentation.horizontal_flip, augmentation.vertical_flip)
+    ]
+    flips = torch.tensor(list(itertools.product(*choices)))
+    views = 2 * len(flips)
+    drawn = draw_views(augmentation, count * views, generator)
+    varied = torch.arange(views).repeat(count) >= len(flips)
+    return np.repeat(np.arange(count), views), Views(
+        flips=flips.repeat(2 * count, 1),
+        scale=torch.where(varied, drawn.scale, 1.0),
+        angle=torch.where(varied, drawn.angle, 0.0),
+        colour=torch.where(varied[:, None], drawn.colour, 1.0),
+        quality=torch.where(varied, drawn.quality, 0),
+    )
+
+
+def look(images: Tensor, views: Views) -> Tensor:
+    """The images ``(B, 3, S, S)``, floats in [0, 1], as B views show them; same shape, range and device."""
+    radians = torch.deg2rad(views.angle)
+    cosine, sine = radians.cos() / views.scale, radians.sin() / views.scale
+    mirror = 1 - 2 * views.flips.float()
+    # Where each pixel comes from: turn and scale back about the centre, then mirror (the y axis points down).
+    rows = [torch.stack([cosine, -sine], 1) * mirror[:, :1], torch.stack([sine, cosine], 1) * mirror[:, 1:]]
+    matrix = F.pad(torch.stack(rows, 1), (0, 1)).to(images)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    if bool((views.colour != 1).any()):
+        images = _recoloured(images, views.colour.to(images))
+    return _stored_as_jpeg(images, views.quality)
+
+
+def _recoloured(images: Tensor, factors: Tensor) -> Tensor:
+    """Brightness, contrast and saturation as torchvision defines them: blends with black, mean grey, and grey."""
+    brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1).unbind(1)
+    weights = images.new_tensor(LUMINANCE).view(1, 3, 1, 1)
+    images = (images * brightness).clamp(0, 1)
+    grey = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    images = torch.lerp(grey.expand_as(images), images, contrast).clamp(0, 1)
+    return torch.lerp((images * weights).sum(1, keepdim=True).expand_as(images), images, saturation).clamp(0, 1)
+
+
+def _stored_as_jpeg(images: Tensor, qualities: Tensor) -> Tensor:
+    chosen = torch.nonzero(qualities).flatten().tolist()
+    if not chosen:
+        return images
+    images = images.clone()
+    for row in chosen:
+        pixels = images[row].mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=int(qualities[row]))
+        stored = np.array(Image.open(file))
+        images[row] = torch.from_numpy(stored).to(images).permute(2, 0, 1).div(255)
+    return images

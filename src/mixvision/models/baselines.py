@@ -1,0 +1,142 @@
+"""Simple networks to measure others by: a linear layer, a multilayer perceptron and small convolutional networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from mixvision.models.seeding import seeded
+
+IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+MLP_UNITS = 255
+BASIC_CNN_CHANNELS = (64, 128, 256, 512, 512)  # the widths of the five stages of VGG
+
+
+def build_baseline(model: str, categories: int, image_size: int, seed: int, dropout: bool = True) -> nn.Module:
+    """A baseline whose first weights follow from its architecture and the seed alone, with and without dropout.
+
+    Args:
+        model: a name in ``BASELINES``.
+        categories: number of outputs.
+        image_size: side of the square input in pixels.
+        seed: 0 or more.
+        dropout: whether the network has its dropout layers; only the CNN has any.
+
+    Raises:
+        ValueError: the model is unknown, or the image is too small for it.
+    """
+    if model not in BASELINES:
+        raise ValueError(f"model is {model!r}; choose one of {', '.join(BASELINES)}.")
+    with seeded(seed):
+        return BASELINES[model](categories, image_size, dropout)
+
+
+class LinearClassifier(nn.Sequential):
+    """Multinomial logistic regression on the pixels. It has no dropout, so ``dropout`` changes nothing.
+
+    Shapes, here and below: images ``(B, 3, S, S)``, floats in [0, 1]; logits ``(B, categories)``.
+    """
+
+    def __init__(self, categories: int, image_size: int, dropout: bool = True) -> None:
+        _require_side(image_size, 1, "an image has at least one pixel")
+        super().__init__(Normalise(), nn.Flatten(), nn.Linear(3 * image_size**2, categories))
+
+
+class MLP(nn.Sequential):
+    """A perceptron with one hidden layer of 255 units. It has no dropout, so ``dropout`` changes nothing."""
+
+    def __init__(self, categories: int, image_size: int, dropout: bool = True) -> None:
+        _require_side(image_size, 1, "an image has at least one pixel")
+        super().__init__(
+            Normalise(),
+            nn.Flatten(),
+            nn.Linear(3 * image_size**2, MLP_UNITS),
+            nn.ReLU(),
+            nn.Linear(MLP_UNITS, categories),
+        )
+
+
+class CNN(nn.Sequential):
+    """Two 5x5 convolutions without padding, each halved by max pooling, and three dense layers (after LeNet-5).
+
+    An image of 300 pixels a side goes through maps of 296, 148, 144 and 72. Dropout, before the first dense layer and
+    before the last, drops half: the study does not say how much, and this is PyTorch's default.
+    """
+
+    def __init__(self, categories: int, image_size: int, dropout: bool = True) -> None:
+        _require_side(
+            image_size, 16, "two 5x5 convolutions, each followed by a halving, leave nothing of a smaller image"
+        )
+        side = ((image_size - 4) // 2 - 4) // 2
+        drop = nn.Dropout if dropout else nn.Identity
+        super().__init__(
+            Normalise(),
+            nn.Conv2d(3, 6, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            drop(),
+            nn.Linear(16 * side * side, 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+            drop(),
+            nn.Linear(84, categories),
+        )
+
+
+class BasicCNN(nn.Sequential):
+    """Five 3x3 convolutions, each halved by max pooling, and one batch-normalised dense layer, or two.
+
+    The study of flowers and dogs gives no widths; these are VGG's. It has no dropout, so ``dropout`` changes nothing.
+    Batch normalisation cannot train on a batch of one image.
+
+    Args:
+        dense_units: size of the dense layer before the outputs, or None for none.
+    """
+
+    def __init__(self, categories: int, image_size: int, dropout: bool = True, dense_units: int | None = None) -> None:
+        halvings = len(BASIC_CNN_CHANNELS)
+        _require_side(image_size, 2**halvings, f"this network halves the image {halvings} times")
+        layers: list[nn.Module] = [Normalise()]
+        for channels_in, channels_out in pairwise((3, *BASIC_CNN_CHANNELS)):
+            layers += [nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        layers.append(nn.Flatten())
+        features = BASIC_CNN_CHANNELS[-1] * (image_size // 2**halvings) ** 2
+        if dense_units is not None:
+            layers += [nn.Linear(features, dense_units), nn.BatchNorm1d(dense_units), nn.ReLU()]
+            features = dense_units
+        super().__init__(*layers, nn.Linear(features, categories), nn.BatchNorm1d(categories))
+
+
+class Normalise(nn.Module):
+    """Subtracts the mean of ImageNet's colours and divides by their standard deviation: ``(B, 3, H, W)``, unchanged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, values in (("mean", IMAGENET_MEAN), ("sd", IMAGENET_SD)):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.sd
+
+
+BASELINES: dict[str, Callable[..., nn.Module]] = {
+    "linear": LinearClassifier,
+    "mlp": MLP,
+    "cnn": CNN,
+    "basic_cnn": BasicCNN,
+    "basic_cnn_dense": partial(BasicCNN, dense_units=256),
+}
+
+
+def _require_side(image_size: int, smallest: int, reason: str) -> None:
+    if image_size < smallest:
+        raise ValueError(f"image_size is {image_size}, but {reason}: use {smallest} pixels or more.")

@@ -1,0 +1,169 @@
+"""Baselines: from the manifest to plain networks trained one by one, their predictions, and the report on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from PIL import Image
+
+from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
+from mixvision.evaluation.metrics import join_predictions
+from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
+from mixvision.images.augmentation import Augmentation
+from mixvision.images.splits import require_validation
+from mixvision.images.store import ImageStore, pixels_by_domain
+from mixvision.models.summary import layer_table
+from mixvision.models.trained import TrainedNetwork
+from mixvision.reporting import baselines_figures, contact_sheets
+from mixvision.reporting.baselines import baselines_page, best_trial
+from mixvision.reporting.baselines_tables import SETTINGS, summary_text, trial_table
+from mixvision.reporting.mixing import ReportParameters
+from mixvision.training.baselines import Baselines, list_trials, train_baselines
+from mixvision.training.data import pool_images
+from mixvision.training.results import trained_networks
+from mixvision.training.settings import EpochTraining
+
+
+def plan_trials(study: Baselines) -> pd.DataFrame:
+    return list_trials(study)
+
+
+def train(
+    trials: pd.DataFrame,
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    augmentation: Augmentation,
+    training: EpochTraining,
+    checkpoints: Path,
+) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Train every trial on all domains: its networks by "trial/weights", the history, the predictions, the outcomes."""
+    require_validation(manifest)
+    train_ids = manifest.loc[manifest["split"] == "train", "id"]
+    pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), train_ids)
+    result = train_baselines(trials, pool, augmentation, training, checkpoints)
+    architectures = dict(zip(trials["trial"], trials["model"], strict=True))
+    return trained_networks(result.weights, pool, architectures), result.history, result.predictions, result.outcomes
+
+
+def describe_networks(trials: pd.DataFrame, models: dict[str, Any]) -> pd.DataFrame:
+    """The layers of every model, one row a layer: model, layer, type, output, parameters, megabytes."""
+    loaded = {name.split("/")[0]: load for name, load in models.items()}
+    tables = []
+    for model, names in trials.groupby("model", sort=False)["trial"]:
+        name = next((name for name in names if name in loaded), None)  # guessing has no network
+        if name:
+            network = loaded[name]()
+            tables.append(layer_table(network.build(), network.image_size).assign(model=model))
+    layers = pd.concat(tables, ignore_index=True)
+    return layers[["model", *layers.columns.drop("model")]]
+
+
+def measure(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    history: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    published: dict[str, Any],
+    study: Baselines,
+    report: ReportParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Accuracies of every trial; one table of all its numbers beside the published ones; and that in short."""
+    joined = join_predictions(predictions, manifest)
+    metrics = accuracies(joined)
+    intervals = accuracy_intervals(joined, np.random.default_rng(report.seed), draws=report.bootstrap_draws)
+    table = trial_table(trials, metrics, intervals, history, outcomes, published["baselines"], study.base)
+    return metrics, table, summary_text(report.title, table, history, study.base, study.ablated)
+
+
+def draw_figures(
+    table: pd.DataFrame, trials: pd.DataFrame, history: pd.DataFrame, outcomes: pd.DataFrame, study: Baselines
+) -> tuple[go.Figure, ...]:
+    """The models compared, the learning curves, and a figure for each setting."""
+    return (
+        baselines_figures.model_comparison(table),
+        baselines_figures.learning_curves(history, outcomes, trials),
+        *(baselines_figures.ablation(table, study.base, study.ablated, setting) for setting in SETTINGS),
+    )
+
+
+def examine_best(
+    table: pd.DataFrame, predictions: pd.DataFrame, manifest: pd.DataFrame, report: ReportParameters
+) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
+    """The best model's confusion matrix on the test images and its worst mistakes; the matrices of all, drawn."""
+    best, joined = best_trial(table), join_predictions(predictions, manifest)
+    trained = table[(table["trial"] == table["model"]) & (table["epochs"] > 0) & (table["status"] == "finished")]
+    categories = sorted(joined["category"].unique())
+    matrices = {
+        trial: whole_confusion(select_predictions(joined, [trial]), categories)
+        for trial in dict.fromkeys([*trained["trial"], best])
+    }
+    mistakes = confident_mistakes(select_predictions(joined, [best]), report.mistakes_shown)
+    return matrices[best], mistakes, baselines_figures.confusion_matrices(matrices, best)
+
+
+def draw_sheets(
+    manifest: pd.DataFrame,
+    mistakes: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    report: ReportParameters,
+) -> tuple[Image.Image, Image.Image, Image.Image]:
+    """Contact sheets: sample images, the most confident mistakes, and images that were excluded."""
+    pixels = pixels_by_domain(nice_images, real_images)
+    generator = np.random.default_rng(report.seed)
+    samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
+    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), contact_sheets.excluded_sheet(manifest, pixels)
+
+
+def write_page(
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    table: pd.DataFrame,
+    history: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    predictions: pd.DataFrame,
+    layers: pd.DataFrame,
+    models_figure: go.Figure,
+    learning_curves: go.Figure,
+    batch_size: go.Figure,
+    learning_rate: go.Figure,
+    dropout: go.Figure,
+    augmentation_figure: go.Figure,
+    confusion: go.Figure,
+    samples: Image.Image,
+    mistakes: Image.Image,
+    excluded: Image.Image,
+    split_audit: pd.DataFrame,
+    split_summary: pd.DataFrame,
+    published: dict[str, Any],
+    real_images: ImageStore,
+    study: Baselines,
+    augmentation: Augmentation,
+    training: EpochTraining,
+    report: ReportParameters,
+) -> str:
+    """Everything on one page that opens offline."""
+    figures = dict(zip(SETTINGS, (batch_size, learning_rate, dropout, augmentation_figure), strict=True))
+    return baselines_page(
+        report.title,
+        manifest,
+        trials.assign(**vars(training), **{f"views: {name}": str(value) for name, value in vars(augmentation).items()}),
+        table,
+        history,
+        outcomes,
+        select_predictions(join_predictions(predictions, manifest), [best_trial(table)]),
+        dict(iter(layers.drop(columns="model").groupby(layers["model"], sort=False))),
+        {"models": models_figure, "learning_curves": learning_curves, "confusion": confusion, **figures},
+        {"samples": samples, "mistakes": mistakes, "excluded": excluded},
+        {"What was found": split_summary, "By domain and category": split_audit},
+        study.base,
+        study.ablated,
+        published["baselines"],
+        real_images.pixels.shape[1],
+    )

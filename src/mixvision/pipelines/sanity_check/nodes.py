@@ -1,0 +1,55 @@
+"""The sanity check: can every architecture learn a few images by heart?"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mixvision.images.store import ImageStore, pixels_by_domain
+from mixvision.models.trained import ARCHITECTURES
+from mixvision.reporting.tables import markdown_table
+from mixvision.training.data import pool_images
+from mixvision.training.memorising import Memorising, choose_images, memorise
+
+log = logging.getLogger(__name__)
+
+
+def memorise_images(
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    models: list[str],
+    memorising: Memorising,
+) -> tuple[pd.DataFrame, str]:
+    """One row a model: model, passed, steps, accuracy, cross_entropy, parameters; and the same as text."""
+    unknown = sorted(set(models) - set(ARCHITECTURES))
+    if unknown:
+        raise ValueError(f"sanity_check.models names {unknown}; choose of {', '.join(ARCHITECTURES)}.")
+    chosen = choose_images(manifest, memorising)
+    pool = pool_images(chosen, pixels_by_domain(nice_images, real_images), chosen["id"], held_out=())
+    images = pool.gather(torch.arange(len(pool.ids)))
+    rows = []
+    for model in models:
+        network = ARCHITECTURES[model](2, images.shape[-1])
+        result = memorise(network, images, pool.labels, memorising)
+        parameters = sum(weights.numel() for weights in network.parameters())
+        rows.append({"model": model, "passed": result["accuracy"] == 1, **result, "parameters": parameters})
+        log.info("%s: %s", model, rows[-1])
+    table = pd.DataFrame(rows)
+    shown = table.assign(accuracy=table["accuracy"].map("{:.3f}".format), passed=np.where(table["passed"], "yes", "no"))
+    title = f"Can each model learn {memorising.images} images of two categories by heart, in {memorising.steps} steps?"
+    return table, f"{title}\n\n{markdown_table(shown.drop(columns='cross_entropy'))}"
+
+
+def require_memorised(table: pd.DataFrame) -> None:
+    """Fail where a model could not: something in it keeps it from learning (RuntimeError)."""
+    failed = table[~table["passed"]]
+    if len(failed):
+        named = ", ".join(f"{row.model} ({row.accuracy:.1%} after {row.steps} steps)" for row in failed.itertuples())
+        raise RuntimeError(
+            f"These models could not learn a few images by heart: {named}. Look for a fault in the architecture or the "
+            "preprocessing, or give them another sanity_check.memorising.learning_rate or more steps."
+        )

@@ -1,0 +1,154 @@
+"""The baselines' Plotly figures: models and settings compared, accuracy along training, what one model confuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.reporting.baselines_tables import FLOORS, ablation_rows, setting_text
+from mixvision.reporting.figures import (
+    LARGEST_LABELLED_MATRIX,
+    PANELS_ACROSS,
+    accuracy_panels,
+    named_confusion_matrices,
+)
+from mixvision.reporting.style import TEMPLATE, title_with
+
+SPLIT_COLOURS = {"train": "#E69F00", "validation": "#56B4E9", "test": "#CC79A7"}
+LABEL_PLACES = {"linear": "top right", "random": "bottom left"}
+
+
+def model_comparison(table: pd.DataFrame) -> go.Figure:
+    """Test and validation accuracy of every model with the study's own settings, the published one beside them.
+
+    Args:
+        table: what :func:`mixvision.reporting.baselines_tables.trial_table` returns.
+    """
+    rows = table[table["trial"] == table["model"]]
+    figure = go.Figure()
+    for split, symbol, size, bars in (("validation", "diamond", 14, None), ("test", "circle", 9, _interval(rows))):
+        trace = go.Scatter(x=rows[f"{split}_top1"], y=rows["model"], name=split, mode="markers", error_x=bars)
+        trace.update(marker={"symbol": symbol, "size": size, "color": SPLIT_COLOURS[split]})
+        figure.add_trace(trace.update(hovertemplate="%{y}: %{x:.3f}"))
+    paper = rows.dropna(subset="published_validation")
+    if len(paper):
+        trace = go.Scatter(x=paper["published_validation"], y=paper["model"], name="published validation")
+        marker = {"symbol": "diamond-open", "size": 14, "color": SPLIT_COLOURS["validation"], "line": {"width": 2}}
+        figure.add_trace(trace.update(mode="markers", marker=marker, hovertemplate="%{y}: %{x:.3f}"))
+    title = title_with(
+        "Accuracy of every model", "top-1, weights best_validation; bars: 95% interval of the test accuracy"
+    )
+    figure.update_layout(template=TEMPLATE, title=title, height=230 + 40 * len(rows))
+    figure.update_xaxes(title="accuracy (fraction)", range=[-0.02, 1.02])
+    # Models that failed have no point, but keep their line.
+    order = {"categoryorder": "array", "categoryarray": list(rows["model"]), "range": [len(rows) - 0.5, -0.5]}
+    return figure.update_yaxes(type="category", **order)
+
+
+def ablation(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting: str) -> go.Figure:
+    """Accuracy of the ablated model by the values of one setting, above the floors of guessing and a linear layer.
+
+    Args:
+        table: what :func:`mixvision.reporting.baselines_tables.trial_table` returns.
+        base: the study's settings by name.
+        ablated: the model whose settings are varied.
+        setting: one of :data:`mixvision.reporting.baselines_tables.SETTINGS`.
+    """
+    rows = ablation_rows(table, base, ablated, setting)
+    values = [setting_text(setting, value) for value in rows[setting]]
+    figure = go.Figure()
+    for split, bars in (("validation", None), ("test", _interval(rows))):
+        trace = go.Scatter(x=values, y=rows[f"{split}_top1"], name=split, mode="lines+markers", error_y=bars)
+        trace.update(line={"color": SPLIT_COLOURS[split], "width": 2.5}, marker={"size": 9})
+        figure.add_trace(trace.update(hovertemplate="%{x}: %{y:.3f}"))
+    if rows["published_validation"].notna().any():
+        line = {"color": SPLIT_COLOURS["validation"], "width": 1.5, "dash": "dash"}
+        marker = {"symbol": "circle-open", "size": 9}
+        trace = go.Scatter(x=values, y=rows["published_validation"], name="published validation", mode="lines+markers")
+        figure.add_trace(trace.update(line=line, marker=marker, connectgaps=True, hovertemplate="%{x}: %{y:.3f}"))
+    for model, name in FLOORS.items():
+        for floor in table.loc[table["trial"] == model, "test_top1"].dropna():
+            line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dot"}
+            label = {"annotation_text": f"{name}, test: {floor:.3f}", "annotation_position": LABEL_PLACES[model]}
+            figure.add_hline(y=floor, line=line, **label)
+    name = setting.replace("_", " ")
+    subtitle = "top-1, weights best_validation, all else as in the study; bars: 95% interval"
+    figure.update_layout(template=TEMPLATE, title=title_with(f"Accuracy of {ablated} by {name}", subtitle), height=460)
+    figure.update_xaxes(title=name, type="category", range=[-0.5, len(rows) - 0.5])
+    return figure.update_yaxes(title="accuracy (fraction)", range=[-0.04, 1.02])
+
+
+def learning_curves(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.DataFrame) -> go.Figure:
+    """Training and validation accuracy by epoch, one panel a trial, its best epoch starred.
+
+    Args:
+        history: ``trial``, ``epoch``, ``split``, ``cross_entropy``, ``top1``.
+        outcomes: ``trial`` and ``best_epoch``.
+        trials: those to draw, in this order: ``trial`` and ``split_first``. One without history is left out.
+    """
+    drawn = trials[trials["trial"].isin(history["trial"])]
+    figure = accuracy_panels([row.trial if row.split_first else f"{row.trial}*" for row in drawn.itertuples()], "epoch")
+    best = outcomes.set_index("trial")["best_epoch"]
+    for panel, name in enumerate(drawn["trial"]):
+        place = {"row": panel // PANELS_ACROSS + 1, "col": panel % PANELS_ACROSS + 1}
+        for trace in _curves(history[history["trial"] == name].sort_values("epoch"), best[name]):
+            figure.add_trace(trace.update(legendgroup=trace.name, showlegend=panel == 0), **place)
+        figure.update_xaxes(showticklabels=panel + PANELS_ACROSS >= len(drawn), **place)
+    subtitle = "top-1; training: running mean over the epoch's batches, dropout and augmentation on"
+    if not drawn["split_first"].all():
+        subtitle += "; *: leaky, its validation images have copies in training"
+    figure.update_layout(title=title_with("Accuracy along training", subtitle))
+    epochs = int(history["epoch"].max()) if len(drawn) else 1
+    return figure.update_xaxes(tick0=0, dtick=max(1, -(-epochs // 5)))
+
+
+def confusion_matrices(matrices: Mapping[str, pd.DataFrame], best: str) -> go.Figure:
+    """Confusion matrices of all images by model, each row divided by its sum; with many categories of the best alone.
+
+    Args:
+        matrices: what :func:`mixvision.evaluation.classification.whole_confusion` returns, by model.
+        best: the model that is drawn in any case.
+    """
+    if len(matrices[best]) > LARGEST_LABELLED_MATRIX:
+        matrices = {best: matrices[best]}
+    figure = named_confusion_matrices(matrices, "best_validation")
+    side = min(figure.layout.height, 1100 // len(matrices))
+    return figure.update_layout(width=side * len(matrices) + 120, height=max(400, side + 60))
+
+
+def _curves(rows: pd.DataFrame, best_epoch: int) -> list[go.Scatter]:
+    """The training and the validation curve of one trial, and the star of its best epoch."""
+    trained, validated = (rows[rows["split"] == split] for split in ("train", "validation"))
+    curves = [
+        ("training", trained, "train", "lines+markers", {"size": 4}),
+        ("validation", validated, "validation", "lines+markers", {"size": 4}),
+        (
+            "best epoch",
+            validated[validated["epoch"] == best_epoch],
+            "validation",
+            "markers",
+            {"symbol": "star", "size": 13},
+        ),
+    ]
+    return [
+        go.Scatter(
+            x=points["epoch"],
+            y=points["top1"],
+            name=name,
+            mode=mode,
+            line={"width": 1.8, "color": SPLIT_COLOURS[split]},
+            marker={"color": SPLIT_COLOURS[split], **marker},
+            customdata=points["cross_entropy"],
+            hovertemplate="epoch %{x}: %{y:.3f}, cross-entropy %{customdata:.3f}",
+        )
+        for name, points, split, mode, marker in curves
+    ]
+
+
+def _interval(rows: pd.DataFrame) -> dict[str, Any]:
+    """Error bars from the bounds of the test accuracy's interval."""
+    bounds = {"array": rows["test_high"] - rows["test_top1"], "arrayminus": rows["test_top1"] - rows["test_low"]}
+    return {"type": "data", "symmetric": False, "thickness": 1.5, "width": 5} | bounds

@@ -1,0 +1,200 @@
+"""Trains trials one by one, each by epochs, and gathers what came out; a sweep's trials train together instead."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+
+from mixvision.images.augmentation import Augmentation
+from mixvision.training.classifier import Classifier, DivergedError, Examples
+from mixvision.training.data import ImagePool
+from mixvision.training.fitting import digest_pool
+from mixvision.training.memory import keep_freed_memory
+from mixvision.training.observers import observers
+from mixvision.training.predictions import predict, prediction_table
+from mixvision.training.results import SweepResult
+from mixvision.training.settings import EpochTraining
+
+log = logging.getLogger(__name__)
+
+Trial = Mapping[str, Any]
+SNAPSHOTS = {"best_validation": "best", "last": "last"}  # and the names of their checkpoints
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one trial learns from and is asked.
+
+    Attributes:
+        train, validation: the examples.
+        augmentation: for views drawn anew in every epoch, or None for the examples' own.
+        held_out: splits of the pool whose images are predicted in the end.
+    """
+
+    train: Examples
+    validation: Examples
+    augmentation: Augmentation | None = None
+    held_out: tuple[str, ...] = ("validation", "test")
+
+
+def train_by_epochs(
+    build_network: Callable[[Trial], nn.Module],
+    prepare: Callable[[Trial], Lesson],
+    trials: pd.DataFrame,
+    pool: ImagePool,
+    training: EpochTraining,
+    checkpoints: Path,
+) -> SweepResult:
+    """Train every trial, one after the other, and predict the held-out images with its best and its last weights.
+
+    After every epoch a trial leaves a checkpoint in a folder whose name is derived from all that decides its result, so
+    calling again after a kill goes on with the epoch that was interrupted. A trial that diverges has failed; the others
+    go on.
+
+    Args:
+        build_network: makes a trial's network with its first weights.
+        prepare: a trial's examples.
+        trials: one row a trial: trial, seed, learning_rate, batch_size and anything else.
+        pool: all images.
+        training: how long and on what.
+        checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
+
+    Returns:
+        history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
+        augmented batches with dropout; "validation": after it), cross_entropy, top1, seconds (of training, in rows of
+        "train"); outcomes: trial, status, reason, epochs, iterations, best_epoch, seconds, parameters; weights
+        "best_validation" and "last".
+
+    Raises:
+        ValueError: a GPU is asked for and there is none, a batch is larger than a training set, or all trials diverged.
+    """
+    training.require_device()
+    records = trials.to_dict("records")
+    lessons = {trial["trial"]: prepare(trial) for trial in records}
+    for trial in records:
+        _require_batches(trial, lessons[trial["trial"]])
+    shared = digest_pool(pool, (training.precision, training.on_gpu, training.patience))
+    on_device = pool.to(torch.device("cuda" if training.on_gpu else "cpu"))
+    history, predictions, outcomes, weights = [], [], [], {}
+    for trial in records:
+        name, lesson = trial["trial"], lessons[trial["trial"]]
+        log.info("Training %s.", name)
+        for observer in observers:
+            observer.started(trials[trials["trial"] == name])
+        network = build_network(trial)
+        classifier = Classifier(
+            network, trial, on_device, lesson.train, lesson.validation, lesson.augmentation, training.patience
+        )
+        folder = checkpoints / _fingerprint(shared, trial, lesson, network)
+        try:
+            weights[name] = _fit(classifier, training, folder)
+            predictions += _predict(classifier, weights[name], lesson.held_out)
+            reason = ""
+        except DivergedError as error:
+            reason = str(error)
+        history += classifier.history
+        outcomes.append(_outcome(classifier, reason))
+        for observer in observers:
+            observer.failed(name, reason) if reason else observer.finished(name)
+    if not weights:
+        raise ValueError(f"Every trial diverged. {outcomes[0]['reason']}")
+    return SweepResult(
+        pd.DataFrame(history), pd.concat(predictions, ignore_index=True), pd.DataFrame(outcomes), weights
+    )
+
+
+def _require_batches(trial: Trial, lesson: Lesson) -> None:
+    if trial["batch_size"] > len(lesson.train):
+        raise ValueError(
+            f"batch_size is {trial['batch_size']} in trial {trial['trial']}, but its training set has only "
+            f"{len(lesson.train)} examples: lower batch_size (or batch_sizes), or add images."
+        )
+
+
+def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[str, dict[str, Tensor]]:
+    """Train one network, from its checkpoint where there is one; its weights by snapshot, on the CPU."""
+    checkpoint = folder / "last.ckpt"
+    if checkpoint.exists():
+        log.info("Continuing from the checkpoint %s.", checkpoint)
+    if not training.on_gpu:
+        keep_freed_memory()
+    if training.precision == "64-true":
+        classifier.double()
+    keeping = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    best = ModelCheckpoint(
+        filename="best", monitor="validation_top1", mode="max", save_weights_only=True, **keeping
+    )  # the first of equals
+    trainer = lightning.Trainer(
+        max_epochs=training.epochs,
+        accelerator="gpu" if training.on_gpu else "cpu",
+        devices=1,
+        precision=training.precision,
+        logger=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        callbacks=[best, ModelCheckpoint(filename="last", **keeping)],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's hints on loaders do not apply: batches are positions in memory
+        trainer.fit(classifier, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    return {snapshot: _read_weights(folder / f"{name}.ckpt") for snapshot, name in SNAPSHOTS.items()}
+
+
+def _read_weights(checkpoint: Path) -> dict[str, Tensor]:
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("network."): tensor for name, tensor in state.items()}
+
+
+@torch.no_grad()
+def _predict(
+    classifier: Classifier, weights: Mapping[str, Mapping[str, Tensor]], splits: tuple[str, ...]
+) -> list[pd.DataFrame]:
+    """What the network says of held-out images with each of its weights."""
+    pool = replace(classifier.pool, held_out={split: classifier.pool.held_out[split] for split in splits})
+    classifier.to(pool.pixels.device)
+    tables = []
+    for snapshot, tensors in weights.items():
+        classifier.network.load_state_dict(tensors)
+        top, probability = predict(classifier, pool.gather, pool.all_held_out, classifier.evaluation_batch)
+        tables.append(prediction_table(classifier.trial["trial"], snapshot, pool, top[0], probability[0]))
+    return tables
+
+
+def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
+    trained = [row for row in classifier.history if row["split"] == "train"]
+    return {
+        "trial": classifier.trial["trial"],
+        "status": "failed" if reason else "finished",
+        "reason": reason,
+        "epochs": len(trained),
+        "iterations": trained[-1]["iteration"] if trained else 0,
+        "best_epoch": classifier.best["epoch"] if trained else 0,
+        "seconds": sum(row["seconds"] for row in trained),
+        "parameters": sum(weights.numel() for weights in classifier.parameters()),
+    }
+
+
+def _fingerprint(shared: hashlib._Hash, trial: Trial, lesson: Lesson, network: nn.Module) -> str:
+    """A name for all that decides a trial's result: what is shared, its settings, examples and first weights."""
+    digest = shared.copy()
+    drawn = asdict(lesson.augmentation) if lesson.augmentation else None
+    digest.update(f"{sorted(trial.items())} {drawn}".encode())
+    for examples in (lesson.train, lesson.validation):
+        digest.update(examples.positions.tobytes())
+        for values in vars(examples.views).values() if examples.views else ():
+            digest.update(values.numpy().tobytes())
+    for tensor in network.state_dict().values():
+        digest.update(tensor.detach().contiguous().numpy())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,202 @@
+"""Plain accuracies, their intervals and one model's mistakes against scikit-learn, scipy and counting by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom
+from sklearn.metrics import accuracy_score, classification_report, confusion_matrix
+
+from mixvision.evaluation.classification import (
+    accuracies,
+    accuracy_intervals,
+    category_scores,
+    confused_pairs,
+    paired_difference,
+    whole_confusion,
+)
+from mixvision.evaluation.metrics import join_predictions
+from mixvision.evaluation.mistakes import select_predictions
+
+CATEGORIES = ["cherry", "strawberry", "tomato"]
+
+
+def make_joined(
+    said: dict[str, list[str]], truth: list[str], domains: list[str] | None = None, clusters: list[int] | None = None
+) -> pd.DataFrame:
+    """Predictions of each trial on the same test images, joined with their manifest."""
+    images = range(len(truth))
+    manifest = pd.DataFrame({"id": [f"image-{place}" for place in images], "category": truth, "split": "test"})
+    manifest = manifest.assign(domain=domains or "real", cluster=clusters or images, leaks=False, pixel_row=images)
+    rows = [
+        pd.DataFrame({"trial": trial, "weights": "best_validation", "id": manifest["id"], "prediction_1": answers})
+        for trial, answers in said.items()
+    ]
+    return join_predictions(pd.concat(rows, ignore_index=True).assign(probability_1=0.9), manifest)
+
+
+def make_hits(hits: dict[str, list[bool]], clusters: list[int] | None = None) -> pd.DataFrame:
+    """The same for trials that are right or wrong on each of many tomatoes."""
+    said = {trial: ["tomato" if hit else "cherry" for hit in list_of_hits] for trial, list_of_hits in hits.items()}
+    return make_joined(said, ["tomato"] * len(next(iter(hits.values()))), clusters=clusters)
+
+
+@pytest.fixture
+def random_answers() -> pd.DataFrame:
+    """Two hundred images, two thirds of them answered at random."""
+    generator = np.random.default_rng(5)
+    truth = generator.choice(CATEGORIES, 200)
+    said = np.where(generator.random(200) < 1 / 3, truth, generator.choice(CATEGORIES, 200))
+    domains = ["nice" if lot < 0.3 else "real" for lot in generator.random(200)]
+    return make_joined({"cnn": list(said)}, list(truth), domains)
+
+
+def test_accuracy_is_that_of_all_images_and_equals_scikit_learns(random_answers):
+    row = accuracies(random_answers).iloc[0]
+    assert row["images"] == 200
+    assert row["top1"] == pytest.approx(accuracy_score(random_answers["category"], random_answers["prediction_1"]))
+    for domain, rows in random_answers.groupby("domain"):
+        assert row[f"{domain}_top1"] == pytest.approx(accuracy_score(rows["category"], rows["prediction_1"]))
+
+
+def test_each_trial_weights_and_split_is_counted_by_itself():
+    columns = ["trial", "weights", "split", "id", "domain", "top1", "top3"]
+    rows = [
+        ("cnn", "best_validation", "test", "a", "real", True, True),
+        ("cnn", "best_validation", "test", "b", "real", False, True),
+        ("cnn", "best_validation", "validation", "c", "real", False, False),
+        ("cnn", "last", "test", "a", "real", True, True),
+        ("mlp", "last", "test", "a", "real", False, True),
+    ]
+    table = accuracies(pd.DataFrame(rows, columns=columns)).set_index(["trial", "weights", "split"])
+    assert table.loc[("cnn", "best_validation", "test")].to_dict() == {"images": 2, "top1": 0.5, "top3": 1.0}
+    assert table.loc[("cnn", "best_validation", "validation")].to_dict() == {"images": 1, "top1": 0.0, "top3": 0.0}
+    assert table["top1"].to_dict()[("mlp", "last", "test")] == 0
+    assert len(table) == 4
+
+
+def test_one_domain_has_no_columns_by_domain():
+    table = accuracies(make_hits({"cnn": [True, False]}))
+    assert list(table) == ["trial", "weights", "split", "images", "top1", "top3"]
+
+
+def test_interval_equals_the_binomials_quantiles():
+    """With every image on its own a resampled number of hits is binomial."""
+    joined = make_hits({"cnn": [True] * 60 + [False] * 40})
+    interval = accuracy_intervals(joined, np.random.default_rng(0), draws=50_000).iloc[0]
+    expected = binom(100, 0.6).ppf([0.025, 0.975]) / 100
+    assert interval["trial"] == "cnn"
+    assert [interval["low"], interval["high"]] == pytest.approx(expected, abs=0.011)
+
+
+def test_near_duplicates_are_drawn_together():
+    hits = {"cnn": ([True] * 10 + [False] * 10) * 5}
+    alone, together = (
+        accuracy_intervals(make_hits(hits, clusters), np.random.default_rng(0)).iloc[0]
+        for clusters in (None, [place // 10 for place in range(100)])
+    )
+    assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])
+
+
+def test_intervals_are_of_the_weights_and_split_asked_for():
+    tested = make_hits({"cnn": [True] * 20, "mlp": [False] * 20})
+    last = tested.assign(weights="last", top1=~tested["top1"])
+    validated = tested[tested["trial"] == "mlp"].assign(split="validation", top1=True)
+    joined = pd.concat([tested, last, validated])
+    interval = accuracy_intervals(joined, np.random.default_rng(0)).set_index("trial")
+    assert interval["low"].to_dict() == {"cnn": 1, "mlp": 0}
+    interval = accuracy_intervals(joined, np.random.default_rng(0), weights="last").set_index("trial")
+    assert interval["high"].to_dict() == {"cnn": 0, "mlp": 1}
+    interval = accuracy_intervals(joined, np.random.default_rng(0), split="validation")
+    assert interval.to_dict("list") == {"trial": ["mlp"], "low": [1.0], "high": [1.0]}
+
+
+def test_no_predictions_have_no_interval():
+    assert accuracy_intervals(make_hits({"cnn": [True]}), np.random.default_rng(0), weights="last").empty
+
+
+def test_the_same_seed_gives_the_same_intervals(random_answers):
+    pd.testing.assert_frame_equal(
+        accuracy_intervals(random_answers, np.random.default_rng(3)),
+        accuracy_intervals(random_answers, np.random.default_rng(3)),
+    )
+
+
+def test_difference_is_paired_by_image():
+    """One model is right wherever the other is, and on ten images more: pairing leaves those ten alone to chance."""
+    hits = {"cnn": [True] * 60 + [False] * 40, "mlp": [True] * 50 + [False] * 50}
+    difference, low, high = paired_difference(make_hits(hits), "cnn", "mlp", np.random.default_rng(0), draws=50_000)
+    assert difference == pytest.approx(0.1)
+    assert [low, high] == pytest.approx(binom(100, 0.1).ppf([0.025, 0.975]) / 100, abs=0.011)
+
+
+def test_difference_turns_its_sign_with_the_order():
+    joined = make_hits({"cnn": [True] * 6 + [False] * 4, "mlp": [True] * 3 + [False] * 7})
+    there = paired_difference(joined, "cnn", "mlp", np.random.default_rng(0))
+    back = paired_difference(joined, "mlp", "cnn", np.random.default_rng(0))
+    assert there == pytest.approx([-back[0], -back[2], -back[1]])
+    assert paired_difference(joined, "cnn", "cnn", np.random.default_rng(0)) == (0, 0, 0)
+
+
+def test_difference_to_a_trial_without_predictions_is_refused():
+    with pytest.raises(ValueError, match="No predictions of .*'linear'"):
+        paired_difference(make_hits({"cnn": [True]}), "cnn", "linear", np.random.default_rng(0))
+
+
+def test_difference_on_different_images_is_refused():
+    joined = make_hits({"cnn": [True] * 3, "mlp": [True] * 3}).iloc[:-1]
+    with pytest.raises(ValueError, match="same test images"):
+        paired_difference(joined, "cnn", "mlp", np.random.default_rng(0))
+
+
+def test_category_scores_equal_scikit_learns_report(random_answers):
+    scores = category_scores(select_predictions(random_answers, ["cnn"])).set_index("category")
+    report = classification_report(random_answers["category"], random_answers["prediction_1"], output_dict=True)
+    assert list(scores.index) == CATEGORIES
+    for category, row in scores.iterrows():
+        expected = report[category]
+        assert row.to_list() == pytest.approx(
+            [expected["support"], expected["precision"], expected["recall"], expected["f1-score"]]
+        )
+
+
+def test_a_category_never_predicted_or_never_there_scores_zero():
+    selected = make_joined({"cnn": ["cherry", "plum"]}, ["cherry", "tomato"])
+    scores = category_scores(selected).set_index("category")
+    assert scores.loc["tomato"].to_list() == [1, 0, 0, 0]
+    assert scores.loc["plum"].to_list() == [0, 0, 0, 0]
+    assert scores.loc["cherry"].to_list() == [1, 1, 1, 1]
+
+
+def test_confused_pairs_come_most_frequent_first_and_ties_by_name():
+    truth = ["tomato"] * 4 + ["cherry"] * 2 + ["strawberry"] * 2
+    said = ["cherry", "cherry", "tomato", "strawberry", "cherry", "tomato", "cherry", "strawberry"]
+    pairs = confused_pairs(make_joined({"cnn": said}, truth))
+    assert pairs.to_dict("split")["data"] == [
+        ["tomato", "cherry", 2, 0.5],
+        ["cherry", "tomato", 1, 0.5],
+        ["strawberry", "cherry", 1, 0.5],
+        ["tomato", "strawberry", 1, 0.25],
+    ]
+    pd.testing.assert_frame_equal(confused_pairs(make_joined({"cnn": said}, truth), count=2), pairs.head(2))
+
+
+def test_a_model_without_mistakes_confuses_nothing():
+    pairs = confused_pairs(make_joined({"cnn": CATEGORIES}, CATEGORIES))
+    assert pairs.empty
+    assert list(pairs) == ["category", "prediction", "images", "share"]
+
+
+def test_whole_confusion_counts_all_domains_and_equals_scikit_learns(random_answers):
+    counts = whole_confusion(random_answers, [*CATEGORIES, "plum"])
+    expected = confusion_matrix(
+        random_answers["category"], random_answers["prediction_1"], labels=[*CATEGORIES, "plum"]
+    )
+    assert counts.to_numpy().tolist() == expected.tolist()
+    assert counts.to_numpy().sum() == 200
+    assert (list(counts.index), counts.index.name, counts.columns.name) == (
+        [*CATEGORIES, "plum"],
+        "category",
+        "prediction",
+    )

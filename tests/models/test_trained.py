@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mixvision.models.baselines import build_baseline
+from mixvision.models.resnet25 import ResNet25
+from mixvision.models.trained import ARCHITECTURES, TrainedNetwork
+
+CATEGORIES = ("cherry", "strawberry", "tomato")
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+
+
+def as_floats(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pixels / 255).float().permute(0, 3, 1, 2)
+
+
+def adapt(network: torch.nn.Module, pixels: np.ndarray, networks: int = 1) -> torch.nn.Module:
+    """Statistics that fit the images, other than a new network's.
+
+    With those of a new one the maps of ResNet25 explode, and so do differences in the last digit.
+    """
+    with torch.no_grad():
+        network.train()(as_floats(pixels).repeat(1, networks, 1, 1))
+    return network.eval()
+
+
+def cnn(**changes: torch.Tensor | None) -> TrainedNetwork:
+    tensors = {**build_baseline("cnn", 3, 32, seed=0).state_dict(), **changes}
+    return TrainedNetwork("cnn", CATEGORIES, 32, {name: value for name, value in tensors.items() if value is not None})
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_saved_network_is_the_network_itself(architecture, pixels, tmp_path):
+    network = adapt(ARCHITECTURES[architecture](3, 32), pixels)
+    TrainedNetwork(architecture, CATEGORIES, 32, network.state_dict()).save(tmp_path / "network.safetensors")
+    loaded = TrainedNetwork.load(tmp_path / "network.safetensors")
+    assert (loaded.architecture, loaded.categories, loaded.image_size) == (architecture, CATEGORIES, 32)
+    rebuilt = loaded.build()
+    assert not rebuilt.training
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(rebuilt.state_dict()[name], tensor), name
+    with torch.no_grad():
+        expected = network(as_floats(pixels)).reshape(5, 3).softmax(-1).numpy()
+    np.testing.assert_allclose(loaded.classify(pixels), expected, rtol=1e-3)
+
+
+def test_a_network_of_a_stack_is_loaded_from_a_file_of_its_slices(pixels, tmp_path):
+    """Files of the first version hold tensors without the stack's dimension, and exactly this metadata."""
+    stack = adapt(ResNet25(3, 32, [torch.Generator().manual_seed(seed) for seed in (0, 1)]), pixels, networks=2)
+    slices = {name: tensor[1].clone() for name, tensor in stack.state_dict().items()}
+    metadata = {"architecture": "resnet25", "categories": json.dumps(CATEGORIES), "image_size": "32"}
+    save_file(slices, tmp_path / "last.safetensors", metadata)
+    with torch.no_grad():
+        expected = stack(as_floats(pixels).repeat(1, 2, 1, 1))[1].softmax(-1).numpy()
+    np.testing.assert_allclose(TrainedNetwork.load(tmp_path / "last.safetensors").classify(pixels), expected, rtol=1e-3)
+
+
+def test_images_in_many_batches_are_classified_as_in_one(pixels, monkeypatch):
+    network = cnn()
+    together = network.classify(pixels)
+    monkeypatch.setattr("mixvision.models.trained.BATCH_PIXELS", 2 * 32 * 32)
+    np.testing.assert_allclose(network.classify(pixels), together, rtol=1e-3)
+    monkeypatch.setattr("mixvision.models.trained.BATCH_PIXELS", 1)
+    np.testing.assert_allclose(network.classify(pixels), together, rtol=1e-3)
+
+
+def test_building_leaves_the_random_state_as_it_was():
+    network, before = cnn(), torch.get_rng_state()
+    network.build()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_unknown_architecture_is_refused():
+    with pytest.raises(ValueError, match="architecture is 'vgg'; choose one of resnet25, linear, mlp, cnn"):
+        TrainedNetwork("vgg", CATEGORIES, 32, {}).build()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"9.bias": None}, "'9.bias' is missing from the tensors of cnn with 3 categories and 32 pixels a side"),
+        ({"other": torch.zeros(1)}, "'other' is none of the tensors of cnn"),
+        ({"14.bias": torch.zeros(4)}, r"'14.bias' has the shape \(4,\), but cnn with 3 .* needs \(3,\)"),
+        ({"14.weight": torch.zeros(84, 3)}, r"'14.weight' has the shape \(84, 3\), .* needs \(3, 84\)"),  # transposed
+    ],
+)
+def test_tensors_of_another_network_are_refused_by_name(changes, message):
+    with pytest.raises(ValueError, match=message):
+        cnn(**changes).build()
+
+
+def test_a_network_of_another_image_size_is_refused():
+    tensors = build_baseline("linear", 3, 32, seed=0).state_dict()
+    with pytest.raises(ValueError, match="'2.weight' has the shape .*, but linear with 3 categories and 16 pixels"):
+        TrainedNetwork("linear", CATEGORIES, 16, tensors).build()

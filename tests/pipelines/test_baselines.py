@@ -1,0 +1,190 @@
+"""The baselines and the sanity check end to end, as ``kedro run`` runs them, on a study of one domain and of two."""
+
+from __future__ import annotations
+
+import tarfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mixvision.models.trained import TrainedNetwork
+
+BRIEF = {
+    "baselines": {
+        "study": {
+            "models": ["random", "linear", "cnn"],
+            "augmentation": "expand",
+            "batch_size": 16,
+            "batch_sizes": [],
+            "learning_rates": [0.001, 1e20],
+            "augmentations": ["none"],
+        },
+        "training": {"epochs": 2, "accelerator": "cpu"},
+        "report": {"bootstrap_draws": 50},
+    }
+}
+REPORT = "data/08_reporting/letters/baselines"
+
+
+def write_images(folder: Path, images: np.ndarray) -> Path:
+    """Forty of each category."""
+    for row, pixels in enumerate(images):
+        path = folder / str(row // 40) / f"{row:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+@pytest.fixture
+def letters(tmp_path, small_pixels) -> dict:
+    """Global settings of a study of one domain: three digits of 40 images each, and one of another size."""
+    folder = write_images(tmp_path / "letters", small_pixels["real"])
+    Image.fromarray(small_pixels["real"][0]).resize((16, 24)).save(folder / "0" / "odd.png")
+    return {"study": "letters", "image_size": 16, "nice": {"source": None}, "real": {"source": str(folder)}}
+
+
+def with_dimensions(parameters: dict) -> dict:
+    return {**parameters, "ingestion": {"outliers": {"dimensions": [[16, 16]]}}}
+
+
+def test_a_study_of_one_domain_leaves_everything_that_it_promises(run_pipeline, letters):
+    project = run_pipeline("baselines", with_dimensions(BRIEF), letters)
+    report = project / REPORT
+    table = pd.read_csv(report / "table.csv").set_index("trial")
+    assert table["status"].to_dict() == {
+        "random": "finished",
+        "linear": "finished",
+        "cnn": "finished",
+        "cnn-learning-rate-1e+20": "failed",
+        "cnn-without-dropout": "finished",
+        "cnn-augmentation-none": "finished",
+        "cnn-leaky-split": "finished",
+    }
+    finished = table[table["status"] == "finished"]
+    assert finished[["test_top1", "last_test_top1", "test_low", "test_high"]].stack().between(0, 1).all()
+    assert finished["validation_top1"].isna().to_dict() == {name: name == "cnn-leaky-split" for name in finished.index}
+    layers = pd.read_csv(report / "layers.csv")
+    assert (layers.groupby("model")["parameters"].sum() == table.loc[["cnn", "linear"], "parameters"]).all()
+
+    page = (report / "page.html").read_text()
+    HTMLParser().feed(page)
+    for heading in ("Models compared", "Learning rate", "Most confused pairs", "Dimensions and outliers", "16x24"):
+        assert heading in page
+    assert "cnn-learning-rate-1e+20 failed: The training loss is" in page
+    assert {path.stem for path in report.glob("*.png")} == {"samples", "mistakes", "excluded"}
+    assert not (project / "data/06_models/letters/baselines/checkpoints").exists()
+
+    network = TrainedNetwork.load(project / "data/06_models/letters/baselines/networks/cnn/best_validation.safetensors")
+    predictions = pd.read_parquet(project / "data/07_model_output/letters/baselines/predictions.parquet")
+    manifest = pd.read_parquet(project / "data/03_primary/letters/manifest.parquet").set_index("id")
+    ours = predictions[(predictions["trial"] == "cnn") & (predictions["weights"] == "best_validation")].iloc[0]
+    pixels = Image.open(Path(letters["real"]["source"]) / manifest.loc[ours["id"], "path"]).convert("RGB")
+    probabilities = network.classify([pixels])[0]
+    assert network.categories[probabilities.argmax()] == str(ours["prediction_1"])
+    assert probabilities.max() == pytest.approx(ours["probability_1"], abs=1e-3)
+
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    runs = mlflow.search_runs(experiment_names=["letters"])
+    children = runs.dropna(subset="tags.mlflow.parentRunId").set_index("tags.mlflow.runName")
+    assert set(children.index) == set(table.index)
+    failed = children.loc["cnn-learning-rate-1e+20"]
+    assert failed["status"] == "FAILED" and "diverged" in failed["tags.failure"]
+    cnn = children.loc["cnn"]
+    assert cnn["params.learning_rate"] == "0.001" and cnn["params.augmentation"] == "expand"
+    assert cnn["metrics.best_validation.top1"] == pytest.approx(table.loc["cnn", "test_top1"])
+    client = mlflow.MlflowClient()
+    steps = {metric.step for metric in client.get_metric_history(cnn["run_id"], "validation_top1")}
+    assert len(steps) == 2 and max(steps) == 2 * min(steps)
+
+
+def test_two_domains_train_together_and_are_told_apart(run_pipeline, letters, tmp_path, small_pixels):
+    one_model = {"models": ["linear"], "ablated": "linear", "learning_rates": [], "augmentations": [], "dropouts": []}
+    brief = {**BRIEF["baselines"], "study": {**BRIEF["baselines"]["study"], **one_model, "leaky_split": False}}
+    both = {**letters, "nice": {"source": str(write_images(tmp_path / "nice", small_pixels["nice"]))}}
+    project = run_pipeline("baselines", {"baselines": brief}, both)
+    table = pd.read_csv(project / REPORT / "table.csv")
+    assert list(table["trial"]) == ["linear"]
+    assert {"nice_test_top1", "real_test_top1"} <= set(table)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"baselines": {"study": {"batch_size": 4096}}}, "batch_size is 4096"),
+        ({"baselines": {"study": {"models": ["resnet"]}}}, r"models is \['resnet'\]"),
+        ({"ingestion": {"splits": {"validation": 0.0}}}, "validation is 0.0"),
+        ({"baselines": {"training": {"patience": 0}}}, "patience is 0"),
+    ],
+)
+def test_bad_settings_are_refused_in_a_sentence(run_pipeline, letters, changes, sentence):
+    with pytest.raises(Exception, match=sentence):
+        run_pipeline("baselines", changes, letters)
+
+
+def test_a_class_with_a_single_image_is_refused_before_training(run_pipeline, letters, small_pixels):
+    folder = Path(letters["real"]["source"]) / "lonely"
+    folder.mkdir()
+    Image.fromarray(small_pixels["nice"][0]).save(folder / "one.png")
+    with pytest.raises(ValueError, match=r"Too few usable images.*'lonely' \(1\)"):
+        run_pipeline("baselines", BRIEF, letters)
+
+
+def test_an_image_that_cannot_be_resized_is_recorded_and_skipped(run_pipeline, letters):
+    (Path(letters["real"]["source"]) / "1" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no image")
+    project = run_pipeline("ingestion", {}, letters)
+    excluded = pd.read_csv(project / "data/08_reporting/letters/ingestion/excluded_files.csv")
+    assert "real/1/broken.png" in set(excluded["id"])
+
+
+def test_a_validation_share_that_leaves_a_class_empty_is_refused(run_pipeline, letters, small_pixels):
+    """All images of a class are near-duplicates of each other but for two: none is left for validation."""
+    folder = Path(letters["real"]["source"]) / "alike"
+    folder.mkdir()
+    for number in range(12):
+        picture = small_pixels["nice"][0].copy()
+        picture[0, 0] = number  # not equal, but nearly so
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    Image.fromarray(small_pixels["nice"][50]).save(folder / "other.png")
+    with pytest.raises(ValueError, match="No validation image is left for 'alike'"):
+        run_pipeline("baselines", BRIEF, letters)
+
+
+def test_the_sanity_check_passes_and_fails(run_pipeline, letters):
+    check = {"models": ["linear", "mlp"], "memorising": {"steps": 100}}
+    project = run_pipeline("sanity_check", {"sanity_check": check}, letters)
+    report = project / "data/08_reporting/letters/sanity_check"
+    table = pd.read_csv(report / "table.csv")
+    assert table["passed"].all() and (table["steps"] <= 100).all()
+    hopeless = {"models": ["linear"], "memorising": {"steps": 2, "learning_rate": 1e-9}}
+    with pytest.raises(RuntimeError, match=r"by heart: linear \(\d+\.\d% after 2 steps\)"):
+        run_pipeline("sanity_check", {"sanity_check": hopeless}, letters)
+    assert not pd.read_csv(report / "table.csv")["passed"].any()  # the table is there to be looked at
+    with pytest.raises(ValueError, match="sanity_check.models names"):
+        run_pipeline("sanity_check", {"sanity_check": {"models": ["perceptron"]}}, letters)
+
+
+def test_the_berries_study_in_small(run_pipeline, shared_data, tmp_path):
+    """The very photos and settings of the study, a tenth of them and at 32 pixels."""
+    photos = tmp_path / "berries"
+    with tarfile.open(shared_data("berries.tar")) as archive:
+        members = [member for member in archive.getmembers() if member.name.endswith(("0.jpg", "5.jpg"))]
+        archive.extractall(photos, members[::2], filter="data")
+    settings = {"study": "berries", "image_size": 32, "nice": {"source": None}, "real": {"source": str(photos)}}
+    settings["published"] = "conf/berries/published.yml"
+    study = {"models": ["random", "cnn"], "batch_size": 8, "learning_rate": 1e-4, "augmentation": "on the fly"}
+    study |= {"batch_sizes": [64], "learning_rates": [], "augmentations": [], "leaky_split": False}
+    parameters = {
+        "baselines": {"study": study, "training": {"epochs": 2}, "report": {"bootstrap_draws": 50}},
+        "ingestion": {"outliers": {"dimensions": [[300, 300]]}},
+    }
+    project = run_pipeline("baselines", parameters, settings)
+    report = project / "data/08_reporting/berries/baselines"
+    table = pd.read_csv(report / "table.csv").set_index("trial")
+    assert table.loc["cnn-batch-size-64", ["published_train", "published_validation"]].tolist() == [0.851, 0.717]
+    page = (report / "page.html").read_text()
+    assert "300" in page and "32 pixels" in page  # the size differs from the study's, and the page says so
