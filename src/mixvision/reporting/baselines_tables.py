@@ -86,7 +86,7 @@ def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ablation_table(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting: str) -> pd.DataFrame:
-    """The ablated model by the values of one setting, as text, and the floors below; arguments as :func:`ablation_rows`."""
+    """The ablated model by the values of one setting, above the floors, as text; arguments as :func:`ablation_rows`."""
     rows = ablation_rows(table, base, ablated, setting)
     floors = table[table["trial"].isin(FLOORS)].sort_values("trial")
     names = [*(setting_text(setting, value) for value in rows[setting]), *floors["trial"].map(FLOORS)]
