@@ -32,6 +32,7 @@ def test_one_folder_becomes_an_environment_of_one_domain(run, given, absent):
     assert result.exit_code == 0, result.output
     settings = yaml.safe_load(Path("conf/weeds/globals.yml").read_text())
     assert settings[given] == {"source": "field"} and settings[absent] == {"source": None}
+    assert "iterations" not in settings  # baselines count in epochs
     assert "--pipelines=baselines" in result.output and "mixing" not in result.output
 
 

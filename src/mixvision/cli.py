@@ -14,7 +14,6 @@ title: {title}
 nice: {{source: {nice}}}
 real: {{source: {real}}}
 image_size: {image_size}
-iterations: {iterations}
 """
 
 
@@ -28,7 +27,7 @@ def cli() -> None:
 @click.option("--nice", help="Clean images: folder of categories, archive or URL.")
 @click.option("--real", help="Real photos, with --nice of the same categories: folder, archive or URL.")
 @click.option("--image-size", default=64, show_default=True, help="Side that images are scaled to, in pixels.")
-@click.option("--iterations", default=1000, show_default=True, help="Training steps.")
+@click.option("--iterations", default=1000, show_default=True, help="Training steps, of what needs both.")
 def study(name: str, nice: str | None, real: str | None, image_size: int, iterations: int) -> None:
     """Make the environment conf/NAME for your own images: nice ones, real ones, or both."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("base", "local"):
@@ -44,7 +43,10 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
     texts = {"title": name.replace("_", " ").capitalize(), "nice": _find("nice", nice), "real": _find("real", real)}
     file.parent.mkdir(parents=True, exist_ok=True)
     quoted = {key: json.dumps(text, ensure_ascii=False) for key, text in {"name": name, **texts}.items()}
-    file.write_text(ENVIRONMENT.format(image_size=image_size, iterations=iterations, **quoted), encoding="utf-8")
+    environment = ENVIRONMENT.format(image_size=image_size, **quoted)
+    if nice is not None and real is not None:  # the baselines count in epochs
+        environment += f"iterations: {iterations}\n"
+    file.write_text(environment, encoding="utf-8")
     click.echo(f"Wrote {file}. Look at your images first, then train:")
     click.echo(f"  kedro run --env={name} --pipelines=ingestion")
     pipeline = "baselines" if nice is None or real is None else "mixing"

@@ -102,6 +102,14 @@ def test_drawn_views_keep_to_what_was_asked(seed, rotation, low, horizontal):
     assert all(torch.equal(getattr(views, name), getattr(again, name)) for name in vars(views))
 
 
+def test_reduced_precision_displaces_nothing():
+    noise = torch.rand(2, 3, 300, 300, generator=torch.Generator().manual_seed(0))
+    views = draw_views(Augmentation(colour=0.2), 2, np.random.default_rng(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = look(noise, views)
+    torch.testing.assert_close(seen, look(noise, views))
+
+
 def test_half_of_the_views_are_flipped_either_way():
     flips = draw_views(Augmentation(), 4000, np.random.default_rng(0)).flips.float()
     assert ((flips.mean(0) - 0.5).abs() < 0.04).all()
@@ -134,6 +142,12 @@ def test_without_flips_the_expansion_is_twofold():
         {"rotation": 200},
         {"colour": 2},
         {"jpeg_quality": 0},
+        {"jpeg_quality": 55.5},
+        {"rotation": None},
+        {"rotation": True},
+        {"colour": "1e-1"},  # as YAML reads 1e-1
+        {"scale": ["a", 1]},
+        {"scale": [0.8, float("inf")]},
         {"horizontal_flip": 1},
     ],
 )

@@ -28,7 +28,9 @@ outputs = F.linear(F.relu(F.linear(torch.tensor(INPUTS), network[0].T)), network
     "gradients": [matrix.tolist() for matrix in backward(v, *forward(w, v))],
     "torch_gradients": [matrix.grad.tolist() for matrix in network],
     "answers": answers.ravel().tolist(),
+    "responses": (forward(trained_w, trained_v)[1] > 0).tolist(),
     "losses_of_seeds": many_losses[[1000, -1]].tolist(),
+    "responses_of_seeds": (forward(ended_w, ended_v)[1] > 0).tolist(),
 }
 """
 }
@@ -114,6 +116,12 @@ def test_xor_ends_with_the_truth_table(xor):
     assert xor["answers"] == [0, 1, 1, 0]
 
 
+def test_xor_prose_on_the_two_living_units_is_what_they_do(xor):
+    nothing, second, first, both = np.array(xor["responses"])  # a row for each case, a column for each unit
+    assert first.sum() == second.sum() == 1 and not (first & second).any(), "one unit answers each one, and it alone"
+    assert not nothing.any() and not both.any(), "both are silent along the diagonal"
+
+
 def test_xor_prose_on_other_seeds_is_what_was_measured(xor):
     early, late = np.array(xor["losses_of_seeds"])
     assert late.shape == (100,)
@@ -127,3 +135,11 @@ def test_xor_prose_on_other_seeds_is_what_was_measured(xor):
     assert f"The other {100 - learned} will never get there" in prose
     for end, networks in stopped.items():
         assert f"- {networks} stop at {end}." in prose
+
+
+def test_xor_prose_on_why_seeds_fail_is_true_of_each(xor):
+    late, responses = np.array(xor["losses_of_seeds"][1]), np.array(xor["responses_of_seeds"])
+    half, linear, dead = (responses[np.isclose(late, end, atol=0.01)] for end in (1 / 2, 2 / 3, 1))
+    assert (~half[:, [1, 2]].any(axis=2)).any(axis=1).all(), "1/2: no unit responds to (0, 1), or none to (1, 0)"
+    assert np.isin(linear[:, 1:].sum(axis=1), (0, 3)).all(), "2/3: living units respond to all three cases"
+    assert not dead.any(), "1: all units are dead"

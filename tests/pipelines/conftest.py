@@ -31,15 +31,27 @@ def project(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def run_pipeline(project) -> Callable[..., Path]:
-    """Run a pipeline by name with parameters for conf/local: ``run_pipeline("mixing", {...})``."""
+    """Run a pipeline by name with parameters for conf/local: ``run_pipeline("mixing", {...})``.
 
-    def run(name: str, parameters: dict | None = None, global_settings: dict | None = None, **options) -> Path:
+    Or in a study's environment as it is: ``run_pipeline("baselines", env="berries")``.
+    """
+
+    def run(
+        name: str,
+        parameters: dict | None = None,
+        global_settings: dict | None = None,
+        env: str | None = None,
+        **options,
+    ) -> Path:
         local = project / "conf" / "local"
-        (local / "parameters.yml").write_text(yaml.safe_dump(parameters or {}))
-        (local / "globals.yml").write_text(yaml.safe_dump(global_settings or {}))
+        if env:
+            shutil.copy(local / "mlflow.yml", project / "conf" / env)
+        else:
+            (local / "parameters.yml").write_text(yaml.safe_dump(parameters or {}))
+            (local / "globals.yml").write_text(yaml.safe_dump(global_settings or {}))
         bootstrap_project(project)
         try:
-            with KedroSession.create(project_path=project) as session:
+            with KedroSession.create(project_path=project, env=env) as session:
                 session.run(pipeline_names=[name], **options)
         finally:
             while mlflow.active_run():  # a command ends with its process; several runs in one process share a stack

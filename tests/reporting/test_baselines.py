@@ -19,11 +19,11 @@ ABLATIONS = {"batch_size": "Batch size", "dropout": "Dropout", "augmentation": "
 LAYERS = {
     "cnn": pd.DataFrame(
         {
-            "layer": ["first", "last"],
-            "type": ["Conv2d", "Linear"],
-            "output": ["6 x 296 x 296", "3"],
-            "parameters": [456, 1_000_000],
-            "megabytes": [2.102784, 0.000012],
+            "layer": ["first", "second", "last"],
+            "type": ["Conv2d", "ReLU", "Linear"],
+            "output": ["6 x 296 x 296", "6 x 296 x 296", "3"],
+            "parameters": [456, 0, 1_000_000],
+            "megabytes": [2.102784, 2.102784, 0.000012],
         }
     )
 }
@@ -66,7 +66,7 @@ def make_page(study, **changes) -> str:
         "manifest": study.manifest,
         "trials": study.trials,
         "table": study.table,
-        "history": study.history,
+        "leak": study.leak,
         "outcomes": study.outcomes,
         "best_predictions": select_predictions(study.joined, [best_trial(study.table)]),
         "layers": LAYERS,
@@ -92,6 +92,7 @@ def test_sections_stand_in_their_order(page):
         *ABLATIONS.values(),
         "What splitting after augmentation would have gained",
         "Learning curves",
+        "What the models confuse",
         "The best model looked at closely",
         "The networks",
         "The images",
@@ -159,8 +160,9 @@ def test_the_green_row_is_the_best_on_validation(baselines):
 
 def test_the_mistake_is_named_as_one_and_left_out_where_it_was_not_made(baselines, page):
     assert "made here on purpose" in page.text
-    assert leak_sentence(baselines.table, baselines.history) in page.text
-    honest = Reader(make_page(baselines, table=baselines.table[baselines.table["split_first"]]))
+    assert leak_sentence(baselines.leak) in page.text
+    assert "views of the validation images' originals, too" in page.text
+    honest = Reader(make_page(baselines, leak=baselines.leak.head(0)))
     assert not [heading for heading in honest.headings if "splitting" in heading]
     assert "on purpose" not in honest.text
 
@@ -171,9 +173,41 @@ def test_a_setting_that_was_not_varied_has_no_section(baselines):
 
 
 def test_networks_are_listed_with_their_totals(page):
-    # 1,000,456 weights of 4 bytes; maps of 2.102784 and 0.000012 million bytes.
-    assert "cnn 2 1,000,456 4.002 2.103" in page.text
-    assert "first Conv2d 6 x 296 x 296 456 2.103" in page.text
+    # 1,000,456 weights of 4 bytes in two of three layers; maps of 2,102,784, 2,102,784 and 12 bytes.
+    assert "layers with weights parameters weights (MB) feature maps (MB) cnn 2 1,000,456 4.002 4.206" in page.text
+    assert "first Conv2d 6 x 296 x 296 456 2,102.784" in page.text
+    assert "last Linear 3 1,000,000 0.012" in page.text  # kB, so that three numbers are not 0.000
+
+
+def test_figures_of_several_models_do_not_stand_under_one_models_name(baselines):
+    html = make_page(baselines)
+    sections = ["<h2>What the models confuse</h2>", 'aria-label="figure of confusion.', "<h2>The best model looked at"]
+    places = [html.index(section) for section in sections]
+    assert places == sorted(places)
+
+
+def test_settings_are_called_the_base_settings_and_learning_rates_spelled_alike(baselines):
+    trials = baselines.trials.assign(learning_rate=[1e-5, *[1e-4] * (len(baselines.trials) - 1)])
+    text = Reader(make_page(baselines, trials=trials)).text
+    assert "with the base settings" in text and "as in the base settings (learning rate: 0.0001;" in text
+    assert "own settings" not in text and "1e-04" not in text
+    assert "random 1e-05 " in text and "cnn 0.0001 " in text
+
+
+def test_columns_say_what_they_hold(page):
+    for heading in ("best epoch", "steps", "true category", "share of its images", "F1"):
+        assert f" {heading} " in page.text
+    for sentence in ("3 of 5: the 3rd of 5 trained", "Precision is the share of right answers", "eight times the exam"):
+        assert sentence in page.text
+
+
+def test_excluded_images_are_shown_where_there_are_any(baselines):
+    def titles(manifest):
+        return "Excluded images" in make_page(baselines, manifest=manifest)
+
+    decoded = baselines.manifest["id"] == "real/Apple/torn.jpg"
+    assert not titles(baselines.manifest)  # its one excluded file could not be decoded
+    assert titles(baselines.manifest.assign(pixel_row=baselines.manifest["pixel_row"].mask(decoded, 7)))
 
 
 def test_the_best_model_is_scored_on_its_own_predictions(baselines, page):

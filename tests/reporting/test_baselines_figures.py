@@ -47,9 +47,50 @@ def test_an_ablation_shows_one_setting_by_value_above_the_floors(baselines):
     assert traces["validation"].error_y.array is None
     assert list(traces["published validation"].y) == [0.745, 0.717]
     assert traces["published validation"].line.dash == "dash"
-    assert {shape.y0 for shape in figure.layout.shapes} == set(rows.loc[["random", "linear"], "test_top1"])
+    assert [shape.y0 for shape in figure.layout.shapes] == [rows.loc["linear", "test_top1"]]
     labels = [note.text for note in figure.layout.annotations]
-    assert f"linear layer, test: {rows.loc['linear', 'test_top1']:.3f}" in labels
+    assert labels == [f"linear layer, test: {rows.loc['linear', 'test_top1']:.3f}"]
+
+
+def test_the_axis_begins_below_the_lowest_curve_and_names_guessing_where_that_lies_lower(baselines):
+    def drawn(guessing: float):
+        table = baselines.table.copy()
+        table.loc[table["trial"] == "random", "test_top1"] = guessing
+        table.loc[table["trial"] == "linear", "test_top1"] = 0.3
+        return ablation(table, baselines.base, "cnn", "batch_size")
+
+    figure = drawn(0.123)
+    assert 0.2 < figure.layout.yaxis.range[0] < 0.3  # the linear layer is the lowest
+    rows = baselines.table.set_index("trial").loc[["cnn", "cnn-batch-size-64"]]
+    assert rows["test_high"].max() < figure.layout.yaxis.range[1] <= 1.02
+    assert "random guessing, 0.123, lies below" in figure.layout.title.subtitle.text
+    figure = drawn(0.35)
+    assert [shape.y0 for shape in figure.layout.shapes] == [0.3, 0.35]
+    assert "guessing" not in figure.layout.title.subtitle.text
+    empty = baselines.table.iloc[:0]
+    assert ablation(empty, baselines.base, "cnn", "batch_size").layout.yaxis.range == (0, 1)
+
+
+def test_the_ablated_model_is_no_floor_to_itself(baselines):
+    figure = ablation(baselines.table.query("model == 'linear'"), baselines.base, "linear", "batch_size")
+    assert not figure.layout.shapes and len(named(figure)["test"].x) == 1
+
+
+def test_lines_join_the_values_of_numbers_only(baselines):
+    modes = {
+        setting: {trace.mode for trace in ablation(baselines.table, baselines.base, "cnn", setting).data}
+        for setting in ("batch_size", "learning_rate", "dropout", "augmentation")
+    }
+    lines, points = {"lines+markers"}, {"markers"}
+    assert modes == {"batch_size": lines, "learning_rate": lines, "dropout": points, "augmentation": points}
+
+
+def test_no_marker_hides_the_interval_of_another(baselines):
+    figures = [model_comparison(baselines.table), ablation(baselines.table, baselines.base, "cnn", "dropout")]
+    for figure, orientation in zip(figures, ("h", None), strict=True):
+        assert figure.layout.scattermode == "group"
+        assert {trace.orientation for trace in figure.data} == {orientation}
+        assert "bars: 95% interval of the test accuracy" in figure.layout.title.subtitle.text
 
 
 def test_augmentations_stand_in_their_order_and_missing_floors_are_left_out(baselines):
@@ -105,6 +146,18 @@ def test_confusion_rows_of_all_images_add_up_to_one(baselines_of_two_domains):
     accuracy = study.table.set_index("trial").loc["cnn", "test_top1"]
     assert np.trace(figure.data[0].z) / 5 == pytest.approx(accuracy)  # all categories have equally many images
     assert "best_validation" in figure.layout.title.subtitle.text
+
+
+@pytest.mark.parametrize("categories", [3, 10, 12])
+@pytest.mark.parametrize("models", range(1, 7))
+def test_confusion_matrices_fit_into_the_page(models, categories):
+    names = [f"category {number}" for number in range(categories)]
+    counts = pd.DataFrame(np.eye(categories, dtype=int), index=names, columns=names)
+    figure = confusion_matrices({f"cnn-{number}": counts for number in range(models)}, "cnn-0")
+    assert len(figure.data) == models
+    assert figure.layout.width <= 1110 and 350 < figure.layout.height < 700
+    cell = (figure.layout.width - 250) / models / categories
+    assert (figure.data[0].texttemplate is not None) == (cell >= 24)  # no numbers that nobody can read
 
 
 def test_of_many_categories_the_best_matrix_alone_is_drawn():

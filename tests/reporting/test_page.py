@@ -178,3 +178,9 @@ def test_pictures_need_a_description_and_tables_a_row():
         Picture("title", Image.new("RGB", (1, 1)), "")
     with pytest.raises(ValueError, match="rows_shown"):
         Table("title", pd.DataFrame(), rows_shown=0)
+
+
+def test_a_picture_of_pure_noise_is_no_problem():
+    """Pillow's JPEG writer runs out of buffer on such pictures when asked to optimise."""
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    assert Picture("noise", Image.fromarray(noise), "noise").source().startswith("data:image/jpeg")

@@ -10,15 +10,18 @@ import yaml
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import FIGURES, METRICS, join_predictions, summarise, trial_metrics
 from mixvision.reporting.tables import (
+    DASH,
     best_ratio,
     comparison_table,
     excluded_files,
     figure_table,
     image_counts,
     image_dimensions,
+    interval,
     markdown_table,
     metric_markdown,
     metric_table,
+    number,
     published_rows,
     trial_settings,
 )
@@ -157,3 +160,16 @@ def test_settings_shared_by_all_trials_are_listed_once(study):
     shared, differing = trial_settings(study.trials)
     assert shared.to_dict("records") == [{"setting": "seed", "value": "0"}, {"setting": "l2", "value": "0.5"}]
     assert list(differing) == ["trial", "ratio"]
+
+
+def test_small_settings_are_not_shown_as_nothing():
+    trials = pd.DataFrame({"trial": ["a", "b"], "rate": [1e-5, 1e-4], "decay": 1e-6, "steps": [10**6, 2 * 10**6]})
+    shared, differing = trial_settings(trials)
+    assert shared.to_dict("records") == [{"setting": "decay", "value": "1e-06"}]
+    assert differing["rate"].tolist() == ["1e-05", "0.0001"] and differing["steps"].tolist() == [10**6, 2 * 10**6]
+    gaps = trial_settings(pd.DataFrame({"trial": ["a", "b"], "rate": [0.5, np.nan], "decay": np.nan}))
+    assert gaps[0]["value"].tolist() == [DASH] and gaps[1]["rate"].tolist() == ["0.5", DASH]
+
+
+def test_nothing_has_no_sign():
+    assert (number(-0.0001), number(-0.25), interval(-0.0001, 0.5)) == ("0.000", "-0.250", "0.000 to 0.500")

@@ -61,6 +61,11 @@ def test_the_leaky_trial_always_has_its_honest_counterpart():
     assert list(list_trials(replace(study, leaky_split=False))["trial"]) == ["random", "linear", "mlp", "cnn"]
 
 
+def test_a_setting_that_changes_nothing_is_not_varied():
+    study = replace(STUDY, ablated="mlp", batch_sizes=(), learning_rates=(), augmentations=(), leaky_split=False)
+    assert list(list_trials(study)["trial"]) == ["random", "linear", "mlp", "cnn"]  # the MLP has no dropout
+
+
 def test_names_tell_dropout_either_way():
     study = replace(STUDY, dropout=False, batch_sizes=(), learning_rates=(), augmentations=(), leaky_split=False)
     assert list(list_trials(study)["trial"]) == ["random", "linear", "mlp", "cnn", "cnn-with-dropout"]
@@ -68,25 +73,30 @@ def test_names_tell_dropout_either_way():
 
 @pytest.mark.parametrize("augmentation", ["none", "on the fly", "expand"])
 def test_honest_examples_keep_originals_on_one_side(pool, augmentation):
-    lesson = prepare({"seed": 0, "split_first": True, "augmentation": augmentation}, pool, Augmentation())
-    train = set(lesson.train.positions)
+    data = prepare({"seed": 0, "split_first": True, "augmentation": augmentation}, pool, Augmentation())
+    train = set(data.train.positions)
     assert not train & set(pool.all_held_out.tolist())
-    assert len(train) == 120 and len(lesson.train) == (960 if augmentation == "expand" else 120)
-    assert set(lesson.validation.positions) == set(pool.held_out["validation"].tolist())
-    assert lesson.validation.views is None  # originals only
-    assert (lesson.augmentation is not None) == (augmentation == "on the fly")
-    assert lesson.held_out == ("validation", "test")
+    assert len(train) == 120 and len(data.train) == (960 if augmentation == "expand" else 120)
+    assert set(data.validation.positions) == set(pool.held_out["validation"].tolist())
+    assert data.validation.views is None  # originals only
+    assert (data.augmentation is not None) == (augmentation == "on the fly")
+    assert data.held_out == ("validation", "test")
+    if augmentation == "expand":  # what the leaky trial is validated on, for comparison
+        assert set(data.views.positions) == set(data.validation.positions) and len(data.views) == 8 * 24
+    else:
+        assert data.views is None
 
 
 def test_the_leak_is_the_mistake_that_it_should_show(pool):
-    lesson = prepare({"seed": 0, "split_first": False, "augmentation": "expand"}, pool, Augmentation())
-    train, validation = set(lesson.train.positions), set(lesson.validation.positions)
-    assert len(lesson.train) + len(lesson.validation) == 8 * (120 + 24)
-    assert len(lesson.validation) == 8 * 24  # the same share of validation images as an honest split has
+    data = prepare({"seed": 0, "split_first": False, "augmentation": "expand"}, pool, Augmentation())
+    train, validation = set(data.train.positions), set(data.validation.positions)
+    assert len(data.train) + len(data.validation) == 8 * (120 + 24)
+    assert len(data.validation) == 8 * 24  # the same share of validation images as an honest split has
     assert len(train & validation) > 0.9 * len(validation)  # other views of the same images
     assert not (train | validation) & set(pool.held_out["test"].tolist())  # which stays honest
-    assert lesson.held_out == ("test",)
-    together = np.concatenate([lesson.train.positions, lesson.validation.positions])
+    assert data.held_out == ("test",)
+    assert data.views is data.validation  # what it reports is measured on views
+    together = np.concatenate([data.train.positions, data.validation.positions])
     assert (np.bincount(together)[np.unique(together)] == 8).all()  # no view is lost or comes twice
 
 
@@ -126,7 +136,8 @@ def test_all_trials_train_and_tell_their_observers(pool, tmp_path, monkeypatch):
 
     def note(model, categories, image_size, seed, dropout):
         network = build_baseline(model, categories, image_size, seed, dropout)
-        first_weights.setdefault(model, []).append({k: v.clone() for k, v in network.state_dict().items()})
+        if next(network.parameters()).device.type == "cpu":  # not one that is only looked at beforehand
+            first_weights.setdefault(model, []).append({k: v.clone() for k, v in network.state_dict().items()})
         return network
 
     monkeypatch.setattr("mixvision.training.baselines.build_baseline", note)
@@ -146,6 +157,12 @@ def test_all_trials_train_and_tell_their_observers(pool, tmp_path, monkeypatch):
     splits = {trial: set(ids) for trial, ids in result.predictions.groupby("trial")["id"]}
     held_out = set(pool.ids[pool.all_held_out.numpy()])
     assert splits["random"] == splits["cnn"] == held_out
+    measured = result.outcomes.set_index("trial")["views_top1"]
+    reported = result.history[
+        (result.history["trial"] == "cnn-leaky-split") & (result.history["split"] == "validation")
+    ]
+    assert measured["cnn-leaky-split"] == pytest.approx(reported["top1"].max())
+    assert 0 <= measured["cnn"] <= 1 and measured[["random", "cnn-augmentation-none"]].isna().all()
     assert splits["cnn-leaky-split"] == set(pool.ids[pool.held_out["test"].numpy()])
 
 

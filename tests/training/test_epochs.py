@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from mixvision.images.augmentation import Augmentation, draw_views
 from mixvision.models.baselines import build_baseline
 from mixvision.training.classifier import Examples
 from mixvision.training.data import ImagePool, pool_images
-from mixvision.training.epochs import Lesson, train_by_epochs
+from mixvision.training.epochs import TrainingData, train_by_epochs
 from mixvision.training.observers import observers
 from mixvision.training.settings import EpochTraining
 
@@ -46,10 +47,10 @@ def train(pool, train_positions, tmp_path):
         augmentation: Augmentation | None = None,
         folder: Path = tmp_path / "checkpoints",
     ):
-        lesson = Lesson(Examples(train_positions), Examples(pool.held_out["validation"].numpy()), augmentation)
+        data = TrainingData(Examples(train_positions), Examples(pool.held_out["validation"].numpy()), augmentation)
         return train_by_epochs(
             lambda trial: build_baseline(trial["model"], 3, 16, trial["seed"], trial["dropout"]),
-            lambda trial: lesson,
+            lambda trial: data,
             trials,
             pool,
             training,
@@ -176,7 +177,8 @@ def test_other_settings_start_anew(train, tmp_path):
     train(trials_of({"learning_rate": 2e-3}))
     train(trials_of({}), augmentation=Augmentation())
     train(trials_of({}), augmentation=Augmentation(rotation=5))
-    assert len(list((tmp_path / "checkpoints").iterdir())) == 4
+    train(trials_of({}), EpochTraining(epochs=2, accelerator="cpu"))  # fewer than before
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 5
 
 
 def test_a_trial_that_diverges_fails_and_the_others_go_on(train, tmp_path):
@@ -186,10 +188,60 @@ def test_a_trial_that_diverges_fails_and_the_others_go_on(train, tmp_path):
     assert outcomes["status"].to_dict() == {"trial-0": "failed", "trial-1": "finished"}
     assert "diverged" in outcomes.loc["trial-0", "reason"] and "1e+20" in outcomes.loc["trial-0", "reason"]
     assert set(result.predictions["trial"]) == set(result.weights) == {"trial-1"}
+    assert outcomes.loc["trial-0", "best_epoch"] == 0
     alone = train(trials[1:], folder=tmp_path / "alone")
     pd.testing.assert_frame_equal(alone.predictions, result.predictions)
     with pytest.raises(ValueError, match=r"Every trial diverged.*learning_rate"):
         train(trials[:1])
+
+
+def test_a_network_that_is_no_number_at_the_very_end_has_failed_too(train):
+    """One step an epoch: the loss before it is finite, the weights after it are not."""
+    with pytest.raises(ValueError, match="The validation loss is nan in epoch 1"):
+        train(trials_of({"model": "mlp", "batch_size": 120, "learning_rate": 1e38}))
+
+
+def test_what_no_network_could_train_on_is_refused_before_any_training(train, tmp_path):
+    trials = trials_of({}, {"model": "basic_cnn"})
+    with pytest.raises(ValueError, match="image_size is 16"):  # too small for five halvings
+        train(trials)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_batch_of_one_is_refused_for_what_normalises_over_it(pool, train_positions, tmp_path):
+    data = TrainingData(Examples(train_positions), Examples(pool.held_out["validation"].numpy()))
+
+    def build(trial):
+        layers = [nn.Flatten(), nn.Linear(768, 3)]
+        return nn.Sequential(*layers, nn.BatchNorm1d(3)) if trial["model"] == "normalising" else nn.Sequential(*layers)
+
+    trials = trials_of({"batch_size": 1}, {"batch_size": 1, "model": "normalising"})
+    with pytest.raises(ValueError, match="batch_size is 1 in trial trial-1"):
+        train_by_epochs(build, lambda _: data, trials, pool, BRIEF, tmp_path)
+    result = train_by_epochs(build, lambda _: data, trials[:1], pool, replace(BRIEF, epochs=1), tmp_path)
+    assert result.outcomes.loc[0, "iterations"] == 120
+
+
+def test_further_views_are_measured_with_the_best_weights(pool, train_positions, tmp_path, small_manifest):
+    tested = Examples(pool.held_out["test"].numpy())
+    data = TrainingData(Examples(train_positions), Examples(pool.held_out["validation"].numpy()), views=tested)
+    training = EpochTraining(epochs=40, patience=2, accelerator="cpu")
+    trials = trials_of({"learning_rate": 0.05})
+    result = train_by_epochs(
+        lambda _: build_baseline("linear", 3, 16, 0), lambda _: data, trials, pool, training, tmp_path
+    )
+    best, last = (accuracy(result.predictions, small_manifest, name, "test") for name in ("best_validation", "last"))
+    assert result.outcomes.loc[0, "views_top1"] == pytest.approx(best) and best != last
+
+
+def test_batches_of_rows_stay_on_the_host(train, monkeypatch):
+    """As on a GPU: Lightning would move tensors to the device, where they could index nothing of the host's."""
+
+    def move(self, batch, *_, **__):
+        return batch.to("meta") if isinstance(batch, torch.Tensor) else batch
+
+    monkeypatch.setattr("lightning.pytorch.strategies.Strategy.batch_to_device", move)
+    assert train(trials_of({})).outcomes.loc[0, "status"] == "finished"
 
 
 def test_a_batch_larger_than_the_data_is_refused_before_any_training(train, tmp_path):
@@ -221,12 +273,12 @@ def test_training_leaves_the_global_random_state_alone(train):
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-def test_other_precisions_train_as_well(train, small_manifest, precision):
+@pytest.mark.parametrize(("precision", "dtype"), [("bf16-mixed", torch.float32), ("64-true", torch.float64)])
+def test_other_precisions_train_as_well(train, small_manifest, precision, dtype):
     training = EpochTraining(epochs=6, accelerator="cpu", precision=precision)
-    result = train(trials_of({"model": "mlp"}), training)
+    result = train(trials_of({"model": "mlp"}), training, Augmentation(horizontal_flip=False, vertical_flip=False))
     assert accuracy(result.predictions, small_manifest, "best_validation", "test") > 0.6
-    assert isinstance(result.weights["trial-0"]["last"]["2.weight"], torch.Tensor)
+    assert result.weights["trial-0"]["last"]["2.weight"].dtype == dtype
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"patience": 0}, {"accelerator": "tpu"}, {"precision": "8"}])
@@ -244,10 +296,10 @@ def test_a_gpu_that_is_not_there_is_refused(train):
 
 def test_statistics_are_kept_with_the_weights(pool, train_positions, tmp_path):
     """Batch normalisation: best and last weights differ in their statistics, and a count of steps comes with them."""
-    lesson = Lesson(Examples(train_positions), Examples(pool.held_out["validation"].numpy()))
+    data = TrainingData(Examples(train_positions), Examples(pool.held_out["validation"].numpy()))
     result = train_by_epochs(
         lambda _: nn.Sequential(nn.Flatten(), nn.Linear(768, 3), nn.BatchNorm1d(3)),
-        lambda _: lesson,
+        lambda _: data,
         trials_of({}),
         pool,
         BRIEF,

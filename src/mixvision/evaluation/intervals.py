@@ -81,7 +81,7 @@ def wilson_interval(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarra
 def resampled_accuracies(
     images: pd.DataFrame, generator: np.random.Generator, draws: int, top: str = "top1"
 ) -> pd.DataFrame:
-    """Accuracies (draws, trials) on test sets resampled with replacement from one domain's clusters.
+    """Accuracies (draws, trials) on test sets made of clusters of these images, drawn with replacement.
 
     Every draw is the same test set for all trials, so that their accuracies can be compared draw by draw.
 

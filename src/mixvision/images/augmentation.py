@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -38,16 +39,17 @@ class Augmentation:
     jpeg_quality: int | None = None
 
     def __post_init__(self) -> None:
-        scale = self.scale
-        if not isinstance(scale, list | tuple) or len(scale) != 2 or not 0 < scale[0] <= scale[1]:
+        scale, quality = self.scale, self.jpeg_quality
+        pair = isinstance(scale, list | tuple) and len(scale) == 2 and all(map(_is_number, scale))
+        if not pair or not 0 < scale[0] <= scale[1]:
             raise ValueError(f"scale is {scale!r}; give [smallest, largest] factors above 0, such as [0.8, 1.0].")
         object.__setattr__(self, "scale", tuple(scale))
-        if not 0 <= self.rotation <= 180:
+        if not _is_number(self.rotation) or not 0 <= self.rotation <= 180:
             raise ValueError(f"rotation is {self.rotation!r}; give degrees from 0 to 180.")
-        if not 0 <= self.colour <= 1:
+        if not _is_number(self.colour) or not 0 <= self.colour <= 1:
             raise ValueError(f"colour is {self.colour!r}; give a relative change from 0 to 1.")
-        if self.jpeg_quality is not None and not 1 <= self.jpeg_quality <= 100:
-            raise ValueError(f"jpeg_quality is {self.jpeg_quality!r}; give a quality from 1 to 100, or null.")
+        if quality is not None and (type(quality) is not int or not 1 <= quality <= 100):
+            raise ValueError(f"jpeg_quality is {quality!r}; give a whole number from 1 to 100, or null.")
         for name in ("horizontal_flip", "vertical_flip"):
             if type(getattr(self, name)) is not bool:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give true or false.")
@@ -118,18 +120,24 @@ def expand(augmentation: Augmentation, count: int, generator: np.random.Generato
 
 
 def look(images: Tensor, views: Views) -> Tensor:
-    """The images ``(B, 3, S, S)``, floats in [0, 1], as B views show them; same shape, range and device."""
+    """The images ``(B, 3, S, S)``, floats in [0, 1], as B views show them; same shape, range, precision and device."""
+    with torch.autocast(images.device.type, enabled=False):  # in bfloat16 pixels would be displaced
+        images = _moved(images, views)
+        if bool((views.colour != 1).any()):
+            images = _recoloured(images, views.colour.to(images, non_blocking=True))
+        return _stored_as_jpeg(images, views.quality)
+
+
+def _moved(images: Tensor, views: Views) -> Tensor:
+    """Mirrored, then turned and scaled about the centre; what comes from outside is a reflection."""
     radians = torch.deg2rad(views.angle)
     cosine, sine = radians.cos() / views.scale, radians.sin() / views.scale
     mirror = 1 - 2 * views.flips.float()
-    # Where each pixel comes from: turn and scale back about the centre, then mirror (the y axis points down).
+    # Where each pixel comes from: turn and scale back, then mirror (the y axis points down).
     rows = [torch.stack([cosine, -sine], 1) * mirror[:, :1], torch.stack([sine, cosine], 1) * mirror[:, 1:]]
-    matrix = F.pad(torch.stack(rows, 1), (0, 1)).to(images)
+    matrix = F.pad(torch.stack(rows, 1), (0, 1)).to(images, non_blocking=True)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    images = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    if bool((views.colour != 1).any()):
-        images = _recoloured(images, views.colour.to(images))
-    return _stored_as_jpeg(images, views.quality)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
 def _recoloured(images: Tensor, factors: Tensor) -> Tensor:
@@ -154,3 +162,7 @@ def _stored_as_jpeg(images: Tensor, qualities: Tensor) -> Tensor:
         stored = np.array(Image.open(file))
         images[row] = torch.from_numpy(stored).to(images).permute(2, 0, 1).div(255)
     return images
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

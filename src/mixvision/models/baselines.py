@@ -35,6 +35,12 @@ def build_baseline(model: str, categories: int, image_size: int, seed: int, drop
         return BASELINES[model](categories, image_size, dropout)
 
 
+def has_dropout(model: str) -> bool:
+    """Whether dropout changes anything about a model."""
+    with torch.device("meta"):
+        return any(isinstance(module, nn.Dropout) for module in BASELINES[model](2, 64).modules())
+
+
 class LinearClassifier(nn.Sequential):
     """Multinomial logistic regression on the pixels. It has no dropout, so ``dropout`` changes nothing.
 

@@ -11,16 +11,15 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
+from mixvision.reporting.baselines_settings import SETTINGS, setting_text
 from mixvision.reporting.baselines_tables import (
     FLOORS,
-    SETTINGS,
     ablated_settings,
     ablation_rows,
     ablation_table,
     comparison_table,
     leak_sentence,
     leak_table,
-    setting_text,
 )
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.sections import (
@@ -47,7 +46,9 @@ NOTES = (
     "resampled test sets for all models; it says how far these test images can be trusted, not how training varies.",
     "The best model is the one with the highest accuracy on the validation images, its settings included. The test "
     "accuracy given for it is free of that choice; on the test images another model may happen to be ahead.",
-    "All models of one kind start from the same first weights, so the variants of a setting differ in it alone.",
+    "All models of one kind start from the same first weights and train for at most as many epochs. Batch size and "
+    "expansion also change the number of steps: larger batches make fewer, and an epoch of expanded images has eight "
+    "times the examples, fewer without flips.",
 )
 
 
@@ -56,7 +57,7 @@ def baselines_page(
     manifest: pd.DataFrame,
     trials: pd.DataFrame,
     table: pd.DataFrame,
-    history: pd.DataFrame,
+    leak: pd.DataFrame,
     outcomes: pd.DataFrame,
     best_predictions: pd.DataFrame,
     layers: Mapping[str, pd.DataFrame],
@@ -73,14 +74,15 @@ def baselines_page(
     Args:
         title: heading.
         manifest: one row per image.
-        trials, history, outcomes: of all models, see :func:`mixvision.reporting.baselines_tables.trial_table`.
+        trials, outcomes: of all models, see :func:`mixvision.reporting.baselines_tables.trial_table`.
         table: what that function returns.
+        leak: what :func:`mixvision.reporting.baselines_tables.leak_numbers` returns.
         best_predictions: joined predictions of :func:`best_trial` on the test images.
         layers: what :func:`mixvision.models.summary.layer_table` returns, by model.
         figures: "models", "learning_curves", "confusion", and one for each ablated setting under its name.
         sheets: "samples", "mistakes" (of the best model) and "excluded".
         audit: the split audit's tables by title.
-        base: the study's settings by name.
+        base: the base settings by name.
         ablated: the model whose settings are varied.
         published: the published numbers, or None.
         image_size: side of the images in pixels.
@@ -92,9 +94,10 @@ def baselines_page(
     sections = [
         _models_section(table, published, figures["models"]),
         *ablations,
-        *_leak_sections(table, history),
+        *_leak_sections(leak),
         Section("Learning curves", figures=[figures["learning_curves"]]),
-        _best_section(table, best_predictions, figures["confusion"], sheets["mistakes"]),
+        _confusion_section(figures["confusion"]),
+        _best_section(table, best_predictions, sheets["mistakes"]),
         _networks_section(layers),
         _images_section(manifest, sheets["samples"]),
         _dimensions_section(manifest, sheets["excluded"]),
@@ -134,8 +137,9 @@ def answer(table: pd.DataFrame) -> str:
 
 def _models_section(table: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure) -> Section:
     text = [
-        "Every model with the study's own settings. The green row is the best of them on the validation images; "
-        "train, validation and test are accuracies with the weights of the best epoch."
+        "Every model with the base settings. The green row is the best of them on the validation images; train, "
+        "validation and test are accuracies with the weights of the best epoch (3 of 5: the 3rd of 5 trained), and "
+        "steps counts the batches of all epochs."
     ]
     if published:
         text.append(f"Published: {published['source']}; see the notes at the end.")
@@ -151,42 +155,52 @@ def _ablation_section(
     others = [
         f"{other.replace('_', ' ')}: {setting_text(other, base[other])}" for other in SETTINGS if other != setting
     ]
-    text = f"The model {ablated}, all else as in the study's own settings ({'; '.join(others)})."
+    text = f"The model {ablated}, all else as in the base settings ({'; '.join(others)})."
     best = _best_row(ablation_rows(table, base, ablated, setting))
     rows = ablation_table(table, base, ablated, setting)
     return Section(name.capitalize(), [text], [Table(f"Accuracy by {name}", rows, highlighted_row=best)], [figure])
 
 
-def _leak_sections(table: pd.DataFrame, history: pd.DataFrame) -> list[Section]:
+def _leak_sections(leak: pd.DataFrame) -> list[Section]:
     """The section on the mistake, or none where it was not made."""
-    leaks = leak_table(table, history)
-    if leaks is None:
+    if leak.empty:
         return []
     text = [
         "A mistake, made here on purpose to see what it is worth. The images are augmented before they are split, so "
         "that copies of one image lie in training and in validation, and the validation accuracy is no measure of "
-        "what the model can do with new images. The test images were set aside before, for both ways.",
-        leak_sentence(table, history),
+        "what the model can do with new images. The test images were set aside before, for both ways. The leaky model "
+        "trains on views of the validation images' originals, too, so on somewhat more different images than the "
+        "honest one.",
+        leak_sentence(leak),
     ]
-    return [Section("What splitting after augmentation would have gained", text, [Table("The mistake's price", leaks)])]
+    table = Table("The mistake's price", leak_table(leak))
+    return [Section("What splitting after augmentation would have gained", text, [table])]
 
 
-def _best_section(
-    table: pd.DataFrame, predictions: pd.DataFrame, confusion: go.Figure, mistakes: Image.Image
-) -> Section:
+def _confusion_section(figure: go.Figure) -> Section:
+    text = "Each row is a true category and shows what share of its test images was taken for which category."
+    return Section("What the models confuse", [text], figures=[figure])
+
+
+def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, mistakes: Image.Image) -> Section:
+    text = [
+        f"{best_trial(table)}, test images, weights best_validation. Precision is the share of right answers among "
+        "the images taken for a category, recall the share of the category's images that were recognised, and F1 the "
+        "harmonic mean of both."
+    ]
+    headings = {"category": "true category", "share": "share of its images"}
     description = (
         "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
         "the probability and the domain."
     )
     return Section(
         "The best model looked at closely",
-        [f"{best_trial(table)}, test images, weights best_validation."],
+        text,
         [
-            Table("Precision, recall and F1", category_scores(predictions)),
-            Table("Most confused pairs", confused_pairs(predictions)),
+            Table("Precision, recall and F1", category_scores(predictions).rename(columns={"f1": "F1"})),
+            Table("Most confused pairs", confused_pairs(predictions).rename(columns=headings)),
         ],
-        [confusion],
-        [Picture("Most confident mistakes", mistakes, description)],
+        pictures=[Picture("Most confident mistakes", mistakes, description)],
     )
 
 
@@ -195,7 +209,7 @@ def _networks_section(layers: Mapping[str, pd.DataFrame]) -> Section:
         [
             {
                 "model": model,
-                "layers": len(rows),
+                "layers with weights": (rows["parameters"] > 0).sum(),
                 "parameters": f"{rows['parameters'].sum():,}",
                 "weights (MB)": rows["parameters"].sum() * 4 / 1e6,
                 "feature maps (MB)": rows["megabytes"].sum(),
@@ -203,15 +217,21 @@ def _networks_section(layers: Mapping[str, pd.DataFrame]) -> Section:
             for model, rows in layers.items()
         ]
     )
-    tables = [
-        Table(model, rows.assign(parameters=rows["parameters"].map("{:,}".format)).rename(columns={"megabytes": "MB"}))
-        for model, rows in layers.items()
-    ]
     text = (
-        "Weights and feature maps in float32, MB: millions of bytes. Feature maps are the outputs of all layers for "
-        "one image; the MB of a layer are those of its output."
+        "Weights and feature maps in float32; MB and kB are millions and thousands of bytes. Feature maps are the "
+        "outputs of all layers for one image."
     )
-    return Section("The networks", [text], [Table("Totals", totals), *tables])
+    tables = [Table("Totals", totals), *(Table(model, _layers(rows)) for model, rows in layers.items())]
+    return Section("The networks", [text], tables)
+
+
+def _layers(rows: pd.DataFrame) -> pd.DataFrame:
+    """The layers as text; in kB even a single number, 0.004, is not nothing."""
+    numbers = {
+        "parameters": rows["parameters"].map("{:,}".format),
+        "output (kB)": rows["megabytes"].mul(1000).map("{:,.3f}".format),
+    }
+    return rows.drop(columns="megabytes").assign(**numbers)
 
 
 def _images_section(manifest: pd.DataFrame, samples: Image.Image) -> Section:
@@ -224,10 +244,11 @@ def _images_section(manifest: pd.DataFrame, samples: Image.Image) -> Section:
 
 def _dimensions_section(manifest: pd.DataFrame, excluded: Image.Image) -> Section:
     description = "Images that were left out though they could be decoded, each with its category, size and the reason."
+    shown = ((manifest["status"] == "excluded") & (manifest["pixel_row"] >= 0)).any()
     return Section(
         "Dimensions and outliers",
         tables=[Table("Images by dimensions (pixels)", image_dimensions(manifest))],
-        pictures=[Picture("Excluded images", excluded, description)],
+        pictures=[Picture("Excluded images", excluded, description)] if shown else [],
     )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.reporting.baselines_tables import FLOORS, ablation_rows, setting_text
+from mixvision.reporting.baselines_settings import setting_text
+from mixvision.reporting.baselines_tables import FLOORS, ablation_rows, floor_rows
 from mixvision.reporting.figures import (
     LARGEST_LABELLED_MATRIX,
     PANELS_ACROSS,
@@ -18,30 +19,32 @@ from mixvision.reporting.figures import (
 from mixvision.reporting.style import TEMPLATE, title_with
 
 SPLIT_COLOURS = {"train": "#E69F00", "validation": "#56B4E9", "test": "#CC79A7"}
+SIDE_BY_SIDE = {"scattermode": "group", "scattergap": 0.35}  # so that no marker hides another's interval
+PAGE_WIDTH = 1110  # pixels of the page's column
 LABEL_PLACES = {"linear": "top right", "random": "bottom left"}
 
 
 def model_comparison(table: pd.DataFrame) -> go.Figure:
-    """Test and validation accuracy of every model with the study's own settings, the published one beside them.
+    """Test and validation accuracy of every model with the base settings, the published one beside them.
 
     Args:
         table: what :func:`mixvision.reporting.baselines_tables.trial_table` returns.
     """
     rows = table[table["trial"] == table["model"]]
     figure = go.Figure()
-    for split, symbol, size, bars in (("validation", "diamond", 14, None), ("test", "circle", 9, _interval(rows))):
+    for split, symbol, size, bars in (("validation", "diamond", 11, None), ("test", "circle", 9, _interval(rows))):
         trace = go.Scatter(x=rows[f"{split}_top1"], y=rows["model"], name=split, mode="markers", error_x=bars)
-        trace.update(marker={"symbol": symbol, "size": size, "color": SPLIT_COLOURS[split]})
+        trace.update(orientation="h", marker={"symbol": symbol, "size": size, "color": SPLIT_COLOURS[split]})
         figure.add_trace(trace.update(hovertemplate="%{y}: %{x:.3f}"))
     paper = rows.dropna(subset="published_validation")
     if len(paper):
         trace = go.Scatter(x=paper["published_validation"], y=paper["model"], name="published validation")
-        marker = {"symbol": "diamond-open", "size": 14, "color": SPLIT_COLOURS["validation"], "line": {"width": 2}}
-        figure.add_trace(trace.update(mode="markers", marker=marker, hovertemplate="%{y}: %{x:.3f}"))
-    title = title_with(
-        "Accuracy of every model", "top-1, weights best_validation; bars: 95% interval of the test accuracy"
-    )
-    figure.update_layout(template=TEMPLATE, title=title, height=230 + 40 * len(rows))
+        marker = {"symbol": "diamond-open", "size": 11, "color": SPLIT_COLOURS["validation"], "line": {"width": 2}}
+        trace.update(mode="markers", orientation="h", marker=marker, hovertemplate="%{y}: %{x:.3f}")
+        figure.add_trace(trace)
+    subtitle = "base settings, top-1, weights best_validation; bars: 95% interval of the test accuracy"
+    title = title_with("Accuracy of every model", subtitle)
+    figure.update_layout(template=TEMPLATE, title=title, height=230 + 46 * len(rows), **SIDE_BY_SIDE)
     figure.update_xaxes(title="accuracy (fraction)", range=[-0.02, 1.02])
     # Models that failed have no point, but keep their line.
     order = {"categoryorder": "array", "categoryarray": list(rows["model"]), "range": [len(rows) - 0.5, -0.5]}
@@ -53,32 +56,27 @@ def ablation(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting
 
     Args:
         table: what :func:`mixvision.reporting.baselines_tables.trial_table` returns.
-        base: the study's settings by name.
+        base: the base settings by name.
         ablated: the model whose settings are varied.
         setting: one of :data:`mixvision.reporting.baselines_tables.SETTINGS`.
     """
     rows = ablation_rows(table, base, ablated, setting)
-    values = [setting_text(setting, value) for value in rows[setting]]
-    figure = go.Figure()
-    for split, bars in (("validation", None), ("test", _interval(rows))):
-        trace = go.Scatter(x=values, y=rows[f"{split}_top1"], name=split, mode="lines+markers", error_y=bars)
-        trace.update(line={"color": SPLIT_COLOURS[split], "width": 2.5}, marker={"size": 9})
-        figure.add_trace(trace.update(hovertemplate="%{x}: %{y:.3f}"))
-    if rows["published_validation"].notna().any():
-        line = {"color": SPLIT_COLOURS["validation"], "width": 1.5, "dash": "dash"}
-        marker = {"symbol": "circle-open", "size": 9}
-        trace = go.Scatter(x=values, y=rows["published_validation"], name="published validation", mode="lines+markers")
-        figure.add_trace(trace.update(line=line, marker=marker, connectgaps=True, hovertemplate="%{x}: %{y:.3f}"))
-    for model, name in FLOORS.items():
-        for floor in table.loc[table["trial"] == model, "test_top1"].dropna():
-            line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dot"}
-            label = {"annotation_text": f"{name}, test: {floor:.3f}", "annotation_position": LABEL_PLACES[model]}
-            figure.add_hline(y=floor, line=line, **label)
+    figure = go.Figure(_ablation_traces(rows, setting))
+    floors = floor_rows(table, ablated).set_index("trial")["test_top1"].dropna()
+    low, high = _accuracy_range(rows, floors)
+    subtitle = "top-1, weights best_validation, else the base settings; bars: 95% interval of the test accuracy"
+    for model, floor in floors.items():
+        if floor < low:
+            subtitle += f"; {FLOORS[model]}, {floor:.3f}, lies below"
+            continue
+        line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dot"}
+        label = {"annotation_text": f"{FLOORS[model]}, test: {floor:.3f}", "annotation_position": LABEL_PLACES[model]}
+        figure.add_hline(y=floor, line=line, **label)
     name = setting.replace("_", " ")
-    subtitle = "top-1, weights best_validation, all else as in the study; bars: 95% interval"
-    figure.update_layout(template=TEMPLATE, title=title_with(f"Accuracy of {ablated} by {name}", subtitle), height=460)
+    title = title_with(f"Accuracy of {ablated} by {name}", subtitle)
+    figure.update_layout(template=TEMPLATE, title=title, height=460, scattermode="group", scattergap=0.85)
     figure.update_xaxes(title=name, type="category", range=[-0.5, len(rows) - 0.5])
-    return figure.update_yaxes(title="accuracy (fraction)", range=[-0.04, 1.02])
+    return figure.update_yaxes(title="accuracy (fraction)", range=[low, high])
 
 
 def learning_curves(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.DataFrame) -> go.Figure:
@@ -114,9 +112,13 @@ def confusion_matrices(matrices: Mapping[str, pd.DataFrame], best: str) -> go.Fi
     """
     if len(matrices[best]) > LARGEST_LABELLED_MATRIX:
         matrices = {best: matrices[best]}
-    figure = named_confusion_matrices(matrices, "best_validation")
-    side = min(figure.layout.height, 1100 // len(matrices))
-    return figure.update_layout(width=side * len(matrices) + 120, height=max(400, side + 60))
+    figure = named_confusion_matrices(matrices, "weights best_validation")
+    categories, labels = len(matrices[best]), 250  # pixels beside the matrices, and above and below them
+    side = min(max(420, 22 * categories), (PAGE_WIDTH - labels) // len(matrices))
+    if side < 24 * categories:  # pixels that a number needs; it also stands in the hover text
+        figure.update_traces(texttemplate=None)
+    figure.update_annotations(font_size=min(16, side // 14))
+    return figure.update_layout(width=labels + side * len(matrices), height=labels + side)
 
 
 def _curves(rows: pd.DataFrame, best_epoch: int) -> list[go.Scatter]:
@@ -146,6 +148,36 @@ def _curves(rows: pd.DataFrame, best_epoch: int) -> list[go.Scatter]:
         )
         for name, points, split, mode, marker in curves
     ]
+
+
+def _ablation_traces(rows: pd.DataFrame, setting: str) -> list[go.Scatter]:
+    """Validation, test and published validation accuracy by the setting's values; lines join numbers only."""
+    values = [setting_text(setting, value) for value in rows[setting]]
+    mode = "lines+markers" if setting in ("batch_size", "learning_rate") else "markers"
+    published = {"line": {"width": 1.5, "dash": "dash"}, "marker_symbol": "circle-open", "connectgaps": True}
+    curves = [
+        ("validation", "validation_top1", "validation", {}),
+        ("test", "test_top1", "test", {"error_y": _interval(rows)}),
+        ("published validation", "published_validation", "validation", published),
+    ]
+    traces = []
+    for name, column, split, style in curves:
+        if name.startswith("published") and rows[column].isna().all():
+            continue
+        trace = go.Scatter(x=values, y=rows[column], name=name, mode=mode, hovertemplate="%{x}: %{y:.3f}")
+        trace.update(line={"color": SPLIT_COLOURS[split], "width": 2.5}, marker={"size": 9})
+        traces.append(trace.update(style))
+    return traces
+
+
+def _accuracy_range(rows: pd.DataFrame, floors: pd.Series) -> tuple[float, float]:
+    """From just below the lowest number or linear layer to just above the highest; guessing may lie below."""
+    shown = [rows[column] for column in ("validation_top1", "test_low", "test_high", "published_validation")]
+    shown = pd.concat([*shown, floors.drop("random", errors="ignore")]).dropna()
+    if shown.empty:
+        return 0.0, 1.0
+    margin = max(0.02, 0.05 * (shown.max() - shown.min()))
+    return float(max(shown.min() - margin, -0.02)), float(min(shown.max() + margin, 1.02))
 
 
 def _interval(rows: pd.DataFrame) -> dict[str, Any]:

@@ -8,15 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixvision.evaluation.classification import paired_difference
+from mixvision.reporting.baselines_settings import (
+    AUGMENTATIONS,
+    SETTINGS,
+    SPLITS,
+    have_settings,
+    published_numbers,
+    setting_text,
+)
 from mixvision.reporting.tables import DASH, interval, markdown_table, number
 
-SETTINGS = ("batch_size", "learning_rate", "dropout", "augmentation")
-AUGMENTATIONS = ("none", "on the fly", "expand")
 FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that tell how easy the images are
 
-_SPLITS = ("train", "validation", "test")
-_LEAKY = "augment first, then split (leaky)"
-_HONEST = "split first, then augment (honest)"
+_LEAKY = "augment, then split (leaky)"
+_HONEST = "split, then augment (honest)"
+_DIFFERENCE = ["difference", "difference_low", "difference_high"]
+_LEAK_COLUMNS = ["trial", "validation_top1", "views_top1", "test_top1", "test_low", "test_high", *_DIFFERENCE]
 
 
 def trial_table(
@@ -26,7 +34,6 @@ def trial_table(
     history: pd.DataFrame,
     outcomes: pd.DataFrame,
     published: Mapping[str, Any] | None,
-    base: Mapping[str, Any],
 ) -> pd.DataFrame:
     """All numbers of the run, for a CSV file.
 
@@ -35,10 +42,9 @@ def trial_table(
         metrics: what :func:`mixvision.evaluation.classification.accuracies` returns.
         intervals: what :func:`mixvision.evaluation.classification.accuracy_intervals` returns, of best_validation.
         history: one row per trial, epoch and split, with ``top1``.
-        outcomes: one row per trial: ``status``, ``best_epoch``, ``epochs``, ``parameters``, ``seconds``.
-        published: ``{"source", "note", "rows"}``, or None. A row names its ``model`` and the settings that differ from
-            ``base``, and holds ``train``, ``validation`` or ``test`` accuracy.
-        base: the study's settings by name.
+        outcomes: one row per trial: ``status``, ``best_epoch``, ``epochs``, ``iterations``, ``parameters``,
+            ``seconds``, and ``views_top1``, the accuracy on expanded views of the validation images.
+        published: see :func:`mixvision.reporting.baselines_settings.published_numbers`.
 
     Returns:
         One row per trial, in the order of ``trials``: its columns, those of ``outcomes`` named above, ``train_top1``
@@ -47,9 +53,9 @@ def trial_table(
         images, and ``published_train``, ``published_validation`` and ``published_test``. NaN where there is none.
 
     Raises:
-        ValueError: a published row names no model or holds a key that we do not know.
+        ValueError: the published numbers are not what they must be.
     """
-    columns = ["trial", "status", "best_epoch", "epochs", "parameters", "seconds"]
+    columns = ["trial", "status", "best_epoch", "epochs", "iterations", "parameters", "seconds", "views_top1"]
     table = trials.merge(outcomes[columns], on="trial", how="left", validate="one_to_one")
     table["train_top1"] = _at_best_epoch(history[history["split"] == "train"], table)
     tested = _measured(metrics, "best_validation", "test")
@@ -62,11 +68,11 @@ def trial_table(
     for domain in ("nice", "real"):
         if f"{domain}_top1" in tested:
             table[f"{domain}_test_top1"] = table["trial"].map(tested[f"{domain}_top1"])
-    return table.join(_published_numbers(table, published, base))
+    return table.join(published_numbers(table, published))
 
 
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every model with the study's own settings, as text; a failed one stays in and says so.
+    """Every model with the base settings, as text; a failed one stays in and says so.
 
     Args:
         table: what :func:`trial_table` returns.
@@ -76,11 +82,11 @@ def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
     shown = {
         "model": rows["model"],
         **_accuracies(rows),
+        **_published(rows),
         "last epoch (test)": rows["last_test_top1"].map(number),
-        **{domain: rows[f"{domain}_test_top1"].map(number) for domain in domains},
+        **{f"{domain}, test": rows[f"{domain}_test_top1"].map(number) for domain in domains},
         "parameters": [DASH if pd.isna(count) else f"{count:,.0f}" for count in rows["parameters"]],
         **_training(rows),
-        **_published(rows),
     }
     return pd.DataFrame(shown).reset_index(drop=True)
 
@@ -88,11 +94,11 @@ def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
 def ablation_table(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting: str) -> pd.DataFrame:
     """The ablated model by the values of one setting, above the floors, as text; arguments as :func:`ablation_rows`."""
     rows = ablation_rows(table, base, ablated, setting)
-    floors = table[table["trial"].isin(FLOORS)].sort_values("trial")
+    floors = floor_rows(table, ablated)
     names = [*(setting_text(setting, value) for value in rows[setting]), *floors["trial"].map(FLOORS)]
     rows = pd.concat([rows, floors], ignore_index=True)
     values = {setting.replace("_", " "): names}
-    return pd.DataFrame({**values, **_accuracies(rows), **_training(rows), **_published(rows)})
+    return pd.DataFrame({**values, **_accuracies(rows), **_published(rows), **_training(rows)})
 
 
 def ablation_rows(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting: str) -> pd.DataFrame:
@@ -100,7 +106,7 @@ def ablation_rows(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, se
 
     Args:
         table: what :func:`trial_table` returns.
-        base: the study's settings by name.
+        base: the base settings by name.
         ablated: the model whose settings are varied.
         setting: one of :data:`SETTINGS`.
 
@@ -110,7 +116,7 @@ def ablation_rows(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, se
     if setting not in SETTINGS:
         raise ValueError(f"setting is {setting!r}; settings that can be ablated are {', '.join(SETTINGS)}.")
     others = {name: base[name] for name in SETTINGS if name != setting}
-    rows = table[(table["model"] == ablated) & table["split_first"] & _have(table, others)]
+    rows = table[(table["model"] == ablated) & table["split_first"] & have_settings(table, others)]
     return rows.sort_values(setting, key=_places if setting == "augmentation" else None, ignore_index=True)
 
 
@@ -119,58 +125,80 @@ def ablated_settings(table: pd.DataFrame, base: Mapping[str, Any], ablated: str)
     return [setting for setting in SETTINGS if len(ablation_rows(table, base, ablated, setting)) > 1]
 
 
-def leak_table(table: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame | None:
-    """What the leaky trial and its honest counterpart promised and what they kept, as text; None without a leaky one.
+def floor_rows(table: pd.DataFrame, ablated: str) -> pd.DataFrame:
+    """The trials of the simplest models, :data:`FLOORS`, but for the ablated one, which is no floor to itself."""
+    return table[table["trial"].isin(FLOORS) & (table["trial"] != ablated)].sort_values("trial")
+
+
+def leak_numbers(
+    table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
+) -> pd.DataFrame:
+    """What the leaky trial and its honest counterpart, of equal model and settings, promised and what they kept.
 
     Args:
         table: what :func:`trial_table` returns.
-        history: one row per trial, epoch and split, with ``top1``; the leaky trial's validation images are leaky ones.
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+        generator: source of the resampling.
+        draws: number of resampled test sets.
+
+    Returns:
+        The honest row and the leaky one, none without a leaky trial: ``order`` (of splitting and augmenting),
+        ``trial``, ``validation_top1`` (of the originals), ``views_top1``, ``test_top1``, ``test_low``, ``test_high``;
+        in the leaky row ``difference``, by how much its test accuracy exceeds the honest one's, with its paired 95%
+        interval, ``difference_low`` to ``difference_high``. NaN where a model failed.
     """
-    pair = _leak_pair(table, history)
-    if pair is None:
-        return None
+    leaky = table[~table["split_first"]]
+    if leaky.empty:
+        return pd.DataFrame(columns=["order", *_LEAK_COLUMNS])
+    alike = table[(table["model"] == leaky["model"].iloc[0]) & have_settings(table, leaky.iloc[0])]
+    order = alike["split_first"].map({True: _HONEST, False: _LEAKY})
+    pair = alike.assign(order=order).set_index("order").reindex([_HONEST, _LEAKY], columns=_LEAK_COLUMNS)
+    if pair["test_top1"].notna().all():
+        pair.loc[_LEAKY, _DIFFERENCE] = paired_difference(joined, *pair["trial"][::-1], generator, draws=draws)
+    return pair.reset_index()
+
+
+def leak_table(numbers: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of :func:`leak_numbers` as text."""
+    differences = zip(numbers["difference"], _intervals(numbers, "difference"), strict=True)
     shown = {
-        "validation, as reported": pair["reported"].map(number),
-        "test": pair["test_top1"].map(number),
-        "95% interval": _intervals(pair),
-        "promised too much": (pair["reported"] - pair["test_top1"]).map(number),
+        "order": numbers["order"],
+        "validation, views": numbers["views_top1"].map(number),
+        "validation, originals": numbers["validation_top1"].map(number),
+        "test": numbers["test_top1"].map(number),
+        "95% interval": _intervals(numbers, "test"),
+        "promised too much": (numbers["views_top1"] - numbers["test_top1"]).map(number),
+        "leaky minus honest": [DASH if pd.isna(value) else f"{number(value)} ({ends})" for value, ends in differences],
     }
-    return pd.DataFrame(shown).rename_axis("order").reset_index()
+    return pd.DataFrame(shown)
 
 
-def leak_sentence(table: pd.DataFrame, history: pd.DataFrame) -> str | None:
-    """What the mistake would have gained, in a sentence; arguments and None as for :func:`leak_table`."""
-    pair = _leak_pair(table, history)
-    if pair is None:
+def leak_sentence(numbers: pd.DataFrame) -> str | None:
+    """What the mistake would have gained, like beside like, from :func:`leak_numbers`; None without a leaky trial."""
+    if numbers.empty:
         return None
-    if pair[["reported", "test_top1"]].isna().any(axis=None):
+    if numbers[["views_top1", "test_top1"]].isna().any(axis=None):
         return "What augmenting before splitting would have gained is unknown: one of the two models has no result."
-    honest, leaky = pair.loc[_HONEST], pair.loc[_LEAKY]
+    honest, leaky = (row for _, row in numbers.iterrows())
+    low, high = leaky["difference_low"], leaky["difference_high"]
+    verdict = "no measurable difference" if low <= 0 <= high else "a difference"
     return (
-        "Augmenting before splitting would have reported a validation accuracy of "
-        f"{_beside(leaky['reported'], honest['reported'])} splitting first ({number(honest['reported'])}); on the same "
-        f"test images that model reaches {_beside(leaky['test_top1'], honest['test_top1'])} the honest one "
-        f"({number(honest['test_top1'])})."
+        f"On expanded views of its validation images the mistake reports {number(leaky['views_top1'])}; the honest "
+        f"model reaches {number(honest['views_top1'])} on such views ({number(honest['validation_top1'])} on the "
+        f"originals). On the same test images the leaky model has {number(leaky['test_top1'])}, the honest one "
+        f"{number(honest['test_top1'])}: {verdict} (leaky minus honest {number(leaky['difference'])}, 95% interval "
+        f"{interval(low, high)}). So the mistake promises {_excess(leaky)}, splitting first {_excess(honest)}."
     )
 
 
-def summary_text(title: str, table: pd.DataFrame, history: pd.DataFrame, base: Mapping[str, Any], ablated: str) -> str:
-    """What came out, as Markdown for the terminal: all models, each ablation, and what the leak would have gained."""
+def summary_text(title: str, table: pd.DataFrame, leak: pd.DataFrame, base: Mapping[str, Any], ablated: str) -> str:
+    """What came out, as Markdown for the terminal: all models, each ablation, and the leak (:func:`leak_numbers`)."""
     parts = [f"# {title}: baselines", markdown_table(comparison_table(table))]
     for setting in ablated_settings(table, base, ablated):
         heading = setting.replace("_", " ").capitalize()
         parts += [f"## {heading} ({ablated})", markdown_table(ablation_table(table, base, ablated, setting))]
-    sentence = leak_sentence(table, history)
+    sentence = leak_sentence(leak)
     return "\n\n".join([*parts, sentence] if sentence else parts) + "\n"
-
-
-def setting_text(setting: str, value: Any) -> str:
-    """The value of one of :data:`SETTINGS` for people: 1e-04, 64, with, on the fly."""
-    if setting == "learning_rate":
-        return np.format_float_scientific(value, trim="-", exp_digits=2)
-    if setting == "dropout":
-        return "with" if value else "without"
-    return str(value)
 
 
 def training_time(seconds: float) -> str:
@@ -197,74 +225,33 @@ def _at_best_epoch(history: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
     return by_epoch.reindex(pd.MultiIndex.from_frame(table[["trial", "best_epoch"]])).to_numpy("float64")
 
 
-def _published_numbers(
-    trials: pd.DataFrame, published: Mapping[str, Any] | None, base: Mapping[str, Any]
-) -> pd.DataFrame:
-    """What is published of each trial; rows that describe none of them are left out."""
-    numbers = pd.DataFrame(np.nan, index=trials.index, columns=[f"published_{split}" for split in _SPLITS])
-    for row in published["rows"] if published else ():
-        unknown = sorted(set(row) - {"model", *SETTINGS, *_SPLITS})
-        if "model" not in row or unknown:
-            allowed = ", ".join([*SETTINGS, *_SPLITS])
-            raise ValueError(
-                f"Rows of published.yml need model and may hold {allowed}; found {unknown} in {dict(row)}."
-            )
-        described = (trials["model"] == row["model"]) & trials["split_first"] & _have(trials, {**base, **row})
-        for split in _SPLITS:
-            if split in row:
-                numbers.loc[described, f"published_{split}"] = row[split]
-    return numbers
-
-
-def _have(trials: pd.DataFrame, settings: Mapping[str, Any]) -> pd.Series:
-    """Whether each trial has these settings; keys that are no settings are left out of account."""
-    same = pd.Series(True, index=trials.index)
-    for name in (name for name in SETTINGS if name in settings):
-        if name == "augmentation":
-            same &= trials[name] == settings[name]
-        else:  # as numbers: YAML takes 1e-4 for a text
-            same &= np.isclose(trials[name].astype("float64"), float(settings[name]), rtol=1e-6, atol=0)
-    return same
-
-
-def _leak_pair(table: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame | None:
-    """The honest and the leaky trial of equal model and settings, with the accuracy ``reported`` on validation."""
-    leaky = table[~table["split_first"]]
-    if leaky.empty:
-        return None
-    alike = table[(table["model"] == leaky["model"].iloc[0]) & _have(table, leaky.iloc[0])]
-    validated = history[history["split"] == "validation"].groupby("trial")["top1"].max()
-    order = alike["split_first"].map({True: _HONEST, False: _LEAKY})
-    pair = alike.assign(order=order, reported=alike["trial"].map(validated)).set_index("order")
-    return pair.reindex([_HONEST, _LEAKY])
-
-
 def _accuracies(rows: pd.DataFrame) -> dict[str, Any]:
-    shown = {split: rows[f"{split}_top1"].map(number) for split in _SPLITS}
-    return {**shown, "95% interval": _intervals(rows)}
+    shown = {split: rows[f"{split}_top1"].map(number) for split in SPLITS}
+    return {**shown, "95% interval": _intervals(rows, "test")}
 
 
-def _intervals(rows: pd.DataFrame) -> list[str]:
-    return [interval(*bounds) for bounds in zip(rows["test_low"], rows["test_high"], strict=True)]
+def _intervals(rows: pd.DataFrame, name: str) -> list[str]:
+    return [interval(*bounds) for bounds in zip(rows[f"{name}_low"], rows[f"{name}_high"], strict=True)]
 
 
 def _training(rows: pd.DataFrame) -> dict[str, list[str]]:
     """How long each model trained, and which of its epochs was best."""
     epochs = rows[["status", "best_epoch", "epochs"]].itertuples(index=False)
     return {
-        "epochs": [_epochs(*outcome) for outcome in epochs],
+        "best epoch": [_best_epoch(*outcome) for outcome in epochs],
+        "steps": [f"{steps:,.0f}" if steps > 0 else DASH for steps in rows["iterations"]],
         "training time": [training_time(seconds) for seconds in rows["seconds"]],
     }
 
 
-def _epochs(status: str, best_epoch: float, epochs: float) -> str:
+def _best_epoch(status: str, best_epoch: float, epochs: float) -> str:
     if status == "failed":
         return status
     return f"{best_epoch:.0f} of {epochs:.0f}" if epochs > 0 else DASH
 
 
 def _published(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    columns = {f"published {split}": rows[f"published_{split}"] for split in _SPLITS}
+    columns = {f"published {split}": rows[f"published_{split}"] for split in SPLITS}
     return {heading: column.map(number) for heading, column in columns.items() if column.notna().any()}
 
 
@@ -272,8 +259,7 @@ def _places(augmentations: pd.Series) -> pd.Series:
     return augmentations.map({augmentation: place for place, augmentation in enumerate(AUGMENTATIONS)})
 
 
-def _beside(ours: float, theirs: float) -> str:
-    """A number and by how much it differs from another, ready for the name of that one."""
-    if abs(ours - theirs) < 0.0005:  # what the three decimals shown cannot tell apart
-        return f"{number(ours)}, the same as"
-    return f"{number(ours)}, {number(abs(ours - theirs))} {'more' if ours > theirs else 'less'} than"
+def _excess(row: pd.Series) -> str:
+    """By how much an accuracy on expanded views differs from the one on test images."""
+    excess = row["views_top1"] - row["test_top1"]
+    return f"{number(abs(excess))} too {'little' if excess < 0 else 'much'}"

@@ -57,7 +57,7 @@ class Picture:
     def source(self) -> str:
         """The image as a data address: JPEG with full colour resolution, so that labels stay sharp."""
         buffer = io.BytesIO()
-        self.image.convert("RGB").save(buffer, "JPEG", quality=90, subsampling=0, optimize=True)
+        self.image.convert("RGB").save(buffer, "JPEG", quality=90, subsampling=0)
         return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -171,15 +172,24 @@ def image_dimensions(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def trial_settings(trials: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The settings all trials share (``setting``, ``value``), and the table of those in which they differ."""
+    """The settings all trials share (``setting``, ``value``), and the table of those in which they differ, as text."""
     same = [name for name in trials.columns if name != "trial" and trials[name].nunique(dropna=False) <= 1]
-    shared = pd.DataFrame({"setting": same, "value": [str(trials[name].iloc[0]) for name in same]})
-    return shared, trials.drop(columns=same)
+    values = [setting_value(trials[name].iloc[0]) for name in same]
+    differing = trials.drop(columns=same)
+    numbers = differing.select_dtypes("float").map(setting_value)
+    return pd.DataFrame({"setting": same, "value": values}), differing.assign(**numbers)
+
+
+def setting_value(value: object) -> str:
+    """A setting as text, numbers as short as they can be: 0.0001, 1e-05, 64; a dash where there is none."""
+    if isinstance(value, float):
+        return DASH if math.isnan(value) else f"{value:g}"
+    return str(value)
 
 
 def number(value: float) -> str:
     """A fraction with three decimals, a dash where there is none."""
-    return DASH if pd.isna(value) else f"{value:.3f}"
+    return DASH if pd.isna(value) else f"{value:z.3f}"
 
 
 def with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
@@ -194,4 +204,4 @@ def with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
 
 def interval(low: float, high: float) -> str:
     """The bounds of an interval with three decimals, a dash where there are none."""
-    return DASH if pd.isna(low) else f"{low:.3f} to {high:.3f}"
+    return DASH if pd.isna(low) else f"{low:z.3f} to {high:z.3f}"

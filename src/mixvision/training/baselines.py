@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,10 @@ import torch
 from torch import nn
 
 from mixvision.images.augmentation import MODES, Augmentation, expand
-from mixvision.models.baselines import BASELINES, build_baseline
+from mixvision.models.baselines import BASELINES, build_baseline, has_dropout
 from mixvision.training.classifier import Examples
 from mixvision.training.data import ImagePool
-from mixvision.training.epochs import SNAPSHOTS, Lesson, train_by_epochs
+from mixvision.training.epochs import SNAPSHOTS, TrainingData, train_by_epochs
 from mixvision.training.observers import observers
 from mixvision.training.predictions import TOP, prediction_table
 from mixvision.training.results import SweepResult, join_results
@@ -37,7 +38,7 @@ class Baselines:
             An augmentation is "none", "on the fly" or "expand".
         ablated: the model whose settings are varied, one of ``models``.
         batch_sizes, learning_rates, dropouts, augmentations: the values tried in place of the base setting; that one
-            need not be named.
+            need not be named. Dropout is varied only in a model that has any.
         leaky_split: train the ablated model once with the mistake of splitting after the up-front expansion, to show
             what that would have gained.
     """
@@ -96,7 +97,7 @@ def list_trials(study: Baselines) -> pd.DataFrame:
     rows = [{"trial": model, "model": model, **study.base} for model in dict.fromkeys(study.models)]
     variants = [("batch_size", value) for value in study.batch_sizes]
     variants += [("learning_rate", value) for value in study.learning_rates]
-    variants += [("dropout", value) for value in study.dropouts]
+    variants += [("dropout", value) for value in study.dropouts if has_dropout(study.ablated)]
     variants += [("augmentation", value) for value in study.augmentations]
     if study.leaky_split:
         variants.append(("augmentation", "expand"))
@@ -119,33 +120,33 @@ def _name(model: str, setting: str, value: Any) -> str:
     return f"{model}-{setting}-{value}".replace("_", "-").replace(" ", "-")
 
 
-def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentation) -> Lesson:
-    """What a trial learns from: the pool's training images as its augmentation has it, judged by the originals.
+def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentation) -> TrainingData:
+    """What a trial is trained on: the pool's training images as its augmentation has it, judged by the originals.
 
     The leaky trial expands training and validation images together and draws its validation examples from all of
     them: other views of nearly every validation image are then among its training examples. It is asked about test
-    images only.
+    images only. So that both can be compared, an honest trial with augmentation "expand" is measured on expanded views
+    of its validation images, too.
     """
+    generator = np.random.default_rng([trial["seed"], 4])
     validation = pool.held_out["validation"].numpy()
     train = np.setdiff1d(np.arange(len(pool.ids)), pool.all_held_out.numpy())
     if not trial["split_first"]:
-        return _leaky(trial["seed"], train, validation, augmentation)
-    views = None
+        together = _expanded(np.sort(np.concatenate([train, validation])), augmentation, generator)
+        shuffled = generator.permutation(len(together))
+        held_out = round(len(together) * len(validation) / (len(train) + len(validation)))
+        leaky = together[shuffled[:held_out]]
+        return TrainingData(together[shuffled[held_out:]], leaky, held_out=("test",), views=leaky)
     if trial["augmentation"] == "expand":
-        rows, views = expand(augmentation, len(train), np.random.default_rng([trial["seed"], 4]))
-        train = train[rows]
+        views = _expanded(validation, augmentation, np.random.default_rng([trial["seed"], 6]))
+        return TrainingData(_expanded(train, augmentation, generator), Examples(validation), views=views)
     on_the_fly = augmentation if trial["augmentation"] == "on the fly" else None
-    return Lesson(Examples(train, views), Examples(validation), on_the_fly)
+    return TrainingData(Examples(train), Examples(validation), on_the_fly)
 
 
-def _leaky(seed: int, train: np.ndarray, validation: np.ndarray, augmentation: Augmentation) -> Lesson:
-    generator = np.random.default_rng([seed, 4])
-    originals = np.sort(np.concatenate([train, validation]))
-    rows, views = expand(augmentation, len(originals), generator)
-    examples = Examples(originals[rows], views)
-    shuffled = generator.permutation(len(examples))
-    held_out = round(len(examples) * len(validation) / len(originals))
-    return Lesson(examples[shuffled[held_out:]], examples[shuffled[:held_out]], held_out=("test",))
+def _expanded(positions: np.ndarray, augmentation: Augmentation, generator: np.random.Generator) -> Examples:
+    rows, views = expand(augmentation, len(positions), generator)
+    return Examples(positions[rows], views)
 
 
 def train_baselines(
@@ -157,15 +158,15 @@ def train_baselines(
     """
     guessing = trials["model"] == GUESSING
 
+    def data(trial: Mapping[str, Any]) -> TrainingData:
+        return prepare(trial, pool, augmentation)
+
     def build(trial: Mapping[str, Any]) -> nn.Module:
         size = len(pool.categories), pool.pixels.shape[1]
         return build_baseline(trial["model"], *size, trial["seed"], trial["dropout"])
 
-    def lesson(trial: Mapping[str, Any]) -> Lesson:
-        return prepare(trial, pool, augmentation)
-
     guesses = [guess(trial, pool) for trial in trials[guessing].to_dict("records")]
-    return join_results([*guesses, train_by_epochs(build, lesson, trials[~guessing], pool, training, checkpoints)])
+    return join_results([*guesses, train_by_epochs(build, data, trials[~guessing], pool, training, checkpoints)])
 
 
 def guess(trial: Mapping[str, Any], pool: ImagePool) -> SweepResult:
@@ -177,7 +178,9 @@ def guess(trial: Mapping[str, Any], pool: ImagePool) -> SweepResult:
     top = generator.permuted(np.tile(np.arange(categories), (images, 1)), axis=1)[:, :TOP]
     guesses = torch.from_numpy(top), torch.full(top.shape, 1 / categories)
     outcome = {"trial": trial["trial"], "status": "finished", "reason": ""}
-    outcome |= dict.fromkeys(("epochs", "iterations", "best_epoch", "seconds", "parameters"), 0)
+    outcome |= dict.fromkeys(("epochs", "iterations", "best_epoch", "seconds", "parameters"), 0) | {
+        "views_top1": math.nan
+    }
     predictions = pd.concat([prediction_table(trial["trial"], name, pool, *guesses) for name in SNAPSHOTS])
     for observer in observers:
         observer.finished(trial["trial"])

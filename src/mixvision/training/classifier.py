@@ -101,8 +101,7 @@ class Classifier(lightning.LightningModule):
         return _loader(order[: len(order) // batch * batch].reshape(-1, batch))
 
     def val_dataloader(self) -> DataLoader:
-        rows = torch.arange(len(self.validation_examples)).split(self.evaluation_batch)
-        return _loader([part.numpy() for part in rows])
+        return _loader(_in_batches(len(self.validation_examples), self.evaluation_batch))
 
     @property
     def evaluation_batch(self) -> int:
@@ -128,12 +127,12 @@ class Classifier(lightning.LightningModule):
         self.began = time.perf_counter()
         self._begin("train")
 
-    def training_step(self, rows: Tensor, batch: int) -> Tensor:
+    def training_step(self, rows: np.ndarray, batch: int) -> Tensor:
         views = None
         if self.augmentation:
             generator = np.random.default_rng([self.trial["seed"], 2, self.current_epoch, batch])
             views = draw_views(self.augmentation, len(rows), generator)
-        images, labels = self.look_at(self.train_examples[rows.numpy()], views)
+        images, labels = self.look_at(self.train_examples[rows], views)
         with seeded(self.trial["seed"], 3, self.global_step):  # dropout
             logits = self.network(images)
         loss = self._measure("train", logits, labels)
@@ -146,11 +145,12 @@ class Classifier(lightning.LightningModule):
         self.seconds = time.perf_counter() - self.began
         self._begin("validation")
 
-    def validation_step(self, rows: Tensor, _: int) -> None:
-        images, labels = self.look_at(self.validation_examples[rows.numpy()])
+    def validation_step(self, rows: np.ndarray, _: int) -> None:
+        images, labels = self.look_at(self.validation_examples[rows])
         self._measure("validation", self.network(images), labels)
 
     def on_validation_epoch_end(self) -> None:
+        self._require_finite("validation")
         top1 = self._means("validation")["top1"]
         self.log("validation_top1", top1, prog_bar=True)  # by which the best epoch's weights are kept
 
@@ -165,9 +165,19 @@ class Classifier(lightning.LightningModule):
             observer.evaluated(rows)
         self.trainer.should_stop = self.is_through
 
+    @torch.no_grad()
+    def accuracy(self, examples: Examples) -> float:
+        """The share of the examples that the network classifies rightly, in evaluation mode."""
+        self.eval()
+        hits = 0
+        for rows in _in_batches(len(examples), self.evaluation_batch):
+            images, labels = self.look_at(examples[rows])
+            hits += (self.network(images).argmax(1) == labels).sum().item()
+        return hits / len(examples)
+
     def look_at(self, examples: Examples, views: Views | None = None) -> tuple[Tensor, Tensor]:
         """Images ``(B, 3, S, S)`` and labels ``(B,)`` on the device, as these views or the examples' own show them."""
-        positions = torch.from_numpy(examples.positions).to(self.pool.pixels.device)
+        positions = torch.from_numpy(examples.positions).to(self.pool.pixels.device, non_blocking=True)
         images, views = self.pool.gather(positions), views or examples.views
         return look(images, views) if views else images, self.pool.labels[positions]
 
@@ -196,11 +206,19 @@ class Classifier(lightning.LightningModule):
         loss = self.sums[split][0].item()
         if not math.isfinite(loss):
             raise DivergedError(
-                f"The training loss is {loss} by step {self.global_step + 1} of epoch {self.current_epoch + 1}: the "
+                f"The {split} loss is {loss} in epoch {self.current_epoch + 1}, by step {self.global_step}: the "
                 f"training diverged. Lower learning_rate (now {self.trial['learning_rate']:g})."
             )
 
 
+def _in_batches(count: int, batch: int) -> list[np.ndarray]:
+    return np.split(np.arange(count), range(batch, count, batch))
+
+
 def _loader(batches: Sequence[np.ndarray]) -> DataLoader:
-    """Batches of rows one by one; with a generator of its own it leaves PyTorch's global one alone."""
-    return DataLoader(batches, batch_size=None, generator=torch.Generator())
+    """Batches of rows one by one, left on the host; its own generator leaves PyTorch's global one alone."""
+    return DataLoader(batches, batch_size=None, collate_fn=_as_it_is, generator=torch.Generator())
+
+
+def _as_it_is(batch: np.ndarray) -> np.ndarray:
+    return batch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +24,7 @@ from mixvision.training.fitting import digest_pool
 from mixvision.training.memory import keep_freed_memory
 from mixvision.training.observers import observers
 from mixvision.training.predictions import predict, prediction_table
-from mixvision.training.results import SweepResult
+from mixvision.training.results import SweepResult, join_results
 from mixvision.training.settings import EpochTraining
 
 log = logging.getLogger(__name__)
@@ -33,24 +34,26 @@ SNAPSHOTS = {"best_validation": "best", "last": "last"}  # and the names of thei
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What one trial learns from and is asked.
+class TrainingData:
+    """What one trial is trained on and asked.
 
     Attributes:
         train, validation: the examples.
         augmentation: for views drawn anew in every epoch, or None for the examples' own.
         held_out: splits of the pool whose images are predicted in the end.
+        views: examples that the best weights are measured on besides, or None.
     """
 
     train: Examples
     validation: Examples
     augmentation: Augmentation | None = None
     held_out: tuple[str, ...] = ("validation", "test")
+    views: Examples | None = None
 
 
 def train_by_epochs(
     build_network: Callable[[Trial], nn.Module],
-    prepare: Callable[[Trial], Lesson],
+    prepare: Callable[[Trial], TrainingData],
     trials: pd.DataFrame,
     pool: ImagePool,
     training: EpochTraining,
@@ -60,11 +63,11 @@ def train_by_epochs(
 
     After every epoch a trial leaves a checkpoint in a folder whose name is derived from all that decides its result, so
     calling again after a kill goes on with the epoch that was interrupted. A trial that diverges has failed; the others
-    go on.
+    go on. Predictions are made in float32 (in float64 with "64-true"), whatever the precision of training.
 
     Args:
         build_network: makes a trial's network with its first weights.
-        prepare: a trial's examples.
+        prepare: a trial's data.
         trials: one row a trial: trial, seed, learning_rate, batch_size and anything else.
         pool: all images.
         training: how long and on what.
@@ -73,53 +76,68 @@ def train_by_epochs(
     Returns:
         history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
         augmented batches with dropout; "validation": after it), cross_entropy, top1, seconds (of training, in rows of
-        "train"); outcomes: trial, status, reason, epochs, iterations, best_epoch, seconds, parameters; weights
-        "best_validation" and "last".
+        "train"); outcomes: trial, status, reason, epochs, iterations, best_epoch (0 where failed), seconds, parameters,
+        views_top1 (accuracy on the further views, NaN where there are none); weights "best_validation" and "last".
 
     Raises:
-        ValueError: a GPU is asked for and there is none, a batch is larger than a training set, or all trials diverged.
+        ValueError: a GPU is asked for and there is none, a batch is larger than a training set or too small for the
+            network, an image is too small for it, or all trials diverged.
     """
     training.require_device()
     records = trials.to_dict("records")
-    lessons = {trial["trial"]: prepare(trial) for trial in records}
-    for trial in records:
-        _require_batches(trial, lessons[trial["trial"]])
-    shared = digest_pool(pool, (training.precision, training.on_gpu, training.patience))
+    data = {trial["trial"]: prepare(trial) for trial in records}
+    for trial in records:  # all of them before the first is trained
+        with torch.device("meta"):
+            _require_batches(trial, data[trial["trial"]], build_network(trial))
+    shared = digest_pool(pool, (training.epochs, training.patience, training.precision, training.on_gpu))
     on_device = pool.to(torch.device("cuda" if training.on_gpu else "cpu"))
-    history, predictions, outcomes, weights = [], [], [], {}
+    results = []
     for trial in records:
-        name, lesson = trial["trial"], lessons[trial["trial"]]
-        log.info("Training %s.", name)
+        log.info("Training %s.", trial["trial"])
         for observer in observers:
-            observer.started(trials[trials["trial"] == name])
-        network = build_network(trial)
+            observer.started(trials[trials["trial"] == trial["trial"]])
+        own, network = data[trial["trial"]], build_network(trial)
+        folder = checkpoints / _fingerprint(shared, trial, own, network)
         classifier = Classifier(
-            network, trial, on_device, lesson.train, lesson.validation, lesson.augmentation, training.patience
+            network, trial, on_device, own.train, own.validation, own.augmentation, training.patience
         )
-        folder = checkpoints / _fingerprint(shared, trial, lesson, network)
-        try:
-            weights[name] = _fit(classifier, training, folder)
-            predictions += _predict(classifier, weights[name], lesson.held_out)
-            reason = ""
-        except DivergedError as error:
-            reason = str(error)
-        history += classifier.history
-        outcomes.append(_outcome(classifier, reason))
-        for observer in observers:
-            observer.failed(name, reason) if reason else observer.finished(name)
-    if not weights:
-        raise ValueError(f"Every trial diverged. {outcomes[0]['reason']}")
-    return SweepResult(
-        pd.DataFrame(history), pd.concat(predictions, ignore_index=True), pd.DataFrame(outcomes), weights
-    )
+        results.append(_train(classifier, own, training, folder))
+    joined = join_results(results)
+    if not joined.weights:
+        raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
+    return joined
 
 
-def _require_batches(trial: Trial, lesson: Lesson) -> None:
-    if trial["batch_size"] > len(lesson.train):
+def _require_batches(trial: Trial, data: TrainingData, network: nn.Module) -> None:
+    batch, examples = trial["batch_size"], len(data.train)
+    if batch > examples:
         raise ValueError(
-            f"batch_size is {trial['batch_size']} in trial {trial['trial']}, but its training set has only "
-            f"{len(lesson.train)} examples: lower batch_size (or batch_sizes), or add images."
+            f"batch_size is {batch} in trial {trial['trial']}, but its training set has only {examples} examples: "
+            "lower batch_size (or batch_sizes), or add images."
         )
+    if batch == 1 and any(isinstance(module, nn.BatchNorm1d) for module in network.modules()):
+        raise ValueError(
+            f"batch_size is 1 in trial {trial['trial']}, but its network normalises over the images of a batch: use 2 "
+            "or more."
+        )
+
+
+def _train(classifier: Classifier, data: TrainingData, training: EpochTraining, folder: Path) -> SweepResult:
+    """One trial from its first weights, or its checkpoint, to its predictions; one that diverges has none."""
+    name, weights, predictions = classifier.trial["trial"], {}, pd.DataFrame()
+    views_top1, reason = math.nan, ""
+    try:
+        weights[name] = _fit(classifier, training, folder)
+        predictions = _predict(classifier, weights[name], data.held_out)
+        if data.views:
+            classifier.network.load_state_dict(weights[name]["best_validation"])
+            views_top1 = classifier.accuracy(data.views)
+    except DivergedError as error:
+        reason = str(error)
+    for observer in observers:
+        observer.failed(name, reason) if reason else observer.finished(name)
+    outcome = _outcome(classifier, reason) | {"views_top1": views_top1}
+    return SweepResult(pd.DataFrame(classifier.history), predictions, pd.DataFrame([outcome]), weights)
 
 
 def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[str, dict[str, Tensor]]:
@@ -160,7 +178,7 @@ def _read_weights(checkpoint: Path) -> dict[str, Tensor]:
 @torch.no_grad()
 def _predict(
     classifier: Classifier, weights: Mapping[str, Mapping[str, Tensor]], splits: tuple[str, ...]
-) -> list[pd.DataFrame]:
+) -> pd.DataFrame:
     """What the network says of held-out images with each of its weights."""
     pool = replace(classifier.pool, held_out={split: classifier.pool.held_out[split] for split in splits})
     classifier.to(pool.pixels.device)
@@ -169,7 +187,7 @@ def _predict(
         classifier.network.load_state_dict(tensors)
         top, probability = predict(classifier, pool.gather, pool.all_held_out, classifier.evaluation_batch)
         tables.append(prediction_table(classifier.trial["trial"], snapshot, pool, top[0], probability[0]))
-    return tables
+    return pd.concat(tables, ignore_index=True)
 
 
 def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
@@ -180,18 +198,18 @@ def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
         "reason": reason,
         "epochs": len(trained),
         "iterations": trained[-1]["iteration"] if trained else 0,
-        "best_epoch": classifier.best["epoch"] if trained else 0,
+        "best_epoch": 0 if reason else classifier.best["epoch"],
         "seconds": sum(row["seconds"] for row in trained),
         "parameters": sum(weights.numel() for weights in classifier.parameters()),
     }
 
 
-def _fingerprint(shared: hashlib._Hash, trial: Trial, lesson: Lesson, network: nn.Module) -> str:
+def _fingerprint(shared: hashlib._Hash, trial: Trial, data: TrainingData, network: nn.Module) -> str:
     """A name for all that decides a trial's result: what is shared, its settings, examples and first weights."""
     digest = shared.copy()
-    drawn = asdict(lesson.augmentation) if lesson.augmentation else None
+    drawn = asdict(data.augmentation) if data.augmentation else None
     digest.update(f"{sorted(trial.items())} {drawn}".encode())
-    for examples in (lesson.train, lesson.validation):
+    for examples in (data.train, data.validation):
         digest.update(examples.positions.tobytes())
         for values in vars(examples.views).values() if examples.views else ():
             digest.update(values.numpy().tobytes())

@@ -20,7 +20,8 @@ from mixvision.models.summary import layer_table
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import baselines_figures, contact_sheets
 from mixvision.reporting.baselines import baselines_page, best_trial
-from mixvision.reporting.baselines_tables import SETTINGS, summary_text, trial_table
+from mixvision.reporting.baselines_settings import SETTINGS
+from mixvision.reporting.baselines_tables import leak_numbers, summary_text, trial_table
 from mixvision.reporting.mixing import ReportParameters
 from mixvision.training.baselines import Baselines, list_trials, train_baselines
 from mixvision.training.data import pool_images
@@ -72,13 +73,14 @@ def measure(
     published: dict[str, Any],
     study: Baselines,
     report: ReportParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Accuracies of every trial; one table of all its numbers beside the published ones; and that in short."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
+    """Accuracies of every trial; all its numbers beside the published ones; what the leak would gain; and in short."""
     joined = join_predictions(predictions, manifest)
-    metrics = accuracies(joined)
-    intervals = accuracy_intervals(joined, np.random.default_rng(report.seed), draws=report.bootstrap_draws)
-    table = trial_table(trials, metrics, intervals, history, outcomes, published["baselines"], study.base)
-    return metrics, table, summary_text(report.title, table, history, study.base, study.ablated)
+    metrics, generator = accuracies(joined), np.random.default_rng(report.seed)
+    intervals = accuracy_intervals(joined, generator, draws=report.bootstrap_draws)
+    table = trial_table(trials, metrics, intervals, history, outcomes, published["baselines"])
+    leak = leak_numbers(table, joined, generator, report.bootstrap_draws)
+    return metrics, table, leak, summary_text(report.title, table, leak, study.base, study.ablated)
 
 
 def draw_figures(
@@ -125,7 +127,7 @@ def write_page(
     manifest: pd.DataFrame,
     trials: pd.DataFrame,
     table: pd.DataFrame,
-    history: pd.DataFrame,
+    leak: pd.DataFrame,
     outcomes: pd.DataFrame,
     predictions: pd.DataFrame,
     layers: pd.DataFrame,
@@ -155,7 +157,7 @@ def write_page(
         manifest,
         trials.assign(**vars(training), **{f"views: {name}": str(value) for name, value in vars(augmentation).items()}),
         table,
-        history,
+        leak,
         outcomes,
         select_predictions(join_predictions(predictions, manifest), [best_trial(table)]),
         dict(iter(layers.drop(columns="model").groupby(layers["model"], sort=False))),

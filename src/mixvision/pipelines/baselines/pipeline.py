@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.baselines import nodes
-from mixvision.reporting.baselines_tables import SETTINGS
+from mixvision.reporting.baselines_settings import SETTINGS
 
 FIGURES = ["models_figure", "learning_curves_figure", *(f"{setting}_figure" for setting in SETTINGS)]
 
@@ -49,7 +49,7 @@ def _report() -> list[Node]:
                 "params:study",
                 "params:report",
             ],
-            ["metrics", "table", "summary"],
+            ["metrics", "table", "leak", "summary"],
             name="measure",
         ),
         Node(
@@ -76,7 +76,7 @@ def _report() -> list[Node]:
                 "manifest",
                 "trials",
                 "table",
-                "history",
+                "leak",
                 "outcomes",
                 "predictions",
                 "layers",

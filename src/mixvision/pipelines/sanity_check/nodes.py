@@ -25,16 +25,17 @@ def memorise_images(
     memorising: Memorising,
 ) -> tuple[pd.DataFrame, str]:
     """One row a model: model, passed, steps, accuracy, cross_entropy, parameters; and the same as text."""
-    unknown = sorted(set(models) - set(ARCHITECTURES))
-    if unknown:
-        raise ValueError(f"sanity_check.models names {unknown}; choose of {', '.join(ARCHITECTURES)}.")
+    if not isinstance(models, list) or not models or not set(models) <= set(ARCHITECTURES):
+        known = ", ".join(ARCHITECTURES)
+        raise ValueError(f"sanity_check.models is {models!r}; give a list of one or more of {known}, such as [cnn].")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = choose_images(manifest, memorising)
     pool = pool_images(chosen, pixels_by_domain(nice_images, real_images), chosen["id"], held_out=())
-    images = pool.gather(torch.arange(len(pool.ids)))
+    images, labels = pool.gather(torch.arange(len(pool.ids))).to(device), pool.labels.to(device)
     rows = []
     for model in models:
-        network = ARCHITECTURES[model](2, images.shape[-1])
-        result = memorise(network, images, pool.labels, memorising)
+        network = ARCHITECTURES[model](2, images.shape[-1]).to(device)
+        result = memorise(network, images, labels, memorising)
         parameters = sum(weights.numel() for weights in network.parameters())
         rows.append({"model": model, "passed": result["accuracy"] == 1, **result, "parameters": parameters})
         log.info("%s: %s", model, rows[-1])
