@@ -205,9 +205,10 @@ class Classifier(lightning.LightningModule):
     def _require_finite(self, split: str) -> None:
         loss = self.sums[split][0].item()
         if not math.isfinite(loss):
+            named = "training" if split == "train" else split
             raise DivergedError(
-                f"The {split} loss is {loss} in epoch {self.current_epoch + 1}, by step {self.global_step}: the "
-                f"training diverged. Lower learning_rate (now {self.trial['learning_rate']:g})."
+                f"The {named} loss is {loss} in epoch {self.current_epoch + 1}, by step {self.global_step}: the training "
+                f"diverged. Lower learning_rate (now {self.trial['learning_rate']:g})."
             )
 
 

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import lightning
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -20,8 +19,7 @@ from torch import Tensor, nn
 from mixvision.images.augmentation import Augmentation
 from mixvision.training.classifier import Classifier, DivergedError, Examples
 from mixvision.training.data import ImagePool
-from mixvision.training.fitting import digest_pool
-from mixvision.training.memory import keep_freed_memory
+from mixvision.training.fitting import digest_pool, trainer_for
 from mixvision.training.observers import observers
 from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import SweepResult, join_results
@@ -145,24 +143,17 @@ def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[
     checkpoint = folder / "last.ckpt"
     if checkpoint.exists():
         log.info("Continuing from the checkpoint %s.", checkpoint)
-    if not training.on_gpu:
-        keep_freed_memory()
-    if training.precision == "64-true":
-        classifier.double()
     keeping = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = ModelCheckpoint(
         filename="best", monitor="validation_top1", mode="max", save_weights_only=True, **keeping
     )  # the first of equals
-    trainer = lightning.Trainer(
+    trainer = trainer_for(
+        classifier,
+        training,
+        [best, ModelCheckpoint(filename="last", **keeping)],
         max_epochs=training.epochs,
-        accelerator="gpu" if training.on_gpu else "cpu",
-        devices=1,
-        precision=training.precision,
-        logger=False,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        callbacks=[best, ModelCheckpoint(filename="last", **keeping)],
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's hints on loaders do not apply: batches are positions in memory

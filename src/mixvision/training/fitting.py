@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
@@ -18,7 +19,7 @@ import mixvision
 from mixvision.training.data import ImagePool
 from mixvision.training.memory import keep_freed_memory
 from mixvision.training.observers import observers
-from mixvision.training.settings import Continuation, Training
+from mixvision.training.settings import Arithmetic, Continuation, Training
 from mixvision.training.stack import Stack
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,6 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         stack.history = list(past)
         for observer in observers:
             observer.evaluated(past)
-    if not training.on_gpu:
-        keep_freed_memory()
-    if training.precision == "64-true":
-        stack.double()  # Lightning would do so only after it has restored (and rounded) a checkpoint
     begin = time.perf_counter()
     checkpoints = ModelCheckpoint(
         folder,
@@ -50,15 +47,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
-    trainer = lightning.Trainer(
-        max_steps=stack.iterations,
-        accelerator="gpu" if training.on_gpu else "cpu",
-        devices=1,
-        precision=training.precision,
-        logger=False,
-        enable_model_summary=False,
-        callbacks=[checkpoints, _Progress(refresh_rate=5)],
-    )
+    trainer = trainer_for(stack, training, [checkpoints, _Progress(refresh_rate=5)], max_steps=stack.iterations)
     steps = DataLoader(range(stack.iterations), batch_size=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's hints on manual optimisation and loaders do not apply here
@@ -68,6 +57,25 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
             for observer in observers:
                 observer.finished(trial)
     return time.perf_counter() - begin
+
+
+def trainer_for(
+    module: lightning.LightningModule, arithmetic: Arithmetic, callbacks: list[lightning.Callback], **options: Any
+) -> lightning.Trainer:
+    """A trainer on the device and in the precision that are asked for; ``options`` are Lightning's own."""
+    if not arithmetic.on_gpu:
+        keep_freed_memory()
+    if arithmetic.precision == "64-true":
+        module.double()  # Lightning would do so only after it has restored (and rounded) a checkpoint
+    return lightning.Trainer(
+        accelerator="gpu" if arithmetic.on_gpu else "cpu",
+        devices=1,
+        precision=arithmetic.precision,
+        logger=False,
+        enable_model_summary=False,
+        callbacks=callbacks,
+        **options,
+    )
 
 
 class _Progress(TQDMProgressBar):
