@@ -207,7 +207,7 @@ class Classifier(lightning.LightningModule):
         if not math.isfinite(loss):
             named = "training" if split == "train" else split
             raise DivergedError(
-                f"The {named} loss is {loss} in epoch {self.current_epoch + 1}, by step {self.global_step}: the training "
+                f"The {named} loss is {loss} in epoch {self.current_epoch + 1}, by step {self.global_step}: training "
                 f"diverged. Lower learning_rate (now {self.trial['learning_rate']:g})."
             )
 
