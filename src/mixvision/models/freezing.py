@@ -1,0 +1,100 @@
+"""Which blocks of a timm network are trained, and how fast each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from functools import partial
+from typing import Literal
+
+from timm.models import group_parameters
+from timm.optim import auto_group_layers, param_groups_layer_decay
+from torch import nn
+
+
+def blocks(network: nn.Module) -> list[list[str]]:
+    """Names of the parameters of every block of a timm network, from input to output, without the head.
+
+    Blocks are timm's own groups of layers: a residual block, one layer of a dense block, one convolution of VGG; the
+    last one holds what follows it before the head.
+    """
+    if hasattr(network, "group_matcher"):
+        layers = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
+    else:
+        layers = auto_group_layers(network)
+    head = _head(network)
+    grouped = defaultdict(list)
+    for name, _ in network.named_parameters():
+        if name not in head:
+            grouped[layers[name]].append(name)
+    return [grouped[layer] for layer in sorted(grouped)]
+
+
+def freeze(network: nn.Module, but_last: int | Literal["all", "head"]) -> None:
+    """Let only the head and the last blocks of a timm network be trained; may be called again for another phase.
+
+    Frozen batch normalisation also keeps its statistics: whenever ``train()`` is called, it stays in evaluation mode.
+
+    Args:
+        network: changed in place.
+        but_last: how many of the last ``blocks`` are trained with the head; "head": none of them; "all": everything.
+
+    Raises:
+        ValueError: there are fewer blocks, or but_last is nothing of this.
+    """
+    found = blocks(network)
+    if but_last == "all":
+        trained = {name for name, _ in network.named_parameters()}
+    elif but_last == "head":
+        trained = _head(network)
+    elif type(but_last) is int and 1 <= but_last <= len(found):
+        trained = _head(network).union(*found[-but_last:])
+    else:
+        raise ValueError(
+            f"but_last is {but_last!r}, but must be 'head', 'all', or a number of blocks from 1 to {len(found)}, as "
+            "many as this network has."
+        )
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad = name in trained
+    network.train = partial(_train, network)  # copies of the network keep it: partial objects are copied with it
+    network.train(network.training)
+
+
+def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that are not frozen."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+
+def layer_decay_groups(
+    network: nn.Module, learning_rate: float, layer_decay: float = 0.75, weight_decay: float = 0.0
+) -> list[dict]:
+    """Groups of trainable parameters for an optimiser, with learning rates that fall from the head to the input.
+
+    Args:
+        network: a timm network; frozen parameters are in no group.
+        learning_rate: of the last layers and the head.
+        layer_decay: the rate of each block is that of the next one times this, above 0 and at most 1. Networks of many
+            blocks need one near 1: 0.75 leaves the first of DenseNet-201's next to nothing.
+        weight_decay: of all but biases and normalisation.
+    """
+    if not 0 < layer_decay <= 1:
+        raise ValueError(f"layer_decay is {layer_decay}, but must be above 0 and at most 1.")
+    groups = param_groups_layer_decay(network, weight_decay, layer_decay=layer_decay)
+    return [{**group, "lr": learning_rate * group["lr_scale"]} for group in groups]
+
+
+def _head(network: nn.Module) -> set[str]:
+    """Names of the parameters of the last layer, or of the two that distilled networks have."""
+    layers = network.get_classifier()
+    layers = layers if isinstance(layers, tuple) else (layers,)
+    parameters = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    return {name for name, parameter in network.named_parameters() if id(parameter) in parameters}
+
+
+def _train(network: nn.Module, mode: bool = True) -> nn.Module:
+    """What ``train`` does once some blocks are frozen: their batch normalisation stays as in evaluation."""
+    type(network).train(network, mode)
+    for layer in network.modules():
+        parameters = list(layer.parameters(recurse=False))
+        if hasattr(layer, "running_mean") and parameters and not any(p.requires_grad for p in parameters):
+            layer.eval()
+    return network
