@@ -16,6 +16,7 @@ from timm.models import get_deprecated_models, load_state_dict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixvision.models.baselines import Normalise
 from mixvision.models.seeding import seeded
 
 # The networks of the studies, and what timm calls them.
@@ -147,9 +148,7 @@ class Preprocessing(nn.Module):
         super().__init__()
         if size < 1:
             raise ValueError(f"size is {size} pixels, but must be 1 or more.")
-        self.size = size
-        for name, values in (("mean", mean), ("std", std)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
+        self.size, self.normalise = size, Normalise(mean, std)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images.
@@ -161,7 +160,7 @@ class Preprocessing(nn.Module):
             raise ValueError(f"images are {images.dtype}, but must be floats in [0, 1]: divide bytes by 255.")
         if images.shape[-2:] != (self.size, self.size):
             images = F.interpolate(images, (self.size, self.size), mode="bilinear", antialias=True)
-        return (images - self.mean) / self.std
+        return self.normalise(images)
 
 
 def embed(network: nn.Module, images: Tensor) -> Tensor:

@@ -123,11 +123,11 @@ class BasicCNN(nn.Sequential):
 
 
 class Normalise(nn.Module):
-    """Subtracts the mean of ImageNet's colours and divides by their standard deviation: ``(B, 3, H, W)``, unchanged."""
+    """Subtracts each colour's mean and divides by its standard deviation, ImageNet's: ``(B, 3, H, W)``, unchanged."""
 
-    def __init__(self) -> None:
+    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, sd: tuple[float, ...] = IMAGENET_SD) -> None:
         super().__init__()
-        for name, values in (("mean", IMAGENET_MEAN), ("sd", IMAGENET_SD)):
+        for name, values in (("mean", mean), ("sd", sd)):
             self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -88,6 +88,28 @@ def pool_images(
     )
 
 
+def training_positions(training_sets: pd.DataFrame, pool: ImagePool) -> dict[str, np.ndarray]:
+    """Positions in the pool of every trial's training images, in the order of the table, by trial.
+
+    Args:
+        training_sets: one row an image of a trial: trial, id.
+        pool: the images.
+
+    Raises:
+        ValueError: an image is not in the pool, or is held out there.
+    """
+    positions = pd.Index(pool.ids).get_indexer(training_sets["id"])
+    wrong = (positions < 0) | np.isin(positions, pool.all_held_out.cpu().numpy())
+    if wrong.any():
+        ids = training_sets.loc[wrong, "id"]
+        raise ValueError(
+            f"{ids.iloc[0]!r} and {len(ids) - 1} more images of training_sets are not among the manifest's training "
+            "images: the splits have changed since they were chosen. Run the pipeline from choose_images on."
+        )
+    by_trial = training_sets.groupby("trial").indices
+    return {trial: positions[rows] for trial, rows in by_trial.items()}
+
+
 def draw_order(images: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """The 20 batches of one pass over a training set: shuffled, then taken in sequence.
 

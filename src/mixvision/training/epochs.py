@@ -88,7 +88,7 @@ def train_by_epochs(
         with torch.device("meta"):
             _require_batches(trial, data[trial["trial"]], build_network(trial))
     shared = digest_pool(pool, (training.epochs, training.patience, training.precision, training.on_gpu))
-    on_device = pool.to(torch.device("cuda" if training.on_gpu else "cpu"))
+    on_device = pool.to(training.device)
     results = []
     for trial in records:
         log.info("Training %s.", trial["trial"])

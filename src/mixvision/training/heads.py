@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mixvision.models.heads import HEADS, StackedHeads
-from mixvision.training.data import ImagePool
+from mixvision.training.data import ImagePool, training_positions
 from mixvision.training.observers import observers
 from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import SweepResult, join_results
@@ -57,12 +57,12 @@ def train_heads(
     """
     settings.require_device()
     _require_fit(features, pool)
-    sets = {trial: _find(ids.to_numpy(), pool) for trial, ids in training_sets.groupby("trial")["id"]}
+    sets = training_positions(training_sets, pool)
     for trial in trials.to_dict("records"):
         _require_batches(trial, len(sets.get(trial["trial"], ())))
     for observer in observers:
         observer.started(trials)
-    device = torch.device("cuda" if settings.on_gpu else "cpu")
+    device = settings.device
     features = features.to(device, torch.float64 if settings.precision == "64-true" else torch.float32)
     held_out = {split: positions.to(device) for split, positions in pool.held_out.items()}
     pool = replace(pool, labels=pool.labels.to(device), held_out=held_out)  # nobody needs the pixels there
@@ -82,18 +82,6 @@ def _require_fit(features: Tensor, pool: ImagePool) -> None:
         raise ValueError(f"There are features of {len(features)} images, but the pool has {len(pool.ids)}.")
     if not len(pool.held_out.get("validation", ())):
         raise ValueError("There are no validation images, but training stops by their accuracy: hold some out.")
-
-
-def _find(ids: np.ndarray, pool: ImagePool) -> np.ndarray:
-    """Positions of a trial's training images in the pool."""
-    positions = pd.Index(pool.ids).get_indexer(ids)
-    wrong = ids[(positions < 0) | np.isin(positions, pool.all_held_out.cpu().numpy())]
-    if len(wrong):
-        raise ValueError(
-            f"{wrong[0]!r} and {len(wrong) - 1} more images of training_sets are not among the pool's training images: "
-            "the splits have changed since they were chosen."
-        )
-    return positions
 
 
 def _require_batches(trial: dict, images: int) -> None:

@@ -38,7 +38,7 @@ def interpolate(
     Returns:
         As the predictions of a sweep, with ``weights`` named "alpha_0.30".
     """
-    device = torch.device("cuda" if training.on_gpu else "cpu")
+    device = training.device
     network = build_network([torch.Generator() for _ in alphas])
     single = build_network([torch.Generator()])
     pool = pool.to(device)

@@ -33,6 +33,11 @@ class Arithmetic:
         """Whether training takes place on a GPU here."""
         return self.accelerator != "cpu" and torch.cuda.is_available()
 
+    @property
+    def device(self) -> torch.device:
+        """Where tensors belong."""
+        return torch.device("cuda" if self.on_gpu else "cpu")
+
     def require_device(self) -> None:
         """Refuse a GPU that is asked for where there is none (ValueError)."""
         if self.accelerator == "gpu" and not torch.cuda.is_available():

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from mixvision.models.resnet25 import ResNet25
-from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool
+from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool, training_positions
 from mixvision.training.fitting import digest_shared, fingerprint, fit_stack
 from mixvision.training.memory import images_in_cache
 from mixvision.training.observers import observers
@@ -128,7 +128,7 @@ def _first_network(
 
 
 def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePool) -> dict[str, np.ndarray]:
-    by_trial = {trial: _find(ids.to_numpy(), pool) for trial, ids in training_sets.groupby("trial")["id"]}
+    by_trial = training_positions(training_sets, pool)
     for trial in trials["trial"]:
         count = len(by_trial.get(trial, ()))
         if count < BATCHES_PER_EPOCH:
@@ -137,18 +137,6 @@ def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePoo
                 f"it needs {BATCHES_PER_EPOCH} or more. Add images or hold fewer out (parameter splits)."
             )
     return by_trial
-
-
-def _find(ids: np.ndarray, pool: ImagePool) -> np.ndarray:
-    positions = np.searchsorted(pool.ids, ids).clip(max=len(pool.ids) - 1)
-    held_out = np.isin(positions, pool.all_held_out.numpy())
-    wrong = ids[(pool.ids[positions] != ids) | held_out]
-    if len(wrong):
-        raise ValueError(
-            f"{wrong[0]!r} and {len(wrong) - 1} more images of training_sets are not among the manifest's training "
-            "images: the splits have changed since they were chosen. Run the pipeline from choose_images on."
-        )
-    return positions
 
 
 def _stacks(trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training) -> list[list[str]]:

@@ -13,6 +13,7 @@ from mixvision.models.trained import ARCHITECTURES
 from mixvision.reporting.tables import markdown_table
 from mixvision.training.data import pool_images
 from mixvision.training.memorising import Memorising, choose_images, memorise
+from mixvision.training.settings import Arithmetic
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def memorise_images(
     if not isinstance(models, list) or not models or not set(models) <= set(ARCHITECTURES):
         known = ", ".join(ARCHITECTURES)
         raise ValueError(f"sanity_check.models is {models!r}; give a list of one or more of {known}, such as [cnn].")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = Arithmetic().device
     chosen = choose_images(manifest, memorising)
     pool = pool_images(chosen, pixels_by_domain(nice_images, real_images), chosen["id"], held_out=())
     images, labels = pool.gather(torch.arange(len(pool.ids))).to(device), pool.labels.to(device)
