@@ -31,6 +31,18 @@ def test_source_then_store(shots, tmp_path):
     np.testing.assert_array_equal(store.load().pixels[:, 0, 0], [(0, 50, 0), (100, 50, 0)])
 
 
+def test_labels_name_the_categories(shots, tmp_path):
+    (shots / "labels.txt").write_text("a.png\tfruit\n")
+    source = ImageSourceDataset(
+        domain="real",
+        source=str(shots),
+        filepath=str(tmp_path / "a" / "b" / "c"),
+        layout="apple/*",
+        labels="labels.txt",
+    )
+    assert source.load().files == (("fruit", "apple/a.png"), ("", "labels.txt"), ("", "pear/a.png"))
+
+
 def test_an_absent_domain_passes_the_check_and_has_no_images(tmp_path):
     source = ImageSourceDataset(
         domain="nice", source=None, filepath=str(tmp_path / "a" / "b" / "c"), mapping=str(tmp_path / "absent.yml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,8 @@ def views_of(count: int = 4, **changes: torch.Tensor) -> Views:
         "angle": torch.zeros(count),
         "colour": torch.ones(count, 3),
         "quality": torch.zeros(count, dtype=torch.int64),
+        "shift": torch.zeros(count, 2),
+        "shear": torch.zeros(count),
     }
     return Views(**{**plain, **changes})
 
@@ -51,9 +54,68 @@ def test_scaling_and_rotation_are_those_of_torchvision(images, scale, angle):
     torch.testing.assert_close(seen[..., inside, inside], expected[..., inside, inside], atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("shift", "shear", "scale", "angle"),
+    [
+        ((0.1, 0), 0.0, 1.0, 0.0),
+        ((0, -0.05), 0.0, 1.0, 0.0),
+        ((0.0, 0.0), 12.0, 1.0, 0.0),
+        ((0.1, -0.06), -8.0, 0.9, 10.0),
+    ],
+)
+def test_shifting_and_shearing_are_those_of_torchvision(images, shift, shear, scale, angle):
+    """Alone, and after scaling and turning."""
+    every = {"scale": scale, "angle": angle, "shear": shear}
+    views = views_of(
+        shift=torch.tensor([shift] * 4), **{name: torch.full((4,), value) for name, value in every.items()}
+    )
+    expected = torchvision_transforms.affine(
+        images,
+        angle=-angle,
+        translate=[32 * share for share in shift],
+        scale=scale,
+        shear=[shear, 0],
+        interpolation=InterpolationMode.BILINEAR,
+    )
+    inside = slice(9, 23)
+    seen = look(images, views)[..., inside, inside]
+    torch.testing.assert_close(seen, expected[..., inside, inside], atol=1e-4, rtol=0)
+    assert (seen - images[..., inside, inside]).abs().mean() > 0.01
+
+
+def test_an_image_is_flipped_before_it_is_shifted_and_sheared(images):
+    flips = torch.tensor([[True, True]] * 4)
+    moved = {"shift": torch.full((4, 2), 0.125), "shear": torch.full((4,), 10.0)}
+    in_turn = look(look(images, views_of(flips=flips)), views_of(**moved))
+    torch.testing.assert_close(look(images, views_of(flips=flips, **moved)), in_turn, atol=1e-4, rtol=0)
+
+
+def test_what_a_shift_uncovers_is_a_reflection(images):
+    seen = look(images, views_of(shift=torch.tensor([[0.25, 0.0]] * 4)))
+    torch.testing.assert_close(seen[..., 8:], images[..., :-8], atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen[..., :8], images[..., :8].flip(-1), atol=1e-4, rtol=0)
+
+
+def test_views_without_shift_and_shear_are_drawn_as_before_there_were_any():
+    asked, generator, by_hand = Augmentation(rotation=10, colour=0.2), *(np.random.default_rng(3) for _ in range(2))
+    for _ in range(2):  # the second time shows that nothing else was taken from the generator
+        views = draw_views(asked, 5, generator)
+        np.testing.assert_array_equal(views.flips, by_hand.random((5, 2)) < 0.5)
+        np.testing.assert_allclose(views.colour, by_hand.uniform(0.8, 1.2, (5, 3)), rtol=1e-6)
+        np.testing.assert_allclose(views.scale, by_hand.uniform(0.8, 1, 5), rtol=1e-6)
+        np.testing.assert_allclose(views.angle, by_hand.uniform(-10, 10, 5), rtol=1e-5)
+        assert not views.shift.any() and not views.shear.any()
+    further = Augmentation(rotation=10, colour=0.2, shift=0.1, shear=5)
+    plain, moved = (draw_views(setting, 5, np.random.default_rng(3)) for setting in (asked, further))
+    for name in ("flips", "scale", "angle", "colour", "quality"):
+        assert torch.equal(getattr(plain, name), getattr(moved, name)), name
+    assert (moved.shift != 0).all() and (moved.shear != 0).all()
+
+
 def test_nothing_black_comes_in_at_the_borders():
     white = torch.ones(3, 3, 20, 20)
-    seen = look(white, views_of(3, scale=torch.tensor([0.5, 0.8, 1.0]), angle=torch.tensor([45.0, 15.0, 90.0])))
+    views = views_of(3, scale=torch.tensor([0.5, 0.8, 1.0]), angle=torch.tensor([45.0, 15.0, 90.0]))
+    seen = look(white, replace(views, shift=torch.full((3, 2), 0.4), shear=torch.full((3,), 20.0)))
     torch.testing.assert_close(seen, white)
 
 
@@ -91,13 +153,16 @@ def test_jpeg_quality_is_that_of_a_stored_file(images):
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32), rotation=st.floats(0, 180), low=st.floats(0.1, 1), horizontal=st.booleans())
 def test_drawn_views_keep_to_what_was_asked(seed, rotation, low, horizontal):
-    asked = Augmentation((low, 1.0), rotation, horizontal, vertical_flip=False, colour=0.2, jpeg_quality=40)
+    further = {"colour": 0.2, "jpeg_quality": 40, "shift": 0.1, "shear": 5}
+    asked = Augmentation((low, 1.0), rotation, horizontal, vertical_flip=False, **further)
     views = draw_views(asked, 64, np.random.default_rng(seed))
     assert views.angle.abs().max() <= rotation + 1e-4
     assert low - 1e-6 <= views.scale.min() and views.scale.max() <= 1 + 1e-6
     assert not views.flips[:, 1].any() and (horizontal or not views.flips[:, 0].any())
     assert views.colour.min() >= 0.8 - 1e-6 and views.colour.max() <= 1.2 + 1e-6
     assert views.quality.min() >= 40 and views.quality.max() <= 100
+    assert 0.08 < views.shift.abs().max() <= 0.1 + 1e-6 and 4 < views.shear.abs().max() <= 5 + 1e-5
+    assert (views.shift.amin(0) < 0).all() and views.shear.min() < 0, "to either side"
     again = draw_views(asked, 64, np.random.default_rng(seed))
     assert all(torch.equal(getattr(views, name), getattr(again, name)) for name in vars(views))
 
@@ -116,7 +181,7 @@ def test_half_of_the_views_are_flipped_either_way():
 
 
 def test_the_expansion_of_the_study_is_eightfold():
-    rows, views = expand(Augmentation(), 3312, np.random.default_rng(0))
+    rows, views = expand(Augmentation(shift=0.1, shear=5), 3312, np.random.default_rng(0))
     assert len(rows) == len(views.flips) == 26_496  # the study's own numbers
     assert np.array_equal(rows, np.repeat(np.arange(3312), 8))
     of_one = views[torch.arange(8, 16)]
@@ -125,6 +190,8 @@ def test_the_expansion_of_the_study_is_eightfold():
         assert {tuple(flips) for flips in of_one.flips[half].tolist()} == every_flip
     assert (of_one.angle[:4] == 0).all() and (of_one.scale[:4] == 1).all()
     assert (of_one.angle[4:] != 0).all() and (of_one.scale[4:] < 1).all()
+    for moved in (of_one.shift, of_one.shear):
+        assert not moved[:4].any() and (moved[4:] != 0).all()
     assert len(views.angle[views.angle != 0].unique()) > 13_000  # each drawn for itself
 
 
@@ -149,6 +216,10 @@ def test_without_flips_the_expansion_is_twofold():
         {"scale": ["a", 1]},
         {"scale": [0.8, float("inf")]},
         {"horizontal_flip": 1},
+        {"shift": 0.6},
+        {"shift": [0.1, 0.1]},
+        {"shear": -1},
+        {"shear": 46},
     ],
 )
 def test_bad_augmentations_are_refused_by_name(wrong):

@@ -13,10 +13,11 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 import pytest
+from timm.data import ImageNetInfo
 
 from mixvision.images import acquisition, folders
 from mixvision.images.acquisition import root_of
-from mixvision.images.sources import category_of, open_source, read_mapping
+from mixvision.images.sources import category_of, open_source, read_labels, read_mapping
 
 
 @pytest.fixture
@@ -394,6 +395,92 @@ def test_mapping_of_the_fruits_study(folder, category):
     assert len(mapping) == 26
     assert category_of(folder, mapping) == category
     assert all(category_of(name, mapping) == name for name in mapping)
+
+
+@pytest.fixture
+def challenge(tmp_path, make_folder) -> Path:
+    """As Tiny-ImageNet is packed: training images in folders of their class, validation images in one, with labels."""
+    root = tmp_path / "tiny-imagenet-200"
+    make_folder(root / "train", {"n1/images": 3, "n2/images": 2})
+    make_folder(root / "val", {"images": 4}, seed=1)
+    lines = ["000.png\tn2\t0\t0\t61\t63", "001.png n1 and more", "", "003.png\tn2", "absent.png\tn1"]
+    (root / "val" / "val_annotations.txt").write_text("\n".join(lines) + "\n")
+    for name in ("wnids.txt", "words.txt"):
+        (root / name).write_text("n1\nn2\n")
+    return root
+
+
+LABELLED = {"layout": "val/images/*", "labels": "val/val_annotations.txt"}
+
+
+@pytest.mark.parametrize("packing", ["folder", "one folder at the top", "none", "zip"])
+def test_labels_name_the_categories_that_paths_do_not(challenge, tmp_path, raw, packing):
+    """And one archive serves both domains, whether it has one folder at its top or not."""
+    source = challenge
+    if packing == "none":
+        with tarfile.open(tmp_path / "a.tar", "w") as archive:
+            for path in sorted(challenge.iterdir()):
+                archive.add(path, path.name)
+        source = tmp_path / "a.tar"
+    elif packing != "folder":
+        source = packed(challenge, tmp_path / ("a.zip" if packing == "zip" else "a.tar"))
+    images = open_source(str(source), "real", raw.with_name("real"), **LABELLED)
+    of_validation = {path: category for category, path in images.files if path.startswith("val/images/")}
+    names = {"000.png": "n2", "001.png": "n1", "002.png": "", "003.png": "n2"}
+    assert of_validation == {f"val/images/{name}": category for name, category in names.items()}
+    assert categories(images) == {"": 5 + 1 + 3, "n1": 1, "n2": 2}, "what is not labelled is outside the layout"
+    assert (images.root / "val/images/001.png").read_bytes() == (challenge / "val/images/001.png").read_bytes()
+    nice = open_source(str(source), "nice", raw, layout="train/{category}/images/*")
+    assert categories(nice) == {"": 4 + 1 + 2, "n1": 3, "n2": 2}
+
+
+def test_labels_can_be_mapped(challenge, tmp_path, raw):
+    (tmp_path / "mapping.yml").write_text("fish: n1\n")
+    images = open_source(str(challenge), "real", raw, mapping=tmp_path / "mapping.yml", **LABELLED)
+    assert categories(images)["fish"] == 1 and images.unmapped == {"n2": 2}
+
+
+def test_labels_that_do_not_fit_say_what_is_wrong(challenge, raw):
+    def refused(error, match, **options):
+        with pytest.raises(error, match=match):
+            open_source(str(challenge), "real", raw, **{**LABELLED, **options})
+
+    refused(
+        FileNotFoundError, r"labels of 'real' images are not in the source.*val.absent\.txt", labels="val/absent.txt"
+    )
+    refused(FileNotFoundError, "not in the source", labels="val")
+    refused(ValueError, r"must not name \{category\}", layout="val/{category}/*")
+    refused(ValueError, r"no files that fit the layout words\* .*named in val/val_annotations", layout="words*")
+    labels = challenge / "val" / "val_annotations.txt"
+    for line in ("001.png", "001.png\t", "\tn1", "  lonely  "):
+        labels.write_text(f"000.png\tn1\n{line}\n")
+        refused(ValueError, r"Line 2 of the labels .*must be: file name, tab, category")
+    labels.write_text("000.png\tn1\n000.png\tn2\n")
+    refused(ValueError, r"Line 2 .* gives '000\.png' the category 'n2', but a line before gives it 'n1'")
+    labels.write_bytes(b"\xff\xfe\x00\t\xfa\n")
+    refused(ValueError, "no files that fit")
+
+
+def test_names_in_labels_may_hold_spaces_between_tabs(tmp_path):
+    (tmp_path / "labels.txt").write_text("a red one.png\tPe\u0302che de vigne \t3\r\nb.png   pear\n", encoding="utf-8")
+    assert read_labels(tmp_path / "labels.txt", "real") == {"a red one.png": "P\u00eache de vigne", "b.png": "pear"}
+
+
+def test_mapping_of_the_dogs_study():
+    """Stanford's folders, WordNet ids, and ImageNet's indices, by the order of classes that timm knows."""
+    mapping = read_mapping(Path(__file__).parents[2] / "conf" / "dogs" / "breeds.yml")
+    assert len(mapping) == 120
+    imagenet = ImageNetInfo()
+    indices = [*range(151, 251), *range(252, 269), 273, 274, 275]
+    found = {}
+    for index in range(1000):
+        wordnet_id = imagenet.index_to_label_name(index)
+        names = (str(index), wordnet_id, f"{index:03d}_{wordnet_id}", f"{wordnet_id}-Some_breed")
+        (category,) = {category_of(name, mapping) for name in names}
+        if category:
+            found[index] = category
+            assert category.startswith(f"{wordnet_id}-") and category_of(category, mapping) == category
+    assert list(found) == indices and set(found.values()) == set(mapping)
 
 
 def test_an_absent_domain_has_no_files_whatever_else_is_said(tmp_path, raw):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -153,6 +154,75 @@ def test_a_burst_is_not_given_up_where_another_category_needs_it():
         assert counts.loc["pear"].to_dict() == {"train": 10, "validation": 0, "test": 10}
 
 
+@pytest.mark.parametrize("method", ["grouped", "plain"])
+def test_numbers_of_images_are_met_in_every_category(method):
+    rows = singles(90) + singles(150, category="pear", first=100) + singles(51, "real", "apple", 300)
+    result = assign_splits(table(rows), Splits(method=method, validation=30, test=20))
+    counts = result.groupby(["domain", "category"])["split"].value_counts().unstack()
+    assert counts["validation"].tolist() == [30] * 3 and counts["test"].tolist() == [20] * 3
+    assert counts["train"].tolist() == [40, 100, 1]
+    shared = assign_splits(table(rows), Splits(method=method, validation=30, test=0.2))["split"]
+    assert shared.value_counts().to_dict() == {"train": 291 - 90 - 58, "validation": 90, "test": 58}
+    one = assign_splits(table(rows), Splits(method=method, validation=1, test=1))["split"]
+    assert one.value_counts().to_dict() == {"train": 285, "validation": 3, "test": 3}
+    with pytest.raises(ValueError, match=r"No train image is left for real 'apple'.*hold fewer images out"):
+        assign_splits(table(rows), Splits(method=method, validation=31, test=20))
+
+
+def test_a_category_smaller_than_the_test_number_has_nothing_left_to_train_on():
+    with pytest.raises(ValueError, match="No train image is left for nice 'pear'"):
+        assign_splits(table(singles(90) + singles(5, category="pear", first=100)), Splits(validation=30, test=20))
+
+
+@settings(deadline=None, max_examples=60)
+@given(pictures=clustered(), seed=st.integers(0, 1000), method=st.sampled_from(["grouped", "plain"]))
+def test_an_independent_test_set_is_tested_on_and_never_seen_in_training(pictures, seed, method):
+    splits = Splits(method=method, seed=seed, validation=3, test=0.2, test_only="real")
+    result = assign_splits(pictures, splits)
+    real = result["domain"] == "real"
+    assert (result.loc[real, "split"] == "test").all()
+    trained = result.loc[result["split"] == "train", "cluster"]
+    touching = result["cluster"].isin(result.loc[real, "cluster"])
+    if method == "grouped":
+        assert (result.groupby("cluster")["split"].nunique() == 1).all() and not result["leaks"].any()
+        assert (result.loc[touching, "split"] == "test").all()
+        alone = assign_splits(pictures[~touching], Splits(seed=seed, validation=3, test=0.2))
+        assert (result.loc[~touching, "split"] == alone["split"]).all(), "the rest is divided as if it were all"
+    else:
+        assert (result.loc[real, "leaks"] >= result.loc[real, "cluster"].isin(trained)).all()
+        nice = pictures[~real.to_numpy()]
+        assert (result.loc[~real, "split"] == assign_splits(nice, Splits("plain", 0.2, 3, seed))["split"]).all()
+
+
+def test_a_test_only_domain_needs_one_image_a_category_and_its_audit_holds():
+    rows = singles(40) + singles(30, category="pear", first=100) + [("nice", "apple", 200)] * 3
+    rows += [("real", "apple", 200), ("real", "pear", 300), ("real", "pear", 300)]
+    pictures, splits = table(rows), Splits(test_only="real")
+    result = assign_splits(pictures, splits)
+    require_validation(result)
+    assert set(result.loc[result["cluster"] == 200, "split"]) == {"test"}
+    twins = result.loc[result["cluster"] == 200, "id"].tolist()
+    pairs = pd.DataFrame(list(pairwise(twins)), columns=["id_a", "id_b"])
+    summary = summarise_audit(result, pairs, splits).set_index("finding")
+    assert summary.loc["pairs crossing in the splits used", "count"] == 0
+    assert summary.loc["clusters too large for the splits", "count"] == 0, "that of real pears is no matter of size"
+    assert summary.loc["categories without validation images", "detail"] == ""
+    assert summary.loc["categories split far from what was asked", "detail"] == ""
+    plain = replace(splits, method="plain")
+    leaking = assign_splits(pictures, plain)
+    assert leaking.loc[(leaking["domain"] == "real") & (leaking["category"] == "apple"), "leaks"].all()
+
+
+def test_a_study_that_is_for_testing_only_is_refused():
+    with pytest.raises(ValueError, match=r"All images are of the domain 'real', which splits\.test_only keeps"):
+        assign_splits(table(singles(20, "real") + singles(20, "real", "pear", 50)), Splits(test_only="real"))
+    twins = [(domain, "apple", 7) for domain in ("nice", "real")] * 5
+    with pytest.raises(ValueError, match="No train image is left for nice 'apple'"):
+        assign_splits(table(twins), Splits(test_only="real"))
+    absent = assign_splits(table(singles(20)), Splits(test_only="real"))
+    assert absent.equals(assign_splits(table(singles(20)), Splits())), "the study may be run without its second domain"
+
+
 def test_the_audit_names_categories_without_validation_and_far_from_what_was_asked():
     rows = [("nice", "apple", 0)] * 5 + [("nice", "apple", 1)] * 5 + singles(100, category="pear", first=9)
     summary = summarise_audit(assign_splits(table(rows), Splits()), pd.DataFrame({"id_a": [], "id_b": []}), Splits())
@@ -167,8 +237,9 @@ def test_the_audit_names_categories_without_validation_and_far_from_what_was_ask
 
 @pytest.mark.parametrize(
     "values",
-    [{"method": "random"}, {"test": 0}, {"test": 1}, {"validation": 0.6}, {"validation": 0}, {"seed": -1},
-     {"largest_cluster": 0}, {"largest_cluster": 1.1}],
+    [{"method": "random"}, {"test": 0}, {"test": 1.5}, {"test": float("inf")}, {"test": -1}, {"validation": 0.6},
+     {"validation": 0}, {"validation": 30.5}, {"seed": -1}, {"largest_cluster": 0}, {"largest_cluster": 1.1},
+     {"test_only": "ugly"}],
 )  # fmt: skip
 def test_bad_parameters_are_refused(values):
     with pytest.raises(ValueError, match=next(iter(values))):

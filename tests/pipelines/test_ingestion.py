@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
@@ -34,12 +37,15 @@ def digits(tmp_path_factory) -> Path:
     return root
 
 
-def run_ingestion(project: Path, source: Path, absent: tuple[str, ...] = (), **changes) -> dict[str, pd.DataFrame]:
-    """Run with conf/base, its data below `project`, without the absent domains; the tables by name."""
-    runtime = {"nice": str(source), "real": str(source), "ingestion": changes}
-    resolvers = CONFIG_LOADER_ARGS["custom_resolvers"]
-    environments = {"base_env": "base", "default_run_env": "base"}
-    loader = OmegaConfigLoader(str(CONF), runtime_params=runtime, custom_resolvers=resolvers, **environments)
+def run_ingestion(
+    project: Path, source: Path, absent: tuple[str, ...] = (), env: str = "base", real: Path | None = None, **changes
+) -> dict[str, pd.DataFrame]:
+    """Run in an environment, its data below `project`, without the absent domains; the tables by name.
+
+    One source serves both domains, unless `real` is another.
+    """
+    runtime = {"nice": str(source), "real": str(real or source), "ingestion": changes}
+    loader = OmegaConfigLoader(str(CONF), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)
     pipeline = create_pipeline()
     parameters = ParameterValidator({"ingestion": pipeline}).validate_raw_params(loader["parameters"])
     entries = {name: loader["catalog"][name] for name in pipeline.datasets() if not name.startswith("params:")}
@@ -166,6 +172,72 @@ def test_a_category_of_one_image_is_named(tmp_path, real_digits):
         path.unlink()
     with pytest.raises(ValueError, match=r"categories\.minimum = 10: real '1' \(1\)\."):
         run_ingestion(tmp_path, real_digits, absent=("nice",))
+
+
+def unpack_part(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> Path:
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, [member for member in tar.getmembers() if wanted(member.name)], filter="data")
+    return folder
+
+
+def test_tiny_imagenet(tmp_path, shared_data, monkeypatch):
+    """Two of its classes as the environment has it: training images divided, validation images by their labels."""
+    monkeypatch.chdir(CONF.parent)
+    classes = ("n01443537", "n02085620")
+    part = unpack_part(
+        shared_data("tiny-imagenet.tar"),
+        tmp_path / "tiny",
+        lambda name: name.startswith("val/") or any(f"train/{wordnet_id}/" in name for wordnet_id in classes),
+    )
+    tables = run_ingestion(tmp_path, part, env="tiny_imagenet")
+    kept = tables["manifest"][tables["manifest"]["status"] == "kept"]
+    counts = kept.groupby(["domain", "split", "category"]).size()
+    assert set(kept["category"]) == set(classes)
+    expected = {("nice", "test"): [8, 8], ("nice", "train"): [59, 59], ("nice", "validation"): [8, 8]}
+    assert {key: list(sizes) for key, sizes in counts.groupby(level=[0, 1])} == expected | {("real", "test"): [20, 20]}
+    assert tables["nice_images"].pixels.shape[1:] == (64, 64, 3)
+    assert tables["split_summary"].set_index("finding")["count"]["pairs crossing in the splits used"] == 0
+
+
+def test_dogs(tmp_path, shared_data, monkeypatch):
+    """Stand-ins for Stanford Dogs and ImageNetV2: two breeds of Tiny-ImageNet, and one photo of each breed."""
+    monkeypatch.chdir(CONF.parent)
+    part = unpack_part(
+        shared_data("tiny-imagenet.tar"),
+        tmp_path / "tiny",
+        lambda name: (
+            name == "words.txt" or any(f"train/{dog}/" in name for dog in ("n02085620", "n02094433", "n01443537"))
+        ),
+    )
+    samples = shared_data("imagenet-samples.tar")
+    tables = run_ingestion(tmp_path, part, env="dogs", real=samples, decoding={"size": 32})
+    kept = tables["manifest"][tables["manifest"]["status"] == "kept"]
+    counts = kept.groupby(["domain", "category"])["split"].value_counts().unstack(fill_value=0)
+    assert set(kept["category"]) == {"n02085620-Chihuahua", "n02094433-Yorkshire_terrier"}
+    assert (counts.loc["nice", ["train", "validation", "test"]] == [25, 30, 20]).all(axis=None)
+    assert (counts.loc["real", ["train", "validation", "test"]] == [0, 0, 1]).all(axis=None)
+    assert "folder not in the mapping: n01443537" in set(tables["excluded_counts"]["kind"])
+
+
+def test_flowers(tmp_path, shared_data, monkeypatch):
+    """A tenth of the photos, without the one domain that the study does not have."""
+    monkeypatch.chdir(CONF.parent)
+    part = unpack_part(shared_data("flowers.tar"), tmp_path / "flowers", lambda name: sum(name.encode()) % 10 == 0)
+    tables = run_ingestion(tmp_path, part, absent=("nice",), env="flowers", decoding={"size": 32})
+    kept = tables["manifest"][tables["manifest"]["status"] == "kept"]
+    assert kept["category"].nunique() == 5 and set(kept["domain"]) == {"real"} and len(kept) > 100
+    shares = kept["split"].value_counts(normalize=True)
+    assert shares.to_dict() == pytest.approx({"train": 0.7, "test": 0.2, "validation": 0.1}, abs=0.03)
+
+
+@pytest.mark.parametrize("study", ["tiny_imagenet", "flowers", "dogs", "berries"])
+def test_published_numbers_of_transfer_learning_are_fractions(study):
+    published = yaml.safe_load((CONF / study / "published.yml").read_text(encoding="utf-8"))["transfer"]
+    assert set(published) == {"source", "note", "rows"}
+    for row in published["rows"]:
+        model, method, *numbers = row.values()
+        assert list(row)[:2] == ["model", "method"] and model and method
+        assert numbers and all(0 < number < 1 for number in numbers)
 
 
 def test_fruits(tmp_path, shared_data):

@@ -24,6 +24,9 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
       source: fruits.tar          # or a folder, an address, package:mnist; null: the study has no such domain
       sha256: 0a1b...
       sha256_of: fruits.tar       # another source, as the command line may give, is not held to the checksum
+      layout: "{category}/*"
+      mapping: varieties.yml      # which folders are which category
+      labels: null                # a text file in the source with files and categories, where the layout has none
       filepath: data/01_raw/fruits/.unpacked/nice
     ```
 
@@ -40,17 +43,20 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         sha256_of: str | None = None,
         layout: str | list[str] | None = None,
         mapping: str | None = None,
+        labels: str | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._domain, self._folder = domain, Path(filepath)
         self._source = None if source is None else str(source)  # a folder called 2024 comes as a number
         self._sha256 = sha256 if sha256_of in (None, source) else None
-        self._layout, self._mapping = layout, mapping
+        self._layout, self._mapping, self._labels = layout, mapping, labels
         self.metadata = metadata
 
     def load(self) -> RawImages:
         with _errors_as_sentences():
-            return open_source(self._source, self._domain, self._folder, self._sha256, self._layout, self._mapping)
+            return open_source(
+                self._source, self._domain, self._folder, self._sha256, self._layout, self._mapping, self._labels
+            )
 
     def check(self) -> None:
         """Refuse a source or mapping that does not exist, without fetching anything (raises DatasetError)."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from mixvision.images.splits import SPLITS, STRATUM, Splits, assign_splits, large_clusters
+from mixvision.images.splits import SPLITS, STRATUM, Splits, assign_splits, large_clusters, target_counts
 
 FAR = 0.1  # how much a share of a category's images may differ from the share asked for before it is named
 
@@ -50,10 +50,13 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
     crossing = _count_different(kept["split"], pairs)
     if splits.method == "grouped" and (crossing or kept["leaks"].any()):
         raise RuntimeError(f"{crossing} pairs of near-duplicates cross the splits: this is a fault of the program.")
+    independent = kept.loc[kept["domain"] == splits.test_only, "cluster"]
     large = large_clusters(kept.reset_index(), splits.largest_cluster)
+    large = large[~large["cluster"].isin(independent)]  # they do not go by their size
     audit = audit_splits(manifest)
     singles = audit[audit["single_object"]]
-    without, far = audit[audit["validation"] == 0], _far_from_asked(audit, splits)
+    divided = audit[audit["domain"] != splits.test_only]
+    without, far = divided[divided["validation"] == 0], _far_from_asked(divided, splits)
     largest = audit.loc[audit["largest_cluster"].idxmax()]
     share = largest["largest_cluster"] / largest["images"]
     findings = [
@@ -94,9 +97,9 @@ def _what_was_done(large: pd.DataFrame, splits: Splits) -> str:
 
 
 def _far_from_asked(audit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
-    asked = [1 - splits.test - splits.validation, splits.validation, splits.test]
-    shares = audit[list(SPLITS)].div(audit["images"], axis=0)
-    return audit[((shares - asked).abs().round(9) > FAR).any(axis=1)]
+    asked = target_counts(audit["images"].to_numpy(), splits)
+    shares = (audit[list(SPLITS)] - asked).div(audit["images"], axis=0)
+    return audit[(shares.abs().round(9) > FAR).any(axis=1)]
 
 
 def _names_and_shares(rows: pd.DataFrame) -> str:

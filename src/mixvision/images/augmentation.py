@@ -29,6 +29,8 @@ class Augmentation:
         colour: largest relative change of brightness, contrast and saturation, 0 (none) to 1.
         jpeg_quality: lowest quality, 1 to 100, at which a view may have been stored as JPEG; None: not at all. Files
             are written and read in memory on the CPU, one after the other.
+        shift: largest move of the picture, horizontally and vertically, as a share of its side, 0 to 0.5.
+        shear: largest angle in degrees, to either side, by which upright lines may lean, 0 to 45.
     """
 
     scale: tuple[float, float] = (0.8, 1.0)
@@ -37,6 +39,8 @@ class Augmentation:
     vertical_flip: bool = True
     colour: float = 0.0
     jpeg_quality: int | None = None
+    shift: float = 0.0
+    shear: float = 0.0
 
     def __post_init__(self) -> None:
         scale, quality = self.scale, self.jpeg_quality
@@ -48,6 +52,10 @@ class Augmentation:
             raise ValueError(f"rotation is {self.rotation!r}; give degrees from 0 to 180.")
         if not _is_number(self.colour) or not 0 <= self.colour <= 1:
             raise ValueError(f"colour is {self.colour!r}; give a relative change from 0 to 1.")
+        if not _is_number(self.shift) or not 0 <= self.shift <= 0.5:
+            raise ValueError(f"shift is {self.shift!r}; give a share of the picture's side from 0 to 0.5.")
+        if not _is_number(self.shear) or not 0 <= self.shear <= 45:
+            raise ValueError(f"shear is {self.shear!r}; give degrees from 0 to 45.")
         if quality is not None and (type(quality) is not int or not 1 <= quality <= 100):
             raise ValueError(f"jpeg_quality is {quality!r}; give a whole number from 1 to 100, or null.")
         for name in ("horizontal_flip", "vertical_flip"):
@@ -65,6 +73,8 @@ class Views:
         angle: ``(N,)``, degrees, counterclockwise.
         colour: ``(N, 3)``, factors of brightness, contrast and saturation.
         quality: int ``(N,)`` of JPEG, 0 where it is not stored as one.
+        shift: ``(N, 2)``, move to the right and downwards, as a share of the side.
+        shear: ``(N,)``, degrees by which upright lines lean to the right.
     """
 
     flips: Tensor
@@ -72,6 +82,8 @@ class Views:
     angle: Tensor
     colour: Tensor
     quality: Tensor
+    shift: Tensor
+    shear: Tensor
 
     def __getitem__(self, rows: Tensor) -> Views:
         return Views(*(getattr(self, field.name)[rows] for field in fields(self)))
@@ -84,12 +96,22 @@ def draw_views(augmentation: Augmentation, count: int, generator: np.random.Gene
     quality = np.zeros(count, np.int64)
     if augmentation.jpeg_quality is not None:
         quality = generator.integers(augmentation.jpeg_quality, 101, count)
+    scale = generator.uniform(*augmentation.scale, count)
+    angle = generator.uniform(-augmentation.rotation, augmentation.rotation, count)
+    # Drawn last and only where asked for: without them, views and results are those of before there were any.
+    shift, shear = np.zeros((count, 2)), np.zeros(count)
+    if augmentation.shift:
+        shift = generator.uniform(-augmentation.shift, augmentation.shift, (count, 2))
+    if augmentation.shear:
+        shear = generator.uniform(-augmentation.shear, augmentation.shear, count)
     return Views(
         flips=torch.from_numpy(flips),
-        scale=torch.from_numpy(generator.uniform(*augmentation.scale, count)).float(),
-        angle=torch.from_numpy(generator.uniform(-augmentation.rotation, augmentation.rotation, count)).float(),
+        scale=torch.from_numpy(scale).float(),
+        angle=torch.from_numpy(angle).float(),
         colour=torch.from_numpy(colour).float(),
         quality=torch.from_numpy(quality),
+        shift=torch.from_numpy(shift).float(),
+        shear=torch.from_numpy(shear).float(),
     )
 
 
@@ -116,6 +138,8 @@ def expand(augmentation: Augmentation, count: int, generator: np.random.Generato
         angle=torch.where(varied, drawn.angle, 0.0),
         colour=torch.where(varied[:, None], drawn.colour, 1.0),
         quality=torch.where(varied, drawn.quality, 0),
+        shift=torch.where(varied[:, None], drawn.shift, 0.0),
+        shear=torch.where(varied, drawn.shear, 0.0),
     )
 
 
@@ -129,13 +153,17 @@ def look(images: Tensor, views: Views) -> Tensor:
 
 
 def _moved(images: Tensor, views: Views) -> Tensor:
-    """Mirrored, then turned and scaled about the centre; what comes from outside is a reflection."""
+    """Mirrored, sheared, turned and scaled about the centre, then shifted; what comes from outside is a reflection."""
     radians = torch.deg2rad(views.angle)
     cosine, sine = radians.cos() / views.scale, radians.sin() / views.scale
+    lean = torch.deg2rad(views.shear).tan()
     mirror = 1 - 2 * views.flips.float()
-    # Where each pixel comes from: turn and scale back, then mirror (the y axis points down).
-    rows = [torch.stack([cosine, -sine], 1) * mirror[:, :1], torch.stack([sine, cosine], 1) * mirror[:, 1:]]
-    matrix = F.pad(torch.stack(rows, 1), (0, 1)).to(images, non_blocking=True)
+    # Where each pixel comes from: shift, turn and scale, shear back, then mirror (the y axis points down).
+    x = torch.stack([cosine + lean * sine, lean * cosine - sine], 1) * mirror[:, :1]
+    y = torch.stack([sine, cosine], 1) * mirror[:, 1:]
+    turn = torch.stack([x, y], 1)
+    origin = -2 * turn @ views.shift[:, :, None]  # the grid's sides are 2 long
+    matrix = torch.cat([turn, origin], 2).to(images, non_blocking=True)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 

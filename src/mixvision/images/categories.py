@@ -21,7 +21,7 @@ class Categories:
     Args:
         unmatched: "leave out" categories that only one of two domains has, with a warning that names them, or
             "error".
-        minimum: the fewest kept images a category may have in each domain, 3 or more (one for each split).
+        minimum: the fewest kept images a category may have in each domain, 1 or more. Splits need more: see `Splits`.
         too_few: "error", or "leave out" the categories that fall short of the minimum, with a warning that names them.
     """
 
@@ -33,8 +33,8 @@ class Categories:
         for name in ("unmatched", "too_few"):
             if getattr(self, name) not in WAYS:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, but must be one of {WAYS}.")
-        if self.minimum < 3:
-            raise ValueError(f"minimum is {self.minimum} images, but must be 3 or more: one for each split.")
+        if self.minimum < 1:
+            raise ValueError(f"minimum is {self.minimum} images, but must be 1 or more.")
 
 
 def common_categories(nice: Collection[str], real: Collection[str], categories: Categories) -> list[str]:

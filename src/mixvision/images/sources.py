@@ -47,6 +47,7 @@ def open_source(
     sha256: str | None = None,
     layout: str | list[str] | None = None,
     mapping: str | Path | None = None,
+    labels: str | None = None,
 ) -> RawImages:
     """List the files of one domain, after fetching and unpacking them where needed.
 
@@ -61,6 +62,9 @@ def open_source(
         layout: patterns of file paths below the root, the first that matches counts: "{category}" stands for
             the category, "*" for anything within a name, "**" for anything at any depth. None: "{category}/**".
         mapping: a YAML file {category: [patterns of category folders]}; folders that match none are left out.
+        labels: for sources whose paths do not name the category: the text file that does, as a path below the root.
+            Its lines are file name, tab or spaces, category, anything. The layout has no "{category}" then; files that
+            fit it but are not in the labels are outside the layout.
 
     Names of categories are in Unicode's composed form (NFC), whatever form the file system keeps them in.
 
@@ -75,12 +79,15 @@ def open_source(
     top = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain)
     files = _list_files(top, domain)
     root = root_of(files, domain)
-    placed = list(_place(files, root, layouts))
+    named = None if labels is None else read_labels(top / root / labels, domain)
+    placed = list(_place(files, root, layouts, named))
     if not any(category for category, _ in placed):
+        also, advice = "", "put images in one folder per category, or describe the layout"
+        if labels is not None:
+            also, advice = f" and are named in {labels}", "correct the layout or the labels"
         raise ValueError(
             f"The source of {domain!r} images, {source}, has no files that fit the layout "
-            f"{' or '.join(layouts)} below {top / root}: put images in one folder per category, "
-            "or describe the layout in the configuration."
+            f"{' or '.join(layouts)} below {top / root}{also}: {advice} in the configuration."
         )
     unmapped: dict[str, int] = {}
     if mapping is not None:
@@ -109,6 +116,33 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
             )
         mapping[_composed(str(category))] = [_composed(pattern) for pattern in patterns]
     return mapping
+
+
+def read_labels(path: Path, domain: str) -> dict[str, str]:
+    """Categories by file name, from a text file with lines of file name, tab or spaces, category, anything.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or a line without a category or at odds with another.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The labels of {domain!r} images are not in the source: looked for {path.absolute()}. "
+            "Correct labels in the configuration, or give a source that has them."
+        )
+    labels: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())][:2]
+        if len(fields) < 2 or "" in fields:
+            raise ValueError(f"Line {number} of the labels {path} is {line!r}, but must be: file name, tab, category.")
+        name, category = map(_composed, fields)
+        if labels.setdefault(name, category) != category:
+            raise ValueError(
+                f"Line {number} of the labels {path} gives {name!r} the category {category!r}, "
+                f"but a line before gives it {labels[name]!r}: keep one."
+            )
+    return labels
 
 
 def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:
@@ -160,14 +194,20 @@ def _warn_of_unreadable(error: OSError) -> None:
     logger.warning("The folder %s and all in it is left out: %s.", error.filename, error.strerror)
 
 
-def _place(files: Iterable[PurePosixPath], root: PurePosixPath, layouts: list[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of category and path of the files below the root; the category is "" where no layout fits."""
-    patterns = [re.compile(_expression(_composed(layout))) for layout in layouts]
+def _place(
+    files: Iterable[PurePosixPath], root: PurePosixPath, layouts: list[str], labels: dict[str, str] | None
+) -> Iterator[tuple[str, str]]:
+    """Pairs of category and path of the files below the root; the category is "" where no layout or label fits."""
+    patterns = [re.compile(_expression(_composed(layout), labels is not None)) for layout in layouts]
     for path in files:
         if path.is_relative_to(root):
             below = path.relative_to(root).as_posix()
             match = next(filter(None, (pattern.fullmatch(_composed(below)) for pattern in patterns)), None)
-            yield match["category"] if match else "", below
+            if match is None:
+                category = ""
+            else:
+                category = match["category"] if labels is None else labels.get(_composed(path.name), "")
+            yield category, below
 
 
 def _composed(name: str) -> str:
@@ -175,9 +215,11 @@ def _composed(name: str) -> str:
     return normalize("NFC", name)
 
 
-def _expression(layout: str) -> str:
-    """The layout as a regular expression."""
-    if layout.count("{category}") != 1:
+def _expression(layout: str, labelled: bool) -> str:
+    """The layout as a regular expression; labelled files need no category in it."""
+    if labelled and "{category}" in layout:
+        raise ValueError(f"layout is {layout!r}, but must not name {{category}}: the labels name the categories.")
+    if not labelled and layout.count("{category}") != 1:
         raise ValueError(f"layout is {layout!r}, but must name {{category}} once, as in {DEFAULT_LAYOUT!r}.")
     meanings = {"{category}": "(?P<category>[^/]+)", "**": ".+", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\{category\}|\*\*|\*|\?)", layout)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mixvision.images.sources import DOMAINS
+
 METHODS = ("grouped", "plain")
 SPLITS = ("train", "validation", "test")
 STRATUM = ["domain", "category"]
@@ -19,10 +21,13 @@ class Splits:
     Args:
         method: "grouped" keeps clusters of near-duplicates whole; "plain" ignores them (as published studies
             often do).
-        test: share of the images for testing, above 0.
-        validation: share for validation, above 0; test and validation together stay below 1.
+        test: share of the images for testing, between 0 and 1, or a whole number of 1 or more: so many images of every
+            category of every domain.
+        validation: the same for validation; two shares stay below 1 together.
         seed: 0 or more; the same seed gives the same splits.
         largest_cluster: a cluster with more than this share of a category's images is kept whole in training.
+        test_only: "nice" or "real", where all images of that domain are an independent test set. Whole clusters that
+            touch it ("plain": its images alone) are for testing; all other images are divided as said above.
     """
 
     method: str = "grouped"
@@ -30,20 +35,25 @@ class Splits:
     validation: float = 0.1
     seed: int = 0
     largest_cluster: float = 0.5
+    test_only: str | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}, but must be one of {METHODS}.")
-        if not 0 < self.test < 1:
-            raise ValueError(f"test is {self.test}, but must be a share between 0 and 1.")
-        if not 0 < self.validation < 1 - self.test:
-            raise ValueError(
-                f"validation is {self.validation}, but must be above 0 and below {1 - self.test:g}, 1 - test."
-            )
+        for name in ("test", "validation"):
+            value = getattr(self, name)
+            if not (0 < value < 1 or (value >= 1 and value % 1 == 0)):
+                raise ValueError(
+                    f"{name} is {value}, but must be a share between 0 and 1, or a whole number of images, 1 or more."
+                )
+        if self.test < 1 and 1 - self.test <= self.validation < 1:
+            raise ValueError(f"validation is {self.validation}, but must be below {1 - self.test:g}, 1 - test.")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, but must be 0 or more.")
         if not 0 < self.largest_cluster <= 1:
             raise ValueError(f"largest_cluster is {self.largest_cluster}, but must be a share above 0, at most 1.")
+        if self.test_only not in (None, *DOMAINS):
+            raise ValueError(f"test_only is {self.test_only!r}, but must be one of {DOMAINS}, or null.")
 
 
 def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
@@ -52,7 +62,8 @@ def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
     Clusters of several images are placed first, the largest first, each into a split drawn at random among
     those with room for it, in proportion to the room left; single images, drawn at random, then fill every
     split up to its target. A cluster that fits nowhere goes where most room is left. A category of three clusters or
-    more that has no validation images then gives up its smallest cluster for validation.
+    more that has no validation images then gives up its smallest cluster for validation. All this is about the images
+    that no independent test set (`Splits.test_only`) claims.
 
     Args:
         pictures: kept images, columns id, domain, category, cluster.
@@ -62,19 +73,14 @@ def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
         image whose cluster is also in validation, which chooses the iteration (possible with the plain split only).
 
     Raises:
-        ValueError: a category is left without training or test images, or a domain without validation images.
+        ValueError: a category is left without training or test images, or a domain without validation images; or all
+            images are of the domain that is for testing only.
     """
-    generator = np.random.default_rng(splits.seed)
-    strata = pictures.groupby(STRATUM, sort=True).ngroup().to_numpy()
-    room = _targets(np.bincount(strata), splits)
-    chosen = np.full(len(pictures), -1)
-    if splits.method == "grouped":
-        _place_clusters(chosen, pictures["cluster"].to_numpy(), strata, room, splits, generator)
-    _place_singles(chosen, strata, room, generator)
-    if splits.method == "grouped":
-        _fill_empty_validation(chosen, pictures["cluster"].to_numpy(), strata, splits, generator)
+    claimed = _claimed_for_testing(pictures, splits)
+    chosen = np.full(len(pictures), SPLITS.index("test"))
+    chosen[~claimed] = _divide(pictures[~claimed], splits)
     result = pictures.assign(split=np.array(SPLITS)[chosen])
-    _require_every_split(result)
+    _require_every_split(result[result["domain"] != splits.test_only])
     train, validation, test = (result["split"] == split for split in SPLITS)
     in_train, in_validation = (result["cluster"].isin(result.loc[split, "cluster"]) for split in (train, validation))
     return result.assign(leaks=(~train & in_train) | (test & in_validation))
@@ -102,11 +108,44 @@ def large_clusters(pictures: pd.DataFrame, largest_cluster: float) -> pd.DataFra
     return images.assign(share=share)[(share > largest_cluster) & (images["images"] > 1)].reset_index(drop=True)
 
 
-def _targets(sizes: np.ndarray, splits: Splits) -> np.ndarray:
+def target_counts(sizes: np.ndarray, splits: Splits) -> np.ndarray:
     """Images wanted of each stratum in train, validation and test: int (strata, 3), rows sum to the sizes."""
-    test = np.rint(sizes * splits.test).astype(int)
-    validation = np.maximum(np.rint(sizes * splits.validation).astype(int), sizes - test > 1)
+    test = np.minimum(_count(splits.test, sizes), sizes)
+    validation = np.maximum(_count(splits.validation, sizes), sizes - test > 1)
+    validation = np.minimum(validation, sizes - test)
     return np.column_stack([sizes - test - validation, validation, test])
+
+
+def _count(asked: float, sizes: np.ndarray) -> np.ndarray:
+    return np.rint(sizes * asked).astype(int) if asked < 1 else np.full_like(sizes, int(asked))
+
+
+def _claimed_for_testing(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
+    """Which images an independent test set claims: its own and, where clusters are kept whole, what is like them."""
+    independent = pictures["domain"] == splits.test_only
+    if len(pictures) and independent.all():
+        raise ValueError(
+            f"All images are of the domain {splits.test_only!r}, which splits.test_only keeps for testing, so none are "
+            "left for training: give images of the other domain, or set splits.test_only to null."
+        )
+    if splits.method == "grouped":
+        independent = pictures["cluster"].isin(pictures.loc[independent, "cluster"])
+    return independent.to_numpy()
+
+
+def _divide(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
+    """A position in SPLITS for every image, int ``(n,)``."""
+    generator = np.random.default_rng(splits.seed)
+    strata = pictures.groupby(STRATUM, sort=True).ngroup().to_numpy()
+    cluster = pictures["cluster"].to_numpy()
+    room = target_counts(np.bincount(strata), splits)
+    chosen = np.full(len(pictures), -1)
+    if splits.method == "grouped":
+        _place_clusters(chosen, cluster, strata, room, splits, generator)
+    _place_singles(chosen, strata, room, generator)
+    if splits.method == "grouped":
+        _fill_empty_validation(chosen, cluster, strata, splits, generator)
+    return chosen
 
 
 def _place_clusters(
@@ -184,7 +223,8 @@ def _require_every_split(pictures: pd.DataFrame) -> None:
             raise ValueError(
                 f"No {split} image is left for {', '.join(empty)}: its images are too few, or nearly all "
                 "near-duplicates of each other. Add other pictures, leave it out, lower duplicates.difference, "
-                "raise splits.largest_cluster, or accept leaks with splits.method = plain."
+                "raise splits.largest_cluster, hold fewer images out with splits.test and splits.validation, or accept "
+                "leaks with splits.method = plain."
             )
     held = counts["validation"].groupby("domain").sum()
     if (held == 0).any():
