@@ -76,6 +76,13 @@ def test_each_trial_weights_and_split_is_counted_by_itself():
     assert len(table) == 4
 
 
+def test_every_top_that_was_asked_for_has_its_column():
+    joined = make_hits({"cnn": [True, False, False, False]}).drop(columns="top3")
+    table = accuracies(joined.assign(top2=[True, True, False, False], top10=True))
+    assert table.loc[0, ["top1", "top2", "top10"]].to_list() == [0.25, 0.5, 1.0]
+    assert "top3" not in table
+
+
 def test_one_domain_has_no_columns_by_domain():
     table = accuracies(make_hits({"cnn": [True, False]}))
     assert list(table) == ["trial", "weights", "split", "images", "top1", "top3"]

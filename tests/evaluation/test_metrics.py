@@ -101,6 +101,15 @@ def test_two_categories_have_two_predictions():
     assert joined["top3"].all()
 
 
+def test_other_tops_can_be_asked_for():
+    joined = join_predictions(make_predictions(SAID), make_manifest(), tops=(2,)).set_index("id")
+    assert [column for column in joined if column.startswith("top")] == ["top1", "top2"]
+    assert joined["top1"].to_dict() == {id_: id_ in ("nice/1", "real/1", "real/4") for id_ in SAID}
+    assert joined["top2"].to_dict() == {id_: id_ not in ("real/2", "real/3", "real/5") for id_ in SAID}
+    joined = join_predictions(make_predictions(SAID), make_manifest(), tops=(1, 5)).set_index("id")
+    assert joined["top5"].to_dict() == {id_: id_ not in ("real/3", "real/5") for id_ in SAID}
+
+
 def test_no_predictions_give_an_empty_table():
     table = trial_metrics(join_predictions(make_predictions(SAID).head(0), make_manifest()))
     assert table.empty and "performance_top1" in table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -9,6 +10,7 @@ from mixvision.evaluation.mistakes import (
     category_accuracy,
     confident_mistakes,
     confusion_counts,
+    hits_and_misses,
     select_predictions,
 )
 
@@ -60,3 +62,37 @@ def test_mistakes_come_most_confident_first_and_each_image_once(joined):
 def test_an_empty_selection_is_refused(joined):
     with pytest.raises(ValueError, match="No predictions"):
         select_predictions(joined, ["three"], "last")
+
+
+@pytest.fixture
+def twelve() -> pd.DataFrame:
+    """Eight right predictions and four wrong ones of one trial."""
+    ids = [f"nice/{number:02d}" for number in range(12)]
+    frame = pd.DataFrame({"id": ids, "domain": "nice", "category": "a", "pixel_row": range(12)})
+    said = ["b" if number % 3 == 0 else "a" for number in range(12)]
+    return frame.assign(prediction_1=said, probability_1=0.6, top1=frame["category"] == pd.Series(said))
+
+
+@pytest.mark.parametrize(
+    ("count", "right", "wrong"), [(4, 2, 2), (6, 3, 3), (5, 3, 2), (1, 1, 0), (10, 6, 4), (12, 8, 4), (24, 8, 4)]
+)
+def test_half_of_the_sample_is_right_as_far_as_there_are_enough(twelve, count, right, wrong):
+    shown = hits_and_misses(twelve, count, np.random.default_rng(0))
+    assert (shown["prediction"] == shown["category"]).tolist() == [True] * right + [False] * wrong
+    assert shown["id"].is_unique and (shown["pixel_row"] == shown["id"].str[-2:].astype(int)).all()
+    assert list(shown) == list(confident_mistakes(twelve))
+
+
+@pytest.mark.parametrize("kind", [True, False])
+def test_a_sample_of_right_or_wrong_predictions_alone(twelve, kind):
+    rows = twelve[twelve["top1"] == kind]
+    shown = hits_and_misses(rows, 3, np.random.default_rng(0))
+    assert len(shown) == 3 and set(shown["id"]) < set(rows["id"])
+
+
+def test_the_sample_follows_from_the_generator_and_not_from_the_order(twelve):
+    def chosen(frame, seed):
+        return hits_and_misses(frame, 6, np.random.default_rng(seed))["id"].tolist()
+
+    assert chosen(twelve, 0) == chosen(twelve[::-1], 0)
+    assert len({tuple(chosen(twelve, seed)) for seed in range(5)}) > 1

@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixvision.reporting.contact_sheets import GAP, MARGIN, excluded_sheet, mistakes_sheet, sample_sheet
+from mixvision.reporting.contact_sheets import (
+    GAP,
+    HEAT,
+    MARGIN,
+    activation_sheet,
+    excluded_sheet,
+    mistakes_sheet,
+    sample_sheet,
+)
 
 
 @pytest.mark.parametrize(("side", "tile", "categories"), [(32, 96, 10), (100, 80, 26)])
@@ -147,3 +155,50 @@ def test_excluded_captions_follow_category_dimensions_and_reason():
 def test_nothing_excluded_says_so():
     manifest, pixels = make_excluded([])
     assert (np.asarray(excluded_sheet(manifest, pixels)) < 128).any()
+
+
+def make_looks(hits: list[bool]) -> tuple[pd.DataFrame, dict, np.ndarray]:
+    """Images of level 10, 20, ..., and heatmaps that are 1 on the left and 0 on the right."""
+    count = len(hits)
+    rows = pd.DataFrame({"id": [f"real/{n}" for n in range(count)], "domain": "real", "category": "a"})
+    rows = rows.assign(prediction=["a" if hit else "b" for hit in hits], probability=0.9, pixel_row=range(count))
+    pixels = np.stack([np.full((32, 32, 3), 10 * n + 10, np.uint8) for n in range(count)])
+    heatmaps = np.zeros((count, 8, 8), np.float32)
+    heatmaps[:, :, :4] = 1
+    return rows, {"real": pixels}, heatmaps
+
+
+def test_activation_sheet_shows_hits_first_each_beside_its_heatmap():
+    sheet = activation_sheet(*make_looks([False, True, False, True]), images_across=2)
+    width, height = (sheet.width - 2 * MARGIN) // 2, (sheet.height - 2 * MARGIN) // 2
+    levels = [
+        sheet.getpixel((MARGIN + place % 2 * width + 48, MARGIN + place // 2 * height + 48)) for place in range(4)
+    ]
+    assert levels == [(20, 20, 20), (40, 40, 40), (10, 10, 10), (30, 30, 30)]
+    first = MARGIN + 96 + GAP
+    for x, heat in ((10, HEAT[-1]), (86, HEAT[0])):
+        expected = (heat.astype(int) + 20) / 2
+        assert np.abs(np.array(sheet.getpixel((first + x, MARGIN + 48))) - expected).max() <= 1
+
+
+def test_each_heatmap_stays_with_its_image():
+    rows, pixels, heatmaps = make_looks([False, True])
+    heatmaps[0], heatmaps[1] = 0, 1
+    sheet = activation_sheet(rows, pixels, heatmaps, images_across=2)
+    lightness = [sum(sheet.getpixel((MARGIN + x + 96 + GAP + 48, MARGIN + 48))) for x in (0, sheet.width // 2 - MARGIN)]
+    assert lightness[0] > lightness[1] + 200
+
+
+def test_heat_rises_evenly_from_dark_to_light():
+    linear = np.where(HEAT / 255 <= 0.04045, HEAT / 255 / 12.92, ((HEAT / 255 + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)
+    assert lightness[0] < 2 and lightness[-1] > 95
+    assert (np.diff(lightness[::8]) > 0).all()
+
+
+def test_an_image_without_a_heatmap_is_refused_and_none_say_so():
+    rows, pixels, heatmaps = make_looks([True, False])
+    with pytest.raises(ValueError, match="1 heatmaps for 2 images"):
+        activation_sheet(rows, pixels, heatmaps[:1])
+    assert (np.asarray(activation_sheet(rows.head(0), pixels, heatmaps[:0])) < 128).any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,11 +24,13 @@ def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
 
     Returns:
-        One row per ``trial``, ``weights`` and ``split``: ``images``, ``top1`` and ``top3`` (fractions), and
-        ``nice_top1`` and ``real_top1`` where both domains have images.
+        One row per ``trial``, ``weights`` and ``split``: ``images``, each ``top<k>`` of ``joined`` (``top1`` and
+        ``top3``, unless others were asked for; fractions), and ``nice_top1`` and ``real_top1`` where both domains have
+        images.
     """
     groups = joined.groupby(_KEYS)
-    table = groups.agg(images=("id", "size"), top1=("top1", "mean"), top3=("top3", "mean"))
+    tops = [column for column in joined if re.fullmatch(r"top\d+", column)]
+    table = groups.agg(images=("id", "size"), **{top: (top, "mean") for top in tops})
     if set(DOMAINS) <= set(joined["domain"]):
         for domain in DOMAINS:
             table[f"{domain}_top1"] = joined[joined["domain"] == domain].groupby(_KEYS)["top1"].mean()

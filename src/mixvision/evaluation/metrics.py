@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -25,18 +26,19 @@ _FACTS = ["id", "domain", "category", "split", "leaks", "cluster", "pixel_row"]
 _KEYS = ["trial", "weights", "split"]
 
 
-def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Sequence[int] = (1, 3)) -> pd.DataFrame:
     """Put what is known of an image beside what a model says of it.
 
     Args:
         predictions: one row per trial, weights and image (``trial``, ``weights``, ``id``, ``prediction_1``...
             ``prediction_k``, ``probability_1``... ``probability_k``, most probable first).
         manifest: one row per image.
+        tops: among how many predictions the category is looked for; 1 is always one of them.
 
     Returns:
         The predictions with ``domain``, ``category``, ``split``, ``leaks``, ``cluster`` and ``pixel_row`` of
-        the image, and the booleans ``top1`` and ``top3``: whether the category is the first, or one of the
-        first three, predictions. With fewer than four categories ``top3`` is always true.
+        the image, and the booleans ``top1`` and ``top<k>`` for each k of ``tops``: whether the category is the first,
+        or one of the first k, predictions. With k categories or fewer ``top<k>`` is always true.
 
     Raises:
         ValueError: an image is missing from the manifest, is not held out, or is predicted twice by one
@@ -47,9 +49,10 @@ def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.Da
     _refuse(joined[~joined["split"].isin(["validation", "test"])], "are not held out for validation or test")
     _refuse(joined[joined.duplicated(["trial", "weights", "id"])], "appear twice for one trial and weights")
     truth = joined["category"].astype("str")
-    hits = [joined[f"prediction_{k}"].astype("str") == truth for k in (1, 2, 3) if f"prediction_{k}" in joined]
-    joined["top1"] = hits[0]
-    joined["top3"] = np.logical_or.reduce(hits)
+    places = [place for place in range(1, max(tops) + 1) if f"prediction_{place}" in joined]
+    hits = [joined[f"prediction_{place}"].astype("str") == truth for place in places]
+    for top in dict.fromkeys((1, *tops)):
+        joined[f"top{top}"] = np.logical_or.reduce(hits[:top])
     return joined
 
 

@@ -61,7 +61,24 @@ def confident_mistakes(selected: pd.DataFrame, count: int = 24) -> pd.DataFrame:
         ``prediction``, ``probability``, ``pixel_row``.
     """
     wrong = selected[~selected["top1"]].sort_values(["probability_1", "id"], ascending=[False, True])
-    wrong = wrong.drop_duplicates("id").head(count)
-    wrong = wrong.rename(columns={"prediction_1": "prediction", "probability_1": "probability"})
-    columns = ["id", "domain", "category", "prediction", "probability", "pixel_row"]
-    return wrong[columns].reset_index(drop=True)
+    return _for_a_sheet(wrong.drop_duplicates("id").head(count))
+
+
+def hits_and_misses(selected: pd.DataFrame, count: int, generator: np.random.Generator) -> pd.DataFrame:
+    """A random sample of one trial's right and wrong predictions, half of each as far as there are enough.
+
+    Returns:
+        At most ``count`` rows, right ones first: the columns of :func:`confident_mistakes`.
+    """
+    hits, misses = selected[selected["top1"]], selected[~selected["top1"]]
+    wrong = min(len(misses), max(count // 2, count - len(hits)))
+    chosen = [
+        rows.sort_values("id").iloc[generator.permutation(len(rows))[:size]]
+        for rows, size in ((hits, count - wrong), (misses, wrong))
+    ]
+    return _for_a_sheet(pd.concat(chosen))
+
+
+def _for_a_sheet(rows: pd.DataFrame) -> pd.DataFrame:
+    rows = rows.rename(columns={"prediction_1": "prediction", "probability_1": "probability"})
+    return rows[["id", "domain", "category", "prediction", "probability", "pixel_row"]].reset_index(drop=True)

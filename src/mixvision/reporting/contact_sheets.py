@@ -1,4 +1,4 @@
-"""Contact sheets: what the images look like, which were left out, and which the model gets wrong most firmly."""
+"""Contact sheets: what the images look like, which were left out, which the model gets wrong, and where it looks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
+from plotly.colors import sample_colorscale, unlabel_rgb
 
 from mixvision.reporting.style import COLOURS
 
@@ -16,6 +17,8 @@ GAP = 4
 MARGIN = 16
 LINE = 18
 INK, PAPER = "#222222", "#ffffff"
+# Inferno rises evenly in lightness, so that brighter is more to everyone's eyes.
+HEAT = np.rint([unlabel_rgb(colour) for colour in sample_colorscale("Inferno", 256)]).astype("uint8")
 
 
 def sample_sheet(
@@ -75,9 +78,8 @@ def mistakes_sheet(mistakes: pd.DataFrame, pixels: Mapping[str, np.ndarray], ima
         (f"is {mistake.category}", f"said {mistake.prediction}", f"{mistake.probability:.3f}, {mistake.domain}")
         for mistake in mistakes.itertuples()
     ]
-    return _captioned_sheet(
-        mistakes, captions, pixels, images_across, none="The model made no mistake on these images."
-    )
+    none = "The model made no mistake on these images."
+    return _captioned_sheet(_tiles(mistakes, pixels), mistakes["domain"], captions, images_across, none)
 
 
 def excluded_sheet(
@@ -100,35 +102,93 @@ def excluded_sheet(
     ordered["turn"] = ordered.groupby(["other", "category"]).cumcount()
     shown = ordered.sort_values(["other", "turn", "category"]).head(count)
     captions = [(image.category, f"{image.width}x{image.height}", image.kind) for image in shown.itertuples()]
-    return _captioned_sheet(shown, captions, pixels, images_across, none="No image that could be decoded was excluded.")
+    none = "No image that could be decoded was excluded."
+    return _captioned_sheet(_tiles(shown, pixels), shown["domain"], captions, images_across, none)
+
+
+def activation_sheet(
+    rows: pd.DataFrame, pixels: Mapping[str, np.ndarray], heatmaps: np.ndarray, images_across: int = 4
+) -> Image.Image:
+    """What speaks for the prediction: every image beside itself in grey under a heatmap, hits first, then misses.
+
+    Args:
+        rows: ``id``, ``domain``, ``category`` (the truth), ``prediction``, ``probability`` and ``pixel_row``.
+        pixels: per domain, uint8 (N, S, S, 3), indexed by ``pixel_row``.
+        heatmaps: float (rows, H, H) in [0, 1], in the order of the rows; the brighter, the higher.
+        images_across: images per row.
+
+    Returns:
+        An RGB picture; the stripe and the last caption line tell the domain.
+
+    Raises:
+        ValueError: there are more heatmaps than rows, or fewer.
+    """
+    if len(heatmaps) != len(rows):
+        raise ValueError(f"There are {len(heatmaps)} heatmaps for {len(rows)} images; each image needs its own.")
+    hits = (rows["category"].astype("str") == rows["prediction"].astype("str")).to_numpy()
+    order = np.argsort(~hits, kind="stable")
+    shown = rows.iloc[order]
+    pictures = [
+        _beside(tile, _under_heatmap(tile, heatmaps[place]))
+        for tile, place in zip(_tiles(shown, pixels), order, strict=True)
+    ]
+    captions = [
+        (
+            f"is {image.category}",
+            f"said {image.prediction}, {'right' if hits[place] else 'wrong'}",
+            f"{image.probability:.3f}, {image.domain}",
+        )
+        for image, place in zip(shown.itertuples(), order, strict=True)
+    ]
+    return _captioned_sheet(pictures, shown["domain"], captions, images_across, none="No image was looked at.")
 
 
 def _captioned_sheet(
-    images: pd.DataFrame,
+    pictures: Sequence[Image.Image],
+    domains: Sequence[str],
     captions: Sequence[tuple[str, str, str]],
-    pixels: Mapping[str, np.ndarray],
     images_across: int,
     none: str,
 ) -> Image.Image:
-    """The images (columns domain, pixel_row), each with a stripe in its domain's colour over three lines of caption.
+    """Pictures of one size, each with a stripe in its domain's colour over three lines of caption.
 
-    Where there is no image, the sentence `none`.
+    Where there is no picture, the sentence `none`.
     """
     font = ImageFont.load_default(13)
-    tile = _tile_size(pixels)
-    width, height = tile + 56, tile + 3 * LINE + 14
-    down = max(1, math.ceil(len(images) / images_across))
+    wide, high = pictures[0].size if pictures else (TILE, TILE)
+    width, height = wide + 56, high + 3 * LINE + 14
+    down = max(1, math.ceil(len(pictures) / images_across))
     sheet = Image.new("RGB", (2 * MARGIN + images_across * width, 2 * MARGIN + down * height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    if images.empty:
+    if not pictures:
         draw.text((MARGIN, MARGIN), none, INK, font)
-    for place, (image, lines) in enumerate(zip(images.itertuples(), captions, strict=True)):
+    for place, (picture, domain, lines) in enumerate(zip(pictures, domains, captions, strict=True)):
         x, y = MARGIN + place % images_across * width, MARGIN + place // images_across * height
-        sheet.paste(_tile(pixels[image.domain][image.pixel_row], tile), (x, y))
-        draw.rectangle((x, y + tile + 1, x + tile - 1, y + tile + 4), COLOURS[image.domain])
+        sheet.paste(picture, (x, y))
+        draw.rectangle((x, y + high + 1, x + wide - 1, y + high + 4), COLOURS[domain])
         for line, caption in enumerate(lines):
-            draw.text((x, y + tile + 8 + line * LINE), _shortened(caption, font, width - 6), INK, font)
+            draw.text((x, y + high + 8 + line * LINE), _shortened(caption, font, width - 6), INK, font)
     return sheet
+
+
+def _tiles(images: pd.DataFrame, pixels: Mapping[str, np.ndarray]) -> list[Image.Image]:
+    """The images (columns domain, pixel_row) at the tile's size."""
+    size = _tile_size(pixels)
+    return [_tile(pixels[image.domain][image.pixel_row], size) for image in images.itertuples()]
+
+
+def _under_heatmap(tile: Image.Image, heatmap: np.ndarray) -> Image.Image:
+    """The tile in grey, half of it replaced by the colours of a heatmap (H, H) in [0, 1]."""
+    heat = Image.fromarray(np.asarray(heatmap, "float32")).resize(tile.size, Image.Resampling.BILINEAR)
+    colours = HEAT[np.rint(np.clip(np.asarray(heat), 0, 1) * (len(HEAT) - 1)).astype("int64")]
+    return Image.blend(tile.convert("L").convert("RGB"), Image.fromarray(colours), 0.5)
+
+
+def _beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    pair = Image.new("RGB", (left.width + GAP + right.width, left.height), PAPER)
+    pair.paste(left, (0, 0))
+    pair.paste(right, (left.width + GAP, 0))
+    return pair
 
 
 def _tile_size(pixels: Mapping[str, np.ndarray]) -> int:

@@ -1,0 +1,235 @@
+"""Tables of transfer learning: every model's numbers, models side by side, and what they come to in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mixvision.evaluation.calibration import expected_calibration_error
+from mixvision.reporting.baselines_tables import training_time
+from mixvision.reporting.tables import DASH, interval, markdown_table, number
+
+AS_IS, RESTRICTED = "as is", "as is, restricted"
+MEMBERS = " + "  # between the names of an ensemble's members
+
+_SETTINGS = ["backbone", "input_size", "head", "fine_tuning"]
+_OUTCOMES = ["status", "reason", "epochs", "best_epoch"]
+_SUMS = ["parameters", "trained_parameters", "seconds"]
+_BEST = "best_validation"
+
+
+def transfer_table(
+    trials: pd.DataFrame,
+    members: pd.DataFrame,
+    metrics: pd.DataFrame,
+    intervals: pd.DataFrame,
+    history: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    backbones: pd.DataFrame,
+    joined: pd.DataFrame,
+) -> pd.DataFrame:
+    """All numbers of the run, for a CSV file.
+
+    Args:
+        trials: one row per trial: ``trial``, ``method``, ``backbone``, ``weights``, ``input_size``, ``head`` and
+            ``fine_tuning``.
+        members: of the derived models, see :func:`mixvision.evaluation.ensembles.combine`.
+        metrics: what :func:`mixvision.evaluation.classification.accuracies` returns, of trials and derived models.
+        intervals: what :func:`mixvision.evaluation.classification.accuracy_intervals` returns, of best_validation.
+        history: one row per trial, epoch and split, with ``top1``.
+        outcomes: one row per trial: ``status``, ``reason``, ``epochs``, ``best_epoch``, ``seconds``, ``parameters``
+            and ``trained_parameters``.
+        backbones: one row per backbone, weights and input size: ``images_per_second``.
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+
+    Returns:
+        One row per trial, then per derived model: what is named above (of an ensemble the sums over its members, and
+        the pace of running one after the other), ``members``, ``megabytes`` (of float32 weights), ``train_top1``
+        (of the best epoch), ``validation_top1``, ``test_top1``, ``test_low``, ``test_high``, ``test_top<k>``, all
+        best_validation, ``last_validation_top1``, ``last_test_top1``, ``nice_test_top1`` and ``real_test_top1`` where
+        both domains have test images, ``ece`` (test images) and ``outside`` (share of test images that "as is" takes
+        for none of the study's categories). NaN, or "" for text, where there is none.
+    """
+    table = _rows(trials, members, outcomes, backbones)
+    table["megabytes"] = table["parameters"] * 4 / 1e6
+    by_epoch = history[history["split"] == "train"].set_index(["trial", "epoch"])["top1"]
+    places = pd.MultiIndex.from_frame(table[["trial", "best_epoch"]])
+    table["train_top1"] = by_epoch.reindex(places).to_numpy("float64")
+    tested = _measured(metrics, _BEST, "test")
+    table["validation_top1"] = table["trial"].map(_measured(metrics, _BEST, "validation")["top1"])
+    table["test_top1"] = table["trial"].map(tested["top1"])
+    for end in ("low", "high"):
+        table[f"test_{end}"] = table["trial"].map(intervals.set_index("trial")[end])
+    for top in (column for column in tested if column.startswith("top") and column != "top1"):
+        table[f"test_{top}"] = table["trial"].map(tested[top])
+    for split in ("validation", "test"):
+        table[f"last_{split}_top1"] = table["trial"].map(_measured(metrics, "last", split)["top1"])
+    domains = [f"{domain}_top1" for domain in ("nice", "real")]
+    if all(name in tested and tested[name].notna().any() for name in domains):
+        for domain in ("nice", "real"):
+            table[f"{domain}_test_top1"] = table["trial"].map(tested[f"{domain}_top1"])
+    answers = dict(iter(joined[(joined["weights"] == _BEST) & (joined["split"] == "test")].groupby("trial")))
+    table["ece"] = table["trial"].map({trial: expected_calibration_error(rows) for trial, rows in answers.items()})
+    categories = set(joined["category"].astype("str"))
+    outside = {trial: 1 - rows["prediction_1"].isin(categories).mean() for trial, rows in answers.items()}
+    table["outside"] = table["trial"].map(outside).where(table["method"] == AS_IS)
+    return table
+
+
+def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Every model, as text; a failed one stays in and says so.
+
+    Args:
+        table: what :func:`transfer_table` returns.
+    """
+    several = [name for name in ("backbone", "input_size") if table[name].replace("", np.nan).nunique() > 1]
+    domains = [domain for domain in ("nice", "real") if f"{domain}_test_top1" in table]
+    shown = {
+        "model": table["trial"],
+        "method": table["method"],
+        **{name.replace("_", " "): [_whole(value) for value in table[name]] for name in several},
+        **{split: table[f"{split}_top1"].map(number) for split in ("train", "validation", "test")},
+        "95% interval": intervals_text(table),
+        **{f"test, top {column[8:]}": table[column].map(number) for column in top_columns(table)},
+        **{f"{domain}, test": table[f"{domain}_test_top1"].map(number) for domain in domains},
+        "last epoch (test)": table["last_test_top1"].map(number),
+        "ECE": table["ece"].map(number),
+        "parameters": table["parameters"].map(_whole),
+        "trained": table["trained_parameters"].map(_whole),
+        "training time": table["seconds"].map(training_time),
+        "images/s": table["images_per_second"].map(_amount),
+        "MB": table["megabytes"].map(_amount),
+        "best epoch": [_best_epoch(*outcome) for outcome in zip(table["status"], table["best_epoch"], strict=True)],
+    }
+    return pd.DataFrame(shown).reset_index(drop=True)
+
+
+def best_model(table: pd.DataFrame) -> str:
+    """The model, trial or derived, with the highest accuracy on the validation images; the test has no say.
+
+    Raises:
+        ValueError: none was measured on validation images.
+    """
+    honest = table.dropna(subset="validation_top1")
+    if honest.empty:
+        raise ValueError(
+            "No model has a validation accuracy: all trainings failed, or no image is kept for validation."
+        )
+    return honest.loc[honest["validation_top1"].idxmax(), "trial"]
+
+
+def best_of_methods(table: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:
+    """The best model of each method on the validation images, in the order of the methods in the table."""
+    rows = table[~table["method"].isin(list(without))].dropna(subset="validation_top1")
+    return [best_model(group) for _, group in rows.groupby("method", sort=False)]
+
+
+def answer(table: pd.DataFrame) -> str:
+    """The outcome in a sentence: the best model and its test accuracy, beside the best of the other methods."""
+    best, rows = best_model(table), table.set_index("trial")
+    row = rows.loc[best]
+    others = [name for name in best_of_methods(table) if rows.loc[name, "method"] != row["method"]]
+    compared = "; ".join(f"{name} {number(rows.loc[name, 'test_top1'])}" for name in others)
+    sentence = (
+        f"Best on the validation images: {best}, with a test accuracy of {number(row['test_top1'])} "
+        f"(95% interval {interval(row['test_low'], row['test_high'])})"
+    )
+    return f"{sentence}. For comparison the best of the other methods: {compared}." if others else f"{sentence}."
+
+
+def summary_text(title: str, table: pd.DataFrame, sentences: Sequence[str] = ()) -> str:
+    """What came out, as Markdown for the terminal: all models, the best of them, and any further sentences."""
+    parts = [f"# {title}: transfer learning", markdown_table(comparison_table(table)), answer(table), *sentences]
+    return "\n\n".join(parts) + "\n"
+
+
+def calibration_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The best model of every method with its accuracy and its expected calibration error."""
+    rows = table.set_index("trial", drop=False).loc[best_of_methods(table)]
+    columns = {"trial": "model", "method": "method", "test_top1": "test", "ece": "ECE"}
+    return rows[list(columns)].rename(columns=columns).reset_index(drop=True)
+
+
+def ensemble_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Every derived model, as text, with the best of its members on the validation images beside it."""
+    rows, scores = table[table["members"] != ""], table.set_index("trial")
+    best = [best_model(table[table["trial"].isin(text.split(MEMBERS))]) for text in rows["members"]]
+    shown = {
+        "model": rows["trial"],
+        "members": rows["members"],
+        "validation": rows["validation_top1"].map(number),
+        "test": rows["test_top1"].map(number),
+        "95% interval": intervals_text(rows),
+        "best member": [number(scores.loc[name, "validation_top1"]) for name in best],
+        "its test": [number(scores.loc[name, "test_top1"]) for name in best],
+    }
+    return pd.DataFrame(shown).reset_index(drop=True)
+
+
+def as_is_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The networks as they came, as text: accuracies on test images and the share of answers outside the study."""
+    rows = table[table["method"].isin([AS_IS, RESTRICTED])]
+    shown = {
+        "model": rows["trial"],
+        "backbone": rows["backbone"],
+        "input size": rows["input_size"].map(_whole),
+        "validation": rows["validation_top1"].map(number),
+        "test": rows["test_top1"].map(number),
+        "95% interval": intervals_text(rows),
+        **{f"test, top {column[8:]}": rows[column].map(number) for column in top_columns(table)},
+        "none of the categories": [DASH if pd.isna(share) else f"{share:.1%}" for share in rows["outside"]],
+    }
+    return pd.DataFrame(shown).reset_index(drop=True)
+
+
+def top_columns(table: pd.DataFrame) -> list[str]:
+    """The columns test_top<k> for k above 1."""
+    return [column for column in table if column.startswith("test_top") and column != "test_top1"]
+
+
+def intervals_text(rows: pd.DataFrame) -> list[str]:
+    return [interval(*bounds) for bounds in zip(rows["test_low"], rows["test_high"], strict=True)]
+
+
+def _rows(trials: pd.DataFrame, members: pd.DataFrame, outcomes: pd.DataFrame, backbones: pd.DataFrame) -> pd.DataFrame:
+    """Trials and derived models with what is known of them before anything is measured."""
+    paces = backbones[["backbone", "weights", "input_size", "images_per_second"]]
+    own = trials[["trial", "method", "weights", *_SETTINGS]]
+    own = own.merge(paces, on=["backbone", "weights", "input_size"], how="left", validate="many_to_one")
+    own = own.drop(columns="weights").assign(members="")
+    own = own.merge(outcomes[["trial", *_OUTCOMES, *_SUMS]], on="trial", how="left", validate="one_to_one")
+    rows = {row["trial"]: row for row in own.to_dict("records")}
+    for derived in members.itertuples():  # views come first, so an ensemble finds them among the rows
+        made_of = [rows[name] for name in derived.members.split(MEMBERS)]
+        row = {"trial": derived.trial, "method": derived.method, "members": derived.members}
+        row |= {"status": "finished", "reason": ""} | {name: sum(member[name] for member in made_of) for name in _SUMS}
+        row["images_per_second"] = 1 / (derived.views * sum(1 / member["images_per_second"] for member in made_of))
+        if derived.method == "views":
+            row |= {name: made_of[0][name] for name in _SETTINGS}
+        rows[derived.trial] = row
+    table = pd.DataFrame(rows.values(), columns=own.columns)
+    texts = ["backbone", "head", "fine_tuning", "status", "reason"]
+    return table.assign(**table[texts].fillna(""))
+
+
+def _measured(metrics: pd.DataFrame, weights: str, split: str) -> pd.DataFrame:
+    """The accuracies with these weights on this split, by trial."""
+    return metrics[(metrics["weights"] == weights) & (metrics["split"] == split)].set_index("trial")
+
+
+def _best_epoch(status: str, best_epoch: float) -> str:
+    return status if status == "failed" else _whole(best_epoch if best_epoch > 0 else np.nan)
+
+
+def _whole(value: str | float) -> str:
+    """A whole number, or a text as it is, a dash where there is none."""
+    if isinstance(value, str):
+        return value or DASH
+    return DASH if pd.isna(value) else f"{value:,.0f}"
+
+
+def _amount(value: float) -> str:
+    """A number of which the first digits matter, a dash where there is none."""
+    return DASH if pd.isna(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
