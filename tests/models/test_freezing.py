@@ -103,6 +103,19 @@ def test_frozen_batch_norm_keeps_its_statistics():
     assert changed(before, network) == {".".join(name.split(".")[:2]) for name in before}
 
 
+def test_all_batch_norm_can_keep_its_statistics():
+    network = random_network("resnet18")
+    images, before = torch.rand(4, 3, 32, 32), statistics(network)
+    expected = network(images)
+    freeze(network, "all", batch_statistics=False)
+    assert torch.equal(network.train()(images), expected)
+    assert not changed(before, network)
+    assert len(trainable_parameters(network)) == len(list(network.parameters()))
+    freeze(network, 1)
+    network.train()(images)
+    assert changed(before, network) == {"layer4.1"}
+
+
 @torch.no_grad()
 def test_below_a_trained_head_the_network_is_as_in_evaluation():
     network = random_network("resnet18")

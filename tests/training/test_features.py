@@ -10,9 +10,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mixvision.models.backbones import Backbone, Preprocessing, PretrainedBackbone, embed, load_backbone
 from mixvision.training import features as module
 from mixvision.training.data import ImagePool, pool_images
-from mixvision.training.features import extract_features
+from mixvision.training.features import backbone_features, extract_features, feature_function, images_per_second
+from mixvision.training.settings import Arithmetic
+from mixvision.training.views import view_of
 
 CPU = torch.device("cpu")
 KEY = {"architecture": "a projection", "sha256": "abc", "preprocessing": {"size": 16, "mean": [0.5, 0.5, 0.5]}}
@@ -158,3 +161,84 @@ def test_features_that_are_no_numbers_are_refused_by_the_image(pool, tmp_path):
 
     with pytest.raises(ValueError, match=f"features of '{pool.ids[brightest]}' and 0 more images are no finite"):
         extract_features(embed, pool, tmp_path, KEY, CPU)
+
+
+# Of a pretrained network
+
+HERE = Arithmetic("cpu")
+
+
+@pytest.fixture(scope="module")
+def backbone() -> PretrainedBackbone:
+    return load_backbone(Backbone("test_resnet", "random"))
+
+
+@pytest.fixture
+def counted(monkeypatch) -> list[int]:
+    """How many images went through a network, batch by batch."""
+    batches = []
+
+    def embed_and_count(network: nn.Module, images: Tensor) -> Tensor:
+        batches.append(len(images))
+        return embed(network, images)
+
+    monkeypatch.setattr(module, "embed", embed_and_count)
+    return batches
+
+
+def test_features_of_a_backbone_are_those_of_the_preprocessed_view(pool, backbone, tmp_path):
+    with torch.no_grad():
+        crops = view_of(pool.gather(torch.arange(240)), "mirrored top left")
+        expected = embed(backbone.network, Preprocessing(32, backbone.mean, backbone.std)(crops))
+    features = backbone_features(backbone, 32, pool, tmp_path, HERE, "mirrored top left")
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_backbone_sees_every_image_once(pool, backbone, tmp_path, counted):
+    """And again when its weights, its mean, the size, the view, the precision or the pixels change."""
+    features = backbone_features(backbone, 32, pool, tmp_path, HERE)
+    assert sum(counted) == 240
+    assert torch.equal(backbone_features(backbone, 32, pool, tmp_path, HERE), features) and sum(counted) == 240
+    again = load_backbone(Backbone("test_resnet", "random"))
+    assert torch.equal(backbone_features(again, 32, pool, tmp_path, HERE), features) and sum(counted) == 240
+
+    pixels = pool.pixels.clone()
+    pixels[0, 0, 0, 0] ^= 1
+    changes = [
+        (load_backbone(Backbone("test_resnet", "random"), seed=1), 32, pool, HERE, "whole"),
+        (replace(backbone, sha256="abc"), 32, pool, HERE, "whole"),
+        (replace(backbone, mean=(0.4, 0.4, 0.4)), 32, pool, HERE, "whole"),
+        (load_backbone(Backbone("test_efficientnet", "random")), 32, pool, HERE, "whole"),
+        (backbone, 48, pool, HERE, "whole"),
+        (backbone, 32, pool, HERE, "mirrored"),
+        (backbone, 32, pool, Arithmetic("cpu", "bf16-mixed"), "whole"),
+        (backbone, 32, replace(pool, pixels=pixels), HERE, "whole"),
+    ]
+    for number, (network, size, images, arithmetic, view) in enumerate(changes, start=2):
+        backbone_features(network, size, images, tmp_path, arithmetic, view)
+        assert sum(counted) == 240 * number
+
+
+def test_half_precision_is_near(pool, backbone, tmp_path):
+    exact = backbone_features(backbone, 32, pool, tmp_path, HERE)
+    half = backbone_features(backbone, 32, pool, tmp_path, Arithmetic("cpu", "bf16-mixed"))
+    assert half.dtype == torch.float32 and not torch.equal(half, exact)
+    torch.testing.assert_close(half, exact, rtol=0.1, atol=0.05 * exact.abs().max().item())
+
+
+def test_the_network_itself_stays_where_it_is(backbone):
+    """Others start from it, which may be on another device."""
+
+    class Elsewhere(Arithmetic):
+        device = torch.device("meta")
+
+    feature_function(backbone, 32, Elsewhere("cpu"))
+    assert {tensor.device.type for tensor in backbone.network.state_dict().values()} == {"cpu"}
+
+
+def test_the_pace_is_that_of_the_median_round(monkeypatch):
+    clock = iter([0.0, 2.0, 2.0, 3.0, 3.0, 7.0])  # rounds of 2, 1 and 4 seconds
+    monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
+    shapes = []
+    pace = images_per_second(lambda images: shapes.append(images.shape) or images.flatten(1), 8, CPU, batch=10)
+    assert pace == (5.0, 192) and shapes == [(10, 3, 8, 8)] * 4  # the first warms up

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 
 from mixvision.models.heads import HEADS, StackedHeads
 from mixvision.training.data import ImagePool
-from mixvision.training.heads import train_heads
+from mixvision.training.heads import head_probabilities, train_heads
 from mixvision.training.observers import observers
 from mixvision.training.settings import EpochTraining
 
@@ -49,7 +50,14 @@ def pool() -> ImagePool:
 
 
 def trials_of(*rows: dict) -> pd.DataFrame:
-    base = {"head": "linear", "seed": 0, "learning_rate": 1e-2, "weight_decay": 0.0, "batch_size": 32}
+    base = {
+        "head": "linear",
+        "seed": 0,
+        "optimizer": "adam",
+        "learning_rate": 1e-2,
+        "weight_decay": 0.0,
+        "batch_size": 32,
+    }
     return pd.DataFrame([{"trial": f"trial-{place}", **base, **row} for place, row in enumerate(rows)])
 
 
@@ -73,19 +81,25 @@ def accuracy(predictions: pd.DataFrame, pool: ImagePool, trial: str, weights: st
 
 def plain_training(network: nn.Module, features: Tensor, labels: Tensor, trial: dict, positions: np.ndarray) -> None:
     """Three epochs of plain PyTorch in double precision."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=trial["learning_rate"], weight_decay=trial["weight_decay"])
-    batch = trial["batch_size"]
+    make = {"adam": torch.optim.Adam, "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True)}[trial["optimizer"]]
+    optimizer = make(network.parameters(), lr=trial["learning_rate"], weight_decay=trial["weight_decay"])
+    batch, decay, step = trial["batch_size"], {"adam": 0.0, "sgd": 0.1}[trial["optimizer"]], 0
     for epoch in range(3):
         order = np.random.default_rng([trial["seed"], 1, epoch]).permutation(positions)
         for start in range(0, len(order) // batch * batch, batch):
             rows = order[start : start + batch]
             optimizer.zero_grad()
             F.cross_entropy(network(features[rows]), labels[rows]).backward()
+            optimizer.param_groups[0]["lr"] = trial["learning_rate"] / (1 + decay * step)
             optimizer.step()
+            step += 1
 
 
-def test_a_linear_head_equals_plain_pytorch(features, pool, train):
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_linear_head_equals_plain_pytorch(features, pool, train, optimizer, monkeypatch):
+    monkeypatch.setattr("mixvision.training.optimizer.SGD_DECAY", 0.1)  # to be seen in so few steps
     trials = trials_of({"weight_decay": 0.1, "seed": 5}, {"learning_rate": 1e-3, "seed": 6})
+    trials["optimizer"] = optimizer
     sets = {"trial-0": TRAIN[:500], "trial-1": TRAIN[490:]}
     result = train(trials, EXACT, sets)
     for trial in trials.to_dict("records"):
@@ -129,13 +143,14 @@ def test_each_other_head_takes_the_steps_of_pytorchs_adam(features, pool, train,
         torch.testing.assert_close(trained[name], tensor[0], rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_trials_trained_together_equal_trials_trained_alone(train, head):
+@pytest.mark.parametrize(("head", "optimizer"), [*((head, "adam") for head in HEADS), ("dense", "sgd")])
+def test_trials_trained_together_equal_trials_trained_alone(train, head, optimizer):
     trials = trials_of(
         {"head": head, "seed": 0},
         {"head": head, "seed": 1, "learning_rate": 0.05, "weight_decay": 1e-3},
         {"head": head, "seed": 2, "learning_rate": 1e-4},
     )
+    trials["optimizer"] = optimizer
     sets = {"trial-1": TRAIN[:500], "trial-0": TRAIN[500:], "trial-2": TRAIN[::2]}
     settings = replace(EXACT, epochs=12, patience=2)
     together = train(trials, settings, sets)
@@ -177,6 +192,19 @@ def test_of_equally_good_epochs_the_first_is_the_best(train):
     assert result.outcomes.loc[0, ["best_epoch", "epochs"]].tolist() == [1, 3]
 
 
+@pytest.mark.parametrize("head", HEADS)
+def test_probabilities_come_from_the_tensors_alone(train, features, pool, head):
+    result = train(trials_of({"head": head}))
+    for snapshot in ("best_validation", "last"):
+        tensors = result.weights["trial-0"][snapshot]
+        probabilities = head_probabilities(head, dict(sorted(tensors.items())), features)
+        assert probabilities.shape == (1797, 10)
+        torch.testing.assert_close(probabilities.sum(1), torch.ones(1797))
+        told = result.predictions[result.predictions["weights"] == snapshot].set_index("id").loc[pool.ids[1000:]]
+        assert told["prediction_1"].astype(int).tolist() == probabilities[1000:].argmax(1).tolist()
+        np.testing.assert_allclose(told["probability_1"], probabilities[1000:].max(1).values, rtol=1e-4)
+
+
 def test_trials_share_the_time_they_took_together(train):
     began = time.perf_counter()
     result = train(trials_of(*({"seed": seed} for seed in range(8))))
@@ -208,7 +236,7 @@ def test_every_head_learns(train, pool, head, precision):
 
 
 def test_trials_of_different_shape_train_in_one_call(train):
-    trials = trials_of({}, {"head": "dense"}, {"batch_size": 50}, {}, {"seed": 3})
+    trials = trials_of({}, {"head": "dense"}, {"batch_size": 50}, {}, {"seed": 3, "optimizer": "sgd"})
     result = train(trials, sets={"trial-3": TRAIN[:200]})
     outcomes = result.outcomes.set_index("trial")
     assert outcomes["iterations"].to_dict() == {
@@ -268,7 +296,7 @@ def test_observers_hear_of_every_trial(train):
         ("failed", "trial-1"),
         ("finished", "trial-0"),
     ]
-    pd.testing.assert_frame_equal(pd.DataFrame(recorder.rows), result.history)
+    pd.testing.assert_frame_equal(pd.DataFrame(recorder.rows).assign(phase="head"), result.history)
 
 
 def test_training_leaves_the_global_random_state_and_the_features_alone(train, features):
@@ -281,14 +309,16 @@ def test_training_leaves_the_global_random_state_and_the_features_alone(train, f
 
 
 def test_what_does_not_fit_is_refused(train, features, pool):
-    with pytest.raises(ValueError, match=r"batch_size is 1001 in trial trial-1.*only 1000 images"):
+    with pytest.raises(ValueError, match=r"batch_size is 1001 in trial trial-1.*only 1000 examples"):
         train(trials_of({}, {"batch_size": 1001}))
-    with pytest.raises(ValueError, match=r"batch_size is 32 in trial trial-0.*only 20 images"):
+    with pytest.raises(ValueError, match=r"batch_size is 32 in trial trial-0.*only 20 examples"):
         train(trials_of({}), sets={"trial-0": TRAIN[:20]})
-    with pytest.raises(ValueError, match=r"batch_size is 1 in trial trial-0.*normalisation"):
+    with pytest.raises(ValueError, match=r"batch_size is 1 in trial trial-0.*normalises"):
         train(trials_of({"head": "dense", "batch_size": 1}))
     with pytest.raises(ValueError, match=r"head is 'deep'.*linear"):
         train(trials_of({"head": "deep"}))
+    with pytest.raises(ValueError, match="optimizer is 'rmsprop'; choose one of adam, sgd"):
+        train(trials_of({}, {"optimizer": "rmsprop"}))
     with pytest.raises(ValueError, match=r"'1000.png' and 1 more images of training_sets are not among"):
         train(trials_of({}), sets={"trial-0": np.arange(1002)})
     sets = pd.DataFrame({"trial": "trial-0", "id": [*pool.ids[:40], "foreign.png"]})

@@ -36,8 +36,16 @@ def choose(manifest: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
 @pytest.mark.parametrize("absent", ["nice", "real"])
 def test_a_study_of_one_domain_cannot_be_mixed(uneven_manifest, absent):
     require_both_domains(uneven_manifest)
-    with pytest.raises(ValueError, match=rf"none of the domain '{absent}': set {absent}\.source .* pipeline baselines"):
+    sentence = rf"none of the domain '{absent}': set {absent}\.source .* baselines or transfer, for which one domain"
+    with pytest.raises(ValueError, match=sentence):
         choose(uneven_manifest[uneven_manifest["domain"] != absent], Mixtures())
+
+
+def test_nor_can_one_whose_other_domain_is_an_independent_test_set(uneven_manifest):
+    split = uneven_manifest["split"].mask(uneven_manifest["domain"] == "real", "test")
+    sentence = "both domains to train on, but the study has none of the domain 'real'.* leave splits.test_only at null"
+    with pytest.raises(ValueError, match=sentence):
+        choose(uneven_manifest.assign(split=split), Mixtures())
 
 
 def test_thinned_sets_are_equally_large_and_hold_the_ratio_of_each_category(uneven_manifest):

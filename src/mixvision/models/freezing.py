@@ -29,7 +29,7 @@ def blocks(network: nn.Module) -> list[list[str]]:
     return [grouped[layer] for layer in sorted(grouped)]
 
 
-def freeze(network: nn.Module, but_last: int | Literal["all", "head"]) -> None:
+def freeze(network: nn.Module, but_last: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
     """Let only the head and the last blocks of a timm network be trained; may be called again for another phase.
 
     Frozen batch normalisation also keeps its statistics: whenever ``train()`` is called, it stays in evaluation mode.
@@ -37,6 +37,8 @@ def freeze(network: nn.Module, but_last: int | Literal["all", "head"]) -> None:
     Args:
         network: changed in place.
         but_last: how many of the last ``blocks`` are trained with the head; "head": none of them; "all": everything.
+        batch_statistics: whether batch normalisation that is not frozen normalises by the batch and follows it in
+            training; if not, it keeps its statistics, too, and only its weights are trained.
 
     Raises:
         ValueError: there are fewer blocks, or but_last is nothing of this.
@@ -55,7 +57,8 @@ def freeze(network: nn.Module, but_last: int | Literal["all", "head"]) -> None:
         )
     for name, parameter in network.named_parameters():
         parameter.requires_grad = name in trained
-    network.train = partial(_train, network)  # copies of the network keep it: partial objects are copied with it
+    # Copies of the network keep it: partial objects are copied with it.
+    network.train = partial(_train, network, batch_statistics)
     network.train(network.training)
 
 
@@ -90,11 +93,12 @@ def _head(network: nn.Module) -> set[str]:
     return {name for name, parameter in network.named_parameters() if id(parameter) in parameters}
 
 
-def _train(network: nn.Module, mode: bool = True) -> nn.Module:
-    """What ``train`` does once some blocks are frozen: their batch normalisation stays as in evaluation."""
+def _train(network: nn.Module, batch_statistics: bool, mode: bool = True) -> nn.Module:
+    """What ``train`` does once some blocks are frozen: their batch normalisation, or all, stays as in evaluation."""
     type(network).train(network, mode)
     for layer in network.modules():
         parameters = list(layer.parameters(recurse=False))
-        if hasattr(layer, "running_mean") and parameters and not any(p.requires_grad for p in parameters):
+        frozen = parameters and not any(p.requires_grad for p in parameters)
+        if hasattr(layer, "running_mean") and (frozen or not batch_statistics):
             layer.eval()
     return network

@@ -7,7 +7,7 @@ layer, so one head is a slice of the stack, and K = 1 is the plain head.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,28 @@ class StackedHeads(nn.Sequential):
             layers += [nn.ReLU(), StackedDropout(share, generators)]
             features = UNITS
         super().__init__(*layers, Dense(features, categories, generators))
+
+
+def plain_head(head: str, features: int, categories: int) -> StackedHeads:
+    """A stack of one whose dropout is PyTorch's own, and so follows PyTorch's global random state.
+
+    First weights are always the same; arguments and errors as of :class:`StackedHeads`.
+    """
+    with torch.device("cpu"):  # even where the caller wants no more than shapes: dropout has to draw its seeds
+        stack = StackedHeads(head, features, categories, [torch.Generator().manual_seed(0)])
+    for place, layer in enumerate(stack):
+        if isinstance(layer, StackedDropout):
+            stack[place] = nn.Dropout(layer.share)
+    return stack
+
+
+def trained_head(head: str, tensors: Mapping[str, Tensor]) -> StackedHeads:
+    """A plain head, in evaluation mode, with copies of its tensors (without the stack's first dimension)."""
+    (features,) = tensors["0.mean"].shape
+    (categories,) = tensors[max(name for name in tensors if name.endswith("bias"))].shape  # of the last layer
+    stack = plain_head(head, features, categories)
+    stack.load_state_dict({name: tensor[None].clone() for name, tensor in tensors.items()}, assign=True)
+    return stack.eval()
 
 
 class Standardise(nn.Module):

@@ -20,6 +20,7 @@ from mixvision.models.seeding import seeded
 from mixvision.training.data import ImagePool
 from mixvision.training.memory import images_in_cache
 from mixvision.training.observers import observers
+from mixvision.training.optimizer import make_optimizer
 
 STEPS_BETWEEN_CHECKS = 50
 GPU_EVALUATION_BATCH = 256
@@ -68,6 +69,8 @@ class Classifier(lightning.LightningModule):
         DivergedError: the loss is not finite.
     """
 
+    judged = "network"  # the part that is evaluated and whose weights are kept
+
     def __init__(
         self,
         network: nn.Module,
@@ -90,9 +93,17 @@ class Classifier(lightning.LightningModule):
         """Logits as those of a stack of one network, ``(1, B, categories)``."""
         return self.network(images)[None]
 
+    @property
+    def settings(self) -> str:
+        """All that decides the result besides the trial, the examples and the first weights, in words."""
+        return ""
+
+    @property
+    def learning_rate(self) -> float:
+        return self.trial["learning_rate"]
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam, fused: one pass over the weights, which takes a sixth of the time of several on a CPU."""
-        return torch.optim.Adam(self.parameters(), lr=self.trial["learning_rate"], fused=True)
+        return make_optimizer("adam", [{"params": list(self.parameters()), "lr": self.learning_rate}])
 
     def train_dataloader(self) -> DataLoader:
         """The epoch's batches: rows of the examples in a new order; the few left over sit out this epoch."""
@@ -117,6 +128,11 @@ class Classifier(lightning.LightningModule):
     def is_through(self) -> bool:
         """Whether the accuracy has not risen for so many epochs that training stops."""
         return bool(self.history) and self.history[-1]["epoch"] - self.best["epoch"] >= self.patience
+
+    @property
+    def progress(self) -> dict[str, int]:
+        """Steps and epochs so far, at the end of an epoch."""
+        return {"iteration": self.global_step, "epoch": self.current_epoch + 1}
 
     def on_fit_start(self) -> None:
         self.trainer.should_stop = self.is_through  # the checkpoint may be of a training that had stopped
@@ -147,7 +163,7 @@ class Classifier(lightning.LightningModule):
 
     def validation_step(self, rows: np.ndarray, _: int) -> None:
         images, labels = self.look_at(self.validation_examples[rows])
-        self._measure("validation", self.network(images), labels)
+        self._measure("validation", self.get_submodule(self.judged)(images), labels)
 
     def on_validation_epoch_end(self) -> None:
         self._require_finite("validation")
@@ -155,7 +171,7 @@ class Classifier(lightning.LightningModule):
         self.log("validation_top1", top1, prog_bar=True)  # by which the best epoch's weights are kept
 
     def on_train_epoch_end(self) -> None:
-        about = {"trial": self.trial["trial"], "iteration": self.global_step, "epoch": self.current_epoch + 1}
+        about = {"trial": self.trial["trial"], **self.progress}
         rows = [
             {**about, "split": "train", **self._means("train"), "seconds": self.seconds},
             {**about, "split": "validation", **self._means("validation")},
@@ -208,7 +224,7 @@ class Classifier(lightning.LightningModule):
             named = "training" if split == "train" else split
             raise DivergedError(
                 f"The {named} loss is {loss} in epoch {self.current_epoch + 1}, by step {self.global_step}: training "
-                f"diverged. Lower learning_rate (now {self.trial['learning_rate']:g})."
+                f"diverged. Lower learning_rate (now {self.learning_rate:g})."
             )
 
 

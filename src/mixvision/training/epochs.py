@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from mixvision.images.augmentation import Augmentation
+from mixvision.models.heads import StackedBatchNorm
 from mixvision.training.classifier import Classifier, DivergedError, Examples
 from mixvision.training.data import ImagePool
 from mixvision.training.fitting import digest_pool, trainer_for
@@ -81,12 +82,34 @@ def train_by_epochs(
         ValueError: a GPU is asked for and there is none, a batch is larger than a training set or too small for the
             network, an image is too small for it, or all trials diverged.
     """
+    result = train_each(build_network, prepare, trials, pool, training, checkpoints)
+    if not result.weights:
+        raise ValueError(f"Every trial diverged. {result.outcomes['reason'].iloc[0]}")
+    return result
+
+
+def train_each(
+    build_network: Callable[[Trial], nn.Module],
+    prepare: Callable[[Trial], TrainingData],
+    trials: pd.DataFrame,
+    pool: ImagePool,
+    training: EpochTraining,
+    checkpoints: Path,
+    make_classifier: Callable[..., Classifier] = Classifier,
+) -> SweepResult:
+    """As :func:`train_by_epochs`, but that all trials may diverge: then there are no weights and no predictions.
+
+    Args:
+        make_classifier: what trains a network, with the arguments of ``Classifier``.
+    """
     training.require_device()
     records = trials.to_dict("records")
     data = {trial["trial"]: prepare(trial) for trial in records}
     for trial in records:  # all of them before the first is trained
         with torch.device("meta"):
-            _require_batches(trial, data[trial["trial"]], build_network(trial))
+            network = build_network(trial)
+        normalises = any(isinstance(module, nn.BatchNorm1d | StackedBatchNorm) for module in network.modules())
+        require_batches(trial, len(data[trial["trial"]].train), normalises)
     shared = digest_pool(pool, (training.epochs, training.patience, training.precision, training.on_gpu))
     on_device = pool.to(training.device)
     results = []
@@ -95,28 +118,25 @@ def train_by_epochs(
         for observer in observers:
             observer.started(trials[trials["trial"] == trial["trial"]])
         own, network = data[trial["trial"]], build_network(trial)
-        folder = checkpoints / _fingerprint(shared, trial, own, network)
-        classifier = Classifier(
+        classifier = make_classifier(
             network, trial, on_device, own.train, own.validation, own.augmentation, training.patience
         )
-        results.append(_train(classifier, own, training, folder))
-    joined = join_results(results)
-    if not joined.weights:
-        raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
-    return joined
+        results.append(_train(classifier, own, training, checkpoints / _fingerprint(shared, classifier, own)))
+    return join_results(results)
 
 
-def _require_batches(trial: Trial, data: TrainingData, network: nn.Module) -> None:
-    batch, examples = trial["batch_size"], len(data.train)
+def require_batches(trial: Trial, examples: int, normalises: bool) -> None:
+    """Refuse batches that are larger than the training set, or too small for a network that normalises over them."""
+    name, batch = trial["trial"], trial["batch_size"]
     if batch > examples:
         raise ValueError(
-            f"batch_size is {batch} in trial {trial['trial']}, but its training set has only {examples} examples: "
-            "lower batch_size (or batch_sizes), or add images."
+            f"batch_size is {batch} in trial {name}, but its training set has only {examples} examples: lower "
+            "batch_size (or batch_sizes), or add images."
         )
-    if batch == 1 and any(isinstance(module, nn.BatchNorm1d) for module in network.modules()):
+    if batch < 2 and normalises:
         raise ValueError(
-            f"batch_size is 1 in trial {trial['trial']}, but its network normalises over the images of a batch: use 2 "
-            "or more."
+            f"batch_size is {batch} in trial {name}, but its network normalises over the images of a batch: use 2 or "
+            "more."
         )
 
 
@@ -158,12 +178,14 @@ def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's hints on loaders do not apply: batches are positions in memory
         trainer.fit(classifier, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
-    return {snapshot: _read_weights(folder / f"{name}.ckpt") for snapshot, name in SNAPSHOTS.items()}
+    files = {snapshot: folder / f"{name}.ckpt" for snapshot, name in SNAPSHOTS.items()}
+    return {snapshot: _read_weights(file, f"{classifier.judged}.") for snapshot, file in files.items()}
 
 
-def _read_weights(checkpoint: Path) -> dict[str, Tensor]:
+def _read_weights(checkpoint: Path, prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, without it."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    return {name.removeprefix("network."): tensor for name, tensor in state.items()}
+    return {name.removeprefix(prefix): tensor.contiguous() for name, tensor in state.items() if name.startswith(prefix)}
 
 
 @torch.no_grad()
@@ -191,19 +213,19 @@ def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
         "iterations": trained[-1]["iteration"] if trained else 0,
         "best_epoch": 0 if reason else classifier.best["epoch"],
         "seconds": sum(row["seconds"] for row in trained),
-        "parameters": sum(weights.numel() for weights in classifier.parameters()),
+        "parameters": sum(weights.numel() for weights in classifier.network.parameters()),
     }
 
 
-def _fingerprint(shared: hashlib._Hash, trial: Trial, data: TrainingData, network: nn.Module) -> str:
+def _fingerprint(shared: hashlib._Hash, classifier: Classifier, data: TrainingData) -> str:
     """A name for all that decides a trial's result: what is shared, its settings, examples and first weights."""
     digest = shared.copy()
     drawn = asdict(data.augmentation) if data.augmentation else None
-    digest.update(f"{sorted(trial.items())} {drawn}".encode())
+    digest.update(f"{sorted(classifier.trial.items())} {drawn} {classifier.settings}".encode())
     for examples in (data.train, data.validation):
         digest.update(examples.positions.tobytes())
         for values in vars(examples.views).values() if examples.views else ():
             digest.update(values.numpy().tobytes())
-    for tensor in network.state_dict().values():
+    for tensor in classifier.network.state_dict().values():
         digest.update(tensor.detach().contiguous().numpy())
     return digest.hexdigest()[:16]

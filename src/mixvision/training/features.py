@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
 import shutil
+import statistics
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,16 +19,83 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mixvision.models.backbones import Preprocessing, PretrainedBackbone, embed
 from mixvision.training.data import ImagePool
 from mixvision.training.memory import keep_freed_memory
+from mixvision.training.settings import Arithmetic
+from mixvision.training.views import WHOLE, view_of
 
 log = logging.getLogger(__name__)
 
 CHUNK = 512  # images; a killed extraction loses at most these
 
 
+def backbone_features(
+    backbone: PretrainedBackbone,
+    input_size: int,
+    pool: ImagePool,
+    folder: Path,
+    arithmetic: Arithmetic,
+    view: str = WHOLE,
+) -> Tensor:
+    """What a frozen network makes of every image of the pool, float32 ``(N, F)`` on the CPU, from the cache if it can.
+
+    Args:
+        backbone: the network with its weights.
+        input_size: side in pixels to which images are scaled for it.
+        pool: the images.
+        folder: of the cache; see :func:`extract_features`.
+        arithmetic: where, and how precisely: "bf16-mixed" computes the network in bfloat16.
+        view: which part of the images it is shown; see :func:`mixvision.training.views.view_of`.
+    """
+    compute = feature_function(backbone, input_size, arithmetic, view)
+    key = {
+        "network": backbone.network.pretrained_cfg["architecture"],
+        "weights": backbone.sha256 or backbone.source,
+        "preprocessing": [input_size, *backbone.mean, *backbone.std],
+        "precision": arithmetic.precision,
+        "view": view,
+    }
+    return extract_features(compute, pool, folder, key, arithmetic.device)
+
+
+def feature_function(
+    backbone: PretrainedBackbone, input_size: int, arithmetic: Arithmetic, view: str = WHOLE
+) -> Callable[[Tensor], Tensor]:
+    """From images ``(B, 3, S, S)``, floats in [0, 1] on the device, to features ``(B, F)``.
+
+    A copy of the network is moved there: others start from the network as it is.
+    """
+    device = arithmetic.device
+    layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
+    network = copy.deepcopy(backbone.network).to(device, memory_format=layout).eval()
+    preprocessing = Preprocessing(input_size, backbone.mean, backbone.std).to(device)
+
+    def compute(images: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic.precision == "bf16-mixed"):
+            return embed(network, preprocessing(view_of(images, view)))
+
+    return compute
+
+
+@torch.no_grad()
+def images_per_second(
+    compute: Callable[[Tensor], Tensor], size: int, device: torch.device, batch: int = 64, rounds: int = 3
+) -> tuple[float, int]:
+    """How fast features of random images ``(batch, 3, size, size)`` are computed, the median; and how many they are."""
+    images, seconds = torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device), []
+    features = compute(images)  # warms up
+    for _ in range(rounds):
+        began = time.perf_counter()
+        features = compute(images)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return batch / statistics.median(seconds), features.shape[1]
+
+
 def extract_features(
-    embed: Callable[[Tensor], Tensor],
+    compute: Callable[[Tensor], Tensor],
     pool: ImagePool,
     folder: Path,
     key: Mapping[str, Any],
@@ -39,38 +109,38 @@ def extract_features(
     computed anew. What is finished of an interrupted extraction is kept, in chunks of 512 images.
 
     Args:
-        embed: floats ``(B, 3, S, S)`` in [0, 1] on the device to features ``(B, F)``. A module is put into evaluation
+        compute: floats ``(B, 3, S, S)`` in [0, 1] on the device to features ``(B, F)``. A module is put into evaluation
             mode; another function must see to that itself.
         pool: the images.
         folder: of the cache.
         key: all else that decides the features, in plain values that JSON knows: the weights' digest, the architecture,
             the preprocessing, the precision.
-        device: where ``embed`` computes.
-        batch: images that ``embed`` takes at once.
+        device: where ``compute`` computes.
+        batch: images that ``compute`` takes at once.
 
     Returns:
         float32 ``(N, F)`` on the CPU, in the order of ``pool.ids``.
 
     Raises:
-        ValueError: what ``embed`` gives are not F finite numbers an image.
+        ValueError: what ``compute`` gives are not F finite numbers an image.
     """
     name = _fingerprint(pool, key, device)
     file, chunks = folder / f"{name}.safetensors", folder / f"{name}.chunks"
     features = _read(file)
     if features is None:
         chunks.mkdir(parents=True, exist_ok=True)
-        features = _extract(embed, pool, chunks, device, batch)
+        features = _extract(compute, pool, chunks, device, batch)
         _write(features, file)
         shutil.rmtree(chunks)
     return features
 
 
 def _extract(
-    embed: Callable[[Tensor], Tensor], pool: ImagePool, chunks: Path, device: torch.device, batch: int
+    compute: Callable[[Tensor], Tensor], pool: ImagePool, chunks: Path, device: torch.device, batch: int
 ) -> Tensor:
     """Features of all images, chunk by chunk; those already in the folder are not computed again."""
-    if isinstance(embed, nn.Module):
-        embed.eval()
+    if isinstance(compute, nn.Module):
+        compute.eval()
     if device.type == "cpu":
         keep_freed_memory()
     parts = []
@@ -79,7 +149,7 @@ def _extract(
             file = chunks / f"{positions[0]}-{positions[-1]}.safetensors"
             features = _read(file)
             if features is None:
-                features = _embed(embed, pool, positions, device, batch)
+                features = _compute(compute, pool, positions, device, batch)
                 _write(features, file)
             parts.append(features)
             progress.update(len(positions))
@@ -87,8 +157,8 @@ def _extract(
 
 
 @torch.no_grad()
-def _embed(
-    embed: Callable[[Tensor], Tensor], pool: ImagePool, positions: Tensor, device: torch.device, batch: int
+def _compute(
+    compute: Callable[[Tensor], Tensor], pool: ImagePool, positions: Tensor, device: torch.device, batch: int
 ) -> Tensor:
     """Features of the images at some positions, ``(n, F)`` on the CPU; a GPU is waited for only at the end."""
     parts = []
@@ -97,7 +167,7 @@ def _embed(
         if device.type == "cuda":
             pixels = pixels.pin_memory()  # from there the copy goes on while the network still works on the last batch
         images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
-        features = embed(images.to(torch.get_default_dtype()).div_(255))
+        features = compute(images.to(torch.get_default_dtype()).div_(255))
         if features.dim() != 2 or len(features) != len(part):
             raise ValueError(
                 f"The network gives features of the shape {tuple(features.shape)} for {len(part)} images, but "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixvision.models.heads import HEADS, StackedHeads
+from mixvision.models.heads import HEADS, StackedHeads, trained_head
 from mixvision.training.data import ImagePool, training_positions
+from mixvision.training.epochs import require_batches
 from mixvision.training.observers import observers
+from mixvision.training.optimizer import decayed_rate, make_optimizer, require_optimizer
 from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import SweepResult, join_results
 from mixvision.training.settings import EpochTraining
@@ -29,16 +31,17 @@ EVALUATION_BATCH = 256
 def train_heads(
     trials: pd.DataFrame, features: Tensor, pool: ImagePool, training_sets: pd.DataFrame, settings: EpochTraining
 ) -> SweepResult:
-    """Train a head for every trial with Adam and predict the held-out images with its best and its last weights.
+    """Train a head for every trial and predict the held-out images with its best and its last weights.
 
-    Trials whose heads, batches and numbers of steps are equal train together; each result is that of training alone.
-    A trial stops ``patience`` epochs after its best validation accuracy; one that diverges has failed, and the others
-    go on. Features are standardised by the mean and the standard deviation of the trial's own training images; both
-    are among the head's weights, so a head takes features as they are.
+    Trials whose heads, optimisers, batches and numbers of steps are equal train together; each result is that of
+    training alone. A trial stops ``patience`` epochs after its best validation accuracy; one that diverges has failed,
+    and the others go on. Features are standardised by the mean and the standard deviation of the trial's own training
+    images; both are among the head's weights, so a head takes features as they are.
 
     Args:
-        trials: one row a trial: trial, head (a name in ``mixvision.models.heads.HEADS``), seed, learning_rate,
-            weight_decay (as in ``torch.optim.Adam``), batch_size and anything else.
+        trials: one row a trial: trial, head (a name in ``mixvision.models.heads.HEADS``), seed, optimizer (a name in
+            ``mixvision.training.optimizer.OPTIMIZERS``), learning_rate, weight_decay (as in ``torch.optim.Adam``),
+            batch_size and anything else.
         features: float32 ``(N, F)``, those of the pool's images in its order.
         pool: ids, labels and splits of the images.
         training_sets: one row an image of a trial: trial, id.
@@ -47,19 +50,21 @@ def train_heads(
     Returns:
         history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
         batches with dropout; "validation": after it), cross_entropy, top1, seconds (of training, in rows of "train":
-        an equal share of the time that the trials still in training took together). predictions: of all held-out
-        images. outcomes: trial, status, reason, epochs, iterations, best_epoch, seconds, parameters. weights:
-        "best_validation" and "last". Trials come stack by stack.
+        an equal share of the time that the trials still in training took together), phase ("head"). predictions: of
+        all held-out images. outcomes: trial, status, reason, epochs, iterations, best_epoch, seconds, parameters (of
+        the head). weights: "best_validation" and "last". Trials come stack by stack.
 
     Raises:
         ValueError: a GPU is asked for and there is none, features or training sets do not fit the pool or the batches,
-            there are no validation images, a head is unknown, or every trial diverged.
+            there are no validation images, a head or an optimiser is unknown, or every trial diverged.
     """
     settings.require_device()
     _require_fit(features, pool)
     sets = training_positions(training_sets, pool)
     for trial in trials.to_dict("records"):
-        _require_batches(trial, len(sets.get(trial["trial"], ())))
+        require_optimizer(trial["optimizer"])
+        normalises = bool(HEADS.get(trial["head"], (0, ()))[1])
+        require_batches(trial, len(sets.get(trial["trial"], ())), normalises)
     for observer in observers:
         observer.started(trials)
     device = settings.device
@@ -68,13 +73,26 @@ def train_heads(
     pool = replace(pool, labels=pool.labels.to(device), held_out=held_out)  # nobody needs the pixels there
     steps = [len(sets[trial]) // batch for trial, batch in zip(trials["trial"], trials["batch_size"], strict=True)]
     results = []
-    for _, stack in trials.groupby(["head", "batch_size", np.array(steps)], sort=False):
+    for _, stack in trials.groupby(["head", "optimizer", "batch_size", np.array(steps)], sort=False):
         log.info("Training %d of %d heads together: %s", len(stack), len(trials), ", ".join(stack["trial"]))
         results.append(_train_stack(stack, features, pool, [sets[trial] for trial in stack["trial"]], settings))
     joined = join_results(results)
     if not joined.weights:
         raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
-    return joined
+    return replace(joined, history=joined.history.assign(phase="head"))
+
+
+@torch.no_grad()
+def head_probabilities(head: str, tensors: Mapping[str, Tensor], features: Tensor) -> Tensor:
+    """Probabilities ``(n, C)`` of features ``(n, F)`` by one trained head, on the device of the features.
+
+    Args:
+        head: a name in ``mixvision.models.heads.HEADS``.
+        tensors: as in ``SweepResult.weights[trial][snapshot]``.
+        features: floats.
+    """
+    network = trained_head(head, tensors).to(features.device)
+    return network(features.to(tensors["0.mean"].dtype)[None])[0].softmax(-1)
 
 
 def _require_fit(features: Tensor, pool: ImagePool) -> None:
@@ -82,18 +100,6 @@ def _require_fit(features: Tensor, pool: ImagePool) -> None:
         raise ValueError(f"There are features of {len(features)} images, but the pool has {len(pool.ids)}.")
     if not len(pool.held_out.get("validation", ())):
         raise ValueError("There are no validation images, but training stops by their accuracy: hold some out.")
-
-
-def _require_batches(trial: dict, images: int) -> None:
-    name, batch = trial["trial"], trial["batch_size"]
-    if batch > images:
-        raise ValueError(
-            f"batch_size is {batch} in trial {name}, but its training set has only {images} images: lower batch_size, "
-            "or add images."
-        )
-    normalises = HEADS.get(trial["head"], (0, ()))[1]
-    if batch < 2 and normalises:
-        raise ValueError(f"batch_size is {batch} in trial {name}, but batch normalisation needs 2 images or more.")
 
 
 def _train_stack(
@@ -111,7 +117,7 @@ def _train_stack(
 
 
 class HeadStack:
-    """K trials with equal heads, batches and numbers of steps, trained as one network.
+    """K trials with equal heads, optimisers, batches and numbers of steps, trained as one network.
 
     Args:
         trials: K rows, as in :func:`train_heads`.
@@ -141,14 +147,14 @@ class HeadStack:
         self.network.to(features.device, features.dtype)
         for k, positions in enumerate(training_sets):
             self.network[0].fit(k, features[torch.from_numpy(positions).to(features.device)])
-        # Each trial's slices of the stacked parameters: with them Adam has settings of each trial's own.
+        # Each trial's slices of the stacked parameters: with them the optimiser has settings of each trial's own.
         self.slices = [parameter.detach().unbind() for parameter in self.network.parameters()]
-        self.optimizer = torch.optim.Adam(
+        self.optimizer = make_optimizer(
+            self.trials[0]["optimizer"],
             [
                 {"params": list(own), "lr": trial["learning_rate"], "weight_decay": trial["weight_decay"]}
                 for trial, *own in zip(self.trials, *self.slices, strict=True)
             ],
-            fused=True,
         )
         self.snapshots = {name: self._weights() for name in ("best_validation", "last")}
         count = len(self.trials)
@@ -217,18 +223,20 @@ class HeadStack:
         self.network.train()
         order = torch.from_numpy(np.stack([self._draw(k) for k in range(len(self.trials))], axis=1))
         sums = self.features.new_zeros(2, len(self.trials), dtype=torch.float64)
-        for positions in order.to(self.features.device):
+        for step, positions in enumerate(order.to(self.features.device), start=self.epoch * self.steps):
             losses, hits = self._measure(positions)
             losses.mean(1).sum().backward()
-            self._step()
+            self._step(step)
             sums += torch.stack([losses.detach().sum(1), hits.sum(1)])
         return (sums / (self.steps * self.batch)).cpu().numpy()
 
-    def _step(self) -> None:
+    def _step(self, step: int) -> None:
         for parameter, slices in zip(self.network.parameters(), self.slices, strict=True):
             for own, gradient in zip(slices, parameter.grad.unbind(), strict=True):
                 own.grad = gradient
             parameter.grad = None
+        for trial, group in zip(self.trials, self.optimizer.param_groups, strict=True):
+            group["lr"] = decayed_rate(trial["optimizer"], trial["learning_rate"], step)
         self.optimizer.step()
 
     def _draw(self, k: int) -> np.ndarray:

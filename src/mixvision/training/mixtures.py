@@ -67,18 +67,19 @@ def list_trials(mixtures: Mixtures) -> pd.DataFrame:
     )
 
 
-def require_both_domains(manifest: pd.DataFrame) -> None:
-    """Refuse a study of one domain, which leaves nothing to mix.
+def require_both_domains(images: pd.DataFrame) -> None:
+    """Refuse images of one domain, which leave nothing to mix.
 
     Raises:
         ValueError: says which domain is absent, what to set, and what works without it.
     """
     for domain in DOMAINS:
-        if not (manifest["domain"] == domain).any():
+        if not (images["domain"] == domain).any():
             raise ValueError(
-                f"This pipeline needs images of both domains, but the study has none of the domain {domain!r}: set "
-                f"{domain}.source in its globals.yml or give --params={domain}=<folder, archive or address>, or run "
-                "the pipeline baselines, for which one domain is enough."
+                f"This pipeline needs images of both domains to train on, but the study has none of the domain "
+                f"{domain!r}: set {domain}.source in its globals.yml or give --params={domain}=<folder, archive or "
+                "address> (and leave splits.test_only at null), or run the pipelines baselines or transfer, for which "
+                "one domain is enough."
             )
 
 
@@ -95,8 +96,8 @@ def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, thin: boo
     Raises:
         ValueError: the study has images of one domain only.
     """
-    require_both_domains(manifest)
     train = manifest[(manifest["status"] == "kept") & (manifest["split"] == "train")]
+    require_both_domains(train)
     chosen = []
     for trial in trials.itertuples():
         generator = np.random.default_rng([trial.seed, 0])
