@@ -1,0 +1,26 @@
+"""The as_is pipeline: images to what pretrained networks say of them, without training."""
+
+from kedro.pipeline import Node, Pipeline
+
+from mixvision.pipelines.as_is import nodes
+
+PARAMETERS = {"params:study": "params:transfer.study", "params:training": "params:transfer.training"}
+
+
+def create_pipeline() -> Pipeline:
+    """From the images to a table; which networks is said in the parameters of the pipeline transfer."""
+    images = ["unsplit_manifest", "nice_images", "real_images"]
+    return Pipeline(
+        [
+            Node(
+                nodes.classify,
+                [*images, "params:study", "params:training", "features"],
+                "predictions",
+                name="classify",
+            ),
+            Node(nodes.measure, ["predictions", "unsplit_manifest"], ["metrics", "summary"], name="measure"),
+        ],
+        namespace="as_is",
+        inputs=images,
+        parameters=PARAMETERS,
+    )

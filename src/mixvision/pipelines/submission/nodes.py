@@ -1,0 +1,62 @@
+"""Answers for unlabelled images, in the format of the Tiny-ImageNet challenge."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from mixvision.images.decoding import SUFFIXES, Decoding, decode_file
+from mixvision.models.trained import TrainedNetwork
+from mixvision.reporting.transfer_tables import best_model
+from mixvision.training.transfer_study import FINE_TUNED, HEAD
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 512  # images in memory
+
+
+def classify_folder(
+    folder: str | None,
+    table: pd.DataFrame,
+    models: dict[str, Callable[[], TrainedNetwork]],
+    decoding: Decoding,
+) -> str:
+    """A line a picture of the folder, "file name, space, category", by the best trained model on validation images.
+
+    Pictures that cannot be decoded have no line; they are named in the log.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such folder, no picture in it, or no model.
+    """
+    files = _pictures(folder)
+    best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
+    network, lines = models[f"{best}/best_validation"](), []
+    decoding = Decoding(network.image_size, decoding.max_pixels)
+    log.info("Classifying %d pictures with %s.", len(files), best)
+    for begin in tqdm(range(0, len(files), AT_ONCE), desc="classifying", unit=f"{AT_ONCE} pictures"):
+        decoded = [(file.name, *decode_file(file, decoding)) for file in files[begin : begin + AT_ONCE]]
+        for name, record, _ in decoded:
+            if record.reason:
+                log.warning("%s has no line: %s.", name, record.reason)
+        readable = [(name, pixels) for name, _, pixels in decoded if pixels is not None]
+        if readable:
+            answers = network.classify(np.stack([pixels for _, pixels in readable])).argmax(1)
+            lines += [f"{name} {network.categories[k]}" for (name, _), k in zip(readable, answers, strict=True)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _pictures(folder: str | None) -> list[Path]:
+    if not folder or not Path(folder).is_dir():
+        raise FileNotFoundError(
+            f"The unlabelled images are looked for in {folder!r}, which is no folder: give it with "
+            "--params=unlabelled=<folder>."
+        )
+    files = sorted(file for file in Path(folder).iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f"There are no pictures in {folder}: give their very folder, not one above it.")
+    return files

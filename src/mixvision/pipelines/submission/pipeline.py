@@ -1,0 +1,19 @@
+"""The submission pipeline: what the best model of the pipeline transfer says of a folder of unlabelled images."""
+
+from kedro.pipeline import Node, Pipeline
+
+from mixvision.pipelines.submission import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """From a folder and the trained networks to lines of "file name, category"."""
+    return Pipeline(
+        [
+            Node(
+                nodes.classify_folder,
+                ["params:unlabelled", "transfer.table", "transfer.models", "params:ingestion.decoding"],
+                "submission.answers",
+                name="classify_folder",
+            )
+        ]
+    )

@@ -1,0 +1,296 @@
+"""Transfer learning: from pretrained backbones to heads, fine-tuned networks and ensembles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from PIL import Image
+
+from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
+from mixvision.evaluation.ensembles import combine, top_predictions
+from mixvision.evaluation.feature_map import map_features
+from mixvision.evaluation.metrics import join_predictions
+from mixvision.evaluation.mistakes import confident_mistakes, hits_and_misses, select_predictions
+from mixvision.images.augmentation import Augmentation
+from mixvision.images.splits import require_validation
+from mixvision.images.store import ImageStore, pixels_by_domain
+from mixvision.models.attention import NoMapsError, class_activations
+from mixvision.models.backbones import load_backbone
+from mixvision.models.freezing import freeze
+from mixvision.models.trained import TrainedNetwork
+from mixvision.reporting import contact_sheets, transfer_close_ups, transfer_figures
+from mixvision.reporting.transfer import transfer_page
+from mixvision.reporting.transfer_ratios import ratio_sentence, ratio_table
+from mixvision.reporting.transfer_settings import TransferReport
+from mixvision.reporting.transfer_tables import best_model, summary_text, transfer_table
+from mixvision.training.data import ImagePool, pool_images
+from mixvision.training.features import feature_function, images_per_second
+from mixvision.training.frozen import count_parameters
+from mixvision.training.observers import observers
+from mixvision.training.settings import EpochTraining
+from mixvision.training.transfer import train_transfer
+from mixvision.training.transfer_ratios import main_backbone, mix_features, ratio_trials
+from mixvision.training.transfer_study import FINE_TUNED, HEAD, Transfer, input_sizes, list_trials
+
+log = logging.getLogger(__name__)
+
+NOTHING = Image.new("RGB", (1, 1))  # a picture where there is none
+
+
+def describe_backbones(study: Transfer, training: EpochTraining) -> pd.DataFrame:
+    """One row a backbone and input size: which weights, their hash and source, sizes and speed.
+
+    Loads every backbone, so that whatever is wrong with one is said before any training.
+    """
+    training.require_device()
+    rows = []
+    for backbone in study.all_backbones():
+        loaded = load_backbone(backbone, study.seed)
+        for size in input_sizes(study, loaded):
+            compute = feature_function(loaded, size, training)
+            speed, features = images_per_second(compute, size, training.device)
+            rows.append(
+                {
+                    "backbone": backbone.name,
+                    "weights": backbone.weights,
+                    "source": loaded.source,
+                    "sha256": loaded.sha256,
+                    "input_size": size,
+                    "classes": loaded.network.num_classes,
+                    "features": features,
+                    "parameters": count_parameters(loaded),
+                    "images_per_second": speed,
+                }
+            )
+        for phase in (phase for plan in study.fine_tunings for phase in plan.phases):
+            freeze(loaded.network, phase.unfrozen)
+    return pd.DataFrame(rows)
+
+
+def plan_trials(backbones: pd.DataFrame, manifest: pd.DataFrame, study: Transfer) -> pd.DataFrame:
+    return list_trials(study, backbones, sorted(manifest.loc[manifest["status"] == "kept", "category"].unique()))
+
+
+def train(
+    trials: pd.DataFrame,
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    study: Transfer,
+    augmentation: Augmentation,
+    training: EpochTraining,
+    features: Path,
+    checkpoints: Path,
+) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Train every trial: its networks by "trial/weights", the history, the outcomes, and all probabilities."""
+    pool = _all_images(manifest, nice_images, real_images)
+    result = train_transfer(trials, pool, study, augmentation, training, features, checkpoints)
+    return result.models, result.history, result.outcomes, result.probabilities
+
+
+def predict(
+    probabilities: Mapping[str, Callable[[], pd.DataFrame]],
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    study: Transfer,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The predictions of every trial and of everything derived from their probabilities, and what was derived."""
+    tables = []
+    for name, load in probabilities.items():
+        trial, weights = name.split("/")
+        frame = load()
+        tables.append(top_predictions(frame[frame["view"] == "whole"].drop(columns="view"), trial, weights))
+    derived, members = combine(probabilities, manifest, trials, study.ensemble)
+    for name in members["trial"]:  # each is a run of its own in MLflow
+        for observer in observers:
+            observer.started(members[members["trial"] == name])
+            observer.finished(name)
+    return pd.concat([*tables, derived], ignore_index=True), members
+
+
+def train_by_ratio(
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    study: Transfer,
+    training: EpochTraining,
+    features: Path,
+) -> pd.DataFrame:
+    """Predictions of linear heads on frozen features, one a mixing ratio; none where there is nothing to mix."""
+    trained = manifest.loc[(manifest["status"] == "kept") & (manifest["split"] == "train"), "domain"].nunique()
+    if trained < 2 or not study.ratios:
+        return pd.DataFrame(columns=["trial", "weights", "id", "prediction_1", "probability_1"], dtype=str)
+    pool = _all_images(manifest, nice_images, real_images)
+    return mix_features(manifest, pool, study, training, features)
+
+
+def measure(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    members: pd.DataFrame,
+    history: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    backbones: pd.DataFrame,
+    report: TransferReport,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Accuracies of every model, and all its numbers in one table."""
+    joined = join_predictions(predictions, manifest, report.tops)
+    metrics = accuracies(joined)
+    intervals = accuracy_intervals(joined, np.random.default_rng(report.seed), draws=report.bootstrap_draws)
+    return metrics, transfer_table(trials, members, metrics, intervals, history, outcomes, backbones, joined)
+
+
+def measure_ratios(
+    ratio_predictions: pd.DataFrame, manifest: pd.DataFrame, study: Transfer, report: TransferReport
+) -> pd.DataFrame:
+    """Accuracies by mixing ratio; no rows where there is nothing to mix."""
+    joined = join_predictions(ratio_predictions, manifest)
+    return ratio_table(joined, ratio_trials(study), np.random.default_rng(report.seed), report.bootstrap_draws)
+
+
+def summarise(table: pd.DataFrame, ratios: pd.DataFrame, published: dict[str, Any], report: TransferReport) -> str:
+    """What came out, in short."""
+    sentences = [ratio_sentence(ratios, published.get("mixing"))] if len(ratios) else []
+    return summary_text(report.title, table, sentences)
+
+
+def draw_figures(
+    table: pd.DataFrame,
+    history: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    trials: pd.DataFrame,
+    ratios: pd.DataFrame,
+    published: dict[str, Any],
+) -> tuple[go.Figure, ...]:
+    """Models compared, learning curves, and accuracy by input size and by mixing ratio (empty where there is one)."""
+    sizes = transfer_figures.accuracy_by_input_size(table) if trials["input_size"].nunique() > 1 else go.Figure()
+    mixed = transfer_figures.frozen_ratios(ratios, published.get("mixing")) if len(ratios) else go.Figure()
+    curves = transfer_figures.learning_curves(history, outcomes, trials)
+    return transfer_figures.model_comparison(table), curves, sizes, mixed
+
+
+def examine_best(
+    table: pd.DataFrame, predictions: pd.DataFrame, manifest: pd.DataFrame, report: TransferReport
+) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure, go.Figure]:
+    """The best model's confusion matrix and worst mistakes; the matrices and calibration of the best of each method."""
+    joined = join_predictions(predictions, manifest, report.tops)
+    best = select_predictions(joined, [best_model(table)])
+    return (
+        whole_confusion(best, sorted(joined["category"].unique())),
+        confident_mistakes(best, report.mistakes_shown),
+        transfer_close_ups.confusion_matrices(joined, table),
+        transfer_close_ups.reliability_diagram(joined, table),
+    )
+
+
+def map_images(
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    study: Transfer,
+    training: EpochTraining,
+    features: Path,
+    report: TransferReport,
+) -> tuple[pd.DataFrame, go.Figure]:
+    """Places of a sample of images on a map of the first backbone's features, and the map."""
+    pool = _all_images(manifest, nice_images, real_images)
+    frozen = main_backbone(study, pool, features, training)
+    generator = np.random.default_rng(report.seed)
+    rows = np.sort(generator.permutation(len(pool.ids))[: report.embedded_images])
+    places = map_features(frozen.features()[rows].numpy(), report.seed)
+    points = pd.DataFrame({"id": pool.ids[rows], "x": places[:, 0], "y": places[:, 1]})
+    points = points.merge(manifest[["id", "category", "domain", "split"]], on="id", validate="one_to_one")
+    subject = f"{frozen.backbone.name}, {frozen.input_size} pixels, frozen"
+    return points, transfer_close_ups.embedding_map(points, subject)
+
+
+def draw_sheets(
+    manifest: pd.DataFrame,
+    mistakes: pd.DataFrame,
+    table: pd.DataFrame,
+    predictions: pd.DataFrame,
+    models: dict[str, Callable[[], TrainedNetwork]],
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    report: TransferReport,
+) -> tuple[Image.Image, Image.Image, Image.Image]:
+    """Contact sheets: sample images, the most confident mistakes, and where the best network looks."""
+    pixels, generator = pixels_by_domain(nice_images, real_images), np.random.default_rng(report.seed)
+    samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
+    best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
+    selected = select_predictions(join_predictions(predictions, manifest, report.tops), [best])
+    rows = hits_and_misses(selected, report.activations_shown, generator)
+    heatmaps = look_for_predictions(models[f"{best}/best_validation"](), rows, pixels)
+    looks = contact_sheets.activation_sheet(rows, pixels, heatmaps) if heatmaps is not None else NOTHING
+    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), looks
+
+
+def write_page(
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    table: pd.DataFrame,
+    ratios: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    backbones: pd.DataFrame,
+    predictions: pd.DataFrame,
+    models_figure: go.Figure,
+    learning_curves: go.Figure,
+    input_sizes: go.Figure,
+    ratios_figure: go.Figure,
+    confusion: go.Figure,
+    reliability: go.Figure,
+    embedding: go.Figure,
+    samples: Image.Image,
+    mistakes: Image.Image,
+    activations: Image.Image,
+    split_audit: pd.DataFrame,
+    split_summary: pd.DataFrame,
+    published: dict[str, Any],
+    augmentation: Augmentation,
+    training: EpochTraining,
+    report: TransferReport,
+) -> str:
+    """Everything on one page that opens offline."""
+    best = select_predictions(join_predictions(predictions, manifest, report.tops), [best_model(table)])
+    drawn = {"models": models_figure, "learning_curves": learning_curves, "input_sizes": input_sizes}
+    drawn |= {"ratios": ratios_figure, "confusion": confusion, "reliability": reliability, "embedding": embedding}
+    pictures = {"samples": samples, "mistakes": mistakes, "activations": activations}
+    return transfer_page(
+        report.title,
+        manifest,
+        trials.assign(**vars(training), **{f"views: {name}": str(value) for name, value in vars(augmentation).items()}),
+        {"models": table, "best": best, "outcomes": outcomes, "backbones": backbones}
+        | ({"ratios": ratios} if len(ratios) else {}),
+        {name: figure for name, figure in drawn.items() if figure.data},
+        {name: picture for name, picture in pictures.items() if picture.size != NOTHING.size},
+        {"What was found": split_summary, "By domain and category": split_audit},
+        published,
+    )
+
+
+def look_for_predictions(
+    model: TrainedNetwork, rows: pd.DataFrame, pixels: Mapping[str, np.ndarray]
+) -> np.ndarray | None:
+    """Class activation maps ``(rows, S, S)`` of what is predicted, or None for networks without feature maps."""
+    images = np.stack([pixels[row.domain][row.pixel_row] for row in rows.itertuples()])
+    images = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    classes = torch.tensor([model.categories.index(str(name)) for name in rows["prediction"]])
+    try:
+        return class_activations(model.build(), images, classes).numpy()
+    except NoMapsError as error:
+        log.warning("%s", error)
+        return None
+
+
+def _all_images(manifest: pd.DataFrame, nice_images: ImageStore, real_images: ImageStore) -> ImagePool:
+    require_validation(manifest)
+    train_ids = manifest.loc[manifest["split"] == "train", "id"]
+    return pool_images(manifest, pixels_by_domain(nice_images, real_images), train_ids)

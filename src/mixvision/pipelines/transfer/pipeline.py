@@ -1,0 +1,125 @@
+"""The transfer pipeline: pretrained networks as they are, with new heads, fine-tuned and joined; and the report."""
+
+from kedro.pipeline import Node, Pipeline
+
+from mixvision.pipelines.transfer import nodes
+
+IMAGES = ["manifest", "nice_images", "real_images"]
+FIGURES = ["models_figure", "learning_curves_figure", "input_sizes_figure", "ratios_figure"]
+CLOSE_UPS = ["confusion_figure", "reliability_figure"]
+SHEETS = ["samples_sheet", "mistakes_sheet", "activations_sheet"]
+
+
+def create_pipeline() -> Pipeline:
+    """From the manifest and the pixels to one page; names are prefixed with "transfer."."""
+    return Pipeline(
+        [*_training(), *_measures(), *_report()],
+        namespace="transfer",
+        inputs=[*IMAGES, "split_audit", "split_summary", "published"],
+    )
+
+
+def _training() -> list[Node]:
+    how = ["params:study", "params:augmentation", "params:training", "features", "checkpoints"]
+    return [
+        Node(nodes.describe_backbones, ["params:study", "params:training"], "backbones", name="describe_backbones"),
+        Node(nodes.plan_trials, ["backbones", "manifest", "params:study"], "trials", name="plan_trials"),
+        Node(
+            nodes.train,
+            ["trials", *IMAGES, *how],
+            ["models", "history", "outcomes", "probabilities"],
+            name="train",
+        ),
+        Node(
+            nodes.predict,
+            ["probabilities", "manifest", "trials", "params:study"],
+            ["predictions", "members"],
+            name="predict",
+        ),
+        Node(
+            nodes.train_by_ratio,
+            [*IMAGES, "params:study", "params:training", "features"],
+            "ratio_predictions",
+            name="train_by_ratio",
+        ),
+    ]
+
+
+def _measures() -> list[Node]:
+    return [
+        Node(
+            nodes.measure,
+            [
+                "predictions",
+                "manifest",
+                "trials",
+                "members",
+                "history",
+                "outcomes",
+                "backbones",
+                "params:report",
+            ],
+            ["metrics", "table"],
+            name="measure",
+        ),
+        Node(
+            nodes.measure_ratios,
+            ["ratio_predictions", "manifest", "params:study", "params:report"],
+            "ratios",
+            name="measure_ratios",
+        ),
+        Node(nodes.summarise, ["table", "ratios", "published", "params:report"], "summary", name="summarise"),
+    ]
+
+
+def _report() -> list[Node]:
+    return [
+        Node(
+            nodes.draw_figures,
+            ["table", "history", "outcomes", "trials", "ratios", "published"],
+            FIGURES,
+            name="draw_figures",
+        ),
+        Node(
+            nodes.examine_best,
+            ["table", "predictions", "manifest", "params:report"],
+            ["best_confusion", "mistakes", *CLOSE_UPS],
+            name="examine_best",
+        ),
+        Node(
+            nodes.map_images,
+            [*IMAGES, "params:study", "params:training", "features", "params:report"],
+            ["feature_map", "feature_map_figure"],
+            name="map_images",
+        ),
+        Node(
+            nodes.draw_sheets,
+            ["manifest", "mistakes", "table", "predictions", "models", "nice_images", "real_images", "params:report"],
+            SHEETS,
+            name="draw_sheets",
+        ),
+        Node(
+            nodes.write_page,
+            [
+                "manifest",
+                "trials",
+                "table",
+                "ratios",
+                "outcomes",
+                "backbones",
+                "predictions",
+                *FIGURES,
+                *CLOSE_UPS,
+                "feature_map_figure",
+                *SHEETS,
+                "split_audit",
+                "split_summary",
+                "published",
+                "params:augmentation",
+                "params:training",
+                "params:report",
+            ],
+            "page",
+            name="write_page",
+        ),
+    ]
