@@ -178,7 +178,7 @@ def compare(settings: argparse.Namespace, folder: Path, pool: ImagePool) -> dict
     with tempfile.TemporaryDirectory() as cache, redirect_stderr(io.StringIO()):
         features = backbone_features(loaded, settings.size, pool, Path(cache), settings.training)
     for _ in range(settings.rounds):
-        measured["features, random tensors"].append(images_per_second(compute, settings.size, settings.device)[0])
+        measured["features, random tensors"].append(images_per_second(compute, settings.size, settings.training)[0])
         measured["features, plain"].append(plain_features(settings, folder))
         measured["features, ours"].append(our_features(settings, loaded, pool))
         measured["heads, plain"].append(1 / plain_heads(settings, features, pool))

@@ -132,7 +132,7 @@ def test_a_study_of_one_domain(run_pipeline, real_digits):
     Image.new("RGB", (40, 30), "red").save(real_digits / "2" / "wide.png")
     study = {"study": "one", "nice": {"source": None}, "real": {"source": str(real_digits)}, "image_size": 16}
     changes = {"ingestion": {"outliers": {"dimensions": [[8, 8]]}, "splits": {"test": 0.2, "validation": 0.2}}}
-    with pytest.raises(ValueError, match=r"none of the domain 'nice': set nice\.source .* pipeline baselines"):
+    with pytest.raises(ValueError, match=r"none of the domain 'nice': set nice\.source .* pipelines baselines"):
         run_pipeline("mixing", changes, study)
     manifest = pd.read_parquet("data/03_primary/one/manifest.parquet").set_index("id")
     assert set(manifest["domain"]) == {"real"} and len(manifest) == 91

@@ -240,5 +240,5 @@ def test_the_pace_is_that_of_the_median_round(monkeypatch):
     clock = iter([0.0, 2.0, 2.0, 3.0, 3.0, 7.0])  # rounds of 2, 1 and 4 seconds
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     shapes = []
-    pace = images_per_second(lambda images: shapes.append(images.shape) or images.flatten(1), 8, CPU, batch=10)
-    assert pace == (5.0, 192) and shapes == [(10, 3, 8, 8)] * 4  # the first warms up
+    pace = images_per_second(lambda images: shapes.append(images.shape) or images.flatten(1), 8, Arithmetic("cpu"), 3)
+    assert pace == (128.0, 192) and shapes == [(256, 3, 8, 8)] * 4  # the first warms up

@@ -355,7 +355,7 @@ def test_training_leaves_the_global_random_state_and_the_backbone_alone(tune, ba
 
 
 def test_what_does_not_fit_the_network_is_refused_before_any_training(tune, tmp_path):
-    with pytest.raises(ValueError, match=r"but_last is 6, but must be .* from 1 to 5"):
+    with pytest.raises(ValueError, match=r"unfrozen is 6, but must be .* from 1 to 5"):
         tune(FineTuning(phases=(Phase("head", 1, 1e-3), Phase(6, 1, 1e-3))))
     with pytest.raises(ValueError, match=r"batch_size is 1 in trial tuned.*normalises"):
         tune(FineTuning(head="dense", batch_size=1))

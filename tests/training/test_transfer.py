@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from mixvision.images.augmentation import Augmentation
 from mixvision.models.backbones import load_backbone
@@ -16,6 +15,7 @@ from mixvision.models.freezing import blocks
 from mixvision.models.trained import TrainedNetwork
 from mixvision.training import features, transfer_ratios
 from mixvision.training.data import ImagePool, pool_images
+from mixvision.training.fine_tuning import FineTuner
 from mixvision.training.frozen import FrozenBackbone, as_is_probabilities
 from mixvision.training.heads import train_heads
 from mixvision.training.mixtures import choose_training_sets
@@ -225,7 +225,7 @@ def digits(small_manifest, small_pixels) -> ImagePool:
 
 def test_a_head_that_fails_leaves_the_others_and_its_fine_tuning_is_not_begun(digits, tmp_path, told):
     trials = list_trials(RANDOM, described(RANDOM), ["0", "1", "2"])
-    trials.loc[trials["trial"] == "linear", "learning_rate"] = 1e30
+    trials.loc[trials["trial"] == "linear", "learning_rate"] = 1e38
     found = train(tmp_path, digits, RANDOM, trials)
     outcomes = found.outcomes.set_index("trial")
     assert outcomes["status"].to_dict() == {"linear": "failed", "dense": "finished", "tuned": "failed"}
@@ -279,19 +279,22 @@ def test_several_networks_and_sizes_are_told_apart(digits, tmp_path, told):
     assert sorted(told.events) == sorted((kind, name) for name in (*heads, *tuned) for kind in ("started", "finished"))
 
 
-def test_an_interrupted_fine_tuning_goes_on_to_the_same_result(digits, tmp_path):
+def test_an_interrupted_fine_tuning_goes_on_to_the_same_result(digits, tmp_path, monkeypatch):
     through = train(tmp_path / "through", digits, RANDOM)
     first = through.history.loc[through.history["phase"] == "last block", "epoch"].min()
     observers.append(stops := Told(stop_at=("tuned", first + 1)))
     with pytest.raises(RuntimeError, match="killed"):
         train(tmp_path, digits, RANDOM)
     observers.remove(stops)
-    observers.append(resumed := Told())
+    begin, epochs = FineTuner.on_train_epoch_start, []
+    monkeypatch.setattr(
+        FineTuner, "on_train_epoch_start", lambda tuner: epochs.append(tuner.current_epoch) or begin(tuner)
+    )
     again = train(tmp_path, digits, RANDOM)
-    observers.remove(resumed)
+    assert epochs == [1]  # the second of two
+    assert again.probabilities.keys() == through.probabilities.keys()
     for name, frame in through.probabilities.items():
         pd.testing.assert_frame_equal(again.probabilities[name], frame, check_exact=True)
-    assert {row["epoch"] for row in resumed.rows if row["trial"] == "tuned"} == {first + 1}
 
 
 # By mixing ratio
@@ -322,7 +325,9 @@ def test_heads_by_ratio_see_equally_many_images(manifest, pool, tmp_path, monkey
 
 
 def test_heads_by_ratio_are_trained_as_the_study_says():
-    study = replace(RANDOM, ratios=(0, 100), optimizer="sgd", learning_rate=0.01, weight_decay=0.1, batch_size=8, seed=5)
+    study = replace(
+        RANDOM, ratios=(0, 100), optimizer="sgd", learning_rate=0.01, weight_decay=0.1, batch_size=8, seed=5
+    )
     trials = ratio_trials(study)
     settings = ["ratio", "seed", "head", "optimizer", "learning_rate", "weight_decay", "batch_size"]
     assert trials[settings].values.tolist() == [[ratio, 5, "linear", "sgd", 0.01, 0.1, 8] for ratio in (0, 100)]

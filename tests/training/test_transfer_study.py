@@ -24,6 +24,7 @@ def rows(*described: tuple[str, int], classes: int = 1000) -> pd.DataFrame:
     ("wrong", "sentence"),
     [
         ({"backbones": {}}, r"backbones is \{\}; give lines of the form `resnet50: download`"),
+        ({"backbones": {"resnet50": None}}, r"backbones is \{'resnet50': None\}; give lines"),
         ({"backbones": ["resnet50"]}, r"backbones is \['resnet50'\]; give lines"),
         ({"backbones": {"resnet51": "download"}}, "'resnet51', which is no model of timm"),
         ({"backbones": {"resnet50": "packaged"}}, "weights is 'packaged', but must be one of package, download"),
@@ -52,7 +53,10 @@ def rows(*described: tuple[str, int], classes: int = 1000) -> pd.DataFrame:
         ({"ratios": None}, "ratios is None; give a list"),
         ({"fine_tunings": PLAN}, "fine_tunings is .*; give a list"),
         ({"fine_tunings": ["tuned"]}, "one of fine_tunings is 'tuned'; give any of name, head, phases"),
-        ({"fine_tunings": [{**PLAN, "rate": 1}]}, "one of fine_tunings is .*'rate': 1.*; give any of name, head, phases"),
+        (
+            {"fine_tunings": [{**PLAN, "rate": 1}]},
+            "one of fine_tunings is .*'rate': 1.*; give any of name,",
+        ),
         ({"fine_tunings": [{**PLAN, "phases": []}]}, r"phases is \[\]"),
         ({"fine_tunings": [{**PLAN, "name": "dense"}]}, "Two models would be called 'dense'"),
         ({"fine_tunings": [PLAN, PLAN]}, "Two models would be called 'tuned'"),
@@ -71,12 +75,20 @@ def test_wrong_settings_are_refused(wrong, sentence):
 
 def test_settings_as_yaml_gives_them():
     study = Transfer(
-        backbones={"resnet10t": "random", "resnet18": "download"}, heads=["dense"], fine_tunings=[PLAN], input_sizes=[96]
+        backbones={"resnet10t": "random", "resnet18": "download"},
+        heads=["dense"],
+        fine_tunings=[PLAN],
+        input_sizes=[96],
     )
     assert study.fine_tunings == (FineTuning("tuned", "dense", (Phase(2, 1, 0.01),)),)
     assert study.all_backbones() == [Backbone("resnet10t", "random"), Backbone("resnet18", "download")]
     assert (study.heads, study.input_sizes) == (("dense",), (96,))
     assert Transfer().heads == tuple(HEADS) and Transfer(ratios=[]).ratios == ()
+
+
+def test_a_line_of_other_settings_can_be_taken_away():
+    study = Transfer(backbones={"tf_efficientnet_lite0": None, "resnet18": "download"})
+    assert study.all_backbones() == [Backbone("resnet18", "download")]
 
 
 def test_the_own_input_size_stands_in_where_none_is_given():

@@ -55,7 +55,7 @@ def test_mirrored_views_are_those_of_the_mirrored_image(images):
 def test_every_view_has_a_name_of_its_own_and_shows_something_else(images):
     assert {name: len(views) for name, views in TEST_VIEWS.items()} == {"none": 0, "flip": 1, "crops": 11}
     for views in TEST_VIEWS.values():
-        shown = {(WHOLE, *views)[k]: view_of(images, (WHOLE, *views)[k]).numpy().tobytes() for k in range(len(views) + 1)}
+        shown = {view: view_of(images, view).numpy().tobytes() for view in (WHOLE, *views)}
         assert len(shown) == len(views) + 1 == len(set(shown.values()))
 
 

@@ -29,30 +29,30 @@ def blocks(network: nn.Module) -> list[list[str]]:
     return [grouped[layer] for layer in sorted(grouped)]
 
 
-def freeze(network: nn.Module, but_last: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
+def freeze(network: nn.Module, unfrozen: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
     """Let only the head and the last blocks of a timm network be trained; may be called again for another phase.
 
     Frozen batch normalisation also keeps its statistics: whenever ``train()`` is called, it stays in evaluation mode.
 
     Args:
         network: changed in place.
-        but_last: how many of the last ``blocks`` are trained with the head; "head": none of them; "all": everything.
+        unfrozen: how many of the last ``blocks`` are trained with the head; "head": none of them; "all": everything.
         batch_statistics: whether batch normalisation that is not frozen normalises by the batch and follows it in
             training; if not, it keeps its statistics, too, and only its weights are trained.
 
     Raises:
-        ValueError: there are fewer blocks, or but_last is nothing of this.
+        ValueError: there are fewer blocks, or unfrozen is nothing of this.
     """
     found = blocks(network)
-    if but_last == "all":
+    if unfrozen == "all":
         trained = {name for name, _ in network.named_parameters()}
-    elif but_last == "head":
+    elif unfrozen == "head":
         trained = _head(network)
-    elif type(but_last) is int and 1 <= but_last <= len(found):
-        trained = _head(network).union(*found[-but_last:])
+    elif type(unfrozen) is int and 1 <= unfrozen <= len(found):
+        trained = _head(network).union(*found[-unfrozen:])
     else:
         raise ValueError(
-            f"but_last is {but_last!r}, but must be 'head', 'all', or a number of blocks from 1 to {len(found)}, as "
+            f"unfrozen is {unfrozen!r}, but must be 'head', 'all', or a number of blocks from 1 to {len(found)}, as "
             "many as this network has."
         )
     for name, parameter in network.named_parameters():

@@ -18,18 +18,11 @@ def imagenet_classes(categories: Collection[str]) -> dict[str, int]:
 
     A category is known by the WordNet number in its name ("n02085620", "n02085620-Chihuahua"), or else by being one of
     a class's names, whatever its case and however its words are joined. A name that two classes share ("crane") is
-    none.
-
-    Raises:
-        ValueError: two categories are the same class.
+    none, and neither are two categories of one class.
     """
     found = {category: _class_of(category) for category in categories}
-    classes = {category: number for category, number in found.items() if number is not None}
-    number, count = Counter(classes.values()).most_common(1)[0] if classes else (0, 0)
-    if count > 1:
-        same = " and ".join(repr(category) for category, own in classes.items() if own == number)
-        raise ValueError(f"The categories {same} are the same class of ImageNet ({class_names()[number]}): join them.")
-    return classes
+    counts = Counter(found.values())
+    return {category: number for category, number in found.items() if number is not None and counts[number] == 1}
 
 
 @cache

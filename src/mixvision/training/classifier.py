@@ -18,12 +18,11 @@ from torch.utils.data import DataLoader
 from mixvision.images.augmentation import Augmentation, Views, draw_views, look
 from mixvision.models.seeding import seeded
 from mixvision.training.data import ImagePool
-from mixvision.training.memory import images_in_cache
+from mixvision.training.memory import images_at_once
 from mixvision.training.observers import observers
 from mixvision.training.optimizer import make_optimizer
 
 STEPS_BETWEEN_CHECKS = 50
-GPU_EVALUATION_BATCH = 256
 
 
 class DivergedError(Exception):
@@ -116,8 +115,12 @@ class Classifier(lightning.LightningModule):
 
     @property
     def evaluation_batch(self) -> int:
-        on_gpu = self.pool.pixels.device.type == "cuda"
-        return GPU_EVALUATION_BATCH if on_gpu else max(8, images_in_cache(self.pool.pixels.shape[1]))
+        return images_at_once(self.input_side, self.pool.pixels.is_cuda)
+
+    @property
+    def input_side(self) -> int:
+        """Pixels a side of what the network works on."""
+        return self.pool.pixels.shape[1]
 
     @property
     def best(self) -> dict:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from mixvision.models.backbones import Preprocessing, PretrainedBackbone, embed
 from mixvision.training.data import ImagePool
-from mixvision.training.memory import keep_freed_memory
+from mixvision.training.memory import images_at_once, keep_freed_memory
 from mixvision.training.settings import Arithmetic
 from mixvision.training.views import WHOLE, view_of
 
@@ -56,7 +56,8 @@ def backbone_features(
         "precision": arithmetic.precision,
         "view": view,
     }
-    return extract_features(compute, pool, folder, key, arithmetic.device)
+    batch = images_at_once(input_size, arithmetic.on_gpu)
+    return extract_features(compute, pool, folder, key, arithmetic.device, batch)
 
 
 def feature_function(
@@ -80,9 +81,10 @@ def feature_function(
 
 @torch.no_grad()
 def images_per_second(
-    compute: Callable[[Tensor], Tensor], size: int, device: torch.device, batch: int = 64, rounds: int = 3
+    compute: Callable[[Tensor], Tensor], size: int, arithmetic: Arithmetic, rounds: int = 5
 ) -> tuple[float, int]:
-    """How fast features of random images ``(batch, 3, size, size)`` are computed, the median; and how many they are."""
+    """How fast features of random images ``(B, 3, size, size)`` are computed, the median; and how many they are."""
+    batch, device = images_at_once(size, arithmetic.on_gpu), arithmetic.device
     images, seconds = torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(0)).to(device), []
     features = compute(images)  # warms up
     for _ in range(rounds):

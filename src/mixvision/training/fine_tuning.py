@@ -49,6 +49,10 @@ class FineTuner(Classifier):
             self.judged = "average.module"
 
     @property
+    def input_side(self) -> int:
+        return self.network.preprocessing.size
+
+    @property
     def settings(self) -> str:
         past = [{name: value for name, value in row.items() if name != "seconds"} for row in self.past]
         return f"{self.fine_tuning} {past}"

@@ -7,6 +7,7 @@ import ctypes
 # On a CPU work is fastest while the largest feature map stays in the cache (measured: docs/architecture.md).
 CACHE_BYTES = 16 * 2**20
 FIRST_MAP_CHANNELS = 8
+MOST_AT_ONCE = 256
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in glibc's malloc.h
 LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
@@ -15,6 +16,11 @@ LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
 def images_in_cache(side: int) -> int:
     """How many images of ``side`` pixels may go through networks at once: batch times number of networks."""
     return max(1, CACHE_BYTES // (side * side * FIRST_MAP_CHANNELS * 4))
+
+
+def images_at_once(side: int, on_gpu: bool) -> int:
+    """The batch in which images of ``side`` pixels go fastest through one network that is not trained."""
+    return MOST_AT_ONCE if on_gpu else min(max(8, images_in_cache(side)), MOST_AT_ONCE)
 
 
 def keep_freed_memory() -> None:

@@ -20,12 +20,12 @@ from mixvision.training.data import ImagePool
 from mixvision.training.fine_tuning import fine_tune
 from mixvision.training.frozen import FrozenBackbone, as_is_probabilities, count_parameters, probability_frame
 from mixvision.training.heads import head_probabilities, train_heads
+from mixvision.training.memory import images_at_once
 from mixvision.training.observers import observers
 from mixvision.training.settings import Arithmetic, EpochTraining
 from mixvision.training.transfer_study import AS_IS, FINE_TUNED, HEAD, RESTRICTED, Transfer
 from mixvision.training.views import TEST_VIEWS, WHOLE, view_of
 
-GPU_BATCH, CPU_BATCH = 256, 32
 HEAD_PREFIX = "head."  # of the names of the head's tensors in a TransferNetwork
 
 
@@ -191,7 +191,7 @@ def _classify(network: TransferNetwork, pool: ImagePool, view: str, arithmetic: 
     network.to(device).eval()
     parts = [
         network(view_of(pool.gather(part).to(device), view)).softmax(1).cpu()
-        for part in pool.all_held_out.split(GPU_BATCH if arithmetic.on_gpu else CPU_BATCH)
+        for part in pool.all_held_out.split(images_at_once(network.preprocessing.size, arithmetic.on_gpu))
     ]
     return torch.cat(parts)
 

@@ -34,9 +34,11 @@ def mix_features(
 ) -> pd.DataFrame:
     """Predictions of one linear head a ratio, all trained together on features of the study's first backbone.
 
-    Every training set is as large as the smaller domain's, category by category, as in the study of mixing.
+    Every training set is as large as the smaller domain's, category by category, as in the study of mixing; batches are
+    smaller where it is smaller than they.
     """
     trials = ratio_trials(study)
     sets = choose_training_sets(manifest, trials, thin=True)
+    trials["batch_size"] = trials["batch_size"].clip(upper=int(sets.groupby("trial").size().min()))
     frozen = main_backbone(study, pool, features, training)
     return train_heads(trials, frozen.features(), pool, sets, training).predictions

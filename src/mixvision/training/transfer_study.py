@@ -25,7 +25,8 @@ class Transfer:
 
     Attributes:
         backbones: timm's names, each with where its weights come from: "package", "download", "random" or the path of a
-            file (see :class:`mixvision.models.backbones.Backbone`).
+            file (see :class:`mixvision.models.backbones.Backbone`). None leaves one out, as settings that are merged
+            with others cannot take a line away.
         input_sizes: sides in pixels that the networks are given, 32 or more; none: each network's own.
         heads: those to train on the frozen features, names in ``mixvision.models.heads.HEADS``.
         optimizer, learning_rate, weight_decay, batch_size: of the heads' training (the studies: Adam with 1e-3, or SGD
@@ -60,9 +61,8 @@ class Transfer:
         for name in ("input_sizes", "heads", "ratios"):
             if any(getattr(self, name).count(value) > 1 for value in getattr(self, name)):
                 raise ValueError(f"{name} is {list(getattr(self, name))}; name each value once.")
-        if not isinstance(self.backbones, Mapping) or not self.backbones:
+        if not isinstance(self.backbones, Mapping) or not self.all_backbones():  # each of which looks at itself
             raise ValueError(f"backbones is {self.backbones!r}; give lines of the form `resnet50: download`.")
-        self.all_backbones()  # which look at themselves
         if any(type(size) is not int or size < 32 for size in self.input_sizes):
             raise ValueError(f"input_sizes is {list(self.input_sizes)}; give whole numbers of pixels, 32 or more.")
         if not self.heads or not set(self.heads) <= set(HEADS):
@@ -97,7 +97,7 @@ class Transfer:
                 )
 
     def all_backbones(self) -> list[Backbone]:
-        return [Backbone(name, str(weights)) for name, weights in self.backbones.items()]
+        return [Backbone(name, str(weights)) for name, weights in self.backbones.items() if weights is not None]
 
 
 def list_trials(study: Transfer, backbones: pd.DataFrame, categories: list[str]) -> pd.DataFrame:
@@ -108,7 +108,14 @@ def list_trials(study: Transfer, backbones: pd.DataFrame, categories: list[str])
         backbones: one row a backbone and input size: backbone, weights, source, sha256, input_size, classes.
         categories: of the study. Where all are ImageNet's, networks with its thousand classes are also taken as they
             are, once free to choose among all classes and once restricted to the study's.
+
+    Raises:
+        ValueError: a category has a name that is taken.
     """
+    if reserved := sorted({"view", "id"} & set(categories)):
+        raise ValueError(
+            f"A category is called {reserved[0]!r}, as a column of the probabilities is: rename its folder."
+        )
     as_is = _AS_IS_NAMES if is_imagenet(categories) else {}
     rows, largest = [], backbones.groupby("backbone")["input_size"].max()
     for backbone in backbones.to_dict("records"):

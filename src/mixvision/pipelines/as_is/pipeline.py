@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
                 "predictions",
                 name="classify",
             ),
-            Node(nodes.measure, ["predictions", "unsplit_manifest"], ["metrics", "summary"], name="measure"),
+            Node(nodes.measure, ["predictions", "unsplit_manifest"], ["table", "summary"], name="measure"),
         ],
         namespace="as_is",
         inputs=images,

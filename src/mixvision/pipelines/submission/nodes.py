@@ -21,7 +21,7 @@ AT_ONCE = 512  # images in memory
 
 
 def classify_folder(
-    folder: str | None,
+    folder: str | int | None,
     table: pd.DataFrame,
     models: dict[str, Callable[[], TrainedNetwork]],
     decoding: Decoding,
@@ -50,7 +50,8 @@ def classify_folder(
     return "".join(f"{line}\n" for line in lines)
 
 
-def _pictures(folder: str | None) -> list[Path]:
+def _pictures(folder: str | int | None) -> list[Path]:
+    folder = "" if folder is None else str(folder)  # a folder called 2024 comes as a number
     if not folder or not Path(folder).is_dir():
         raise FileNotFoundError(
             f"The unlabelled images are looked for in {folder!r}, which is no folder: give it with "

@@ -55,7 +55,7 @@ def describe_backbones(study: Transfer, training: EpochTraining) -> pd.DataFrame
         loaded = load_backbone(backbone, study.seed)
         for size in input_sizes(study, loaded):
             compute = feature_function(loaded, size, training)
-            speed, features = images_per_second(compute, size, training.device)
+            speed, features = images_per_second(compute, size, training)
             rows.append(
                 {
                     "backbone": backbone.name,
@@ -153,7 +153,8 @@ def measure_ratios(
 ) -> pd.DataFrame:
     """Accuracies by mixing ratio; no rows where there is nothing to mix."""
     joined = join_predictions(ratio_predictions, manifest)
-    return ratio_table(joined, ratio_trials(study), np.random.default_rng(report.seed), report.bootstrap_draws)
+    trials = ratio_trials(study) if len(joined) else pd.DataFrame(columns=["trial", "ratio"])
+    return ratio_table(joined, trials, np.random.default_rng(report.seed), report.bootstrap_draws)
 
 
 def summarise(table: pd.DataFrame, ratios: pd.DataFrame, published: dict[str, Any], report: TransferReport) -> str:

@@ -1,0 +1,99 @@
+"""Answers for unlabelled pictures: a line each, by the best trained model, whatever else is in their folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mixvision.images.decoding import Decoding, decode_file
+from mixvision.models.backbones import Backbone, load_backbone
+from mixvision.models.trained import TrainedNetwork
+from mixvision.models.transfer import transfer_network
+from mixvision.pipelines.submission import nodes
+from mixvision.pipelines.submission.nodes import classify_folder
+
+CATEGORIES = ("001", "NA", "two words")
+TABLE = pd.DataFrame(
+    [
+        ("worse", "head", 0.5),
+        ("best", "fine-tuned", 0.7),
+        ("mean-of-2", "ensemble, mean", 0.9),
+        ("failed", "head", None),
+    ],
+    columns=["trial", "method", "validation_top1"],
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> TrainedNetwork:
+    """It has learned nothing, but answers differ from picture to picture."""
+    network = transfer_network(load_backbone(Backbone("test_resnet", "random")), 32, "linear", 3)
+    network.head[1].weight.data *= 100
+    arguments = {"backbone": "test_resnet", "input_size": 32, "head": "linear"}
+    return TrainedNetwork("transfer", CATEGORIES, 24, network.state_dict(), arguments)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Seven pictures of many kinds and sizes, and what is no picture."""
+    generator, folder = np.random.default_rng(0), tmp_path / "2024"
+    folder.mkdir()
+    for number, name in enumerate(("test_9.JPEG", "test_10.JPEG", "b.png", "c.bmp", "d.webp", "e.gif")):
+        pixels = generator.integers(0, 256, (20 + 9 * number, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels // (number + 1) + 40 * number).save(folder / name)
+    Image.fromarray(generator.integers(0, 256, (50, 40), dtype=np.uint8)).save(folder / "grey.jpg")
+    (folder / "broken.jpg").write_bytes((folder / "grey.jpg").read_bytes()[:200])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "of pictures.png").mkdir()
+    return folder
+
+
+def answer(folder: Path | str | int | None, model: TrainedNetwork) -> str:
+    models = {"best/best_validation": lambda: model}  # no other is to be loaded
+    return classify_folder(folder, TABLE, models, Decoding())
+
+
+@pytest.mark.parametrize("at_once", [3, 512])
+def test_every_picture_that_can_be_read_has_a_line(folder, model, monkeypatch, at_once):
+    monkeypatch.setattr(nodes, "AT_ONCE", at_once)
+    lines = answer(folder, model).splitlines()
+    names = ["b.png", "c.bmp", "d.webp", "e.gif", "grey.jpg", "test_10.JPEG", "test_9.JPEG"]
+    assert [line.partition(" ")[0] for line in lines] == names
+    for name, line in zip(names, lines, strict=True):
+        _, pixels = decode_file(folder / name, Decoding(24))
+        assert line == f"{name} {CATEGORIES[model.classify(pixels[None])[0].argmax()]}"
+    assert len({line.partition(" ")[2] for line in lines}) > 1
+
+
+def test_it_ends_with_a_line_break_and_is_empty_without_readable_pictures(folder, model):
+    assert answer(folder, model).endswith("\n")
+    for file in folder.iterdir():
+        if file.is_file() and file.name not in ("broken.jpg", "empty.png"):
+            file.unlink()
+    assert answer(folder, model) == ""
+
+
+def test_without_a_folder_or_pictures_a_sentence_says_so(folder, model, tmp_path, monkeypatch):
+    for absent in (None, "", str(tmp_path / "absent"), str(folder / "grey.jpg")):
+        with pytest.raises(FileNotFoundError, match=r"which is no folder: give it with --params=unlabelled=<folder>"):
+            answer(absent, model)
+    with pytest.raises(ValueError, match="no pictures in .*give their very folder"):
+        answer(tmp_path, model)
+    monkeypatch.chdir(tmp_path)
+    assert answer(2024, model) == answer(folder, model)  # which the command line takes for a number
+
+
+def test_as_a_command_runs_it(run_pipeline, project, folder, model):
+    report = project / "data/08_reporting/letters"
+    networks = project / "data/06_models/letters/transfer/networks/best"
+    for path in (report / "transfer", networks):
+        path.mkdir(parents=True)
+    TABLE.to_csv(report / "transfer/table.csv", index=False)
+    model.save(networks / "best_validation.safetensors")
+    run_pipeline("submission", {"unlabelled": str(folder)}, {"study": "letters"})
+    assert (report / "submission/answers.txt").read_text() == answer(folder, model)

