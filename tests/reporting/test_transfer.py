@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
-from mixvision.reporting.transfer import independent_test_sentence, transfer_page
+from mixvision.reporting.transfer import transfer_page
+from mixvision.reporting.transfer_notes import extent_sentence, independent_test_sentence, sources_sentence
 from mixvision.reporting.transfer_ratios import ratio_sentence
-from mixvision.reporting.transfer_tables import answer, best_model
+from mixvision.reporting.transfer_tables import PRETRAINED_ON, answer, best_model
 
-FIGURES = ("models", "input_sizes", "ratios", "learning_curves", "confusion", "embedding", "reliability")
+FIGURES = ("models", "input_sizes", "ratios", "learning_curves", "loss", "confusion", "embedding", "reliability")
 
 
 class Reader(HTMLParser):
@@ -48,7 +49,8 @@ class Reader(HTMLParser):
 def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
     sheet = Image.new("RGB", (40, 30), "red")
     tables = {"models": study.table, "outcomes": study.outcomes, "backbones": study.backbones, "ratios": study.ratios}
-    tables["best"] = select_predictions(study.joined, [best_model(study.table)])
+    best = (study.joined["trial"] == best_model(study.table)) & (study.joined["weights"] == "best_validation")
+    tables["best"] = study.joined[best]
     figures = {name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in FIGURES}
     pictures = {name: sheet for name in ("samples", "mistakes", "activations")}
     arguments = {
@@ -60,6 +62,7 @@ def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
         "pictures": {name: picture for name, picture in pictures.items() if name not in without},
         "audit": {"Images per split": pd.DataFrame({"split": ["train"], "images": [80]})},
         "published": study.published,
+        "sources": {"nice": "package:mnist", "real": "/home/me/photos/"},
     }
     return transfer_page(**arguments | changes)
 
@@ -187,9 +190,13 @@ def test_failures_are_noted(page):
 
 
 def test_an_independent_test_set_is_named_as_one(transfer, transfer_with_independent_test):
-    sentence = "The 100 real images are an independent test set: none was trained on."
+    sentence = (
+        "The 100 real images are an independent test set, measured apart from the other test images as "
+        '"independent": none was trained on here, and none chose anything.'
+    )
     assert independent_test_sentence(transfer_with_independent_test.manifest) == sentence
-    assert sentence in Reader(make_page(transfer_with_independent_test)).text("The images")
+    page = Reader(make_page(transfer_with_independent_test))
+    assert sentence in page.text("The images") and sentence in page.text("Models compared")
     assert independent_test_sentence(transfer.manifest) is None
     one_domain = transfer.manifest[transfer.manifest["domain"] == "real"]
     assert independent_test_sentence(one_domain.assign(split="test")) is None
@@ -199,3 +206,39 @@ def test_excluded_images_of_an_independent_test_set_are_not_counted(transfer_wit
     manifest = transfer_with_independent_test.manifest
     assert (manifest.query("domain == 'real'")["status"] == "excluded").sum() == 1
     assert "100 real" in independent_test_sentence(manifest)
+
+
+def test_what_is_measured_on_an_independent_test_set_stands_beside_the_test(transfer_with_independent_test):
+    study = transfer_with_independent_test
+    row, page = study.table.set_index("trial").loc[best_model(study.table)], Reader(make_page(study))
+    assert f"its accuracy on the independent test images {row['independent_top1']:.3f}" in page.text("")
+    text = page.text("The best model looked at closely")
+    heading = "Most confused pairs, independent test images"
+    assert text.index("Categories, the worst recognised first, independent test images") < text.index(heading)
+    as_is = study.table.set_index("trial").loc["as-is"]
+    sentence = f"; of the independent images {as_is['independent_top1']:.3f} and {as_is['outside_independent']:.1%}."
+    assert sentence in page.text("As the network comes")
+
+
+def test_where_images_may_be_those_of_the_pretraining_the_page_says_so(transfer, page):
+    assert PRETRAINED_ON in page.text("Models compared")
+    table = transfer.table[~transfer.table["method"].str.startswith("as is")].reset_index(drop=True)
+    tables = {"models": table, "outcomes": transfer.outcomes, "backbones": transfer.backbones}
+    tables["best"] = select_predictions(transfer.joined, [best_model(table)])
+    assert PRETRAINED_ON not in Reader(make_page(transfer, tables=tables)).text("Models compared")
+
+
+def test_the_published_extent_stands_beside_this_runs(transfer):
+    published = {**transfer.published["transfer"], "categories": 26, "images": 12_345}
+    kept = (transfer.manifest["status"] == "kept").sum()
+    sentence = f"The study had 26 categories and 12,345 images; this run has 5 and {kept}."
+    assert extent_sentence(transfer.manifest, published).startswith(sentence)
+    assert sentence in Reader(make_page(transfer, published={"transfer": published})).text("Models compared")
+    assert extent_sentence(transfer.manifest, transfer.published["transfer"]) is None
+
+
+def test_sources_are_named_without_the_folders_of_this_machine(page):
+    assert "Sources: nice: package:mnist; real: photos." in page.text("The images")
+    archive = {"nice": None, "real": "https://example.org/flowers.tgz"}
+    assert sources_sentence(archive) == "Sources: real: https://example.org/flowers.tgz."
+    assert sources_sentence({"nice": None}) is None

@@ -24,6 +24,7 @@ from mixvision.reporting.transfer_figures import (
     accuracy_by_input_size,
     frozen_ratios,
     learning_curves,
+    loss_across_switch,
     model_comparison,
 )
 
@@ -63,11 +64,49 @@ def test_the_curve_goes_on_across_the_switch_and_says_what_is_trained(transfer):
     for trace, split in ((training, "train"), (validation, "validation")):
         expected = rows[rows["split"] == split]
         assert list(trace.x) == list(range(1, 15)) and list(trace.y) == expected["top1"].tolist()
-    assert [phase for phase, _ in training.customdata] == ["head"] * 6 + ["last 3 blocks"] * 4 + ["all"] * 4
+    assert [row[0] for row in training.customdata] == ["head"] * 6 + ["last 3 blocks"] * 4 + ["all"] * 4
     assert list(best.x) == [13] and best.marker.symbol == "star"
     assert [shape.x0 for shape in figure.layout.shapes] == [6.5, 10.5]
     assert {shape.xref for shape in figure.layout.shapes} == {training.xaxis}
     assert len(figure.data) == 3 * len(trained)
+
+
+def test_phases_are_parted_wherever_the_phase_changes(transfer):
+    """Also where one comes a second time."""
+    history = transfer.history.assign(phase=transfer.history["phase"].where(transfer.history["epoch"] < 11, "head"))
+    figure = learning_curves(history, transfer.outcomes, transfer.trials)
+    assert [shape.x0 for shape in figure.layout.shapes] == [6.5, 10.5]
+    assert [note.text for note in figure.layout.annotations][-2:] == ["last 3 blocks", "head"]
+
+
+def test_the_loss_is_drawn_across_the_switch_of_fine_tuned_trials(transfer):
+    history = transfer.history.copy()
+    history.loc[(history["epoch"] == 7) & (history["split"] == "validation"), "cross_entropy"] = 5.0
+    figure = loss_across_switch(history, transfer.outcomes, transfer.trials)
+    assert [note.text for note in figure.layout.annotations] == ["fine-tuned-64", "last 3 blocks", "all"]
+    rows = history[history["trial"] == "fine-tuned-64"]
+    for trace, split in zip(figure.data, ("train", "validation"), strict=False):
+        assert list(trace.y) == rows.loc[rows["split"] == split, "cross_entropy"].tolist()
+    assert figure.layout.yaxis.range[0] == 0 and 5 < figure.layout.yaxis.range[1] < 6
+    assert figure.layout.yaxis.title.text == "cross-entropy"
+    longer = pd.concat([history, history.head(1).assign(epoch=99)])  # of a head
+    assert loss_across_switch(longer, transfer.outcomes, transfer.trials).layout.xaxis.range[1] < 15
+    heads = transfer.trials[transfer.trials["method"] != "fine-tuned"]
+    assert not loss_across_switch(history, transfer.outcomes, heads).data
+
+
+def test_an_independent_test_set_has_points_and_bars_of_its_own(transfer_with_independent_test):
+    table = transfer_with_independent_test.table
+    rows = table.set_index("trial")
+    traces = [trace for trace in model_comparison(table).data if trace.offsetgroup == "independent"]
+    assert {trace.marker.symbol for trace in traces} == {"square"}
+    shown = {name: value for trace in traces for name, value in zip(trace.y, trace.x, strict=True)}
+    assert np.allclose([shown[name] for name in rows.index], rows["independent_top1"], equal_nan=True)
+    for trace in traces:
+        assert np.allclose(trace.x - trace.error_x.arrayminus, rows.loc[trace.y, "independent_low"], equal_nan=True)
+    traces = accuracy_by_input_size(table).data
+    assert [trace.line.dash for trace in traces] == ["dot", "solid", "dash"]
+    assert list(traces[2].y) == rows.loc[["linear-32", "linear-64"], "independent_top1"].tolist()
 
 
 def test_trials_without_epochs_have_no_panel_and_none_at_all_is_fine(transfer):
@@ -105,15 +144,13 @@ def test_sizes_are_joined_for_those_that_have_several(transfer):
 
 
 def test_ratios_stand_beside_networks_trained_from_scratch(transfer, published):
-    ours = pd.DataFrame({"ratio": [0, 60], "performance_top1": [0.4, 0.6]})
-    traces = {trace.name: trace for trace in frozen_ratios(transfer.ratios, published, ours).data}
+    traces = {trace.name: trace for trace in frozen_ratios(transfer.ratios, published).data}
     for name in ("nice", "real", "performance"):
         trace = traces.pop(f"{name}, frozen features")
         assert list(trace.x) == [0, 30, 60, 100]
         assert list(trace.y) == transfer.ratios[f"{name}_top1"].tolist()
     assert np.allclose(trace.y - trace.error_y.arrayminus, transfer.ratios["low"])
     assert list(traces["performance, published, trained from scratch"].y) == [0.4681, 0.6483]
-    assert list(traces["performance, ours, trained from scratch"].y) == [0.4, 0.6]
     assert len(frozen_ratios(transfer.ratios, None).data) == 3
 
 
@@ -188,6 +225,7 @@ def test_figures_are_valid_and_the_same_each_time(transfer):
         figures = [
             model_comparison(transfer.table),
             learning_curves(transfer.history, transfer.outcomes, transfer.trials),
+            loss_across_switch(transfer.history, transfer.outcomes, transfer.trials),
             accuracy_by_input_size(transfer.table),
             frozen_ratios(transfer.ratios, None),
             confusion_matrices(transfer.joined, transfer.table),

@@ -19,6 +19,8 @@ RATIOS = pd.DataFrame(
         "low": [0.6, 0.8, 0.85],
         "high": [0.8, 0.9, 0.95],
         "validation_performance_top1": [0.7, 0.9, 0.8],
+        "behind_low": [0.1, 0.0, -0.1],
+        "behind_high": [0.2, 0.0, 0.02],
     }
 )
 
@@ -38,6 +40,27 @@ def test_the_table_holds_the_test_accuracies_and_what_the_best_is_picked_by(stud
     assert transfer.ratios["validation_performance_top1"].tolist() == validated.tolist()
     assert (transfer.ratios["low"] < transfer.ratios["performance_top1"]).all()
     assert (transfer.ratios["high"] > transfer.ratios["performance_top1"]).all()
+
+
+def test_a_ratio_that_is_better_on_the_test_images_does_not_make_the_best_move():
+    ratios = RATIOS.assign(behind_high=[0.2, 0.0, -0.01])
+    assert ratio_sentence(ratios, published(r60=0.6)).endswith("do not show that the best ratio moves.")
+
+
+def test_how_far_a_ratio_is_behind_is_measured_on_the_same_images(study, transfer):
+    """The best one is behind itself by nothing, and one that says the same of every image by nothing either."""
+    ratios = transfer.ratios.set_index("ratio")
+    best = best_frozen_ratio(transfer.ratios)
+    assert ratios.loc[best, ["behind_low", "behind_high"]].tolist() == [0, 0]
+    behind = ratios.loc[best, "performance_top1"] - ratios["performance_top1"]
+    assert (ratios["behind_low"] <= behind).all() and (behind <= ratios["behind_high"]).all()
+    names = dict(zip(study.trials["ratio"], study.trials["trial"], strict=True))
+    same = study.predictions[study.predictions["trial"] == names[best]]
+    others = study.predictions[study.predictions["trial"] != names[0]]
+    joined = join_predictions(pd.concat([others, same.assign(trial=names[0])]), study.manifest)
+    table = ratio_table(joined, study.trials, np.random.default_rng(0), draws=100).set_index("ratio")
+    assert table.loc[[0, best], ["behind_low", "behind_high"]].to_numpy().tolist() == [[0, 0], [0, 0]]
+    assert table.loc[0, "low"] < table.loc[0, "high"]
 
 
 def test_nothing_mixed_gives_no_rows(study, transfer):
@@ -68,13 +91,14 @@ BEST = (
         ),
         (
             published(r0=0.5, r60=0.6),
-            "; trained from scratch the published best is 60% (0.600). Here 60% gives 0.900, within that interval: "
-            "whether the best ratio moves, these test images cannot tell.",
+            "; trained from scratch the published best is 60% (0.600). Here 60% gives 0.900, a difference of -0.050 "
+            "(95% interval on the same resampled images -0.100 to 0.020): whether the best ratio moves, these test "
+            "images cannot tell.",
         ),
         (
             published(r0=0.5, r60=0.4),
-            "; trained from scratch the published best is 0% (0.500). Here 0% gives 0.700, outside that interval: "
-            "the best ratio moves.",
+            "; trained from scratch the published best is 0% (0.500). Here 0% gives 0.700, a difference of 0.150 "
+            "(95% interval on the same resampled images 0.100 to 0.200): the best ratio moves.",
         ),
         (
             published(r50=0.6),

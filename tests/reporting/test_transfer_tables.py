@@ -12,6 +12,7 @@ from mixvision.evaluation.mistakes import select_predictions
 from mixvision.reporting.tables import DASH
 from mixvision.reporting.transfer_settings import TransferReport
 from mixvision.reporting.transfer_tables import (
+    PRETRAINED_ON,
     answer,
     as_is_table,
     best_model,
@@ -89,6 +90,41 @@ def test_only_as_is_can_be_outside_the_study(transfer, rows):
     assert rows.drop("as-is")["outside"].isna().all()
 
 
+def test_an_independent_test_set_is_measured_apart(transfer_with_independent_test):
+    study = transfer_with_independent_test
+    table, rows = study.table, study.table.set_index("trial")
+    names = {"test": "nice", "independent": "real"}
+    for split, domain in names.items():
+        for trial in ("linear-64", "fine-tuned-64", "mean-of-3"):
+            selected = select_predictions(study.joined[study.joined["domain"] == domain], [trial], split=split)
+            assert len(selected) == (40 if split == "test" else 100)
+            assert rows.loc[trial, f"{split}_top1"] == selected["top1"].mean()
+            assert rows.loc[trial, f"{split}_top2"] == selected["top2"].mean()
+            assert (
+                rows.loc[trial, f"{split}_low"] <= rows.loc[trial, f"{split}_top1"] <= rows.loc[trial, f"{split}_high"]
+            )
+            suffix = "" if split == "test" else "_independent"
+            assert rows.loc[trial, f"ece{suffix}"] == pytest.approx(expected_calibration_error(selected))
+        last = select_predictions(study.joined, ["linear-64"], "last", split)
+        assert rows.loc["linear-64", f"last_{split}_top1"] == last["top1"].mean()
+    named = select_predictions(study.joined, ["as-is"], split="independent")["prediction_1"]
+    assert rows.loc["as-is", "outside_independent"] == pytest.approx(named.isin(["tabby", "teapot"]).mean())
+    assert "nice_test_top1" not in table
+    assert {"independent", "independent, 95% interval", "independent, top 2", "last epoch (independent)"} <= set(
+        comparison_table(table)
+    )
+    assert {"independent", "its independent"} <= set(ensemble_table(table))
+    assert "none of the categories, independent" in as_is_table(table)
+    assert {"independent", "ECE, independent"} <= set(calibration_table(table))
+    best = rows.loc[best_model(table)]
+    assert f", and of {best['independent_top1']:.3f} (" in answer(table)
+    assert f"linear-64 {rows.loc['linear-64', 'test_top1']:.3f} (independent " in answer(table)
+
+
+def test_without_one_nothing_is_independent(transfer):
+    assert not [column for column in transfer.table if "independent" in column]
+
+
 def test_a_failed_trial_keeps_its_row_without_accuracies(rows):
     numbers = ["validation_top1", "test_top1", "test_low", "last_test_top1", "ece"]
     assert rows.loc["dropout-64", numbers].isna().all()
@@ -102,7 +138,7 @@ def test_one_domain_has_no_columns_by_domain(transfer):
         transfer.trials,
         transfer.members,
         accuracies(joined),
-        bounds,
+        {"test": bounds},
         transfer.history,
         transfer.outcomes,
         transfer.backbones,
@@ -117,7 +153,7 @@ def test_nothing_derived_is_fine(transfer):
     joined = transfer.joined[~transfer.joined["trial"].isin(DERIVED)]
     bounds = pd.DataFrame(columns=["trial", "low", "high"])
     others = (transfer.history, transfer.outcomes, transfer.backbones, joined)
-    table = transfer_table(transfer.trials, members, accuracies(joined), bounds, *others)
+    table = transfer_table(transfer.trials, members, accuracies(joined), {"test": bounds}, *others)
     assert list(table["trial"]) == list(transfer.trials["trial"]) and (table["members"] == "").all()
     assert ensemble_table(table).empty
 
@@ -172,7 +208,9 @@ def test_the_summary_holds_the_comparison_the_answer_and_further_sentences(trans
     text = summary_text("Three berries", transfer.table, ["The best ratio does not move."])
     assert text.startswith("# Three berries: transfer learning\n\n|")
     assert all(f" {trial} | " in text for trial in transfer.table["trial"])
-    assert text.endswith(f"{answer(transfer.table)}\n\nThe best ratio does not move.\n")
+    assert text.endswith(f"{answer(transfer.table)}\n\n{PRETRAINED_ON}\n\nThe best ratio does not move.\n")
+    other_categories = transfer.table[~transfer.table["method"].str.startswith("as is")]
+    assert PRETRAINED_ON not in summary_text("Three berries", other_categories)
 
 
 def test_ensembles_stand_beside_their_best_member(transfer, rows):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -194,8 +195,8 @@ def test_features_of_a_backbone_are_those_of_the_preprocessed_view(pool, backbon
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_backbone_sees_every_image_once(pool, backbone, tmp_path, counted):
-    """And again when its weights, its mean, the size, the view, the precision or the pixels change."""
+def test_a_backbone_sees_every_image_once(pool, backbone, tmp_path, counted, monkeypatch):
+    """And again when its weights, its mean, the size, the view, the precision, the pixels or timm change."""
     features = backbone_features(backbone, 32, pool, tmp_path, HERE)
     assert sum(counted) == 240
     assert torch.equal(backbone_features(backbone, 32, pool, tmp_path, HERE), features) and sum(counted) == 240
@@ -217,6 +218,9 @@ def test_a_backbone_sees_every_image_once(pool, backbone, tmp_path, counted):
     for number, (network, size, images, arithmetic, view) in enumerate(changes, start=2):
         backbone_features(network, size, images, tmp_path, arithmetic, view)
         assert sum(counted) == 240 * number
+    monkeypatch.setattr(timm, "__version__", "9.0.0")
+    backbone_features(backbone, 32, pool, tmp_path, HERE)
+    assert sum(counted) == 240 * (number + 1)
 
 
 def test_half_precision_is_near(pool, backbone, tmp_path):

@@ -188,7 +188,7 @@ def test_the_history_goes_on_from_the_heads(tune, backbone):
     assert history["epoch"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     assert history["split"].tolist() == ["train", "validation"] * 5
     assert history["iteration"].tolist() == [7, 7, 10, 10, 13, 13, 16, 16, 19, 19]  # 120 images in batches of 32
-    phases = ["head", "head", "last 2 blocks", "last 2 blocks", "all"]
+    phases = ["head", "head, 1e-09", "last 2 blocks", "last 2 blocks", "all"]
     assert history["phase"].tolist() == [phase for phase in phases for _ in range(2)]
     own = history[(history["split"] == "validation") & (history["epoch"] > 1)].set_index("epoch")["top1"]
     assert outcome["best_epoch"] == own.idxmax() and own.max() < 0.99  # though the head was better
@@ -367,6 +367,13 @@ def test_what_does_not_fit_the_network_is_refused_before_any_training(tune, tmp_
 def test_the_rate_of_sgd_halves_in_a_million_steps():
     assert [decayed_rate("sgd", 0.01, step) for step in (0, 10**6)] == pytest.approx([0.01, 0.005])
     assert decayed_rate("adam", 0.01, 10**6) == 0.01
+
+
+def test_phases_that_train_the_same_are_told_apart_by_their_rate(tune):
+    phases = (Phase("all", 1, 1e-4), Phase(1, 1, 1e-4), Phase("all", 1, 1e-5))
+    history = tune(FineTuning(phases=phases), SINGLE, past=[]).history
+    names = history.loc[history["split"] == "train", "phase"]
+    assert names.tolist() == ["all, 0.0001", "last block", "all, 1e-05"]
 
 
 def test_rates_rise_and_fall_within_a_phase():

@@ -16,7 +16,13 @@ from mixvision.models.backbones import Backbone, PretrainedBackbone, load_backbo
 from mixvision.models.imagenet import class_names
 from mixvision.training import features as module
 from mixvision.training.data import ImagePool
-from mixvision.training.frozen import FrozenBackbone, as_is_probabilities, count_parameters, probability_frame
+from mixvision.training.frozen import (
+    FrozenBackbone,
+    as_is_probabilities,
+    count_classes,
+    count_parameters,
+    probability_frame,
+)
 from mixvision.training.settings import Arithmetic
 
 PLANTS = ("daisy", "n07745940-strawberry", "pot")  # classes 985, 949 and 738
@@ -65,8 +71,11 @@ def test_what_cannot_be_classified_as_it_is_is_refused(frozen, lite0):
     with pytest.raises(ValueError, match=r"tf_efficientnet_lite0 cannot classify .* \(roses, tulips, apples, ...\)"):
         as_is_probabilities(others)
     ten = replace(lite0, network=timm.create_model("resnet10t", num_classes=10))
-    with pytest.raises(ValueError, match="or the network has other classes"):
-        as_is_probabilities(replace(frozen, loaded=ten))
+    distilled = load_backbone(Backbone("deit_tiny_distilled_patch16_224", "random"))
+    assert [count_classes(loaded) for loaded in (lite0, ten, distilled)] == [1000, 10, 0]
+    for loaded in (ten, distilled):
+        with pytest.raises(ValueError, match="or the network has other classes or two classifiers"):
+            as_is_probabilities(replace(frozen, loaded=loaded))
 
 
 def test_other_views_are_computed_of_held_out_images_alone(frozen, monkeypatch):
@@ -82,6 +91,9 @@ def test_other_views_are_computed_of_held_out_images_alone(frozen, monkeypatch):
 def test_parameters_are_counted_with_the_last_layer_or_without(lite0):
     assert count_parameters(lite0) == 3_371_008
     assert count_parameters(lite0, with_classifier=True) == 3_371_008 + 1000 * 1281 == 4_652_008
+    distilled = load_backbone(Backbone("deit_tiny_distilled_patch16_224", "random"))
+    both = 2 * 1000 * (192 + 1)
+    assert count_parameters(distilled, with_classifier=True) - count_parameters(distilled) == both
 
 
 def test_probabilities_stand_beside_views_and_ids(pool):

@@ -85,7 +85,7 @@ def described(study: Transfer) -> pd.DataFrame:
 
 
 def train(folder: Path, pool: ImagePool, study: Transfer, trials: pd.DataFrame | None = None) -> TransferResult:
-    trials = list_trials(study, described(study), list(pool.categories)) if trials is None else trials
+    trials = list_trials(study, described(study), list(pool.categories), TRAINING) if trials is None else trials
     return train_transfer(trials, pool, study, Augmentation(), TRAINING, folder / "features", folder / "checkpoints")
 
 
@@ -168,7 +168,7 @@ def test_the_history_goes_on_across_the_switch(result):
         linear[shared].reset_index(drop=True),
     )
     own = tuned.iloc[len(linear) :]
-    assert own["phase"].tolist() == ["last block"] * 2 + ["head"] * 2
+    assert own["phase"].tolist() == ["last block"] * 2 + ["head, 0.001"] * 2
     assert own["epoch"].tolist() == [best + 1] * 2 + [best + 2] * 2
     assert own["iteration"].tolist() == [5 * (best + 1)] * 2 + [5 * (best + 2)] * 2  # 120 images in batches of 24
     assert (history.loc[history["trial"] != "tuned", "phase"] == "head").all()
@@ -224,7 +224,7 @@ def digits(small_manifest, small_pixels) -> ImagePool:
 
 
 def test_a_head_that_fails_leaves_the_others_and_its_fine_tuning_is_not_begun(digits, tmp_path, told):
-    trials = list_trials(RANDOM, described(RANDOM), ["0", "1", "2"])
+    trials = list_trials(RANDOM, described(RANDOM), ["0", "1", "2"], TRAINING)
     trials.loc[trials["trial"] == "linear", "learning_rate"] = 1e38
     found = train(tmp_path, digits, RANDOM, trials)
     outcomes = found.outcomes.set_index("trial")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from mixvision.images.augmentation import Augmentation
 from mixvision.models.backbones import Backbone, load_backbone
 from mixvision.models.heads import HEADS
 from mixvision.training.phases import FineTuning, Phase
-from mixvision.training.transfer_study import Transfer, input_sizes, is_imagenet, list_trials
+from mixvision.training.settings import EpochTraining
+from mixvision.training.transfer_study import Transfer, input_sizes, is_imagenet, list_trials, shared_settings
 
 PLAN = {"name": "tuned", "head": "dense", "phases": [{"unfrozen": 2, "epochs": 1, "learning_rate": 0.01}]}
+TRAINING = EpochTraining(epochs=7, patience=2)
 DIGITS, PLANTS = ["0", "1"], ["daisy", "strawberry"]
 
 
@@ -60,8 +63,17 @@ def rows(*described: tuple[str, int], classes: int = 1000) -> pd.DataFrame:
         ({"fine_tunings": [{**PLAN, "phases": []}]}, r"phases is \[\]"),
         ({"fine_tunings": [{**PLAN, "name": "dense"}]}, "Two models would be called 'dense'"),
         ({"fine_tunings": [PLAN, PLAN]}, "Two models would be called 'tuned'"),
-        ({"fine_tunings": [{**PLAN, "name": "as-is"}]}, "Two models would be called 'as-is'"),
-        ({"fine_tunings": [{**PLAN, "name": "all/slow"}]}, "name of a fine-tuning is 'all/slow'; give one without '/'"),
+        (
+            {"fine_tunings": [{**PLAN, "name": "as-is"}]},
+            "name is 'as-is'; give letters, digits .*what other models are",
+        ),
+        ({"fine_tunings": [{**PLAN, "name": "mean-of-3"}]}, "name is 'mean-of-3'; give letters"),
+        ({"fine_tunings": [{**PLAN, "name": "stacked-2"}]}, "name is 'stacked-2'; give letters"),
+        ({"fine_tunings": [{**PLAN, "name": "linear+views"}]}, r"name is 'linear\+views'; give letters"),
+        ({"fine_tunings": [{**PLAN, "name": "all/slow"}]}, "name is 'all/slow'; give letters"),
+        ({"fine_tunings": [{**PLAN, "name": ".."}]}, r"name is '\.\.'; give letters"),
+        ({"fine_tunings": [{**PLAN, "name": "slow\n"}]}, r"name is 'slow\\n'; give letters"),
+        ({"fine_tunings": [{**PLAN, "name": ""}]}, "name is ''; give letters"),
         (
             {"fine_tunings": [PLAN], "heads": ["linear"]},
             r"fine-tuning 'tuned' goes on from the head 'dense', which is none of heads, \['linear'\]: add it there",
@@ -97,6 +109,23 @@ def test_the_own_input_size_stands_in_where_none_is_given():
     assert input_sizes(Transfer(input_sizes=[64, 32]), loaded) == (64, 32)
 
 
+def test_a_size_that_a_network_does_not_take_is_refused():
+    transformer = load_backbone(Backbone("levit_128s", "random"))
+    assert input_sizes(Transfer(input_sizes=[224]), transformer) == (224,) == input_sizes(Transfer(), transformer)
+    with pytest.raises(
+        ValueError, match=r"levit_128s takes images of 224 pixels only: set input_sizes to \[224\] or \["
+    ):
+        input_sizes(Transfer(input_sizes=[224, 96]), transformer)
+    inception = load_backbone(Backbone("inception_v3", "random"))
+    with pytest.raises(ValueError, match=r"inception_v3 takes no images of 32 pixels: set input_sizes to \[299\] or"):
+        input_sizes(Transfer(input_sizes=[32]), inception)
+
+
+@pytest.mark.parametrize("name", ["fine-tuned", "all slowly", "v1.5_long", "langsam für alle", "NA", "7"])
+def test_plain_names_are_taken(name):
+    assert FineTuning(name).name == name
+
+
 @pytest.mark.parametrize(
     ("backbones", "names"),
     [
@@ -118,7 +147,7 @@ def test_the_own_input_size_stands_in_where_none_is_given():
 )
 def test_names_and_fine_tunings_at_the_largest_size_only(backbones, names):
     study = Transfer(heads=["linear", "dense"], fine_tunings=[PLAN], seed=3)
-    trials = list_trials(study, backbones, DIGITS)
+    trials = list_trials(study, backbones, DIGITS, TRAINING)
     assert trials["trial"].tolist() == names
     assert set(trials["method"]) == {"head", "fine-tuned"} and (trials["seed"] == 3).all()
     assert trials.loc[trials["method"] == "fine-tuned", "input_size"].eq(96).all()
@@ -134,23 +163,38 @@ def test_each_trial_says_how_it_is_trained():
     }
     study = Transfer(heads=["linear", "dense"], learning_rate=0.5, batch_size=8, weight_decay=0.2, fine_tunings=[plan])
     backbones = rows(("resnet10t", 96)).assign(source="a file", sha256="abc", weights="a.pth")
-    trials = list_trials(study, backbones, DIGITS).set_index("trial")
+    trials = list_trials(study, backbones, DIGITS, TRAINING).set_index("trial")
     settings = ["head", "fine_tuning", "optimizer", "learning_rate", "weight_decay", "batch_size"]
     assert trials.loc["dense", settings].tolist() == ["dense", "", "adam", 0.5, 0.2, 8]
     assert trials.loc["tuned", settings].tolist() == ["dense", "tuned", "sgd", 0.3, 0.1, 16]
+    lengths = ["epochs", "patience", "augmented"]
+    assert trials.loc["dense", lengths].tolist() == [7, 2, False]
+    assert trials.loc["tuned", ["epochs", "augmented"]].tolist() == [3, True] and pd.isna(
+        trials.loc["tuned", "patience"]
+    )
     assert (trials[["source", "sha256", "weights"]] == ["a file", "abc", "a.pth"]).all(axis=None)
+
+
+def test_what_trials_share_are_views_only_where_some_are_fine_tuned():
+    training = EpochTraining(accelerator="cpu", precision="64-true")
+    trials = pd.DataFrame({"augmented": [False, True]})
+    shared = shared_settings(trials, Augmentation(rotation=7), training)
+    assert shared["views in fine-tuning: rotation"] == "7" and len(shared) == 10
+    shared = shared_settings(trials.iloc[:1], Augmentation(), training)
+    assert shared == {"accelerator": "cpu", "precision": "64-true"}
 
 
 def test_networks_are_asked_as_they_are_where_all_categories_are_imagenets():
     study = Transfer(heads=["linear"])
-    trials = list_trials(study, rows(("resnet10t", 96), ("vgg16", 96)), PLANTS)
+    trials = list_trials(study, rows(("resnet10t", 96), ("vgg16", 96)), PLANTS, TRAINING)
     assert trials["trial"].tolist() == [
         f"{name}-{model}" for name in ("resnet10t", "vgg16") for model in ("as-is", "as-is-restricted", "linear")
     ]
     as_is = trials[trials["method"] != "head"]
     assert as_is["method"].tolist() == ["as is", "as is, restricted"] * 2
     assert (as_is[["head", "fine_tuning", "optimizer"]] == "").all(axis=None)
-    assert as_is[["learning_rate", "batch_size"]].isna().all(axis=None)
-    assert list_trials(study, rows(("resnet10t", 96)), [*PLANTS, "roses"])["trial"].tolist() == ["linear"]
-    assert list_trials(study, rows(("resnet10t", 96), classes=21843), PLANTS)["trial"].tolist() == ["linear"]
+    assert as_is[["learning_rate", "batch_size", "patience"]].isna().all(axis=None)
+    assert as_is[["epochs", "augmented"]].values.tolist() == [[0, False]] * 4
+    assert list_trials(study, rows(("resnet10t", 96)), [*PLANTS, "roses"], TRAINING)["trial"].tolist() == ["linear"]
+    assert list_trials(study, rows(("resnet10t", 96), classes=21843), PLANTS, TRAINING)["trial"].tolist() == ["linear"]
     assert is_imagenet(PLANTS) and not is_imagenet([*PLANTS, "roses"])

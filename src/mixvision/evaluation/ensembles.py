@@ -13,6 +13,7 @@ from sklearn.model_selection import GroupKFold
 FOLDS = 5
 METHODS = ("head", "fine-tuned")  # whose models may enter an ensemble
 WEIGHTS = ("best_validation", "last")
+WHOLE = "whole"  # the view that every image has
 
 _LEAST_PROBABILITY = 1e-6  # whose logarithm stands for that of anything smaller
 
@@ -25,8 +26,9 @@ def combine(
     """Predictions of all derived models: of every trial that was shown several views, and of two ensembles.
 
     The ensembles consist of the best trials by top-1 accuracy on validation images, weights best_validation, among
-    trained ones; a trial with several views enters with their mean. Without two such trials, or without validation
-    images, there is no ensemble. Every frame is loaded once; those of the best so far are kept in memory, no others.
+    trained ones; a trial with several views enters with their mean only where that is more accurate on these images
+    than the whole image alone. Without two trained trials, or without validation images, there is no ensemble. Every
+    frame is loaded once; those of the best so far are kept in memory, no others.
 
     Args:
         probabilities: by "trial/weights" a frame, or what loads one: ``view``, ``id`` and one column a category.
@@ -48,15 +50,17 @@ def combine(
     truth = manifest[manifest["split"] == "validation"].set_index("id")["category"]
     for trial, method in trials[["trial", "method"]].itertuples(index=False):
         for weights in (weights for weights in WEIGHTS if f"{trial}/{weights}" in probabilities):
-            frame, name = _loaded(probabilities[f"{trial}/{weights}"]), trial
+            frame = _loaded(probabilities[f"{trial}/{weights}"])
             views = frame["view"].nunique()
-            frame = mean_of_views(frame)
+            ways = {trial: frame[frame["view"] == WHOLE].drop(columns="view")}
             if views > 1:
                 name = f"{trial}+views"
-                predictions.append(top_predictions(frame, name, weights))
+                ways[name] = mean_of_views(frame)
+                predictions.append(top_predictions(ways[name], name, weights))
                 members.append((name, "views", trial, views))
             if weights == "best_validation" and method in METHODS and len(truth):
-                best.append((_accuracy(frame, truth), name, frame))
+                ranked = [(_accuracy(way, truth), name, way) for name, way in ways.items()]
+                best.append(max(ranked, key=lambda way: way[0]))  # the whole image where both are as good
                 best = sorted(best, key=lambda ranked: -ranked[0])[:count]  # stable: the earlier of equals stays
     if len(best) > 1:
         names, frames = [name for _, name, _ in best], [frame for _, _, frame in best]

@@ -20,6 +20,8 @@ FIGURES = {
     "images, as in the paper: optimistic, because the test images chose it",
 }
 
+TEST_SPLITS = ("test", "independent")  # the test images of the study's split, and those of mark_independent
+
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
 _FACTS = ["id", "domain", "category", "split", "leaks", "cluster", "pixel_row"]
@@ -42,11 +44,11 @@ def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Se
 
     Raises:
         ValueError: an image is missing from the manifest, is not held out, or is predicted twice by one
-            model.
+            model. Images of the split "independent" (see :func:`mark_independent`) are held out, too.
     """
     joined = predictions.merge(manifest[_FACTS], on="id", how="left", validate="many_to_one")
     _refuse(joined[joined["domain"].isna()], "are not in the manifest")
-    _refuse(joined[~joined["split"].isin(["validation", "test"])], "are not held out for validation or test")
+    _refuse(joined[~joined["split"].isin(["validation", *TEST_SPLITS])], "are not held out for validation or test")
     _refuse(joined[joined.duplicated(["trial", "weights", "id"])], "appear twice for one trial and weights")
     truth = joined["category"].astype("str")
     places = [place for place in range(1, max(tops) + 1) if f"prediction_{place}" in joined]
@@ -54,6 +56,19 @@ def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Se
     for top in dict.fromkeys((1, *tops)):
         joined[f"top{top}"] = np.logical_or.reduce(hits[:top])
     return joined
+
+
+def mark_independent(manifest: pd.DataFrame) -> pd.DataFrame:
+    """The manifest with an independent test set in a split of its own, so that it is measured apart.
+
+    That is a domain that has nothing but test images where another one is trained on. Its ``split`` becomes
+    "independent"; without such a domain all stays as it is.
+    """
+    splits = manifest[manifest["split"] != ""].groupby("domain")["split"].agg(set)
+    trained = splits.map(lambda names: "train" in names).any()
+    domains = [domain for domain, names in splits.items() if trained and names == {"test"}]
+    independent = manifest["domain"].isin(domains) & (manifest["split"] != "")
+    return manifest.assign(split=manifest["split"].mask(independent, "independent"))
 
 
 def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataFrame:

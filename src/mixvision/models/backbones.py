@@ -171,6 +171,17 @@ def embed(network: nn.Module, images: Tensor) -> Tensor:
     return network.forward_head(network.forward_features(images), pre_logits=True)
 
 
+@torch.no_grad()
+def require_input_size(backbone: PretrainedBackbone, size: int) -> None:
+    """Refuse a side in pixels that the network does not take, as most transformers take but one (ValueError)."""
+    try:
+        embed(backbone.network, torch.zeros(1, 3, size, size))
+    except (AssertionError, RuntimeError) as error:
+        facts, own = backbone.network.pretrained_cfg, backbone.input_size
+        takes = f"images of {own} pixels only" if facts.get("fixed_input_size") else f"no images of {size} pixels"
+        raise ValueError(f"{facts['architecture']} takes {takes}: set input_sizes to [{own}] or [].") from error
+
+
 def _require_model(name: str) -> None:
     known, (architecture, _, tag) = timm.list_models(), name.partition(".")
     if architecture not in known:

@@ -21,12 +21,20 @@ def blocks(network: nn.Module) -> list[list[str]]:
         layers = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
     else:
         layers = auto_group_layers(network)
-    head = _head(network)
+    head = head_parameters(network)
     grouped = defaultdict(list)
     for name, _ in network.named_parameters():
         if name not in head:
             grouped[layers[name]].append(name)
     return [grouped[layer] for layer in sorted(grouped)]
+
+
+def head_parameters(network: nn.Module) -> set[str]:
+    """Names of the parameters of a timm network's last layer, or of the two that distilled networks have."""
+    layers = network.get_classifier()
+    layers = layers if isinstance(layers, tuple) else (layers,)
+    parameters = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    return {name for name, parameter in network.named_parameters() if id(parameter) in parameters}
 
 
 def freeze(network: nn.Module, unfrozen: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
@@ -47,9 +55,9 @@ def freeze(network: nn.Module, unfrozen: int | Literal["all", "head"], batch_sta
     if unfrozen == "all":
         trained = {name for name, _ in network.named_parameters()}
     elif unfrozen == "head":
-        trained = _head(network)
+        trained = head_parameters(network)
     elif type(unfrozen) is int and 1 <= unfrozen <= len(found):
-        trained = _head(network).union(*found[-unfrozen:])
+        trained = head_parameters(network).union(*found[-unfrozen:])
     else:
         raise ValueError(
             f"unfrozen is {unfrozen!r}, but must be 'head', 'all', or a number of blocks from 1 to {len(found)}, as "
@@ -83,14 +91,6 @@ def layer_decay_groups(
         raise ValueError(f"layer_decay is {layer_decay}, but must be above 0 and at most 1.")
     groups = param_groups_layer_decay(network, weight_decay, layer_decay=layer_decay)
     return [{**group, "lr": learning_rate * group["lr_scale"]} for group in groups]
-
-
-def _head(network: nn.Module) -> set[str]:
-    """Names of the parameters of the last layer, or of the two that distilled networks have."""
-    layers = network.get_classifier()
-    layers = layers if isinstance(layers, tuple) else (layers,)
-    parameters = {id(parameter) for layer in layers for parameter in layer.parameters()}
-    return {name for name, parameter in network.named_parameters() if id(parameter) in parameters}
 
 
 def _train(network: nn.Module, batch_statistics: bool, mode: bool = True) -> nn.Module:

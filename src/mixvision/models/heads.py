@@ -77,7 +77,11 @@ def trained_head(head: str, tensors: Mapping[str, Tensor]) -> StackedHeads:
 
 
 class Standardise(nn.Module):
-    """Subtract each head's mean of a feature and divide by its standard deviation: ``(K, B, F)``, unchanged."""
+    """Subtract each head's mean of a feature and divide by its standard deviation: ``(K, B, F)``, unchanged.
+
+    A deviation counts as at least a tenth of their median: whatever hardly varies in training images may vary much more
+    in others, and would then drown all the rest.
+    """
 
     def __init__(self, heads: int, features: int) -> None:
         super().__init__()
@@ -93,7 +97,8 @@ class Standardise(nn.Module):
         mean = features.mean(0)
         sd = (features - mean).square_().mean(0).sqrt()  # a tenth of the time of var_mean on a CPU
         varies = sd > 1e-6 * mean.abs()  # less is rounding
-        self.mean[head], self.sd[head] = mean, torch.where(varies, sd, 1)
+        least = sd.where(varies, torch.nan).nanmedian() / 10
+        self.mean[head], self.sd[head] = mean, torch.where(varies, sd.clamp(least), 1)
 
 
 class Dense(nn.Module):

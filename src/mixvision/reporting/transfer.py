@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
+from mixvision.evaluation.metrics import TEST_SPLITS
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.sections import (
     audit_section,
@@ -19,9 +20,17 @@ from mixvision.reporting.sections import (
     settings_section,
 )
 from mixvision.reporting.tables import image_counts, number
+from mixvision.reporting.transfer_notes import (
+    NOTES,
+    QUESTION,
+    extent_sentence,
+    independent_test_sentence,
+    sources_sentence,
+)
 from mixvision.reporting.transfer_ratios import best_frozen_ratio, ratio_sentence
 from mixvision.reporting.transfer_tables import (
     AS_IS,
+    PRETRAINED_ON,
     answer,
     as_is_table,
     best_model,
@@ -29,29 +38,9 @@ from mixvision.reporting.transfer_tables import (
     calibration_table,
     comparison_table,
     ensemble_table,
+    per_cent,
+    splits_tested,
     top_columns,
-)
-
-QUESTION = (
-    "How well do networks that were trained on ImageNet tell these categories apart: as they come, with a new head on "
-    "their frozen features, and fine-tuned?"
-)
-NOTES = (
-    "Accuracies are top-1, as fractions; top k: the category is among the first k predictions. Unless something else "
-    "is said they are those of the weights best_validation: the epoch with the highest accuracy on the validation "
-    "images. The test images had no say in it.",
-    "last epoch: weights at the end of training, measured on the same test images.",
-    "The 95% interval of an accuracy is a bootstrap over the test images, near-duplicates drawn together, the same "
-    "resampled test sets for all models; it says how far these test images can be trusted, not how training varies.",
-    "The best model is the one with the highest accuracy on the validation images. The test accuracy given for it is "
-    "free of that choice; on the test images another model may happen to be ahead.",
-    "parameters counts the whole network, its frozen part included; trained is the most that were trained at a time. "
-    "The training time of a head does not include computing the features, which is done once for all heads. MB is the "
-    "size of the weights in float32.",
-    "images/s is the pace of classifying, measured with the backbone, its head being next to nothing. An ensemble is "
-    "taken to run its members one after the other, and several views of an image likewise.",
-    "ECE: expected calibration error (Guo et al., 2017), the mean distance between how sure a model is and how often "
-    "it is right, on test images.",
 )
 
 
@@ -64,6 +53,7 @@ def transfer_page(
     pictures: Mapping[str, Image.Image],
     audit: Mapping[str, pd.DataFrame],
     published: Mapping[str, Any],
+    sources: Mapping[str, str | None],
 ) -> str:
     """The whole report as one HTML page. What is not given of the optional parts is left out, or said why.
 
@@ -72,27 +62,28 @@ def transfer_page(
         manifest: one row per image.
         trials: one row per trial.
         tables: "models" (:func:`mixvision.reporting.transfer_tables.transfer_table`), "best" (joined predictions of its
-            :func:`mixvision.reporting.transfer_tables.best_model` on the test images), "outcomes" and "backbones";
+            :func:`mixvision.reporting.transfer_tables.best_model`, best_validation), "outcomes" and "backbones";
             optionally "ratios" (:func:`mixvision.reporting.transfer_ratios.ratio_table`).
-        figures: "models", "learning_curves", "confusion" and "reliability"; optionally "input_sizes", "ratios" and
-            "embedding".
+        figures: "models", "learning_curves", "confusion" and "reliability"; optionally "loss", "input_sizes", "ratios"
+            and "embedding".
         pictures: "samples" and "mistakes" (of the best model); optionally "activations".
         audit: the split audit's tables by title.
         published: the published numbers of all pipelines; "transfer" and "mixing" are used, either may be missing.
+        sources: by domain where its images come from.
     """
     table = tables["models"]
     sections = [
-        _models_section(table, published.get("transfer"), figures["models"]),
+        _models_section(table, manifest, published.get("transfer"), figures["models"]),
         _as_is_section(table),
         *_optional_figure("Input size", figures.get("input_sizes")),
         _ratios_section(tables.get("ratios"), manifest, published.get("mixing"), figures.get("ratios")),
-        Section("Learning curves", figures=[figures["learning_curves"]]),
+        Section("Learning curves", figures=[figures[name] for name in ("learning_curves", "loss") if name in figures]),
         _best_section(table, tables["best"], figures["confusion"], pictures["mistakes"]),
         *_activation_sections(pictures.get("activations")),
         *_optional_figure("The features on a map", figures.get("embedding")),
         _calibration_section(table, figures["reliability"]),
         _ensembles_section(table),
-        _images_section(manifest, pictures["samples"]),
+        _images_section(manifest, pictures["samples"], sources),
         audit_section(audit),
         excluded_section(manifest),
         _weights_section(tables["backbones"]),
@@ -102,26 +93,20 @@ def transfer_page(
     return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
 
 
-def independent_test_sentence(manifest: pd.DataFrame) -> str | None:
-    """That a domain is an independent test set, where it is one: all its images are for testing, another's are not."""
-    kept = manifest[manifest["status"] == "kept"]
-    splits = kept.groupby("domain")["split"].agg(set)
-    independent = [domain for domain, names in splits.items() if names == {"test"}]
-    if len(independent) != 1 or len(splits) == 1:
-        return None
-    images = int((kept["domain"] == independent[0]).sum())
-    return f"The {images:,} {independent[0]} images are an independent test set: none was trained on."
-
-
-def _models_section(table: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure) -> Section:
+def _models_section(
+    table: pd.DataFrame, manifest: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure
+) -> Section:
+    measured = ", ".join(["validation", *splits_tested(table)])
     text = [
-        "The green row is the best model on the validation images; train, validation and test are accuracies with the "
-        "weights of the best epoch."
+        f"The green row is the best model on the validation images; {measured} are accuracies with the weights "
+        "of the best epoch, train is the running mean over that epoch's batches."
     ]
+    notes = [independent_test_sentence(manifest), PRETRAINED_ON if (table["method"] == AS_IS).any() else None]
+    text += [note for note in notes if note]
     best = list(table["trial"]).index(best_model(table))
     tables = [Table("Accuracy of every model", comparison_table(table), highlighted_row=best)]
     if published:
-        text.append(published_note(published))
+        text += [published_note(published), *filter(None, [extent_sentence(manifest, published)])]
         rows = pd.DataFrame(published["rows"]).rename(columns=lambda name: name.replace("_", " "))
         tables.append(Table("Published", rows))
     return Section("Models compared", text, tables, [figure])
@@ -140,12 +125,19 @@ def _as_is_section(table: pd.DataFrame) -> Section:
         )
     text = [
         f"Without any training {row.backbone}, with images of {row.input_size:.0f} pixels, has a test accuracy of "
-        f"{number(row.test_top1)} among all of ImageNet's 1,000 categories, and takes {row.outside:.1%} of the test "
-        "images for something that is none of the study's."
+        f"{number(row.test_top1)} among all of ImageNet's 1,000 categories, and takes {per_cent(row.outside)} of the "
+        f"test images for something that is none of the study's{_independently(row)}."
         for row in rows.itertuples()
     ]
     text.append("Restricted to the study's categories, its probabilities for them are divided by their sum.")
     return Section(title, text, [Table("Without any training", as_is_table(table))])
+
+
+def _independently(row: Any) -> str:
+    """Of a row of "as is" its numbers on independent test images, as the end of a sentence; nothing without any."""
+    if not hasattr(row, "independent_top1"):
+        return ""
+    return f"; of the independent images {number(row.independent_top1)} and {per_cent(row.outside_independent)}"
 
 
 def _ratios_section(
@@ -156,6 +148,7 @@ def _ratios_section(
     if ratios is None or figure is None:
         return Section(title, [_no_ratios(manifest)])
     headings = {"nice_top1": "nice", "real_top1": "real", "performance_top1": "performance"}
+    headings |= {"behind_low": "below the best, low", "behind_high": "below the best, high"}
     headings |= {"ratio": "% real", "trials": "seeds", "validation_performance_top1": "performance, validation"}
     best = list(ratios["ratio"]).index(best_frozen_ratio(ratios))
     shown = Table("Heads on frozen features, test images", ratios.rename(columns=headings), highlighted_row=best)
@@ -182,9 +175,14 @@ def _best_section(
         "the images taken for a category, recall the share of the category's images that were recognised, and F1 the "
         "harmonic mean of both."
     ]
-    scores = category_scores(predictions)
-    scores = scores[scores["images"] > 0].sort_values(["recall", "category"], ignore_index=True)
-    headings = {"category": "true category", "share": "share of its images"}
+    tables = []
+    for split in (split for split in TEST_SPLITS if (predictions["split"] == split).any()):
+        rows, of = predictions[predictions["split"] == split], "" if split == "test" else f", {split} test images"
+        scores = category_scores(rows)
+        scores = scores[scores["images"] > 0].sort_values(["recall", "category"], ignore_index=True)
+        headings = {"category": "true category", "share": "share of its images"}
+        tables.append(Table(f"Categories, the worst recognised first{of}", scores.rename(columns={"f1": "F1"})))
+        tables.append(Table(f"Most confused pairs{of}", confused_pairs(rows, 20).rename(columns=headings)))
     description = (
         "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
         "the probability and the domain."
@@ -192,10 +190,7 @@ def _best_section(
     return Section(
         "The best model looked at closely",
         text,
-        [
-            Table("Categories, the worst recognised first", scores.rename(columns={"f1": "F1"})),
-            Table("Most confused pairs", confused_pairs(predictions, 20).rename(columns=headings)),
-        ],
+        tables,
         [confusion],
         [Picture("Most confident mistakes", mistakes, description)],
     )
@@ -238,11 +233,11 @@ def _ensembles_section(table: pd.DataFrame) -> Section:
     return Section(title, text, [Table("Derived models beside the best of their members", rows)])
 
 
-def _images_section(manifest: pd.DataFrame, samples: Image.Image) -> Section:
-    sentence = independent_test_sentence(manifest)
+def _images_section(manifest: pd.DataFrame, samples: Image.Image, sources: Mapping[str, str | None]) -> Section:
+    sentences = (sources_sentence(sources), independent_test_sentence(manifest))
     return Section(
         "The images",
-        [sentence] if sentence else [],
+        [sentence for sentence in sentences if sentence],
         [Table("Images by domain", image_counts(manifest))],
         pictures=[Picture("Sample", samples, "Random images of every category, one row each.")],
     )
@@ -268,8 +263,10 @@ def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str,
     numbers = [
         (number(row["test_top1"]), f"test accuracy of {best}"),
         (number(row["validation_top1"]), "its validation accuracy"),
-        *((number(row[column]), f"its test accuracy, top {column[8:]}") for column in top_columns(table)),
+        *((number(row[column]), f"its accuracy ({name})") for column, name in top_columns(table).items()),
     ]
+    if "independent" in splits_tested(table):
+        numbers.append((number(row["independent_top1"]), "its accuracy on the independent test images"))
     others = [name for name in best_of_methods(table) if rows.loc[name, "method"] != row["method"]]
     methods = ("head", "fine-tuned")
     numbers += [

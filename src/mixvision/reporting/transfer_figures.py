@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -12,6 +13,7 @@ from mixvision.reporting.baselines_figures import SIDE_BY_SIDE, SPLIT_COLOURS
 from mixvision.reporting.figures import PANELS_ACROSS, accuracy_panels
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
+from mixvision.reporting.transfer_tables import splits_tested
 
 METHOD_COLOURS = {
     "as is": "#8A8F98",
@@ -22,29 +24,33 @@ METHOD_COLOURS = {
     "ensemble, mean": "#A5682A",
     "ensemble, stacked": "#1B9E9E",
 }
+SYMBOLS = {"validation": "diamond-open", "test": "circle", "independent": "square"}
 PANEL_WIDTH = 240  # pixels of one of four panels; a letter is about 0.58 of its size wide
 LINE_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#7B5EA7", "#A5682A", "#1B9E9E", "#8A8F98")
 
 
 def model_comparison(table: pd.DataFrame) -> go.Figure:
-    """Test and validation accuracy of every model, coloured by method.
+    """Test and validation accuracy of every model, coloured by method; also that on an independent test set.
 
     Args:
         table: what :func:`mixvision.reporting.transfer_tables.transfer_table` returns.
     """
-    figure = go.Figure()
+    figure, splits = go.Figure(), splits_tested(table)
     for method, rows in table.groupby("method", sort=False):
         place = {"y": rows["trial"], "orientation": "h", "mode": "markers", "legendgroup": method}
-        for split, symbol in (("validation", "diamond-open"), ("test", "circle")):
+        for split, symbol in SYMBOLS.items():
+            if split not in ("validation", *splits):
+                continue
             trace = go.Scatter(x=rows[f"{split}_top1"], name=method, offsetgroup=split, **place)
             trace.update(marker={"symbol": symbol, "size": 9, "color": METHOD_COLOURS[method]})
             trace.update(marker_line={"color": METHOD_COLOURS[method], "width": 2 if split == "validation" else 0})
             trace.update(showlegend=split == "test", hovertemplate=f"%{{y}}, {split}: %{{x:.3f}}<extra></extra>")
-            figure.add_trace(trace.update(error_x=_interval(rows)) if split == "test" else trace)
+            figure.add_trace(trace.update(error_x=_interval(rows, split)) if split in splits else trace)
     subtitle = "top-1, weights best_validation; circles: test with its 95% interval; open diamonds: validation"
+    subtitle += "; squares: independent test" if "independent" in splits else ""
     title = title_with("Accuracy of every model", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=240 + 34 * len(table), **SIDE_BY_SIDE)
-    lowest = table[["validation_top1", "test_low"]].min(axis=None)
+    lowest = table[["validation_top1", *(f"{split}_low" for split in splits)]].min(axis=None)
     low = 0.0 if pd.isna(lowest) else max(0.0, float(lowest))
     figure.update_xaxes(title="accuracy (fraction)", range=[low - 0.03 * (1.05 - low), 1 + 0.03 * (1.05 - low)])
     # Models that failed have no point, but keep their line.
@@ -60,21 +66,37 @@ def learning_curves(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.Da
         outcomes: ``trial`` and ``best_epoch``.
         trials: those to draw, in this order: ``trial``. One without history is left out.
     """
+    figure = _panels(history, outcomes, trials, "top1")
+    subtitle = "top-1; training: running mean over the epoch's batches; dotted lines: another part is trained from here"
+    return figure.update_layout(title=title_with("Accuracy along training", subtitle))
+
+
+def loss_across_switch(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.DataFrame) -> go.Figure:
+    """Cross-entropy by epoch of fine-tuned trials: whether it jumps where another part of the network is unfrozen.
+
+    Arguments as for :func:`learning_curves`; trials of another ``method`` are left out.
+    """
+    figure = _panels(history, outcomes, trials[trials["method"] == "fine-tuned"], "cross_entropy")
+    highest = max((max(trace.y, default=0) for trace in figure.data), default=1)
+    figure.update_yaxes(range=[0, 1.05 * highest]).update_yaxes(title="cross-entropy", col=1)
+    subtitle = "the head alone first; dotted lines: another part is trained from here; training: running mean"
+    return figure.update_layout(title=title_with("Loss across the switch", subtitle))
+
+
+def _panels(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.DataFrame, measure: str) -> go.Figure:
     drawn = trials.loc[trials["trial"].isin(history["trial"]), "trial"]
     figure = accuracy_panels(list(drawn), "epoch")
     widest = max(map(len, drawn), default=0)
     figure.update_annotations(font_size=min(16, int(PANEL_WIDTH / (0.58 * max(1, widest)))))
     best = outcomes.set_index("trial")["best_epoch"]
-    longest = int(history["epoch"].max()) if len(drawn) else 1
+    longest = int(history.loc[history["trial"].isin(drawn), "epoch"].max()) if len(drawn) else 1
     for panel, name in enumerate(drawn):
         place = {"row": panel // PANELS_ACROSS + 1, "col": panel % PANELS_ACROSS + 1}
         rows = history[history["trial"] == name].sort_values("epoch")
-        for trace in _curves(rows, best[name]):
+        for trace in _curves(rows, best[name], measure):
             figure.add_trace(trace.update(legendgroup=trace.name, showlegend=panel == 0), **place)
         _part_phases(figure, rows, place)
         figure.update_xaxes(showticklabels=panel + PANELS_ACROSS >= len(drawn), **place)
-    subtitle = "top-1; training: running mean over the epoch's batches; dotted lines: another part is trained from here"
-    figure.update_layout(title=title_with("Accuracy along training", subtitle))
     return figure.update_xaxes(tick0=0, dtick=max(1, -(-longest // 5)), range=[0, longest + 0.7])
 
 
@@ -92,28 +114,27 @@ def accuracy_by_input_size(table: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     for place, (name, rows) in enumerate(trained.groupby(names, sort=False)):
         colour = LINE_COLOURS[place % len(LINE_COLOURS)]
-        for split, dash, symbol in (("validation", "dot", "diamond-open"), ("test", "solid", "circle")):
+        for split in ("validation", *splits_tested(table)):
+            dash, symbol = {"validation": "dot", "test": "solid", "independent": "dash"}[split], SYMBOLS[split]
             trace = go.Scatter(x=rows["input_size"], y=rows[f"{split}_top1"], name=name, mode="lines+markers")
             trace.update(line={"color": colour, "width": 2.5, "dash": dash}, marker={"symbol": symbol, "size": 9})
             trace.update(legendgroup=name, showlegend=split == "test")
             trace.update(hovertemplate=f"{name}, {split}, %{{x}} px: %{{y:.3f}}<extra></extra>")
-            figure.add_trace(trace.update(error_y=_interval(rows)) if split == "test" else trace)
+            figure.add_trace(trace if split == "validation" else trace.update(error_y=_interval(rows, split)))
     subtitle = "top-1, weights best_validation; solid: test with its 95% interval; dotted: validation"
+    subtitle += "; dashed: independent test" if "independent" in splits_tested(table) else ""
     figure.update_layout(template=TEMPLATE, title=title_with("Accuracy by input size", subtitle), height=480)
     sizes = sorted(trained["input_size"].unique())
     figure.update_xaxes(title="side of the input (pixels)", tickvals=sizes)
     return figure.update_yaxes(title="accuracy (fraction)")
 
 
-def frozen_ratios(
-    ratios: pd.DataFrame, published: Mapping[str, Any] | None, from_scratch: pd.DataFrame | None = None
-) -> go.Figure:
-    """Accuracy of heads on frozen features by mixing ratio, beside networks trained from scratch.
+def frozen_ratios(ratios: pd.DataFrame, published: Mapping[str, Any] | None) -> go.Figure:
+    """Accuracy of heads on frozen features by mixing ratio, beside published networks trained from scratch.
 
     Args:
         ratios: what :func:`mixvision.reporting.transfer_ratios.ratio_table` returns.
         published: the published numbers of mixing with a network trained from scratch, or None.
-        from_scratch: ours of such networks, ``ratio`` and ``performance_top1``, or None.
     """
     figure = go.Figure()
     bounds = {
@@ -124,12 +145,10 @@ def frozen_ratios(
         bars = {"type": "data", "symmetric": False, **bounds} if name == "performance" else None
         trace = _ratio_line(ratios, f"{name}_top1", f"{name}, frozen features", name, "solid", "circle")
         figure.add_trace(trace.update(error_y=bars))
-    others = [("performance, published, trained from scratch", published_rows(published), "dash", "circle-open")]
-    others.append(("performance, ours, trained from scratch", from_scratch, "dot", "diamond-open"))
-    for name, rows, dash, symbol in others:
-        if rows is not None and "performance_top1" in rows:
-            rows = rows.dropna(subset="performance_top1")
-            figure.add_trace(_ratio_line(rows, "performance_top1", name, "performance", dash, symbol))
+    paper = published_rows(published)
+    if paper is not None and "performance_top1" in paper:
+        name, rows = "performance, published, trained from scratch", paper.dropna(subset="performance_top1")
+        figure.add_trace(_ratio_line(rows, "performance_top1", name, "performance", "dash", "circle-open"))
     title = "Test accuracy of heads on frozen features by share of real training images"
     subtitle = "top-1, weights best_validation; performance: √(nice · real), with its 95% interval"
     figure.update_layout(template=TEMPLATE, title=title_with(title, subtitle), height=520)
@@ -143,7 +162,7 @@ def _ratio_line(rows: pd.DataFrame, metric: str, name: str, colour: str, dash: s
     return trace.update(marker={"symbol": symbol, "size": 8}, hovertemplate="%{x}% real: %{y:.3f}")
 
 
-def _curves(rows: pd.DataFrame, best_epoch: float) -> list[go.Scatter]:
+def _curves(rows: pd.DataFrame, best_epoch: float, measure: str) -> list[go.Scatter]:
     """The training and the validation curve of one trial, and the star of its best epoch."""
     trained, validated = (rows[rows["split"] == split] for split in ("train", "validation"))
     best = validated[validated["epoch"] == best_epoch]
@@ -157,10 +176,10 @@ def _curves(rows: pd.DataFrame, best_epoch: float) -> list[go.Scatter]:
     return [
         go.Scatter(
             x=points["epoch"],
-            y=points["top1"],
+            y=points[measure],
             name=name,
-            customdata=points[["phase", "cross_entropy"]],
-            hovertemplate="epoch %{x} (%{customdata[0]}): %{y:.3f}, cross-entropy %{customdata[1]:.3f}",
+            customdata=points[["phase", "top1", "cross_entropy"]],
+            hovertemplate="epoch %{x} (%{customdata[0]}): %{customdata[1]:.3f}, cross-entropy %{customdata[2]:.3f}",
             **style,
         ).update(line_color=SPLIT_COLOURS[split], marker_color=SPLIT_COLOURS[split])
         for name, points, split, style in curves
@@ -169,14 +188,16 @@ def _curves(rows: pd.DataFrame, best_epoch: float) -> list[go.Scatter]:
 
 def _part_phases(figure: go.Figure, rows: pd.DataFrame, place: Mapping[str, int]) -> None:
     """A dotted line before every phase but the first, with what is trained from there on written along its foot."""
-    begins = rows.groupby("phase", sort=False)["epoch"].min().sort_values()
-    for phase, epoch in begins.iloc[1:].items():
+    epochs = rows.drop_duplicates("epoch")
+    begins = epochs[(epochs["phase"] != epochs["phase"].shift()).to_numpy() & (np.arange(len(epochs)) > 0)]
+    for phase, epoch in begins[["phase", "epoch"]].itertuples(index=False):
         figure.add_vline(x=epoch - 0.5, line={"color": "#8A8F98", "width": 1.2, "dash": "dot"}, **place)
         label = {"text": phase, "textangle": -90, "showarrow": False, "font": {"size": 11, "color": "#8A8F98"}}
         figure.add_annotation(x=epoch - 0.5, y=0.02, xanchor="left", yanchor="bottom", **label, **place)
 
 
-def _interval(rows: pd.DataFrame) -> dict[str, Any]:
-    """Error bars from the bounds of the test accuracy's interval."""
-    bounds = {"array": rows["test_high"] - rows["test_top1"], "arrayminus": rows["test_top1"] - rows["test_low"]}
+def _interval(rows: pd.DataFrame, split: str) -> dict[str, Any]:
+    """Error bars from the bounds of the accuracy's interval."""
+    accuracy, low, high = (rows[f"{split}_{name}"] for name in ("top1", "low", "high"))
+    bounds = {"array": high - accuracy, "arrayminus": accuracy - low}
     return {"type": "data", "symmetric": False, "thickness": 1.5, "width": 5} | bounds

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixvision.evaluation.intervals import performance_intervals
+from mixvision.evaluation.intervals import LEVEL, performance_intervals, resampled_settings
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.reporting.tables import best_ratio, interval, metric_table, number, published_rows
 
 _COLUMNS = ["ratio", "trials", "nice_top1", "real_top1", "performance_top1", "low", "high"]
+_BEHIND = ["behind_low", "behind_high"]
 _VALIDATED = "validation_performance_top1"
 
 
@@ -23,21 +24,34 @@ def ratio_table(
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns, tops 1 and 3.
-        trials: one row per head: ``trial`` and ``ratio`` (per cent real).
+        trials: one row per head: ``trial``, ``ratio`` (per cent real) and ``seed``.
         generator: source of the resampling.
         draws: number of resampled test sets.
 
     Returns:
         One row per ``ratio``, weights best_validation: ``trials`` (seeds, whose accuracies are averaged),
         ``nice_top1``, ``real_top1`` and ``performance_top1`` on test images, the bounds of its 95% interval ``low`` and
-        ``high``, and ``validation_performance_top1``, by which the best ratio is picked.
+        ``high``, ``validation_performance_top1``, by which the best ratio is picked, and ``behind_low`` and
+        ``behind_high``, the bounds of the 95% interval of how far the ratio's performance is below the best one's:
+        both on the same resampled test images.
+
+    Raises:
+        ValueError: none was measured on validation images of both domains.
     """
     summary = summarise(trial_metrics(joined), trials)
     intervals = performance_intervals(joined, trials, generator, draws=draws)
     table = metric_table(summary, intervals, None)
     bounds = {"performance_top1_low": "low", "performance_top1_high": "high"}
     table = table[table["figure"] == "best_validation"].rename(columns=bounds)
-    return table[[*_COLUMNS, _VALIDATED]].reset_index(drop=True)
+    table = table[[*_COLUMNS, _VALIDATED]].reset_index(drop=True)
+    if table.empty:
+        return table.reindex(columns=[*table, *_BEHIND])
+    tested = joined[(joined["weights"] == "best_validation") & (joined["split"] == "test")]
+    drawn = resampled_settings(tested, trials, ["ratio"], generator, draws)["performance"]
+    drawn.columns = drawn.columns.get_level_values("ratio")
+    behind = drawn.rsub(drawn[best_frozen_ratio(table)], axis=0)
+    ends = dict(zip(_BEHIND, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), strict=True))
+    return table.assign(**{name: table["ratio"].map(behind.quantile(end)) for name, end in ends.items()})
 
 
 def best_frozen_ratio(ratios: pd.DataFrame) -> int:
@@ -79,9 +93,15 @@ def ratio_sentence(ratios: pd.DataFrame, published: Mapping[str, Any] | None) ->
         return f"{sentence}: the best ratio does not move."
     if paper[0] not in rows.index:
         return f"{sentence}, which was not tried here."
-    there = rows.loc[paper[0], "performance_top1"]
-    if row["low"] <= there <= row["high"]:
-        verdict = "within that interval: whether the best ratio moves, these test images cannot tell"
+    there = rows.loc[paper[0]]
+    if there["behind_low"] > 0:
+        verdict = "the best ratio moves"
+    elif there["behind_high"] < 0:
+        verdict = "on the test images that is more, so they do not show that the best ratio moves"
     else:
-        verdict = "outside that interval: the best ratio moves"
-    return f"{sentence}. Here {paper[0]}% gives {number(there)}, {verdict}."
+        verdict = "whether the best ratio moves, these test images cannot tell"
+    difference, bounds = row["performance_top1"] - there["performance_top1"], there[_BEHIND]
+    return (
+        f"{sentence}. Here {paper[0]}% gives {number(there['performance_top1'])}, a difference of {number(difference)} "
+        f"(95% interval on the same resampled images {interval(*bounds)}): {verdict}."
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 MOST_PREDICTIONS = 5  # that are kept of an image
 
@@ -20,6 +21,7 @@ class TransferReport:
         activations_shown: images on the sheet of class activation maps.
         embedded_images: points on the map of the features, at most.
         seed: of the bootstrap and of every choice of images.
+        sources: by domain where its images come from, a folder, archive or address; None where it has none.
     """
 
     title: str = "What a pretrained network brings along"
@@ -30,6 +32,7 @@ class TransferReport:
     activations_shown: int = 24
     embedded_images: int = 2000
     seed: int = 0
+    sources: Mapping[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.tops, list | tuple):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -51,6 +52,7 @@ def backbone_features(
     compute = feature_function(backbone, input_size, arithmetic, view)
     key = {
         "network": backbone.network.pretrained_cfg["architecture"],
+        "timm": timm.__version__,
         "weights": backbone.sha256 or backbone.source,
         "preprocessing": [input_size, *backbone.mean, *backbone.std],
         "precision": arithmetic.precision,

@@ -131,9 +131,10 @@ def fine_tune(
 
     Returns:
         As ``train_by_epochs``, but each history begins with the rows of the past (phase "head") and counts on from
-        them, in epochs, iterations and seconds; phase is what was trained, in words. The best epoch is one of the
-        fine-tuning's own. outcomes have trained_parameters, the most that were trained at a time. weights are the
-        whole network's, of the average where there is one. A trial that diverges has failed, even if all do.
+        them, in epochs, iterations and seconds; phase is what was trained, in words, and at which rate where several
+        phases train the same. The best epoch is one of the fine-tuning's own. outcomes have trained_parameters, the
+        most that were trained at a time. weights are the whole network's, of the average where there is one. A trial
+        that diverges has failed, even if all do.
 
     Raises:
         ValueError: a GPU is asked for and there is none, batches do not fit the training set or the network, or a phase
@@ -169,7 +170,13 @@ def _with_phases(history: pd.DataFrame, fine_tuning: FineTuning, past: Mapping[s
         return history
     begins = {trial: max((row["epoch"] for row in rows), default=0) for trial, rows in past.items()}
     epochs = history["epoch"] - history["trial"].map(begins)
-    return history.assign(phase=["head" if epoch < 1 else fine_tuning.phase_at(epoch - 1)[0].name for epoch in epochs])
+    names = ["head", *(phase.name for phase in fine_tuning.phases)]
+    rates = {phase: f"{phase.name}, {phase.learning_rate:g}" for phase in fine_tuning.phases}
+    # What is trained tells phases apart, unless two train the same: then the rate does, too.
+    called = {phase: rate if names.count(phase.name) > 1 else phase.name for phase, rate in rates.items()}
+    return history.assign(
+        phase=["head" if epoch < 1 else called[fine_tuning.phase_at(epoch - 1)[0]] for epoch in epochs]
+    )
 
 
 def _most_trained(network: TransferNetwork, fine_tuning: FineTuning) -> int:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mixvision.models.backbones import Backbone, PretrainedBackbone
+from mixvision.models.freezing import head_parameters
 from mixvision.models.imagenet import class_names, imagenet_classes
 from mixvision.training.data import ImagePool
 from mixvision.training.features import backbone_features
@@ -68,34 +69,37 @@ def as_is_probabilities(frozen: FrozenBackbone) -> tuple[pd.DataFrame, pd.DataFr
         Probabilities of all thousand classes, those of the study's categories under their names; and of these alone.
 
     Raises:
-        ValueError: none of the categories is one of ImageNet's, or the network has other classes.
+        ValueError: none of the categories is one of ImageNet's, or the network does not have its classes, in one layer.
     """
     classes = imagenet_classes(frozen.pool.categories)
-    network = frozen.loaded.network
-    if not classes or network.num_classes != len(class_names()):
+    if not classes or count_classes(frozen.loaded) != len(class_names()):
         raise ValueError(
             f"{frozen.backbone.name} cannot classify these images as it is: none of the categories "
-            f"({', '.join(frozen.pool.categories[:3])}, ...) is one of ImageNet's, or the network has other classes."
+            f"({', '.join(frozen.pool.categories[:3])}, ...) is one of ImageNet's, or the network has other classes "
+            "or two classifiers."
         )
     names = np.array(class_names(), dtype=object)
     names[list(classes.values())] = list(classes)
-    probabilities = network.get_classifier()(frozen.held_out_features(CENTRE)).softmax(1)
+    probabilities = frozen.loaded.network.get_classifier()(frozen.held_out_features(CENTRE)).softmax(1)
     everything = probability_frame(frozen.pool, WHOLE, probabilities, names)
     among = probabilities[:, list(classes.values())]
     return everything, probability_frame(frozen.pool, WHOLE, among / among.sum(1, keepdim=True), list(classes))
 
 
+def count_classes(backbone: PretrainedBackbone) -> int:
+    """How many classes the network tells apart by its features; 0 where it has two classifiers, as distilled ones."""
+    network = backbone.network
+    return 0 if isinstance(network.get_classifier(), tuple) else network.num_classes
+
+
 def count_parameters(backbone: PretrainedBackbone, with_classifier: bool = False) -> int:
-    """Of the network, without the last layer that it was trained with unless asked for."""
-    classifier = 0 if with_classifier else _count(backbone.network.get_classifier())
-    return _count(backbone.network) - classifier
+    """Of the network, without the last layer (or two) that it was trained with unless asked for."""
+    network = backbone.network
+    left_out = () if with_classifier else head_parameters(network)
+    return sum(weights.numel() for name, weights in network.named_parameters() if name not in left_out)
 
 
 def probability_frame(pool: ImagePool, view: str, probabilities: Tensor, names: Sequence[str]) -> pd.DataFrame:
     """Probabilities of the held-out images, ``(n, C)``, beside the view and the ids."""
     about = pd.DataFrame({"view": view, "id": pool.ids[pool.all_held_out.numpy()]})
     return pd.concat([about, pd.DataFrame(probabilities.float().numpy(), columns=list(names))], axis=1)
-
-
-def _count(network: nn.Module) -> int:
-    return sum(weights.numel() for weights in network.parameters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -14,6 +15,12 @@ from mixvision.training.optimizer import OPTIMIZERS
 from mixvision.training.settings import is_number
 
 SCHEDULES = ("constant", "cosine")
+# Of fine-tunings: names become parts of paths and of other names, and ensembles and networks as they are have theirs.
+_NAME = re.compile(r"(?!mean-of-|stacked-|as-is)\w[\w. -]*")
+_NAMES = (
+    "letters, digits and '_', after the first of these also '-', '.' and blanks; mean-of-..., stacked-... and as-is... "
+    "are what other models are called"
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class FineTuning:
     """How a network is fine-tuned.
 
     Attributes:
-        name: of the fine-tuning.
+        name: of the fine-tuning, of letters, digits, "_", "-", "." and blanks.
         head: which trained head it goes on from, a name in ``mixvision.models.heads.HEADS``.
         phases: one after the other; mappings become ``Phase``.
         optimizer: "adam" or "sgd" (Nesterov's momentum 0.9, and the studies' decay with time).
@@ -88,7 +95,7 @@ class FineTuning:
         decays = is_number(self.weight_decay) and self.weight_decay >= 0
         falls = is_number(self.layer_decay) and 0 < self.layer_decay <= 1
         fades = self.average is None or (is_number(self.average) and 0 < self.average < 1)
-        _require(self, "name", isinstance(self.name, str) and bool(self.name), "a text")
+        _require(self, "name", isinstance(self.name, str) and bool(_NAME.fullmatch(self.name)), _NAMES)
         _require(self, "head", self.head in HEADS, f"one of {', '.join(HEADS)}")
         _require(self, "phases", has_phases, "a list of one or more phases")
         _require(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")

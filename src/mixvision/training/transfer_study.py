@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, fields
 
 import pandas as pd
 
-from mixvision.models.backbones import Backbone, PretrainedBackbone
+from mixvision.images.augmentation import Augmentation
+from mixvision.models.backbones import Backbone, PretrainedBackbone, require_input_size
 from mixvision.models.heads import HEADS
 from mixvision.models.imagenet import imagenet_classes
 from mixvision.training.optimizer import require_optimizer
 from mixvision.training.phases import FineTuning
-from mixvision.training.settings import is_number
+from mixvision.training.settings import EpochTraining, is_number
 from mixvision.training.views import TEST_VIEWS
 
 AS_IS, RESTRICTED, HEAD, FINE_TUNED = "as is", "as is, restricted", "head", "fine-tuned"
@@ -88,8 +89,6 @@ class Transfer:
         if repeated:
             raise ValueError(f"Two models would be called {repeated[0]!r}: give every fine-tuning a name of its own.")
         for plan in self.fine_tunings:
-            if "/" in plan.name:
-                raise ValueError(f"The name of a fine-tuning is {plan.name!r}; give one without '/'.")
             if plan.head not in self.heads:
                 raise ValueError(
                     f"The fine-tuning {plan.name!r} goes on from the head {plan.head!r}, which is none of heads, "
@@ -100,14 +99,20 @@ class Transfer:
         return [Backbone(name, str(weights)) for name, weights in self.backbones.items() if weights is not None]
 
 
-def list_trials(study: Transfer, backbones: pd.DataFrame, categories: list[str]) -> pd.DataFrame:
+def list_trials(
+    study: Transfer, backbones: pd.DataFrame, categories: list[str], training: EpochTraining
+) -> pd.DataFrame:
     """One row a model: trial, method, backbone, weights, input_size, head, fine_tuning, seed, and how it is trained.
+
+    That is: optimizer, learning_rate, weight_decay, batch_size, epochs (at most), patience (none in fine-tuning, which
+    runs through), and augmented, whether on varied views of the images.
 
     Args:
         study: what to train.
         backbones: one row a backbone and input size: backbone, weights, source, sha256, input_size, classes.
         categories: of the study. Where all are ImageNet's, networks with its thousand classes are also taken as they
             are, once free to choose among all classes and once restricted to the study's.
+        training: how long heads are trained.
 
     Raises:
         ValueError: a category has a name that is taken.
@@ -122,8 +127,9 @@ def list_trials(study: Transfer, backbones: pd.DataFrame, categories: list[str])
         of_backbone = {name: backbone[name] for name in ("backbone", "weights", "source", "sha256", "input_size")}
         suffix = f"-{backbone['input_size']}" if backbones["input_size"].nunique() > 1 else ""
         prefix = f"{backbone['backbone']}-" if backbones["backbone"].nunique() > 1 else ""
-        models = [(method, name, {}) for method, name in as_is.items() if backbone["classes"] == 1000]
-        models += [(HEAD, head, _head_settings(study, head)) for head in study.heads]
+        untrained = {"epochs": 0, "augmented": False}
+        models = [(method, name, untrained) for method, name in as_is.items() if backbone["classes"] == 1000]
+        models += [(HEAD, head, _head_settings(study, head, training)) for head in study.heads]
         if backbone["input_size"] == largest[backbone["backbone"]]:
             models += [(FINE_TUNED, plan.name, _plan_settings(plan)) for plan in study.fine_tunings]
         for method, name, settings in models:
@@ -132,8 +138,21 @@ def list_trials(study: Transfer, backbones: pd.DataFrame, categories: list[str])
     return trials.fillna({"head": "", "fine_tuning": "", "optimizer": ""})
 
 
+def shared_settings(trials: pd.DataFrame, augmentation: Augmentation, training: EpochTraining) -> dict[str, str]:
+    """What the trials do not say themselves: on what they are computed, and the views they are fine-tuned on."""
+    views = vars(augmentation) if trials["augmented"].any() else {}
+    shared = {"accelerator": training.accelerator, "precision": training.precision}
+    return shared | {f"views in fine-tuning: {name}": str(value) for name, value in views.items()}
+
+
 def input_sizes(study: Transfer, loaded: PretrainedBackbone) -> tuple[int, ...]:
-    """Sides in pixels of what a network is given: those of the study, or its own."""
+    """Sides in pixels of what a network is given: those of the study, or its own.
+
+    Raises:
+        ValueError: the network does not take one of them.
+    """
+    for size in study.input_sizes:
+        require_input_size(loaded, size)
     return study.input_sizes or (loaded.input_size,)
 
 
@@ -151,12 +170,15 @@ def _as_fine_tuning(plan: object) -> FineTuning:
     return FineTuning(**plan)
 
 
-def _head_settings(study: Transfer, head: str) -> dict[str, object]:
+def _head_settings(study: Transfer, head: str, training: EpochTraining) -> dict[str, object]:
     names = ("optimizer", "learning_rate", "weight_decay", "batch_size")
-    return {"head": head, "fine_tuning": "", **{name: getattr(study, name) for name in names}}
+    settings = {name: getattr(study, name) for name in names}
+    length = {"epochs": training.epochs, "patience": training.patience}
+    return {"head": head, "fine_tuning": "", **settings, **length, "augmented": False}
 
 
 def _plan_settings(plan: FineTuning) -> dict[str, object]:
     rate = max(phase.learning_rate for phase in plan.phases)
-    names = ("optimizer", "weight_decay", "batch_size", "head")
-    return {"fine_tuning": plan.name, "learning_rate": rate, **{name: getattr(plan, name) for name in names}}
+    names = ("optimizer", "weight_decay", "batch_size", "head", "epochs")
+    settings = {name: getattr(plan, name) for name in names}
+    return {"fine_tuning": plan.name, "learning_rate": rate, **settings, "augmented": True}

@@ -14,6 +14,7 @@ from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.backbones import load_backbone
 from mixvision.models.imagenet import imagenet_classes
 from mixvision.reporting.tables import markdown_table
+from mixvision.reporting.transfer_tables import PRETRAINED_ON
 from mixvision.training.data import pool_images
 from mixvision.training.frozen import FrozenBackbone, as_is_probabilities
 from mixvision.training.settings import EpochTraining
@@ -56,7 +57,7 @@ def measure(predictions: pd.DataFrame, unsplit_manifest: pd.DataFrame) -> tuple[
     shown = table.assign(**{name: table[name].map("{:.3f}".format) for name in ("top1", "top5", "outside")})
     text = (
         f"Pretrained networks as they are, on {len(categories)} of ImageNet's thousand classes. Outside: the share of "
-        "images taken for a class that is none of the study's."
+        f"images taken for a class that is none of the study's. {PRETRAINED_ON}"
     )
     return table, f"{text}\n\n{markdown_table(shown)}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import torch
 from PIL import Image
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
 from mixvision.evaluation.ensembles import combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
-from mixvision.evaluation.metrics import join_predictions
+from mixvision.evaluation.metrics import TEST_SPLITS, join_predictions, mark_independent
 from mixvision.evaluation.mistakes import confident_mistakes, hits_and_misses, select_predictions
 from mixvision.images.augmentation import Augmentation
 from mixvision.images.splits import require_validation
 from mixvision.images.store import ImageStore, pixels_by_domain
-from mixvision.models.attention import NoMapsError, class_activations
 from mixvision.models.backbones import load_backbone
 from mixvision.models.freezing import freeze
 from mixvision.models.trained import TrainedNetwork
+from mixvision.pipelines.transfer.activations import look_for_predictions
 from mixvision.reporting import contact_sheets, transfer_close_ups, transfer_figures
 from mixvision.reporting.transfer import transfer_page
 from mixvision.reporting.transfer_ratios import ratio_sentence, ratio_table
@@ -32,14 +30,12 @@ from mixvision.reporting.transfer_settings import TransferReport
 from mixvision.reporting.transfer_tables import best_model, summary_text, transfer_table
 from mixvision.training.data import ImagePool, pool_images
 from mixvision.training.features import feature_function, images_per_second
-from mixvision.training.frozen import count_parameters
+from mixvision.training.frozen import count_classes, count_parameters
 from mixvision.training.observers import observers
 from mixvision.training.settings import EpochTraining
 from mixvision.training.transfer import train_transfer
 from mixvision.training.transfer_ratios import main_backbone, mix_features, ratio_trials
-from mixvision.training.transfer_study import FINE_TUNED, HEAD, Transfer, input_sizes, list_trials
-
-log = logging.getLogger(__name__)
+from mixvision.training.transfer_study import FINE_TUNED, HEAD, Transfer, input_sizes, list_trials, shared_settings
 
 NOTHING = Image.new("RGB", (1, 1))  # a picture where there is none
 
@@ -63,7 +59,7 @@ def describe_backbones(study: Transfer, training: EpochTraining) -> pd.DataFrame
                     "source": loaded.source,
                     "sha256": loaded.sha256,
                     "input_size": size,
-                    "classes": loaded.network.num_classes,
+                    "classes": count_classes(loaded),
                     "features": features,
                     "parameters": count_parameters(loaded),
                     "images_per_second": speed,
@@ -74,8 +70,11 @@ def describe_backbones(study: Transfer, training: EpochTraining) -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def plan_trials(backbones: pd.DataFrame, manifest: pd.DataFrame, study: Transfer) -> pd.DataFrame:
-    return list_trials(study, backbones, sorted(manifest.loc[manifest["status"] == "kept", "category"].unique()))
+def plan_trials(
+    backbones: pd.DataFrame, manifest: pd.DataFrame, study: Transfer, training: EpochTraining
+) -> pd.DataFrame:
+    categories = sorted(manifest.loc[manifest["status"] == "kept", "category"].unique())
+    return list_trials(study, backbones, categories, training)
 
 
 def train(
@@ -142,9 +141,10 @@ def measure(
     report: TransferReport,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Accuracies of every model, and all its numbers in one table."""
-    joined = join_predictions(predictions, manifest, report.tops)
-    metrics = accuracies(joined)
-    intervals = accuracy_intervals(joined, np.random.default_rng(report.seed), draws=report.bootstrap_draws)
+    joined = join_predictions(predictions, mark_independent(manifest), report.tops)
+    metrics, generator, draws = accuracies(joined), np.random.default_rng(report.seed), report.bootstrap_draws
+    splits = [split for split in TEST_SPLITS if (joined["split"] == split).any()]
+    intervals = {split: accuracy_intervals(joined, generator, split=split, draws=draws) for split in splits}
     return metrics, transfer_table(trials, members, metrics, intervals, history, outcomes, backbones, joined)
 
 
@@ -171,18 +171,19 @@ def draw_figures(
     ratios: pd.DataFrame,
     published: dict[str, Any],
 ) -> tuple[go.Figure, ...]:
-    """Models compared, learning curves, and accuracy by input size and by mixing ratio (empty where there is one)."""
+    """Models compared, accuracy and loss by epoch, and by input size and mixing ratio (empty where there is one)."""
     sizes = transfer_figures.accuracy_by_input_size(table) if trials["input_size"].nunique() > 1 else go.Figure()
     mixed = transfer_figures.frozen_ratios(ratios, published.get("mixing")) if len(ratios) else go.Figure()
-    curves = transfer_figures.learning_curves(history, outcomes, trials)
-    return transfer_figures.model_comparison(table), curves, sizes, mixed
+    kinds = (transfer_figures.learning_curves, transfer_figures.loss_across_switch)
+    curves = [draw(history, outcomes, trials) for draw in kinds]
+    return transfer_figures.model_comparison(table), *curves, sizes, mixed
 
 
 def examine_best(
     table: pd.DataFrame, predictions: pd.DataFrame, manifest: pd.DataFrame, report: TransferReport
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure, go.Figure]:
     """The best model's confusion matrix and worst mistakes; the matrices and calibration of the best of each method."""
-    joined = join_predictions(predictions, manifest, report.tops)
+    joined = join_predictions(predictions, mark_independent(manifest), report.tops)
     best = select_predictions(joined, [best_model(table)])
     return (
         whole_confusion(best, sorted(joined["category"].unique())),
@@ -227,7 +228,8 @@ def draw_sheets(
     pixels, generator = pixels_by_domain(nice_images, real_images), np.random.default_rng(report.seed)
     samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
     best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
-    selected = select_predictions(join_predictions(predictions, manifest, report.tops), [best])
+    joined = join_predictions(predictions, mark_independent(manifest), report.tops)
+    selected = select_predictions(joined, [best])
     rows = hits_and_misses(selected, report.activations_shown, generator)
     heatmaps = look_for_predictions(models[f"{best}/best_validation"](), rows, pixels)
     looks = contact_sheets.activation_sheet(rows, pixels, heatmaps) if heatmaps is not None else NOTHING
@@ -244,6 +246,7 @@ def write_page(
     predictions: pd.DataFrame,
     models_figure: go.Figure,
     learning_curves: go.Figure,
+    loss: go.Figure,
     input_sizes: go.Figure,
     ratios_figure: go.Figure,
     confusion: go.Figure,
@@ -260,35 +263,23 @@ def write_page(
     report: TransferReport,
 ) -> str:
     """Everything on one page that opens offline."""
-    best = select_predictions(join_predictions(predictions, manifest, report.tops), [best_model(table)])
-    drawn = {"models": models_figure, "learning_curves": learning_curves, "input_sizes": input_sizes}
+    joined = join_predictions(predictions, mark_independent(manifest), report.tops)
+    best = joined[(joined["trial"] == best_model(table)) & (joined["weights"] == "best_validation")]
+    drawn = {"models": models_figure, "learning_curves": learning_curves, "loss": loss, "input_sizes": input_sizes}
     drawn |= {"ratios": ratios_figure, "confusion": confusion, "reliability": reliability, "embedding": embedding}
     pictures = {"samples": samples, "mistakes": mistakes, "activations": activations}
     return transfer_page(
         report.title,
         manifest,
-        trials.assign(**vars(training), **{f"views: {name}": str(value) for name, value in vars(augmentation).items()}),
+        trials.assign(**shared_settings(trials, augmentation, training)),
         {"models": table, "best": best, "outcomes": outcomes, "backbones": backbones}
         | ({"ratios": ratios} if len(ratios) else {}),
         {name: figure for name, figure in drawn.items() if figure.data},
         {name: picture for name, picture in pictures.items() if picture.size != NOTHING.size},
         {"What was found": split_summary, "By domain and category": split_audit},
         published,
+        report.sources,
     )
-
-
-def look_for_predictions(
-    model: TrainedNetwork, rows: pd.DataFrame, pixels: Mapping[str, np.ndarray]
-) -> np.ndarray | None:
-    """Class activation maps ``(rows, S, S)`` of what is predicted, or None for networks without feature maps."""
-    images = np.stack([pixels[row.domain][row.pixel_row] for row in rows.itertuples()])
-    images = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    classes = torch.tensor([model.categories.index(str(name)) for name in rows["prediction"]])
-    try:
-        return class_activations(model.build(), images, classes).numpy()
-    except NoMapsError as error:
-        log.warning("%s", error)
-        return None
 
 
 def _all_images(manifest: pd.DataFrame, nice_images: ImageStore, real_images: ImageStore) -> ImagePool:

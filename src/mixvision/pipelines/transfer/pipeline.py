@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.pipelines.transfer import nodes
 
 IMAGES = ["manifest", "nice_images", "real_images"]
-FIGURES = ["models_figure", "learning_curves_figure", "input_sizes_figure", "ratios_figure"]
+FIGURES = ["models_figure", "learning_curves_figure", "loss_figure", "input_sizes_figure", "ratios_figure"]
 CLOSE_UPS = ["confusion_figure", "reliability_figure"]
 SHEETS = ["samples_sheet", "mistakes_sheet", "activations_sheet"]
 
@@ -23,7 +23,12 @@ def _training() -> list[Node]:
     how = ["params:study", "params:augmentation", "params:training", "features", "checkpoints"]
     return [
         Node(nodes.describe_backbones, ["params:study", "params:training"], "backbones", name="describe_backbones"),
-        Node(nodes.plan_trials, ["backbones", "manifest", "params:study"], "trials", name="plan_trials"),
+        Node(
+            nodes.plan_trials,
+            ["backbones", "manifest", "params:study", "params:training"],
+            "trials",
+            name="plan_trials",
+        ),
         Node(
             nodes.train,
             ["trials", *IMAGES, *how],
