@@ -178,9 +178,9 @@ def compare(settings: argparse.Namespace, folder: Path, pool: ImagePool) -> dict
     with tempfile.TemporaryDirectory() as cache, redirect_stderr(io.StringIO()):
         features = backbone_features(loaded, settings.size, pool, Path(cache), settings.training)
     for _ in range(settings.rounds):
-        measured["features, random tensors"].append(images_per_second(compute, settings.size, settings.training)[0])
-        measured["features, plain"].append(plain_features(settings, folder))
         measured["features, ours"].append(our_features(settings, loaded, pool))
+        measured["features, random tensors"].append(images_per_second(compute, settings.size, settings.training, 25)[0])
+        measured["features, plain"].append(plain_features(settings, folder))
         measured["heads, plain"].append(1 / plain_heads(settings, features, pool))
         measured["heads, ours"].append(1 / our_heads(settings, features, pool))
         for unfrozen in settings.unfrozen:
@@ -209,7 +209,7 @@ def read_settings() -> argparse.Namespace:
     parser.add_argument("--weights", default="package", help="package, download, random or the path of a file")
     parser.add_argument("--size", type=int, default=192, help="side in pixels, of the photos and the network's input")
     parser.add_argument("--images", type=int, default=8192 if cuda else 512)
-    parser.add_argument("--unfrozen", nargs="+", default=["3", "all"], help="blocks that are fine-tuned, or all")
+    parser.add_argument("--unfrozen", nargs="*", default=["3", "all"], help="blocks that are fine-tuned, or all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", default="32-true", help="32-true or bf16-mixed")
     settings = parser.parse_args()
