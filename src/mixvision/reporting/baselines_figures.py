@@ -32,7 +32,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
     """
     rows = table[table["trial"] == table["model"]]
     figure = go.Figure()
-    for split, symbol, size, bars in (("validation", "diamond", 11, None), ("test", "circle", 9, _interval(rows))):
+    for split, symbol, size, bars in (("validation", "diamond", 11, None), ("test", "circle", 9, interval_bars(rows))):
         trace = go.Scatter(x=rows[f"{split}_top1"], y=rows["model"], name=split, mode="markers", error_x=bars)
         trace.update(orientation="h", marker={"symbol": symbol, "size": size, "color": SPLIT_COLOURS[split]})
         figure.add_trace(trace.update(hovertemplate="%{y}: %{x:.3f}"))
@@ -157,7 +157,7 @@ def _ablation_traces(rows: pd.DataFrame, setting: str) -> list[go.Scatter]:
     published = {"line": {"width": 1.5, "dash": "dash"}, "marker_symbol": "circle-open", "connectgaps": True}
     curves = [
         ("validation", "validation_top1", "validation", {}),
-        ("test", "test_top1", "test", {"error_y": _interval(rows)}),
+        ("test", "test_top1", "test", {"error_y": interval_bars(rows)}),
         ("published validation", "published_validation", "validation", published),
     ]
     traces = []
@@ -180,7 +180,8 @@ def _accuracy_range(rows: pd.DataFrame, floors: pd.Series) -> tuple[float, float
     return float(max(shown.min() - margin, -0.02)), float(min(shown.max() + margin, 1.02))
 
 
-def _interval(rows: pd.DataFrame) -> dict[str, Any]:
-    """Error bars from the bounds of the test accuracy's interval."""
-    bounds = {"array": rows["test_high"] - rows["test_top1"], "arrayminus": rows["test_top1"] - rows["test_low"]}
+def interval_bars(rows: pd.DataFrame, split: str = "test") -> dict[str, Any]:
+    """Error bars from the bounds of the accuracy's interval, ``<split>_low`` and ``<split>_high``."""
+    accuracy, low, high = (rows[f"{split}_{name}"] for name in ("top1", "low", "high"))
+    bounds = {"array": high - accuracy, "arrayminus": accuracy - low}
     return {"type": "data", "symmetric": False, "thickness": 1.5, "width": 5} | bounds

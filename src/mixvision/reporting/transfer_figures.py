@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.reporting.baselines_figures import SIDE_BY_SIDE, SPLIT_COLOURS
+from mixvision.reporting.baselines_figures import SIDE_BY_SIDE, SPLIT_COLOURS, interval_bars
 from mixvision.reporting.figures import PANELS_ACROSS, accuracy_panels
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
@@ -45,7 +45,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
             trace.update(marker={"symbol": symbol, "size": 9, "color": METHOD_COLOURS[method]})
             trace.update(marker_line={"color": METHOD_COLOURS[method], "width": 2 if split == "validation" else 0})
             trace.update(showlegend=split == "test", hovertemplate=f"%{{y}}, {split}: %{{x:.3f}}<extra></extra>")
-            figure.add_trace(trace.update(error_x=_interval(rows, split)) if split in splits else trace)
+            figure.add_trace(trace.update(error_x=interval_bars(rows, split)) if split in splits else trace)
     subtitle = "top-1, weights best_validation; circles: test with its 95% interval; open diamonds: validation"
     subtitle += "; squares: independent test" if "independent" in splits else ""
     title = title_with("Accuracy of every model", subtitle)
@@ -120,7 +120,7 @@ def accuracy_by_input_size(table: pd.DataFrame) -> go.Figure:
             trace.update(line={"color": colour, "width": 2.5, "dash": dash}, marker={"symbol": symbol, "size": 9})
             trace.update(legendgroup=name, showlegend=split == "test")
             trace.update(hovertemplate=f"{name}, {split}, %{{x}} px: %{{y:.3f}}<extra></extra>")
-            figure.add_trace(trace if split == "validation" else trace.update(error_y=_interval(rows, split)))
+            figure.add_trace(trace if split == "validation" else trace.update(error_y=interval_bars(rows, split)))
     subtitle = "top-1, weights best_validation; solid: test with its 95% interval; dotted: validation"
     subtitle += "; dashed: independent test" if "independent" in splits_tested(table) else ""
     figure.update_layout(template=TEMPLATE, title=title_with("Accuracy by input size", subtitle), height=480)
@@ -194,10 +194,3 @@ def _part_phases(figure: go.Figure, rows: pd.DataFrame, place: Mapping[str, int]
         figure.add_vline(x=epoch - 0.5, line={"color": "#8A8F98", "width": 1.2, "dash": "dot"}, **place)
         label = {"text": phase, "textangle": -90, "showarrow": False, "font": {"size": 11, "color": "#8A8F98"}}
         figure.add_annotation(x=epoch - 0.5, y=0.02, xanchor="left", yanchor="bottom", **label, **place)
-
-
-def _interval(rows: pd.DataFrame, split: str) -> dict[str, Any]:
-    """Error bars from the bounds of the accuracy's interval."""
-    accuracy, low, high = (rows[f"{split}_{name}"] for name in ("top1", "low", "high"))
-    bounds = {"array": high - accuracy, "arrayminus": accuracy - low}
-    return {"type": "data", "symmetric": False, "thickness": 1.5, "width": 5} | bounds

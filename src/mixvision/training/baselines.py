@@ -130,7 +130,7 @@ def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentatio
     """
     generator = np.random.default_rng([trial["seed"], 4])
     validation = pool.held_out["validation"].numpy()
-    train = np.setdiff1d(np.arange(len(pool.ids)), pool.all_held_out.numpy())
+    train = pool.not_held_out
     if not trial["split_first"]:
         together = _expanded(np.sort(np.concatenate([train, validation])), augmentation, generator)
         shuffled = generator.permutation(len(together))

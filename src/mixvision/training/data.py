@@ -48,6 +48,11 @@ class ImagePool:
         """Positions of all held-out images, split after split."""
         return torch.cat(list(self.held_out.values()))
 
+    @property
+    def not_held_out(self) -> np.ndarray:
+        """Positions of all other images, int64, sorted."""
+        return np.setdiff1d(np.arange(len(self.ids)), self.all_held_out.cpu().numpy())
+
     def gather(self, positions: Tensor) -> Tensor:
         """Images for K trials: positions ``(K, B)`` to floats in [0, 1], ``(B, K * 3, S, S)``, channels last.
 

@@ -142,7 +142,7 @@ def fine_tune(
     """
     trained = {trial["trial"]: _most_trained(build_network(trial), fine_tuning) for trial in trials.to_dict("records")}
     rows = {trial: _plain_rows(past[trial], trial) for trial in trained}
-    train = np.setdiff1d(np.arange(len(pool.ids)), pool.all_held_out.numpy())
+    train = pool.not_held_out
     data = TrainingData(Examples(train), Examples(pool.held_out["validation"].numpy()), augmentation)
     result = train_each(
         build_network,

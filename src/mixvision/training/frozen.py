@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mixvision.models.backbones import Backbone, PretrainedBackbone
 from mixvision.models.freezing import head_parameters
-from mixvision.models.imagenet import class_names, imagenet_classes
+from mixvision.models.imagenet import CLASSES, class_names, imagenet_classes
 from mixvision.training.data import ImagePool
 from mixvision.training.features import backbone_features
 from mixvision.training.settings import Arithmetic
@@ -72,7 +72,7 @@ def as_is_probabilities(frozen: FrozenBackbone) -> tuple[pd.DataFrame, pd.DataFr
         ValueError: none of the categories is one of ImageNet's, or the network does not have its classes, in one layer.
     """
     classes = imagenet_classes(frozen.pool.categories)
-    if not classes or count_classes(frozen.loaded) != len(class_names()):
+    if not classes or count_classes(frozen.loaded) != CLASSES:
         raise ValueError(
             f"{frozen.backbone.name} cannot classify these images as it is: none of the categories "
             f"({', '.join(frozen.pool.categories[:3])}, ...) is one of ImageNet's, or the network has other classes "

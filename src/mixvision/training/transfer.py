@@ -90,7 +90,7 @@ def train_transfer(
 
 def all_training_sets(trials: pd.DataFrame, pool: ImagePool) -> pd.DataFrame:
     """All images of the pool that are not held out, for every trial: trial, id."""
-    ids = np.delete(pool.ids, pool.all_held_out.numpy())
+    ids = pool.ids[pool.not_held_out]
     return pd.DataFrame({"trial": np.repeat(trials["trial"].to_numpy(), len(ids)), "id": np.tile(ids, len(trials))})
 
 
@@ -118,11 +118,8 @@ def _train_heads(
     heads, probabilities = dict(zip(trials["trial"], trials["head"], strict=True)), {}
     views = {view: frozen.held_out_features(view) for view in (WHOLE, *TEST_VIEWS[study.test_views])}
     for name, tensors in _by_name(result.weights).items():
-        frames = [
-            probability_frame(pool, view, head_probabilities(heads[_trial(name)], tensors, features), pool.categories)
-            for view, features in views.items()
-        ]
-        probabilities[name] = pd.concat(frames, ignore_index=True)
+        answers = {view: head_probabilities(heads[_trial(name)], tensors, own) for view, own in views.items()}
+        probabilities[name] = _all_views(pool, answers)
     models = {
         name: _head_model(frozen, heads[_trial(name)], tensors) for name, tensors in _by_name(result.weights).items()
     }
@@ -175,13 +172,16 @@ def _fine_tune(
     network, probabilities = build(trial), {}
     for name, tensors in _by_name(result.weights).items():
         network.load_state_dict(tensors)
-        frames = [
-            probability_frame(pool, view, _classify(network, pool, view, training), pool.categories)
-            for view in (WHOLE, *TEST_VIEWS[study.test_views])
-        ]
-        probabilities[name] = pd.concat(frames, ignore_index=True)
+        views = (WHOLE, *TEST_VIEWS[study.test_views])
+        probabilities[name] = _all_views(pool, {view: _classify(network, pool, view, training) for view in views})
     models = {name: _model(frozen, plan.head, tensors, {}) for name, tensors in _by_name(result.weights).items()}
     return TransferResult(models, result.history, result.outcomes, probabilities)
+
+
+def _all_views(pool: ImagePool, answers: Mapping[str, Tensor]) -> pd.DataFrame:
+    """One trial's probabilities ``(n, C)`` by view as one table."""
+    frames = [probability_frame(pool, view, answer, pool.categories) for view, answer in answers.items()]
+    return pd.concat(frames, ignore_index=True)
 
 
 @torch.no_grad()

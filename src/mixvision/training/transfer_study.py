@@ -10,7 +10,7 @@ import pandas as pd
 from mixvision.images.augmentation import Augmentation
 from mixvision.models.backbones import Backbone, PretrainedBackbone, require_input_size
 from mixvision.models.heads import HEADS
-from mixvision.models.imagenet import imagenet_classes
+from mixvision.models.imagenet import CLASSES, imagenet_classes
 from mixvision.training.optimizer import require_optimizer
 from mixvision.training.phases import FineTuning
 from mixvision.training.settings import EpochTraining, is_number
@@ -128,7 +128,7 @@ def list_trials(
         suffix = f"-{backbone['input_size']}" if backbones["input_size"].nunique() > 1 else ""
         prefix = f"{backbone['backbone']}-" if backbones["backbone"].nunique() > 1 else ""
         untrained = {"epochs": 0, "augmented": False}
-        models = [(method, name, untrained) for method, name in as_is.items() if backbone["classes"] == 1000]
+        models = [(method, name, untrained) for method, name in as_is.items() if backbone["classes"] == CLASSES]
         models += [(HEAD, head, _head_settings(study, head, training)) for head in study.heads]
         if backbone["input_size"] == largest[backbone["backbone"]]:
             models += [(FINE_TUNED, plan.name, _plan_settings(plan)) for plan in study.fine_tunings]

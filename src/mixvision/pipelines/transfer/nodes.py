@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
-from mixvision.evaluation.ensembles import combine, top_predictions
+from mixvision.evaluation.ensembles import WHOLE, combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
 from mixvision.evaluation.metrics import TEST_SPLITS, join_predictions, mark_independent
 from mixvision.evaluation.mistakes import confident_mistakes, hits_and_misses, select_predictions
@@ -105,7 +105,7 @@ def predict(
     for name, load in probabilities.items():
         trial, weights = name.split("/")
         frame = load()
-        tables.append(top_predictions(frame[frame["view"] == "whole"].drop(columns="view"), trial, weights))
+        tables.append(top_predictions(frame[frame["view"] == WHOLE].drop(columns="view"), trial, weights))
     derived, members = combine(probabilities, manifest, trials, study.ensemble)
     for name in members["trial"]:  # each is a run of its own in MLflow
         for observer in observers:
