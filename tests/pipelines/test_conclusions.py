@@ -6,9 +6,9 @@ import mlflow
 import pandas as pd
 import pytest
 
-from mixvision.evaluation.mixing_law import Proxies
 from mixvision.models.trained import TrainedNetwork
 from mixvision.pipelines.conclusions.nodes import fit_mixing_law
+from mixvision.studies.conclusions.mixing_law import Proxies
 
 TRAINING = {"iterations": 8, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"}
 REPORT = {"bootstrap_draws": 50}

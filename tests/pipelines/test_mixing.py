@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from mixvision.models.trained import TrainedNetwork
-from mixvision.training.observers import observers
+from mixvision.training.events import observers
 
 BRIEF = {
     "mixing": {

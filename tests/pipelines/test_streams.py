@@ -16,8 +16,8 @@ from PIL import Image
 
 from mixvision.models.trained import TrainedNetwork
 from mixvision.pipelines.streams import nodes
-from mixvision.training.observers import observers
-from mixvision.training.sweep import train_sweep
+from mixvision.training.events import observers
+from mixvision.training.sweep.engine import train_sweep
 
 BRIEF = {
     "streams": {

@@ -16,11 +16,11 @@ from mixvision.models.attention import class_activations
 from mixvision.models.backbones import Backbone, load_backbone
 from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import transfer_network
-from mixvision.pipelines.transfer.activations import look_for_predictions
 from mixvision.pipelines.transfer.nodes import describe_backbones
-from mixvision.training.phases import FineTuning, Phase
-from mixvision.training.settings import EpochTraining
-from mixvision.training.transfer_study import Transfer
+from mixvision.studies.transfer.activations import look_for_predictions
+from mixvision.studies.transfer.trials import Transfer
+from mixvision.training.config import EpochTraining
+from mixvision.training.fine_tuning.config import FineTuning, Phase
 
 BRIEF = {
     "transfer": {

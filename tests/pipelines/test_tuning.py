@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mixvision.training.observers import observers
+from mixvision.training.events import observers
 
 BRIEF = {
     "tuning": {

@@ -13,10 +13,11 @@ from PIL import Image
 
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import FIGURES, join_predictions, summarise, trial_metrics
-from mixvision.reporting.figures import accuracy_against_ratio, learning_curves
-from mixvision.reporting.mixing import ReportParameters, answer, mixing_page
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import best_ratio, metric_table
+from mixvision.studies.mixing.figures import accuracy_against_ratio, learning_curves
+from mixvision.studies.mixing.page import answer, mixing_page
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 

@@ -9,19 +9,14 @@ import yaml
 
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import FIGURES, METRICS, join_predictions, summarise, trial_metrics
+from mixvision.reporting.formatting import DASH, interval, markdown_table, number
+from mixvision.reporting.image_tables import excluded_files, image_counts, image_dimensions
 from mixvision.reporting.tables import (
-    DASH,
     best_ratio,
     comparison_table,
-    excluded_files,
     figure_table,
-    image_counts,
-    image_dimensions,
-    interval,
-    markdown_table,
     metric_markdown,
     metric_table,
-    number,
     published_rows,
     trial_settings,
 )

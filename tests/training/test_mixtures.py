@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
-from mixvision.training.data import BATCHES_PER_EPOCH, draw_order, pool_images
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials, require_both_domains
+from mixvision.training.pool import BATCHES_PER_EPOCH, draw_order, pool_images
 
 
 @pytest.fixture

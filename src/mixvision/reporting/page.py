@@ -15,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from mixvision.reporting.tables import DASH, number
+from mixvision.reporting.formatting import DASH, number
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from mixvision.evaluation.metrics import FIGURES
+from mixvision.reporting.image_tables import excluded_files
 from mixvision.reporting.page import Section, Table
-from mixvision.reporting.tables import excluded_files, trial_settings
+from mixvision.reporting.tables import trial_settings
 
 MEASURES = (
     "Performance is the square root of nice accuracy times real accuracy. All numbers are fractions.",

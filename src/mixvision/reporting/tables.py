@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from mixvision.evaluation.metrics import FIGURES, METRICS
+from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
 
-DASH = "\N{EN DASH}"
 HEADINGS = {
     "nice_top1": "nice top-1",
     "real_top1": "real top-1",
@@ -132,45 +131,6 @@ def metric_markdown(table: pd.DataFrame, published: Mapping[str, Any] | None) ->
     return "\n\n".join(parts) + "\n"
 
 
-def markdown_table(frame: pd.DataFrame) -> str:
-    """A frame as a Markdown table whose columns also line up in a terminal."""
-    cells = [
-        list(map(str, frame.columns)),
-        *([str(cell) for cell in row] for row in frame.to_numpy(dtype=object)),
-    ]
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells]
-    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
-    rule = [width * "-" for width in widths]
-    lines = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
-
-
-def excluded_files(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Every excluded file: ``id``, ``reason``, ``bytes``."""
-    return manifest.loc[manifest["status"] == "excluded", ["id", "reason", "bytes"]].reset_index(drop=True)
-
-
-def image_counts(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Images per domain: kept, by split, and excluded."""
-    kept = manifest["status"] == "kept"
-    columns = {"kept": kept}
-    columns |= {split: kept & (manifest["split"] == split) for split in ("train", "validation", "test")}
-    columns["excluded"] = ~kept
-    return pd.DataFrame(columns).groupby(manifest["domain"]).sum().reset_index()
-
-
-def image_dimensions(manifest: pd.DataFrame) -> pd.DataFrame:
-    """How often each size occurs among the files that could be decoded, most frequent first.
-
-    Returns:
-        columns domain, width and height (pixels, upright), images, kept (how many of these).
-    """
-    decoded = manifest[manifest["pixel_row"] >= 0]
-    sizes = decoded.assign(kept=decoded["status"] == "kept").groupby(["domain", "width", "height"])["kept"]
-    table = sizes.agg(images="size", kept="sum").reset_index()
-    return table.sort_values("images", ascending=False, kind="stable", ignore_index=True)
-
-
 def trial_settings(trials: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The settings all trials share (``setting``, ``value``), and the table of those in which they differ, as text."""
     same = [name for name in trials.columns if name != "trial" and trials[name].nunique(dropna=False) <= 1]
@@ -178,30 +138,3 @@ def trial_settings(trials: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     differing = trials.drop(columns=same)
     numbers = differing.select_dtypes("float").map(setting_value)
     return pd.DataFrame({"setting": same, "value": values}), differing.assign(**numbers)
-
-
-def setting_value(value: object) -> str:
-    """A setting as text, numbers as short as they can be: 0.0001, 1e-05, 64; a dash where there is none."""
-    if isinstance(value, float):
-        return DASH if math.isnan(value) else f"{value:g}"
-    return str(value)
-
-
-def number(value: float) -> str:
-    """A fraction with three decimals, a dash where there is none."""
-    return DASH if pd.isna(value) else f"{value:z.3f}"
-
-
-def with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
-    """A metric as text, with its deviation over seeds (``<metric>_sd``) where there are several."""
-    pairs = zip(rows[metric], rows[f"{metric}_sd"], strict=True)
-    return pd.Series(
-        [number(mean) if pd.isna(spread) else f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs],
-        index=rows.index,
-        dtype="str",
-    )
-
-
-def interval(low: float, high: float) -> str:
-    """The bounds of an interval with three decimals, a dash where there are none."""
-    return DASH if pd.isna(low) else f"{low:z.3f} to {high:z.3f}"

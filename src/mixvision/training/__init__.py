@@ -1,0 +1,1 @@
+"""Engines that train networks, and what they share; none of them knows a study."""

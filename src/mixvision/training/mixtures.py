@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mixvision.training.data import DOMAINS
-from mixvision.training.settings import is_number
+from mixvision.training.config import is_number
+from mixvision.training.pool import DOMAINS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from mixvision.training.data import DOMAINS, ImagePool
+from mixvision.training.pool import DOMAINS, ImagePool
 
 TOP = 3  # predictions kept for each image
 

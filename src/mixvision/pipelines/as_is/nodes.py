@@ -13,12 +13,12 @@ from mixvision.evaluation.metrics import join_predictions
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.backbones import load_backbone
 from mixvision.models.imagenet import imagenet_classes
-from mixvision.reporting.tables import markdown_table
-from mixvision.reporting.transfer_tables import PRETRAINED_ON
-from mixvision.training.data import pool_images
-from mixvision.training.frozen import FrozenBackbone, as_is_probabilities
-from mixvision.training.settings import EpochTraining
-from mixvision.training.transfer_study import Transfer, input_sizes
+from mixvision.reporting.formatting import markdown_table
+from mixvision.studies.transfer.tables import PRETRAINED_ON
+from mixvision.studies.transfer.trials import Transfer, input_sizes
+from mixvision.training.config import EpochTraining
+from mixvision.training.frozen.backbone import FrozenBackbone, as_is_probabilities
+from mixvision.training.pool import pool_images
 
 log = logging.getLogger(__name__)
 

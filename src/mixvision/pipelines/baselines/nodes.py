@@ -13,20 +13,21 @@ from PIL import Image
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
-from mixvision.images.augmentation import Augmentation
 from mixvision.images.splits import require_validation
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.summary import layer_table
 from mixvision.models.trained import TrainedNetwork
-from mixvision.reporting import baselines_figures, contact_sheets
-from mixvision.reporting.baselines import baselines_page, best_trial
-from mixvision.reporting.baselines_settings import SETTINGS
-from mixvision.reporting.baselines_tables import leak_numbers, summary_text, trial_table
-from mixvision.reporting.mixing import ReportParameters
-from mixvision.training.baselines import Baselines, list_trials, train_baselines
-from mixvision.training.data import pool_images
+from mixvision.reporting import charts, contact_sheets
+from mixvision.reporting.settings import ReportParameters
+from mixvision.studies.baselines import figures as baselines_figures
+from mixvision.studies.baselines.page import baselines_page, best_trial
+from mixvision.studies.baselines.settings import SETTINGS
+from mixvision.studies.baselines.tables import leak_numbers, summary_text, trial_table
+from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
+from mixvision.training.config import EpochTraining
+from mixvision.training.pool import pool_images
 from mixvision.training.results import trained_networks
-from mixvision.training.settings import EpochTraining
+from mixvision.transforms.augmentation import Augmentation
 
 
 def plan_trials(study: Baselines) -> pd.DataFrame:
@@ -106,7 +107,7 @@ def examine_best(
         for trial in dict.fromkeys([*trained["trial"], best])
     }
     mistakes = confident_mistakes(select_predictions(joined, [best]), report.mistakes_shown)
-    return matrices[best], mistakes, baselines_figures.confusion_matrices(matrices, best)
+    return matrices[best], mistakes, charts.confusion_matrices(matrices, best)
 
 
 def draw_sheets(

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.baselines import nodes
-from mixvision.reporting.baselines_settings import SETTINGS
+from mixvision.studies.baselines.settings import SETTINGS
 
 FIGURES = ["models_figure", "learning_curves_figure", *(f"{setting}_figure" for setting in SETTINGS)]
 

@@ -8,13 +8,18 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.evaluation.hypotheses import best_ratio_distribution, gather_evidence, judge_hypotheses, list_models
 from mixvision.evaluation.metrics import join_predictions
-from mixvision.evaluation.mixing_law import Proxies, compare_predictions, fit_proxies
-from mixvision.reporting import conclusions_figures as figures
-from mixvision.reporting.conclusions import conclusions_page, conclusions_summary
-from mixvision.reporting.mixing import ReportParameters
+from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import published_rows
+from mixvision.studies.conclusions import figures
+from mixvision.studies.conclusions.hypotheses import (
+    best_ratio_distribution,
+    gather_evidence,
+    judge_hypotheses,
+    list_models,
+)
+from mixvision.studies.conclusions.mixing_law import Proxies, compare_predictions, fit_proxies
+from mixvision.studies.conclusions.page import conclusions_page, conclusions_summary
 
 
 def judge(

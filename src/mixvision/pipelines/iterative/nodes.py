@@ -9,12 +9,12 @@ import pandas as pd
 
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
-from mixvision.training.data import ImagePool, pool_images
-from mixvision.training.interpolation import interpolate
-from mixvision.training.iterative import Phases, choose_phases, list_iterative_trials, train_iteratively
+from mixvision.studies.iterative.interpolation import interpolate
+from mixvision.studies.iterative.training import Phases, choose_phases, list_iterative_trials, train_iteratively
+from mixvision.training.config import Training
+from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import trained_networks
-from mixvision.training.settings import Training
-from mixvision.training.sweep import resnet25_builder
+from mixvision.training.sweep.engine import resnet25_builder
 
 
 def plan_trials(phases: Phases, training: Training) -> pd.DataFrame:

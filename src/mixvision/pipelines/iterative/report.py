@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.evaluation import forgetting
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
-from mixvision.reporting import iterative_figures as figures
-from mixvision.reporting.iterative import IterativeResults, answer, iterative_page, shares_table
-from mixvision.reporting.mixing import ReportParameters
+from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.sections import failure_notes
-from mixvision.reporting.tables import markdown_table, metric_table
-from mixvision.training.iterative import Phases
-from mixvision.training.settings import Training
+from mixvision.reporting.settings import ReportParameters
+from mixvision.reporting.tables import metric_table
+from mixvision.studies.iterative import figures, forgetting
+from mixvision.studies.iterative.page import IterativeResults, answer, iterative_page, shares_table
+from mixvision.studies.iterative.training import Phases
+from mixvision.training.config import Training
 
 
 def measure(

@@ -21,15 +21,18 @@ from mixvision.evaluation.mistakes import (
 )
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
-from mixvision.reporting import contact_sheets, figures
-from mixvision.reporting.mixing import ReportParameters, answer, mixing_page
+from mixvision.reporting import contact_sheets
+from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.sections import failure_notes
-from mixvision.reporting.tables import best_ratio, comparison_table, markdown_table, metric_markdown, metric_table
-from mixvision.training.data import pool_images
+from mixvision.reporting.settings import ReportParameters
+from mixvision.reporting.tables import best_ratio, comparison_table, metric_markdown, metric_table
+from mixvision.studies.mixing import figures
+from mixvision.studies.mixing.page import answer, mixing_page
+from mixvision.training.config import Training
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
+from mixvision.training.pool import pool_images
 from mixvision.training.results import trained_networks
-from mixvision.training.settings import Training
-from mixvision.training.sweep import resnet25_builder, train_sweep
+from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 
 
 def plan_trials(mixtures: Mixtures) -> pd.DataFrame:

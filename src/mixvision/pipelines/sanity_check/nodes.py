@@ -10,10 +10,10 @@ import torch
 
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import ARCHITECTURES
-from mixvision.reporting.tables import markdown_table
-from mixvision.training.data import pool_images
-from mixvision.training.memorising import Memorising, choose_images, memorise
-from mixvision.training.settings import Arithmetic
+from mixvision.reporting.formatting import markdown_table
+from mixvision.studies.sanity_check.memorising import Memorising, choose_images, memorise
+from mixvision.training.config import Arithmetic
+from mixvision.training.pool import pool_images
 
 log = logging.getLogger(__name__)
 

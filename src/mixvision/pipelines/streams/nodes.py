@@ -11,13 +11,20 @@ import plotly.graph_objects as go
 
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
-from mixvision.reporting import streams as reporting
-from mixvision.training.data import DOMAINS, ImagePool
+from mixvision.studies.streams import page as reporting
+from mixvision.studies.streams.learning import (
+    OnlineLearning,
+    State,
+    fill_buffers,
+    pool_buffers,
+    prequential_accuracy,
+    receive,
+)
+from mixvision.training.config import Continuation, Start, Training
 from mixvision.training.mixtures import require_both_domains
+from mixvision.training.pool import DOMAINS, ImagePool
 from mixvision.training.results import trained_networks
-from mixvision.training.settings import Continuation, Start, Training
-from mixvision.training.streams import OnlineLearning, State, fill_buffers, pool_buffers, prequential_accuracy, receive
-from mixvision.training.sweep import resnet25_builder, train_sweep
+from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 
 log = logging.getLogger(__name__)
 

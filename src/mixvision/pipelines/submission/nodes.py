@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from mixvision.images.decoding import SUFFIXES, Decoding, decode_file
 from mixvision.models.trained import TrainedNetwork
-from mixvision.reporting.transfer_tables import best_model
-from mixvision.training.transfer_study import FINE_TUNED, HEAD
+from mixvision.studies.transfer.tables import best_model
+from mixvision.studies.transfer.trials import FINE_TUNED, HEAD
 
 log = logging.getLogger(__name__)
 

@@ -16,26 +16,28 @@ from mixvision.evaluation.ensembles import WHOLE, combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
 from mixvision.evaluation.metrics import TEST_SPLITS, join_predictions, mark_independent
 from mixvision.evaluation.mistakes import confident_mistakes, hits_and_misses, select_predictions
-from mixvision.images.augmentation import Augmentation
 from mixvision.images.splits import require_validation
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.backbones import load_backbone
 from mixvision.models.freezing import freeze
 from mixvision.models.trained import TrainedNetwork
-from mixvision.pipelines.transfer.activations import look_for_predictions
-from mixvision.reporting import contact_sheets, transfer_close_ups, transfer_figures
-from mixvision.reporting.transfer import transfer_page
-from mixvision.reporting.transfer_ratios import ratio_sentence, ratio_table
-from mixvision.reporting.transfer_settings import TransferReport
-from mixvision.reporting.transfer_tables import best_model, summary_text, transfer_table
-from mixvision.training.data import ImagePool, pool_images
-from mixvision.training.features import feature_function, images_per_second
-from mixvision.training.frozen import count_classes, count_parameters
-from mixvision.training.observers import observers
-from mixvision.training.settings import EpochTraining
-from mixvision.training.transfer import train_transfer
-from mixvision.training.transfer_ratios import main_backbone, mix_features, ratio_trials
-from mixvision.training.transfer_study import FINE_TUNED, HEAD, Transfer, input_sizes, list_trials, shared_settings
+from mixvision.reporting import contact_sheets
+from mixvision.studies.transfer import close_ups as transfer_close_ups
+from mixvision.studies.transfer import figures as transfer_figures
+from mixvision.studies.transfer.activations import look_for_predictions
+from mixvision.studies.transfer.page import transfer_page
+from mixvision.studies.transfer.ratios import ratio_sentence, ratio_table
+from mixvision.studies.transfer.ratios_training import main_backbone, mix_features, ratio_trials
+from mixvision.studies.transfer.report_settings import TransferReport
+from mixvision.studies.transfer.tables import best_model, summary_text, transfer_table
+from mixvision.studies.transfer.training import train_transfer
+from mixvision.studies.transfer.trials import FINE_TUNED, HEAD, Transfer, input_sizes, list_trials, shared_settings
+from mixvision.training.config import EpochTraining
+from mixvision.training.events import observers
+from mixvision.training.frozen.backbone import count_classes, count_parameters
+from mixvision.training.frozen.features import feature_function, images_per_second
+from mixvision.training.pool import ImagePool, pool_images
+from mixvision.transforms.augmentation import Augmentation
 
 NOTHING = Image.new("RGB", (1, 1))  # a picture where there is none
 

@@ -10,12 +10,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.images.store import ImageStore, pixels_by_domain
-from mixvision.reporting import tuning as report
-from mixvision.reporting import tuning_figures as figures
-from mixvision.training import adaptive, tuning
-from mixvision.training.adaptive import AdaptiveSearch
-from mixvision.training.settings import Training
-from mixvision.training.tuning import Grid
+from mixvision.studies.tuning import adaptive, figures
+from mixvision.studies.tuning import grid as tuning
+from mixvision.studies.tuning import page as report
+from mixvision.studies.tuning.adaptive import AdaptiveSearch
+from mixvision.studies.tuning.grid import Grid
+from mixvision.training.config import Training
 
 
 def search_grid(

@@ -1,0 +1,97 @@
+"""Figures and parts of figures that several studies draw: panels, error bars, confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mixvision.reporting.style import TEMPLATE, title_with
+
+PANELS_ACROSS = 4
+LARGEST_LABELLED_MATRIX = 12
+SPLIT_COLOURS = {"train": "#E69F00", "validation": "#56B4E9", "test": "#CC79A7"}
+SIDE_BY_SIDE = {"scattermode": "group", "scattergap": 0.35}  # so that no marker hides another's interval
+PAGE_WIDTH = 1110  # pixels of the page's column
+
+
+def accuracy_panels(titles: Sequence[str], along: str) -> go.Figure:
+    """A grid of panels for accuracies along something, :data:`PANELS_ACROSS` to a row, with shared axes."""
+    down = max(1, -(-len(titles) // PANELS_ACROSS))
+    figure = make_subplots(
+        rows=down,
+        cols=max(1, min(PANELS_ACROSS, len(titles))),
+        shared_xaxes="all",
+        shared_yaxes="all",
+        subplot_titles=titles,
+        vertical_spacing=0.22 / down,
+        horizontal_spacing=0.02,
+    )
+    figure.update_layout(template=TEMPLATE, height=190 + 190 * down, margin_t=115)
+    figure.update_yaxes(range=[0, 1.02]).update_yaxes(title="top-1", col=1)
+    return figure.update_xaxes(title=along, row=down)
+
+
+def named_confusion_matrices(matrices: Mapping[str, pd.DataFrame], subject: str) -> go.Figure:
+    """Confusion matrices of the same categories side by side, each under its name and each row divided by its sum.
+
+    Args:
+        matrices: counts by name; ``subject`` as for :func:`confusion_matrices`.
+    """
+    figure = make_subplots(
+        cols=len(matrices), subplot_titles=list(matrices), shared_yaxes=True, horizontal_spacing=0.04
+    )
+    categories = len(next(iter(matrices.values())))
+    for column, counts in enumerate(matrices.values(), start=1):
+        shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
+        trace = go.Heatmap(
+            z=shares.to_numpy(),
+            x=list(counts.columns.astype("str")),
+            y=list(counts.index.astype("str")),
+            customdata=counts.to_numpy(),
+            text=shares.map(lambda share: f"{share:.2f}".lstrip("0") if share >= 0.005 else "").to_numpy(),
+            texttemplate="%{text}" if categories <= LARGEST_LABELLED_MATRIX else None,
+            hovertemplate="is %{y}, said %{x}: %{z:.1%} (%{customdata})<extra></extra>",
+            coloraxis="coloraxis",
+            xgap=1,
+            ygap=1,
+        )
+        figure.add_trace(trace, row=1, col=column)
+    figure.update_layout(
+        template=TEMPLATE,
+        title=title_with("Which categories are taken for which", f"test images, {subject}; each row adds up to 1"),
+        coloraxis={"colorscale": "Purples", "cmin": 0, "cmax": 1, "colorbar": {"title": "share<br>of row"}},
+        height=max(500, 220 + 22 * categories),
+        margin_t=115,
+    )
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, dtick=1)
+    figure.update_yaxes(title="true category", col=1)
+    return figure.update_xaxes(title="predicted category", type="category", showgrid=False, dtick=1, tickangle=-60)
+
+
+def confusion_matrices(matrices: Mapping[str, pd.DataFrame], best: str) -> go.Figure:
+    """Confusion matrices of all images by model, each row divided by its sum; with many categories of the best alone.
+
+    Args:
+        matrices: what :func:`mixvision.evaluation.classification.whole_confusion` returns, by model.
+        best: the model that is drawn in any case.
+    """
+    if len(matrices[best]) > LARGEST_LABELLED_MATRIX:
+        matrices = {best: matrices[best]}
+    figure = named_confusion_matrices(matrices, "weights best_validation")
+    categories, labels = len(matrices[best]), 250  # pixels beside the matrices, and above and below them
+    side = min(max(420, 22 * categories), (PAGE_WIDTH - labels) // len(matrices))
+    if side < 24 * categories:  # pixels that a number needs; it also stands in the hover text
+        figure.update_traces(texttemplate=None)
+    figure.update_annotations(font_size=min(16, side // 14))
+    return figure.update_layout(width=labels + side * len(matrices), height=labels + side)
+
+
+def interval_bars(rows: pd.DataFrame, split: str = "test") -> dict[str, Any]:
+    """Error bars from the bounds of the accuracy's interval, ``<split>_low`` and ``<split>_high``."""
+    accuracy, low, high = (rows[f"{split}_{name}"] for name in ("top1", "low", "high"))
+    bounds = {"array": high - accuracy, "arrayminus": accuracy - low}
+    return {"type": "data", "symmetric": False, "thickness": 1.5, "width": 5} | bounds

@@ -1,0 +1,62 @@
+"""Numbers, intervals, durations and tables as text."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+DASH = "\N{EN DASH}"
+
+
+def training_time(seconds: float) -> str:
+    """A duration in the units that suit it, a dash where nothing was trained."""
+    if not seconds > 0:  # NaN is not, either
+        return DASH
+    if seconds < 1:
+        return "under 1 s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """A frame as a Markdown table whose columns also line up in a terminal."""
+    cells = [
+        list(map(str, frame.columns)),
+        *([str(cell) for cell in row] for row in frame.to_numpy(dtype=object)),
+    ]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells]
+    widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
+    rule = [width * "-" for width in widths]
+    lines = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
+
+
+def setting_value(value: object) -> str:
+    """A setting as text, numbers as short as they can be: 0.0001, 1e-05, 64; a dash where there is none."""
+    if isinstance(value, float):
+        return DASH if math.isnan(value) else f"{value:g}"
+    return str(value)
+
+
+def number(value: float) -> str:
+    """A fraction with three decimals, a dash where there is none."""
+    return DASH if pd.isna(value) else f"{value:z.3f}"
+
+
+def with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
+    """A metric as text, with its deviation over seeds (``<metric>_sd``) where there are several."""
+    pairs = zip(rows[metric], rows[f"{metric}_sd"], strict=True)
+    return pd.Series(
+        [number(mean) if pd.isna(spread) else f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs],
+        index=rows.index,
+        dtype="str",
+    )
+
+
+def interval(low: float, high: float) -> str:
+    """The bounds of an interval with three decimals, a dash where there are none."""
+    return DASH if pd.isna(low) else f"{low:z.3f} to {high:z.3f}"

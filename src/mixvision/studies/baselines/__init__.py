@@ -1,0 +1,1 @@
+"""Plain networks, and what batch size, learning rate, dropout and augmentation change."""

@@ -1,0 +1,296 @@
+"""The page of the baselines: networks trained one by one, their settings varied, and one mistake made on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from PIL import Image
+
+from mixvision.evaluation.classification import category_scores, confused_pairs
+from mixvision.reporting.formatting import interval, number
+from mixvision.reporting.image_tables import image_counts, image_dimensions
+from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.sections import (
+    audit_section,
+    excluded_section,
+    failure_notes,
+    published_note,
+    settings_section,
+)
+from mixvision.studies.baselines.settings import SETTINGS, setting_text
+from mixvision.studies.baselines.tables import (
+    FLOORS,
+    ablated_settings,
+    ablation_rows,
+    ablation_table,
+    comparison_table,
+    leak_sentence,
+    leak_table,
+)
+
+QUESTION = (
+    "How well do plain networks, from a linear layer to a convolutional one, tell these categories apart, and what do "
+    "batch size, learning rate, dropout and augmentation change about it?"
+)
+NOTES = (
+    "Accuracies are top-1, as fractions. Unless something else is said they are those of the weights best_validation: "
+    "the epoch with the highest accuracy on the validation images, restored after early stopping. The test images had "
+    "no say in it.",
+    "last: weights at the end of training, measured on the same test images.",
+    "The training accuracy is the running mean over the batches of the best epoch, measured while the weights changed, "
+    "with dropout and augmentation on. It may lie below the validation accuracy for these reasons alone.",
+    "The 95% interval of an accuracy is a bootstrap over the test images, near-duplicates drawn together, the same "
+    "resampled test sets for all models; it says how far these test images can be trusted, not how training varies.",
+    "The best model is the one with the highest accuracy on the validation images, its settings included. The test "
+    "accuracy given for it is free of that choice; on the test images another model may happen to be ahead.",
+    "All models of one kind start from the same first weights and train for at most as many epochs. Batch size and "
+    "expansion also change the number of steps: larger batches make fewer, and an epoch of expanded images has eight "
+    "times the examples, fewer without flips.",
+)
+
+
+def baselines_page(
+    title: str,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    table: pd.DataFrame,
+    leak: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    best_predictions: pd.DataFrame,
+    layers: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, go.Figure],
+    sheets: Mapping[str, Image.Image],
+    audit: Mapping[str, pd.DataFrame],
+    base: Mapping[str, Any],
+    ablated: str,
+    published: Mapping[str, Any] | None,
+    image_size: int,
+) -> str:
+    """The whole report as one HTML page.
+
+    Args:
+        title: heading.
+        manifest: one row per image.
+        trials, outcomes: of all models, see :func:`mixvision.studies.baselines.tables.trial_table`.
+        table: what that function returns.
+        leak: what :func:`mixvision.studies.baselines.tables.leak_numbers` returns.
+        best_predictions: joined predictions of :func:`best_trial` on the test images.
+        layers: what :func:`mixvision.models.summary.layer_table` returns, by model.
+        figures: "models", "learning_curves", "confusion", and one for each ablated setting under its name.
+        sheets: "samples", "mistakes" (of the best model) and "excluded".
+        audit: the split audit's tables by title.
+        base: the base settings by name.
+        ablated: the model whose settings are varied.
+        published: the published numbers, or None.
+        image_size: side of the images in pixels.
+    """
+    ablations = [
+        _ablation_section(table, base, ablated, setting, figures[setting])
+        for setting in ablated_settings(table, base, ablated)
+    ]
+    sections = [
+        _models_section(table, published, figures["models"]),
+        *ablations,
+        *_leak_sections(leak),
+        Section("Learning curves", figures=[figures["learning_curves"]]),
+        _confusion_section(figures["confusion"]),
+        _best_section(table, best_predictions, sheets["mistakes"]),
+        _networks_section(layers),
+        _images_section(manifest, sheets["samples"]),
+        _dimensions_section(manifest, sheets["excluded"]),
+        audit_section(audit),
+        excluded_section(manifest),
+        settings_section(trials),
+    ]
+    notes = [*NOTES, *_published_notes(manifest, published, image_size), *failure_notes(outcomes)]
+    return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
+
+
+def best_trial(table: pd.DataFrame) -> str:
+    """The trial with the highest accuracy on the validation images among those that split first; the test has no say.
+
+    Raises:
+        ValueError: none was measured on validation images.
+    """
+    honest = table[table["split_first"]].dropna(subset="validation_top1")
+    if honest.empty:
+        raise ValueError(
+            "No model has a validation accuracy: all trainings failed, or no image is kept for validation."
+        )
+    return honest.loc[honest["validation_top1"].idxmax(), "trial"]
+
+
+def answer(table: pd.DataFrame) -> str:
+    """The outcome in a sentence: the best model and its test accuracy, beside those of the simplest ones."""
+    best = best_trial(table)
+    row = table.set_index("trial").loc[best]
+    sentence = (
+        f"Best on the validation images: {best}, with a test accuracy of {number(row['test_top1'])} "
+        f"(95% interval {interval(row['test_low'], row['test_high'])})"
+    )
+    floors = ", ".join(f"{name} {number(accuracy)}" for name, accuracy in _floors(table).items())
+    return f"{sentence}; for comparison: {floors}." if floors else f"{sentence}."
+
+
+def _models_section(table: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure) -> Section:
+    text = [
+        "Every model with the base settings. The green row is the best of them on the validation images; train, "
+        "validation and test are accuracies with the weights of the best epoch (3 of 5: the 3rd of 5 trained), and "
+        "steps counts the batches of all epochs."
+    ]
+    if published:
+        text.append(f"Published: {published['source']}; see the notes at the end.")
+    best = _best_row(table[table["trial"] == table["model"]])
+    shown = Table("Accuracy of every model", comparison_table(table), highlighted_row=best)
+    return Section("Models compared", text, [shown], [figure])
+
+
+def _ablation_section(
+    table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting: str, figure: go.Figure
+) -> Section:
+    name = setting.replace("_", " ")
+    others = [
+        f"{other.replace('_', ' ')}: {setting_text(other, base[other])}" for other in SETTINGS if other != setting
+    ]
+    text = f"The model {ablated}, all else as in the base settings ({'; '.join(others)})."
+    best = _best_row(ablation_rows(table, base, ablated, setting))
+    rows = ablation_table(table, base, ablated, setting)
+    return Section(name.capitalize(), [text], [Table(f"Accuracy by {name}", rows, highlighted_row=best)], [figure])
+
+
+def _leak_sections(leak: pd.DataFrame) -> list[Section]:
+    """The section on the mistake, or none where it was not made."""
+    if leak.empty:
+        return []
+    text = [
+        "A mistake, made here on purpose to see what it is worth. The images are augmented before they are split, so "
+        "that copies of one image lie in training and in validation, and the validation accuracy is no measure of "
+        "what the model can do with new images. The test images were set aside before, for both ways. The leaky model "
+        "trains on views of the validation images' originals, too, so on somewhat more different images than the "
+        "honest one.",
+        leak_sentence(leak),
+    ]
+    table = Table("The mistake's price", leak_table(leak))
+    return [Section("What splitting after augmentation would have gained", text, [table])]
+
+
+def _confusion_section(figure: go.Figure) -> Section:
+    text = "Each row is a true category and shows what share of its test images was taken for which category."
+    return Section("What the models confuse", [text], figures=[figure])
+
+
+def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, mistakes: Image.Image) -> Section:
+    text = [
+        f"{best_trial(table)}, test images, weights best_validation. Precision is the share of right answers among "
+        "the images taken for a category, recall the share of the category's images that were recognised, and F1 the "
+        "harmonic mean of both."
+    ]
+    headings = {"category": "true category", "share": "share of its images"}
+    description = (
+        "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
+        "the probability and the domain."
+    )
+    return Section(
+        "The best model looked at closely",
+        text,
+        [
+            Table("Precision, recall and F1", category_scores(predictions).rename(columns={"f1": "F1"})),
+            Table("Most confused pairs", confused_pairs(predictions).rename(columns=headings)),
+        ],
+        pictures=[Picture("Most confident mistakes", mistakes, description)],
+    )
+
+
+def _networks_section(layers: Mapping[str, pd.DataFrame]) -> Section:
+    totals = pd.DataFrame(
+        [
+            {
+                "model": model,
+                "layers with weights": (rows["parameters"] > 0).sum(),
+                "parameters": f"{rows['parameters'].sum():,}",
+                "weights (MB)": rows["parameters"].sum() * 4 / 1e6,
+                "feature maps (MB)": rows["megabytes"].sum(),
+            }
+            for model, rows in layers.items()
+        ]
+    )
+    text = (
+        "Weights and feature maps in float32; MB and kB are millions and thousands of bytes. Feature maps are the "
+        "outputs of all layers for one image."
+    )
+    tables = [Table("Totals", totals), *(Table(model, _layers(rows)) for model, rows in layers.items())]
+    return Section("The networks", [text], tables)
+
+
+def _layers(rows: pd.DataFrame) -> pd.DataFrame:
+    """The layers as text; in kB even a single number, 0.004, is not nothing."""
+    numbers = {
+        "parameters": rows["parameters"].map("{:,}".format),
+        "output (kB)": rows["megabytes"].mul(1000).map("{:,.3f}".format),
+    }
+    return rows.drop(columns="megabytes").assign(**numbers)
+
+
+def _images_section(manifest: pd.DataFrame, samples: Image.Image) -> Section:
+    return Section(
+        "The images",
+        tables=[Table("Images by domain", image_counts(manifest))],
+        pictures=[Picture("Sample", samples, "Random images of every category, one row each.")],
+    )
+
+
+def _dimensions_section(manifest: pd.DataFrame, excluded: Image.Image) -> Section:
+    description = "Images that were left out though they could be decoded, each with its category, size and the reason."
+    shown = ((manifest["status"] == "excluded") & (manifest["pixel_row"] >= 0)).any()
+    return Section(
+        "Dimensions and outliers",
+        tables=[Table("Images by dimensions (pixels)", image_dimensions(manifest))],
+        pictures=[Picture("Excluded images", excluded, description)] if shown else [],
+    )
+
+
+def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    best = best_trial(table)
+    row = table.set_index("trial").loc[best]
+    numbers = [
+        (number(row["test_top1"]), f"test accuracy of {best}"),
+        (number(row["validation_top1"]), "its validation accuracy"),
+        (f"{row['parameters']:,.0f}", "its parameters"),
+        *((number(accuracy), f"test accuracy, {name}") for name, accuracy in _floors(table).items()),
+    ]
+    kept = manifest[manifest["status"] == "kept"]
+    numbers += [(f"{int(count):,}", f"{domain} images kept") for domain, count in kept.groupby("domain").size().items()]
+    return [
+        *numbers,
+        (str(kept["category"].nunique()), "categories"),
+        (f"{len(manifest) - len(kept):,}", "files excluded"),
+    ]
+
+
+def _floors(table: pd.DataFrame) -> dict[str, float]:
+    """The test accuracies, by name, of the simplest models where they are not themselves the best."""
+    accuracies = table.set_index("trial")["test_top1"].drop(best_trial(table)).dropna()
+    return {name: accuracies[model] for model, name in FLOORS.items() if model in accuracies}
+
+
+def _published_notes(manifest: pd.DataFrame, published: Mapping[str, Any] | None, image_size: int) -> list[str]:
+    """Where the published numbers come from, and in what this run differs from theirs."""
+    if not published:
+        return []
+    notes = [published_note(published)]
+    if published.get("image_size", image_size) != image_size:
+        notes.append(f"Images are {image_size} pixels a side here, {published['image_size']} in the study.")
+    images = int(((manifest["status"] == "kept") & (manifest["split"] == "train")).sum())
+    if published.get("training_images", images) != images:
+        notes.append(f"There are {images:,} training images here, {published['training_images']:,} in the study.")
+    return notes
+
+
+def _best_row(rows: pd.DataFrame) -> int | None:
+    """The place of the row with the highest validation accuracy, None where none has one."""
+    accuracies = rows["validation_top1"].to_numpy("float64")
+    return None if np.isnan(accuracies).all() else int(np.nanargmax(accuracies))

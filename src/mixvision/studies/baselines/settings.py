@@ -1,0 +1,69 @@
+"""The settings of the baselines: as text, which trials have them, and what is published of those."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixvision.reporting.formatting import setting_value
+
+SETTINGS = ("batch_size", "learning_rate", "dropout", "augmentation")
+AUGMENTATIONS = ("none", "on the fly", "expand")
+SPLITS = ("train", "validation", "test")
+
+
+def setting_text(setting: str, value: Any) -> str:
+    """The value of one of :data:`SETTINGS` for people: 0.0001, 64, with, on the fly."""
+    if setting == "dropout":
+        return "with" if value else "without"
+    return setting_value(value)
+
+
+def have_settings(trials: pd.DataFrame, settings: Mapping[str, Any]) -> pd.Series:
+    """Whether each trial has these settings; keys that are no settings are left out of account."""
+    same = pd.Series(True, index=trials.index)
+    for name in (name for name in SETTINGS if name in settings):
+        if name == "augmentation":
+            same &= trials[name] == settings[name]
+        else:  # as numbers: YAML takes 1e-4 for a text
+            same &= np.isclose(trials[name].astype("float64"), float(settings[name]), rtol=1e-6, atol=0)
+    return same
+
+
+def published_numbers(trials: pd.DataFrame, published: Mapping[str, Any] | None) -> pd.DataFrame:
+    """What is published of each trial; rows that describe none of them are left out.
+
+    Args:
+        trials: one row per trial: ``model``, the four :data:`SETTINGS` and ``split_first``.
+        published: ``{"source", "note", "base", "rows"}``, or None. ``base`` are the published base settings. A
+            row names its ``model`` and the settings that differ from them, and holds accuracies of :data:`SPLITS`.
+
+    Returns:
+        ``published_train``, ``published_validation`` and ``published_test`` with the index of ``trials``, NaN where
+        nothing is published.
+
+    Raises:
+        ValueError: ``base`` is not complete, or a row names no model or holds a key that we do not know.
+    """
+    numbers = pd.DataFrame(np.nan, index=trials.index, columns=[f"published_{split}" for split in SPLITS])
+    if not published:
+        return numbers
+    base = published.get("base") or {}
+    if set(base) != set(SETTINGS):
+        needed = ", ".join(SETTINGS)
+        raise ValueError(f"base of published.yml is {dict(base)}; its rows are read beside it, so it needs {needed}.")
+    for row in published["rows"]:
+        unknown = sorted(set(row) - {"model", *SETTINGS, *SPLITS})
+        if "model" not in row or unknown:
+            allowed = ", ".join([*SETTINGS, *SPLITS])
+            raise ValueError(
+                f"Rows of published.yml need model and may hold {allowed}; found {unknown} in {dict(row)}."
+            )
+        described = (trials["model"] == row["model"]) & trials["split_first"] & have_settings(trials, {**base, **row})
+        for split in SPLITS:
+            if split in row:
+                numbers.loc[described, f"published_{split}"] = row[split]
+    return numbers

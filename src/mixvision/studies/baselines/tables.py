@@ -1,0 +1,252 @@
+"""Tables of the baselines: every trial's numbers, models side by side, ablations, and what a leak promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixvision.evaluation.classification import paired_difference
+from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
+from mixvision.studies.baselines.settings import (
+    AUGMENTATIONS,
+    SETTINGS,
+    SPLITS,
+    have_settings,
+    published_numbers,
+    setting_text,
+)
+
+FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that tell how easy the images are
+
+_LEAKY = "augment, then split (leaky)"
+_HONEST = "split, then augment (honest)"
+_DIFFERENCE = ["difference", "difference_low", "difference_high"]
+_LEAK_COLUMNS = ["trial", "validation_top1", "views_top1", "test_top1", "test_low", "test_high", *_DIFFERENCE]
+
+
+def trial_table(
+    trials: pd.DataFrame,
+    metrics: pd.DataFrame,
+    intervals: pd.DataFrame,
+    history: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    published: Mapping[str, Any] | None,
+) -> pd.DataFrame:
+    """All numbers of the run, for a CSV file.
+
+    Args:
+        trials: one row per trial: ``trial``, ``model``, ``seed``, the four :data:`SETTINGS` and ``split_first``.
+        metrics: what :func:`mixvision.evaluation.classification.accuracies` returns.
+        intervals: what :func:`mixvision.evaluation.classification.accuracy_intervals` returns, of best_validation.
+        history: one row per trial, epoch and split, with ``top1``.
+        outcomes: one row per trial: ``status``, ``best_epoch``, ``epochs``, ``iterations``, ``parameters``,
+            ``seconds``, and ``views_top1``, the accuracy on expanded views of the validation images.
+        published: see :func:`mixvision.studies.baselines.settings.published_numbers`.
+
+    Returns:
+        One row per trial, in the order of ``trials``: its columns, those of ``outcomes`` named above, ``train_top1``
+        (of the best epoch), ``validation_top1``, ``test_top1``, ``test_low`` and ``test_high`` (best_validation),
+        ``last_validation_top1``, ``last_test_top1``, ``nice_test_top1`` and ``real_test_top1`` where both domains have
+        images, and ``published_train``, ``published_validation`` and ``published_test``. NaN where there is none.
+
+    Raises:
+        ValueError: the published numbers are not what they must be.
+    """
+    columns = ["trial", "status", "best_epoch", "epochs", "iterations", "parameters", "seconds", "views_top1"]
+    table = trials.merge(outcomes[columns], on="trial", how="left", validate="one_to_one")
+    table["train_top1"] = _at_best_epoch(history[history["split"] == "train"], table)
+    tested = _measured(metrics, "best_validation", "test")
+    table["validation_top1"] = table["trial"].map(_measured(metrics, "best_validation", "validation")["top1"])
+    table["test_top1"] = table["trial"].map(tested["top1"])
+    for end in ("low", "high"):
+        table[f"test_{end}"] = table["trial"].map(intervals.set_index("trial")[end])
+    for split in ("validation", "test"):
+        table[f"last_{split}_top1"] = table["trial"].map(_measured(metrics, "last", split)["top1"])
+    for domain in ("nice", "real"):
+        if f"{domain}_top1" in tested:
+            table[f"{domain}_test_top1"] = table["trial"].map(tested[f"{domain}_top1"])
+    return table.join(published_numbers(table, published))
+
+
+def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Every model with the base settings, as text; a failed one stays in and says so.
+
+    Args:
+        table: what :func:`trial_table` returns.
+    """
+    rows = table[table["trial"] == table["model"]]
+    domains = [domain for domain in ("nice", "real") if f"{domain}_test_top1" in rows]
+    shown = {
+        "model": rows["model"],
+        **_accuracies(rows),
+        **_published(rows),
+        "last epoch (test)": rows["last_test_top1"].map(number),
+        **{f"{domain}, test": rows[f"{domain}_test_top1"].map(number) for domain in domains},
+        "parameters": [DASH if pd.isna(count) else f"{count:,.0f}" for count in rows["parameters"]],
+        **_training(rows),
+    }
+    return pd.DataFrame(shown).reset_index(drop=True)
+
+
+def ablation_table(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting: str) -> pd.DataFrame:
+    """The ablated model by the values of one setting, above the floors, as text; arguments as :func:`ablation_rows`."""
+    rows = ablation_rows(table, base, ablated, setting)
+    floors = floor_rows(table, ablated)
+    names = [*(setting_text(setting, value) for value in rows[setting]), *floors["trial"].map(FLOORS)]
+    rows = pd.concat([rows, floors], ignore_index=True)
+    values = {setting.replace("_", " "): names}
+    return pd.DataFrame({**values, **_accuracies(rows), **_published(rows), **_training(rows)})
+
+
+def ablation_rows(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting: str) -> pd.DataFrame:
+    """The trials of the ablated model that differ in one setting alone, ordered by it.
+
+    Args:
+        table: what :func:`trial_table` returns.
+        base: the base settings by name.
+        ablated: the model whose settings are varied.
+        setting: one of :data:`SETTINGS`.
+
+    Raises:
+        ValueError: there is no such setting.
+    """
+    if setting not in SETTINGS:
+        raise ValueError(f"setting is {setting!r}; settings that can be ablated are {', '.join(SETTINGS)}.")
+    others = {name: base[name] for name in SETTINGS if name != setting}
+    rows = table[(table["model"] == ablated) & table["split_first"] & have_settings(table, others)]
+    return rows.sort_values(setting, key=_places if setting == "augmentation" else None, ignore_index=True)
+
+
+def ablated_settings(table: pd.DataFrame, base: Mapping[str, Any], ablated: str) -> list[str]:
+    """The settings of which two or more values were tried; arguments as for :func:`ablation_rows`."""
+    return [setting for setting in SETTINGS if len(ablation_rows(table, base, ablated, setting)) > 1]
+
+
+def floor_rows(table: pd.DataFrame, ablated: str) -> pd.DataFrame:
+    """The trials of the simplest models, :data:`FLOORS`, but for the ablated one, which is no floor to itself."""
+    return table[table["trial"].isin(FLOORS) & (table["trial"] != ablated)].sort_values("trial")
+
+
+def leak_numbers(
+    table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
+) -> pd.DataFrame:
+    """What the leaky trial and its honest counterpart, of equal model and settings, promised and what they kept.
+
+    Args:
+        table: what :func:`trial_table` returns.
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+        generator: source of the resampling.
+        draws: number of resampled test sets.
+
+    Returns:
+        The honest row and the leaky one, none without a leaky trial: ``order`` (of splitting and augmenting),
+        ``trial``, ``validation_top1`` (of the originals), ``views_top1``, ``test_top1``, ``test_low``, ``test_high``;
+        in the leaky row ``difference``, by how much its test accuracy exceeds the honest one's, with its paired 95%
+        interval, ``difference_low`` to ``difference_high``. NaN where a model failed.
+    """
+    leaky = table[~table["split_first"]]
+    if leaky.empty:
+        return pd.DataFrame(columns=["order", *_LEAK_COLUMNS])
+    alike = table[(table["model"] == leaky["model"].iloc[0]) & have_settings(table, leaky.iloc[0])]
+    order = alike["split_first"].map({True: _HONEST, False: _LEAKY})
+    pair = alike.assign(order=order).set_index("order").reindex([_HONEST, _LEAKY], columns=_LEAK_COLUMNS)
+    if pair["test_top1"].notna().all():
+        pair.loc[_LEAKY, _DIFFERENCE] = paired_difference(joined, *pair["trial"][::-1], generator, draws=draws)
+    return pair.reset_index()
+
+
+def leak_table(numbers: pd.DataFrame) -> pd.DataFrame:
+    """The numbers of :func:`leak_numbers` as text."""
+    differences = zip(numbers["difference"], _intervals(numbers, "difference"), strict=True)
+    shown = {
+        "order": numbers["order"],
+        "validation, views": numbers["views_top1"].map(number),
+        "validation, originals": numbers["validation_top1"].map(number),
+        "test": numbers["test_top1"].map(number),
+        "95% interval": _intervals(numbers, "test"),
+        "promised too much": (numbers["views_top1"] - numbers["test_top1"]).map(number),
+        "leaky minus honest": [DASH if pd.isna(value) else f"{number(value)} ({ends})" for value, ends in differences],
+    }
+    return pd.DataFrame(shown)
+
+
+def leak_sentence(numbers: pd.DataFrame) -> str | None:
+    """What the mistake would have gained, like beside like, from :func:`leak_numbers`; None without a leaky trial."""
+    if numbers.empty:
+        return None
+    if numbers[["views_top1", "test_top1"]].isna().any(axis=None):
+        return "What augmenting before splitting would have gained is unknown: one of the two models has no result."
+    honest, leaky = (row for _, row in numbers.iterrows())
+    low, high = leaky["difference_low"], leaky["difference_high"]
+    verdict = "no measurable difference" if low <= 0 <= high else "a difference"
+    return (
+        f"On expanded views of its validation images the mistake reports {number(leaky['views_top1'])}; the honest "
+        f"model reaches {number(honest['views_top1'])} on such views ({number(honest['validation_top1'])} on the "
+        f"originals). On the same test images the leaky model has {number(leaky['test_top1'])}, the honest one "
+        f"{number(honest['test_top1'])}: {verdict} (leaky minus honest {number(leaky['difference'])}, 95% interval "
+        f"{interval(low, high)}). So the mistake promises {_excess(leaky)}, splitting first {_excess(honest)}."
+    )
+
+
+def summary_text(title: str, table: pd.DataFrame, leak: pd.DataFrame, base: Mapping[str, Any], ablated: str) -> str:
+    """What came out, as Markdown for the terminal: all models, each ablation, and the leak (:func:`leak_numbers`)."""
+    parts = [f"# {title}: baselines", markdown_table(comparison_table(table))]
+    for setting in ablated_settings(table, base, ablated):
+        heading = setting.replace("_", " ").capitalize()
+        parts += [f"## {heading} ({ablated})", markdown_table(ablation_table(table, base, ablated, setting))]
+    sentence = leak_sentence(leak)
+    return "\n\n".join([*parts, sentence] if sentence else parts) + "\n"
+
+
+def _measured(metrics: pd.DataFrame, weights: str, split: str) -> pd.DataFrame:
+    """The accuracies with these weights on this split, by trial."""
+    return metrics[(metrics["weights"] == weights) & (metrics["split"] == split)].set_index("trial")
+
+
+def _at_best_epoch(history: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
+    """The accuracy of every trial of the table in its best epoch, NaN where it has none."""
+    by_epoch = history.set_index(["trial", "epoch"])["top1"]
+    return by_epoch.reindex(pd.MultiIndex.from_frame(table[["trial", "best_epoch"]])).to_numpy("float64")
+
+
+def _accuracies(rows: pd.DataFrame) -> dict[str, Any]:
+    shown = {split: rows[f"{split}_top1"].map(number) for split in SPLITS}
+    return {**shown, "95% interval": _intervals(rows, "test")}
+
+
+def _intervals(rows: pd.DataFrame, name: str) -> list[str]:
+    return [interval(*bounds) for bounds in zip(rows[f"{name}_low"], rows[f"{name}_high"], strict=True)]
+
+
+def _training(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """How long each model trained, and which of its epochs was best."""
+    epochs = rows[["status", "best_epoch", "epochs"]].itertuples(index=False)
+    return {
+        "best epoch": [_best_epoch(*outcome) for outcome in epochs],
+        "steps": [f"{steps:,.0f}" if steps > 0 else DASH for steps in rows["iterations"]],
+        "training time": [training_time(seconds) for seconds in rows["seconds"]],
+    }
+
+
+def _best_epoch(status: str, best_epoch: float, epochs: float) -> str:
+    if status == "failed":
+        return status
+    return f"{best_epoch:.0f} of {epochs:.0f}" if epochs > 0 else DASH
+
+
+def _published(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    columns = {f"published {split}": rows[f"published_{split}"] for split in SPLITS}
+    return {heading: column.map(number) for heading, column in columns.items() if column.notna().any()}
+
+
+def _places(augmentations: pd.Series) -> pd.Series:
+    return augmentations.map({augmentation: place for place, augmentation in enumerate(AUGMENTATIONS)})
+
+
+def _excess(row: pd.Series) -> str:
+    """By how much an accuracy on expanded views differs from the one on test images."""
+    excess = row["views_top1"] - row["test_top1"]
+    return f"{number(abs(excess))} too {'little' if excess < 0 else 'much'}"

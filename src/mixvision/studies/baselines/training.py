@@ -1,0 +1,187 @@
+"""The baselines study: which models with which settings, what each learns from, and guessing at random."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from mixvision.models.baselines import BASELINES, build_baseline, has_dropout
+from mixvision.training.config import EpochTraining, is_number
+from mixvision.training.epochs.classifier import Examples
+from mixvision.training.epochs.engine import SNAPSHOTS, TrainingData, train_by_epochs
+from mixvision.training.events import observers
+from mixvision.training.pool import ImagePool
+from mixvision.training.predictions import TOP, prediction_table
+from mixvision.training.results import SweepResult, join_results
+from mixvision.transforms.augmentation import MODES, Augmentation, expand
+
+GUESSING = "random"
+SETTINGS = ("batch_size", "learning_rate", "dropout", "augmentation")
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """The models to compare at the base settings, and the settings to vary for one of them.
+
+    Attributes:
+        models: names in ``mixvision.models.baselines.BASELINES``, and "random" for guessing.
+        seed: of the first weights, the order of the examples, their views and the dropout.
+        batch_size, learning_rate, dropout, augmentation: the base settings (the berries study: 8, 1e-4, on, "expand").
+            An augmentation is "none", "on the fly" or "expand".
+        ablated: the model whose settings are varied, one of ``models``.
+        batch_sizes, learning_rates, dropouts, augmentations: the values tried in place of the base setting; that one
+            need not be named. Dropout is varied only in a model that has any.
+        leaky_split: train the ablated model once with the mistake of splitting after the up-front expansion, to show
+            what that would have gained.
+    """
+
+    models: tuple[str, ...] = (GUESSING, "linear", "mlp", "cnn")
+    seed: int = 0
+    batch_size: int = 8
+    learning_rate: float = 1e-4
+    dropout: bool = True
+    augmentation: str = "expand"
+    ablated: str = "cnn"
+    batch_sizes: tuple[int, ...] = (8, 16, 32, 64, 256)
+    learning_rates: tuple[float, ...] = (1e-5, 1e-4, 1e-3, 1e-2)
+    dropouts: tuple[bool, ...] = (True, False)
+    augmentations: tuple[str, ...] = MODES
+    leaky_split: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("models", "batch_sizes", "learning_rates", "dropouts", "augmentations"):
+            if not isinstance(getattr(self, name), list | tuple):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; give a list.")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        unknown = [model for model in self.models if model not in (GUESSING, *BASELINES)]
+        if unknown or not set(self.models) - {GUESSING}:
+            known = ", ".join((GUESSING, *BASELINES))
+            raise ValueError(f"models is {list(self.models)}; give one or more to train, of {known}.")
+        if self.ablated not in self.models or self.ablated == GUESSING:
+            raise ValueError(f"ablated is {self.ablated!r}; name one of the trained models, {list(self.models)}.")
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(f"seed is {self.seed!r}; give a whole number of 0 or more.")
+        for value in (self.batch_size, *self.batch_sizes):
+            if type(value) is not int or value < 1:
+                raise ValueError(f"batch_size (or one of batch_sizes) is {value!r}; give a whole number of 1 or more.")
+        for value in (self.learning_rate, *self.learning_rates):
+            if not is_number(value) or value <= 0:
+                raise ValueError(f"learning_rate (or one of learning_rates) is {value!r}; give a number above 0.")
+        for value in (self.augmentation, *self.augmentations):
+            if value not in MODES:
+                raise ValueError(f"augmentation (or one of augmentations) is {value!r}; choose one of {MODES}.")
+        for value in (self.dropout, *self.dropouts, self.leaky_split):
+            if type(value) is not bool:
+                raise ValueError(f"dropout, one of dropouts, or leaky_split is {value!r}; give true or false.")
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """The base settings."""
+        return {name: getattr(self, name) for name in SETTINGS}
+
+
+def list_trials(study: Baselines) -> pd.DataFrame:
+    """One row a model: trial (its name), model, seed, batch_size, learning_rate, dropout, augmentation, split_first.
+
+    ``split_first`` is False for the model trained with the mistake of splitting after the expansion only. Its honest
+    counterpart, with augmentation "expand", is always among the trials where it is.
+    """
+    rows = [{"trial": model, "model": model, **study.base} for model in dict.fromkeys(study.models)]
+    variants = [("batch_size", value) for value in study.batch_sizes]
+    variants += [("learning_rate", value) for value in study.learning_rates]
+    variants += [("dropout", value) for value in study.dropouts if has_dropout(study.ablated)]
+    variants += [("augmentation", value) for value in study.augmentations]
+    if study.leaky_split:
+        variants.append(("augmentation", "expand"))
+    for setting, value in dict.fromkeys(variants):
+        if value != study.base[setting]:
+            settings = study.base | {setting: value}
+            rows.append({"trial": _name(study.ablated, setting, value), "model": study.ablated, **settings})
+    trials = pd.DataFrame(rows).assign(split_first=True)
+    if study.leaky_split:
+        leaky = {"trial": f"{study.ablated}-leaky-split", "model": study.ablated, **study.base}
+        leaky |= {"augmentation": "expand", "split_first": False}
+        trials = pd.concat([trials, pd.DataFrame([leaky])], ignore_index=True)
+    trials.insert(2, "seed", study.seed)
+    return trials
+
+
+def _name(model: str, setting: str, value: Any) -> str:
+    if setting == "dropout":
+        return f"{model}-{'with' if value else 'without'}-dropout"
+    return f"{model}-{setting}-{value}".replace("_", "-").replace(" ", "-")
+
+
+def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentation) -> TrainingData:
+    """What a trial is trained on: the pool's training images as its augmentation has it, judged by the originals.
+
+    The leaky trial expands training and validation images together and draws its validation examples from all of
+    them: other views of nearly every validation image are then among its training examples. It is asked about test
+    images only. So that both can be compared, an honest trial with augmentation "expand" is measured on expanded views
+    of its validation images, too.
+    """
+    generator = np.random.default_rng([trial["seed"], 4])
+    validation = pool.held_out["validation"].numpy()
+    train = pool.not_held_out
+    if not trial["split_first"]:
+        together = _expanded(np.sort(np.concatenate([train, validation])), augmentation, generator)
+        shuffled = generator.permutation(len(together))
+        held_out = round(len(together) * len(validation) / (len(train) + len(validation)))
+        leaky = together[shuffled[:held_out]]
+        return TrainingData(together[shuffled[held_out:]], leaky, held_out=("test",), views=leaky)
+    if trial["augmentation"] == "expand":
+        views = _expanded(validation, augmentation, np.random.default_rng([trial["seed"], 6]))
+        return TrainingData(_expanded(train, augmentation, generator), Examples(validation), views=views)
+    on_the_fly = augmentation if trial["augmentation"] == "on the fly" else None
+    return TrainingData(Examples(train), Examples(validation), on_the_fly)
+
+
+def _expanded(positions: np.ndarray, augmentation: Augmentation, generator: np.random.Generator) -> Examples:
+    rows, views = expand(augmentation, len(positions), generator)
+    return Examples(positions[rows], views)
+
+
+def train_baselines(
+    trials: pd.DataFrame, pool: ImagePool, augmentation: Augmentation, training: EpochTraining, checkpoints: Path
+) -> SweepResult:
+    """Train every trial of :func:`list_trials`; see :func:`mixvision.training.epochs.engine.train_by_epochs`.
+
+    Trials of one model start from the same first weights, whatever their settings.
+    """
+    guessing = trials["model"] == GUESSING
+
+    def data(trial: Mapping[str, Any]) -> TrainingData:
+        return prepare(trial, pool, augmentation)
+
+    def build(trial: Mapping[str, Any]) -> nn.Module:
+        size = len(pool.categories), pool.pixels.shape[1]
+        return build_baseline(trial["model"], *size, trial["seed"], trial["dropout"])
+
+    guesses = [guess(trial, pool) for trial in trials[guessing].to_dict("records")]
+    return join_results([*guesses, train_by_epochs(build, data, trials[~guessing], pool, training, checkpoints)])
+
+
+def guess(trial: Mapping[str, Any], pool: ImagePool) -> SweepResult:
+    """Guessing at random, as if it were a trained model: categories in random order, each equally probable."""
+    for observer in observers:
+        observer.started(pd.DataFrame([trial]))
+    categories, images = len(pool.categories), len(pool.all_held_out)
+    generator = np.random.default_rng([trial["seed"], 5])
+    top = generator.permuted(np.tile(np.arange(categories), (images, 1)), axis=1)[:, :TOP]
+    guesses = torch.from_numpy(top), torch.full(top.shape, 1 / categories)
+    outcome = {"trial": trial["trial"], "status": "finished", "reason": ""}
+    outcome |= dict.fromkeys(("epochs", "iterations", "best_epoch", "seconds", "parameters"), 0) | {
+        "views_top1": math.nan
+    }
+    predictions = pd.concat([prediction_table(trial["trial"], name, pool, *guesses) for name in SNAPSHOTS])
+    for observer in observers:
+        observer.finished(trial["trial"])
+    return SweepResult(pd.DataFrame(), predictions, pd.DataFrame([outcome]), {})

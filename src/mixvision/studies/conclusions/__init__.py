@@ -1,0 +1,1 @@
+"""What the study concludes from mixed and iterative training."""

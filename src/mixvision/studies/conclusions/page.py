@@ -1,0 +1,218 @@
+"""The page and the summary of what the study concludes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.evaluation.metrics import FIGURES
+from mixvision.reporting.formatting import DASH, markdown_table, number
+from mixvision.reporting.page import Page, Section, Table, render_page
+from mixvision.reporting.tables import comparison_table, figure_table
+from mixvision.studies.conclusions.hypotheses import NOT_JUDGED, RULES, STATEMENTS
+
+QUESTION = (
+    "Is the accuracy on nice and on real images highest where the training set holds most of them, is the "
+    "performance on both best near half and half, and is it better to train on the two in turn than on a mixture?"
+)
+_VERDICTS = ("supported", "refuted", "undecided")
+
+
+def conclusions_page(
+    title: str,
+    verdicts: pd.DataFrame,
+    settings: pd.DataFrame,
+    metric_table: pd.DataFrame,
+    law: pd.DataFrame,
+    hypothesis_figures: Sequence[go.Figure],
+    approach_figures: Sequence[go.Figure],
+    law_figures: Sequence[go.Figure],
+    published: Mapping[str, Any],
+) -> str:
+    """The whole report as one HTML page.
+
+    Args:
+        title: heading.
+        verdicts: what :func:`mixvision.studies.conclusions.hypotheses.judge_hypotheses` returns.
+        settings: ``Evidence.settings`` with ``approach`` and ``value`` as columns.
+        metric_table: of mixed training (:func:`mixvision.reporting.tables.metric_table`).
+        law: what :func:`mixvision.studies.conclusions.mixing_law.compare_predictions` returns.
+        hypothesis_figures, approach_figures, law_figures: by section.
+        published: the paper's numbers, by ``mixing`` and ``iterative``.
+    """
+    judged = Table("Verdicts", verdict_table(verdicts))
+    compared = Table("Test performance of every setting (best_validation)", settings_table(settings))
+    sections = [
+        Section("The three hypotheses", list(verdicts["sentence"]), [judged], hypothesis_figures),
+        Section("Mixed against iterative training", tables=[compared], figures=approach_figures),
+        _published_section(metric_table, published["mixing"]),
+        Section(
+            "A law of mixing", law_sentences(law), [Table("Predicted against observed", law_table(law))], law_figures
+        ),
+    ]
+    footnotes = conclusions_footnotes(verdicts, settings, published)
+    return render_page(
+        Page(_heading(title), QUESTION, answer(verdicts), _key_numbers(verdicts, settings), sections, footnotes)
+    )
+
+
+def conclusions_summary(title: str, verdicts: pd.DataFrame, settings: pd.DataFrame, law: pd.DataFrame) -> str:
+    """Verdicts, sentences and the law's predictions as Markdown."""
+    parts = [
+        _heading(title),
+        markdown_table(verdict_table(verdicts)),
+        "\n".join(f"- {sentence}" for sentence in verdicts["sentence"]),
+        seeds_sentence(settings),
+        "A law of mixing, fitted on a few ratios early in training:",
+    ]
+    parts += [markdown_table(law_table(law))] if len(law) else []
+    return "\n\n".join([*parts, " ".join(law_sentences(law))])
+
+
+def answer(verdicts: pd.DataFrame) -> str:
+    """All verdicts in one sentence."""
+    parts = [f"{row.hypothesis}: {row.verdict}" for row in verdicts.itertuples()]
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Each hypothesis with verdict, estimate and interval as text, beside what the published numbers say if known."""
+    shown = pd.DataFrame({"hypothesis": verdicts["hypothesis"], "verdict": verdicts["verdict"]})
+    ratios = verdicts["hypothesis"] == STATEMENTS["best ratio"]
+    texts = [_per_cent if ratio else _estimate for ratio in ratios]
+    shown["estimate"] = [text(value) for text, value in zip(texts, verdicts["estimate"], strict=True)]
+    bounds = zip(texts, verdicts["low"], verdicts["high"], strict=True)
+    shown["95% interval"] = [DASH if pd.isna(low) else f"{text(low)} to {text(high)}" for text, low, high in bounds]
+    shown["near 50%"] = [DASH if pd.isna(share) else f"{share:.1%} of draws" for share in verdicts["near"]]
+    if verdicts["published_estimate"].notna().any():
+        paper = zip(texts, verdicts["published_verdict"], verdicts["published_estimate"], strict=True)
+        shown["published"] = [
+            DASH if pd.isna(value) else f"{verdict} ({text(value)})" for text, verdict, value in paper
+        ]
+    return shown
+
+
+def settings_table(settings: pd.DataFrame) -> pd.DataFrame:
+    """Both approaches' settings as text: accuracies, performance, its interval, and the validation performance."""
+    columns = ["trials", "nice", "real", "performance", "performance_low", "performance_high", "validation_performance"]
+    headings = {"value": "% real, or % initial", "performance_low": "low", "performance_high": "high"}
+    headings["validation_performance"] = "on validation images"
+    ordered = settings.sort_values(["approach", "value"], ascending=[False, True])  # mixed first
+    return ordered[["approach", "value", *columns]].rename(columns=headings)
+
+
+def law_table(law: pd.DataFrame) -> pd.DataFrame:
+    """What each fit of the law costs and predicts, as text."""
+    if law.empty:
+        return pd.DataFrame(columns=["proxies (% real)"])
+    return pd.DataFrame(
+        {
+            "proxies (% real)": law["proxies"],
+            "iteration": law["iteration"],
+            "steps": law["cost"].map("{:.0%}".format),
+            "predicted": law["predicted_best"].map(_per_cent),
+            "nearest": law["nearest"].map(_per_cent),
+            "observed": law["observed_best"].map(_per_cent),
+            "regret": law["regret"].map(number),
+            "best proxy": law["regret_of_best_proxy"].map(number),
+            "all runs": law["regret_of_all_runs"].map(number),
+            "error": law["error"].map(number),
+        }
+    )
+
+
+def law_sentences(law: pd.DataFrame) -> list[str]:
+    """What the law predicted, what following it would have lost, and how to read its table."""
+    if law.empty:
+        return ["No law was fitted: no set of proxy ratios was trained completely."]
+    largest = law[law["proxies"] == law["proxies"].iloc[law["proxies"].str.count(",").argmax()]]
+    predictions = [
+        f"at iteration {row.iteration} ({row.cost:.0%} of all training steps) {row.predicted_best}% real"
+        for row in largest.itertuples()
+    ]
+    regrets = law[["regret", "regret_of_best_proxy"]].mean()
+    return [
+        f"From the ratios {largest['proxies'].iloc[0]} the law predicts as best: {'; '.join(predictions)}. All "
+        f"complete runs pick {law['observed_best'].iloc[0]}% on the validation images.",
+        "Regret is the highest test performance of any ratio minus that of the trained ratio nearest to the "
+        f"prediction. On average over the fits it is {regrets['regret']:.3f}; for the best of the same proxies, "
+        f"without a law (best proxy), {regrets['regret_of_best_proxy']:.3f}; for training every ratio to the end and "
+        f"picking on the validation images (all runs), {law['regret_of_all_runs'].iloc[0]:.3f}.",
+        "Each domain's error is floor + (start - floor) · exp(-rate · share of the domain), fitted by bounded least "
+        "squares to the accuracies on the validation images at that iteration. The column error is the mean absolute "
+        "difference of predicted accuracies from those seen at the same iteration at ratios that the fit does not "
+        "know.",
+    ]
+
+
+def seeds_sentence(settings: pd.DataFrame) -> str:
+    """What the intervals cover, given how many seeds there are."""
+    fewest, most = int(settings["trials"].min()), int(settings["trials"].max())
+    if most == 1:
+        return (
+            "One seed: the intervals cover the choice of test images, not how much training varies from seed to seed."
+        )
+    seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return (
+        f"{seeds} seeds a setting: the intervals cover the choice of test images and of seeds (both are resampled); "
+        "with so few seeds they tend to be too narrow."
+    )
+
+
+def conclusions_footnotes(verdicts: pd.DataFrame, settings: pd.DataFrame, published: Mapping[str, Any]) -> list[str]:
+    """What the verdicts mean, and what to be careful about."""
+    lines = [
+        *RULES,
+        "Intervals are paired bootstraps: every draw resamples the test images of each domain, near-duplicates "
+        "together, the same ones for all models. Test images that leak are left out.",
+        seeds_sentence(settings),
+        "Performance is the square root of nice accuracy times real accuracy. All models are taken with their "
+        f"best_validation weights: {FIGURES['best_validation']}.",
+    ]
+    if published["mixing"]:
+        lines.append(
+            "Published verdicts go by the published estimate alone, as its spread is not known. Of the study's Figures "
+            "8 to 14 only the numbers shown here are known to us; our figures stand beside those."
+        )
+    known = [published[part] for part in ("mixing", "iterative") if published.get(part)]
+    return lines + [f"Published numbers: {part['source']}. {part.get('note') or ''}".strip() for part in known]
+
+
+def _published_section(metric_table: pd.DataFrame, published: Mapping[str, Any] | None) -> Section:
+    tables = [Table("Performance (top-1) by our three figures", comparison_table(metric_table))]
+    if not published:
+        return Section("Mixed training by ratio", ["Nothing is published on these images."], tables)
+    text = [
+        f"Published: {published['source']}. It picks the best iteration on the test images, "
+        "so it compares with best_test."
+    ]
+    tables.insert(0, Table("best_test beside the published numbers", figure_table(metric_table, "best_test")))
+    return Section("The published table beside ours", text, tables)
+
+
+def _key_numbers(verdicts: pd.DataFrame, settings: pd.DataFrame) -> list[tuple[str, str]]:
+    judged = verdicts["verdict"][verdicts["verdict"] != NOT_JUDGED]
+    numbers = [(str((judged == verdict).sum()), f"of {len(judged)} claims {verdict}") for verdict in _VERDICTS]
+    best = settings.loc[settings.groupby("approach")["validation_performance"].idxmax()].set_index("approach")
+    meanings = {"mixed": "% real", "iterative": "% initial"}
+    for approach, row in best.sort_index(ascending=False).iterrows():
+        numbers.append(
+            (number(row["performance"]), f"best {approach} performance (at {row['value']:.0f}{meanings[approach]})")
+        )
+    return numbers
+
+
+def _heading(title: str) -> str:
+    return f"{title}: what the study concludes"
+
+
+def _estimate(value: float) -> str:
+    return DASH if pd.isna(value) else f"{value:+.3f}"
+
+
+def _per_cent(value: float) -> str:
+    return DASH if pd.isna(value) else f"{value:.0f}%"

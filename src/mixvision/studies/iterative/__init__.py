@@ -1,0 +1,1 @@
+"""Iterative training: one domain first, then the other, and what is forgotten."""

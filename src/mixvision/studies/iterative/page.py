@@ -1,0 +1,251 @@
+"""The page of the iterative-training study: the whole network on one domain first, then its head on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.evaluation.metrics import FIGURES
+from mixvision.reporting.formatting import DASH, number, with_spread
+from mixvision.reporting.page import Page, Section, Table, render_page
+from mixvision.reporting.sections import (
+    INTERVALS,
+    MEASURES,
+    audit_section,
+    excluded_section,
+    published_note,
+    settings_section,
+)
+from mixvision.reporting.tables import SETTINGS, best_ratio, comparison_table, figure_table
+from mixvision.studies.iterative.forgetting import best_interpolations, second_domain
+
+AFTER_INITIAL = "after_initial"
+
+
+@dataclass(frozen=True)
+class IterativeResults:
+    """All that was measured.
+
+    Attributes:
+        first: domain of the initial training.
+        table: what :func:`mixvision.reporting.tables.metric_table` returns, by ``share``.
+        table_without_leaks: the same on test images without near-duplicates in training, or None where none leaks.
+        measures, speed, interpolations: what the functions ``continual_measures``, ``forgetting_speed`` and
+            ``interpolation_summary`` of :mod:`mixvision.studies.iterative.forgetting` return.
+        published: ``{"source", "note", "highest_performance", "accuracy_at_switch", "accuracy_after_200"}``, or None.
+    """
+
+    first: str
+    table: pd.DataFrame
+    table_without_leaks: pd.DataFrame | None
+    measures: pd.DataFrame
+    speed: pd.DataFrame
+    interpolations: pd.DataFrame
+    published: Mapping[str, Any] | None
+
+
+def iterative_page(
+    title: str,
+    results: IterativeResults,
+    figures: Mapping[str, Sequence[go.Figure]],
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    audit: Mapping[str, pd.DataFrame],
+    notes: Sequence[str] = (),
+) -> str:
+    """The whole report as one HTML page.
+
+    Args:
+        title: heading.
+        results: all that was measured.
+        figures: of the sections ``"performance"``, ``"curves"``, ``"matrices"`` and ``"interpolation"``.
+        manifest: one row per image.
+        trials: one row per trial with all its settings.
+        audit: the split audit's tables by title.
+        notes: further footnotes.
+    """
+    sections = [
+        _performance_section(results, figures["performance"]),
+        _curves_section(results, figures["curves"]),
+        _matrix_section(results, figures["matrices"]),
+        _interpolation_section(results, figures["interpolation"]),
+        _metrics_section(results),
+        audit_section(audit),
+        excluded_section(manifest),
+        settings_section(trials),
+    ]
+    first, second = results.first, second_domain(results.first)
+    question = (
+        f"A network is trained on {first} images first (initial training) and then on {second} images (restricted "
+        f"training): what share of the iterations should the initial training have, and how much of the {first} images "
+        "is forgotten?"
+    )
+    return render_page(
+        Page(title, question, answer(results), _key_numbers(results), sections, _footnotes(results, notes))
+    )
+
+
+def answer(results: IterativeResults) -> str:
+    """The outcome: the best share by the honest figure, whether the restricted training helped, what was forgotten."""
+    share = best_ratio(results.table, "share")
+    honest, before, end = (_row(results, weights, share) for weights in ("best_validation", AFTER_INITIAL, "last"))
+    first = results.first
+    sentences = [
+        f"Best on the validation images: {share}% of the iterations for the initial training, with a test performance "
+        f"of {number(honest['performance_top1'])} (95% interval {number(honest['performance_top1_low'])} to "
+        f"{number(honest['performance_top1_high'])}), nice {number(honest['nice_top1'])} and real "
+        f"{number(honest['real_top1'])}.",
+        f"At the end of its initial training, on {first} images only, it was {number(before['performance_top1'])}: "
+        f"the restricted training {_change(honest['performance_top1'] - before['performance_top1'])}, and "
+        f"{_improved(results)}.",
+        f"From the end of the initial training to that of the restricted one, accuracy on {first} images went from "
+        f"{number(before[f'{first}_top1'])} to {number(end[f'{first}_top1'])}{_speed(results, share)}.",
+    ]
+    if results.table_without_leaks is not None:
+        clean = _row(results, "best_validation", share, results.table_without_leaks)
+        sentences.append(
+            "These splits are plain random ones, which near-duplicates cross: on the test images without a "
+            f"near-duplicate in training or validation the performance is {number(clean['performance_top1'])}."
+        )
+    return " ".join(sentences)
+
+
+def shares_table(results: IterativeResults) -> pd.DataFrame:
+    """Top-1 test performance of each share after both trainings, and what was forgotten, as text."""
+    shown = comparison_table(results.table, results.table_without_leaks, by="share").set_index(SETTINGS["share"])
+    initial = results.table[results.table["figure"] == AFTER_INITIAL].set_index("share")
+    shown.insert(0, AFTER_INITIAL, with_spread(initial, "performance_top1"))
+    shown["forgetting"] = with_spread(results.measures.set_index("share"), "forgetting")
+    return shown.fillna(DASH).reset_index()
+
+
+def _performance_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
+    shown = shares_table(results)
+    best = best_ratio(results.table, "share")
+    text = ["The green row is the best share, picked on the validation images."]
+    if results.published:
+        highest = number(results.published["highest_performance"])
+        text.append(f"Published: never above {highest}, and never improved by the restricted training.")
+    highlighted = int(shown.index[shown[SETTINGS["share"]] == best][0])
+    table = Table("Performance (top-1) on the test images", shown, highlighted_row=highlighted)
+    return Section("Performance by share of the initial training", text, [table], figures)
+
+
+def _curves_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
+    first = results.first
+    text = [
+        f"Accuracy on {first} images at the switch, later and at the end, and the iterations until half of what is "
+        "lost by the end was lost for the first time. Values between two evaluations are interpolated."
+    ]
+    if results.published and first == "nice":
+        paper = [number(results.published[f"accuracy_{name}"]) for name in ("at_switch", "after_200")]
+        text.append(f"Published: from about {paper[0]} at the switch to {paper[1]} within 200 iterations.")
+    speed = _as_text(results.speed)
+    return Section("Forgetting along training", text, [Table(f"Accuracy on {first} images", speed)], figures)
+
+
+def _matrix_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
+    text = [
+        "The two domains taken as two tasks. Average accuracy: the mean over both domains at the end. Backward "
+        "transfer (Lopez-Paz and Ranzato, 2017): accuracy on the first domain at the end less that after the initial "
+        "training. Forgetting (Chaudhry et al., 2018): the best earlier accuracy on the first domain less that at the "
+        "end; with two tasks it is the negative of the backward transfer.",
+        "Performance gain: performance at the end of the restricted training less that at the end of the initial one.",
+    ]
+    measures = Table("After both trainings (weights last, test images)", _as_text(results.measures))
+    return Section("Accuracy matrix, forgetting and backward transfer", text, [measures], figures)
+
+
+def _interpolation_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
+    text = [
+        "Weights between the end of the initial training (alpha = 0) and that of the restricted one (alpha = 1), as in "
+        "WiSE-FT (Wortsman et al., 2022). No training is needed for them. The table takes the alpha that is best on "
+        "the validation images and measures it on the test images."
+    ]
+    best = best_interpolations(results.interpolations)
+    shown = pd.DataFrame({SETTINGS["share"]: best["share"], "alpha": best["alpha"].map("{:.2f}".format)})
+    for name in ("nice", "real", "performance"):
+        shown[name] = with_spread(best, f"{name}_top1")
+    return Section(
+        "Between both trainings: interpolated weights", text, [Table("Best alpha of each share", shown)], figures
+    )
+
+
+def _metrics_section(results: IterativeResults) -> Section:
+    kinds = [AFTER_INITIAL, *FIGURES]
+    tables = [Table(f"All test images, {kind}", figure_table(results.table, kind, "share")) for kind in kinds]
+    if results.table_without_leaks is not None:
+        heading = "Test images without a near-duplicate in training or validation"
+        clean = results.table_without_leaks
+        tables += [Table(f"{heading}, {kind}", figure_table(clean, kind, "share")) for kind in kinds]
+    return Section("All metrics by weights", tables=tables)
+
+
+def _key_numbers(results: IterativeResults) -> list[tuple[str, str]]:
+    share = best_ratio(results.table, "share")
+    measures = results.measures.set_index("share").loc[share]
+    return [
+        (f"{share}%", "of the iterations for the initial training, the best share"),
+        (number(_row(results, "best_validation", share)["performance_top1"]), "its performance (top-1)"),
+        (number(_row(results, AFTER_INITIAL, share)["performance_top1"]), "after its initial training"),
+        (number(measures["average_accuracy"]), "its average accuracy at the end"),
+        (number(measures["forgetting"]), f"its forgetting of {results.first} images"),
+    ]
+
+
+def _footnotes(results: IterativeResults, notes: Sequence[str]) -> list[str]:
+    lines = [
+        *MEASURES,
+        f"{AFTER_INITIAL}: weights at the end of the initial training. The other three kinds of weights are of the "
+        "restricted training only.",
+        "The best share is the one with the highest performance of best_validation on the validation images.",
+        INTERVALS,
+    ]
+    if (results.table["trials"] > 1).any():
+        lines.append("± is the standard deviation over the seeds of a share.")
+    if results.published:
+        lines.append(published_note(results.published))
+    return [*lines, *notes]
+
+
+def _row(results: IterativeResults, weights: str, share: int, table: pd.DataFrame | None = None) -> pd.Series:
+    rows = results.table if table is None else table
+    return rows[rows["figure"] == weights].set_index("share").loc[share]
+
+
+def _change(difference: float) -> str:
+    if abs(difference) < 0.0005:  # what the three decimals shown cannot tell apart
+        return "left it as it was"
+    return f"{'raised' if difference > 0 else 'lowered'} it by {number(abs(difference))}"
+
+
+def _improved(results: IterativeResults) -> str:
+    """At how many shares the restricted training improved performance, stopped at its best and at its end."""
+    performances = results.table.pivot(index="share", columns="figure", values="performance_top1")
+    best, last = (int((performances[name] > performances[AFTER_INITIAL]).sum()) for name in ("best_validation", "last"))
+    return (
+        f"stopped at its best iteration on the validation images it improved performance at {best} of "
+        f"{len(performances)} shares, trained to its end at {last}"
+    )
+
+
+def _speed(results: IterativeResults, share: int) -> str:
+    half = results.speed.set_index("share")["iterations_to_half"].get(share)
+    return "" if pd.isna(half) else f", half of that loss within {half:.0f} iterations of the switch"
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table by share with its deviations beside the means; iterations in whole numbers."""
+    shown = {SETTINGS["share"]: frame["share"]}
+    for column in frame.columns:
+        if f"{column}_sd" in frame:
+            name = column.replace("_", " ")
+            whole = column.startswith("iterations")
+            shown[name] = (
+                frame[column].map("{:.0f}".format, na_action="ignore") if whole else with_spread(frame, column)
+            )
+    return pd.DataFrame(shown)

@@ -1,0 +1,1 @@
+"""Mixed training: how much real data to mix in."""

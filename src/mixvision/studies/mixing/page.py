@@ -1,0 +1,193 @@
+"""The page of the mixed-training study: how much real data to mix in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from PIL import Image
+
+from mixvision.evaluation.metrics import FIGURES
+from mixvision.reporting.formatting import number
+from mixvision.reporting.image_tables import image_counts
+from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.sections import (
+    INTERVALS,
+    MEASURES,
+    audit_section,
+    excluded_section,
+    published_note,
+    settings_section,
+)
+from mixvision.reporting.tables import best_ratio, comparison_table, figure_table
+
+QUESTION = (
+    "One network must recognise the same categories in clean catalogue pictures (nice) and in photos from "
+    "the real world (real): what share of real images should its training set have?"
+)
+
+
+def mixing_page(
+    title: str,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    table: pd.DataFrame,
+    figures: Sequence[go.Figure],
+    best_figures: Sequence[go.Figure],
+    sample_sheet: Image.Image,
+    mistakes_sheet: Image.Image,
+    audit: Mapping[str, pd.DataFrame],
+    published: Mapping[str, Any] | None,
+    table_without_leaks: pd.DataFrame | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """The whole report as one HTML page.
+
+    Args:
+        title: heading.
+        manifest: one row per image.
+        trials: one row per trial.
+        table: what :func:`mixvision.reporting.tables.metric_table` returns.
+        figures: of all ratios (accuracy, performance, learning curves).
+        best_figures: of the best ratio (accuracy by category, confusion matrices).
+        sample_sheet, mistakes_sheet: the contact sheets.
+        audit: the split audit's tables by title.
+        published: the paper's numbers, or None.
+        table_without_leaks: the same table on test images without near-duplicates in training (plain split
+            only).
+        notes: further footnotes, such as that the larger domain was thinned to the smaller.
+    """
+    best = best_ratio(table)
+    sections = [
+        _comparison_section(table, table_without_leaks, published, best, figures),
+        Section(
+            f"The best ratio, {best}% real, looked at closely",
+            ["Test images, weights best_validation; the seeds of the ratio together."],
+            figures=best_figures,
+            pictures=[
+                Picture(
+                    "Most confident mistakes",
+                    mistakes_sheet,
+                    "Test images with a wrong prediction of high probability, each with its true category, "
+                    "the predicted one, the probability and the domain.",
+                )
+            ],
+        ),
+        _images_section(manifest, sample_sheet),
+        _metrics_section(table, table_without_leaks),
+        audit_section(audit),
+        excluded_section(manifest),
+        settings_section(trials),
+    ]
+    page = Page(
+        title,
+        QUESTION,
+        answer(table, table_without_leaks),
+        _key_numbers(table, manifest),
+        sections,
+        footnotes(table, published, notes),
+    )
+    return render_page(page)
+
+
+def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None) -> str:
+    """The outcome in a sentence: the best ratio by the honest figure, and both pure ones beside it.
+
+    Where test images leak (plain random split), a second sentence gives the figure without them.
+    """
+    best = best_ratio(table)
+    rows = table[table["figure"] == "best_validation"].set_index("ratio")
+    row = rows.loc[best]
+    sentence = (
+        f"Best on the validation images: {_name(best)}, "
+        f"with a test performance of {number(row['performance_top1'])} "
+        f"(95% interval {number(row['performance_top1_low'])} to {number(row['performance_top1_high'])}), "
+        f"nice {number(row['nice_top1'])} and real {number(row['real_top1'])}"
+    )
+    others = [
+        f"{_name(ratio)} gave {number(rows.loc[ratio, 'performance_top1'])} "
+        f"(nice {number(rows.loc[ratio, 'nice_top1'])}, real {number(rows.loc[ratio, 'real_top1'])})"
+        for ratio in (0, 100)
+        if ratio in rows.index and ratio != best
+    ]
+    outcome = "; ".join([sentence, *others]) + "."
+    if table_without_leaks is None:
+        return outcome
+    clean = table_without_leaks[table_without_leaks["figure"] == "best_validation"].set_index("ratio").loc[best]
+    return (
+        f"{outcome} These splits are plain random ones, which near-duplicates cross: on the test images without a "
+        f"near-duplicate in training or validation that performance is {number(clean['performance_top1'])}."
+    )
+
+
+def footnotes(table: pd.DataFrame, published: Mapping[str, Any] | None, notes: Sequence[str] = ()) -> list[str]:
+    """What the numbers mean, and what to be careful about."""
+    lines = [
+        *MEASURES,
+        "The best ratio is the one with the highest performance on the validation images. The performances "
+        "given for it are those on the test images, where another ratio may happen to be ahead.",
+        INTERVALS,
+    ]
+    if (table["trials"] > 1).any():
+        lines.append("± is the standard deviation over the seeds of a ratio.")
+    if published:
+        lines.append(published_note(published))
+    return [*lines, *notes]
+
+
+def _comparison_section(
+    table: pd.DataFrame,
+    table_without_leaks: pd.DataFrame | None,
+    published: Mapping[str, Any] | None,
+    best: int,
+    figures: Sequence[go.Figure],
+) -> Section:
+    comparison = comparison_table(table, table_without_leaks)
+    highlighted = int(comparison.index[comparison["% real"] == best][0])
+    text = ["The green row is the best ratio, picked on the validation images."]
+    if published:
+        text.append(f"Published: {published['source']}; see the notes at the end.")
+    performances = Table("Performance (top-1) on the test images", comparison, highlighted_row=highlighted)
+    return Section("Accuracy by share of real training images", text, [performances], figures)
+
+
+def _metrics_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None) -> Section:
+    tables = [Table(f"All test images, {figure}", figure_table(table, figure)) for figure in FIGURES]
+    if table_without_leaks is not None:
+        heading = "Test images without a near-duplicate in training or validation"
+        tables += [Table(f"{heading}, {figure}", figure_table(table_without_leaks, figure)) for figure in FIGURES]
+    return Section("All metrics by our three figures", tables=tables)
+
+
+def _images_section(manifest: pd.DataFrame, sample_sheet: Image.Image) -> Section:
+    description = "Random images of every category, one row each: nice on the left, real on the right."
+    return Section(
+        "The images",
+        tables=[Table("Images by domain", image_counts(manifest))],
+        pictures=[Picture("Sample of both domains", sample_sheet, description)],
+    )
+
+
+def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    best = best_ratio(table)
+    honest = table[table["figure"] == "best_validation"].set_index("ratio")["performance_top1"]
+    kept = manifest[manifest["status"] == "kept"]
+    numbers = [
+        (f"{best}%", "real images in the best training set"),
+        (number(honest[best]), "its performance (top-1)"),
+    ]
+    pure = {0: "performance of training on nice only", 100: "performance of training on real only"}
+    numbers += [(number(honest[ratio]), meaning) for ratio, meaning in pure.items() if ratio in honest]
+    numbers += [(f"{int(count):,}", f"{domain} images kept") for domain, count in kept.groupby("domain").size().items()]
+    numbers += [
+        (str(kept["category"].nunique()), "categories"),
+        (f"{len(manifest) - len(kept):,}", "files excluded"),
+    ]
+    return numbers
+
+
+def _name(ratio: int) -> str:
+    pure = {0: "training on nice images only", 100: "training on real images only"}
+    return pure.get(ratio, f"a training set with {ratio}% real images")

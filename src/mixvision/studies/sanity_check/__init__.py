@@ -1,0 +1,1 @@
+"""Whether an architecture can learn at all."""

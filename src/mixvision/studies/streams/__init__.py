@@ -1,0 +1,1 @@
+"""Online learning from two folders that grow."""

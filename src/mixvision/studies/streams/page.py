@@ -1,0 +1,103 @@
+"""What online learning from two streams has come to, run by run.
+
+All of it is made of ``arrivals``, one row a run: run; iterations, all so far; of each domain (``nice_``, ``real_``) how
+many images were new, measured, in the buffer and trained on; and the fractions nice_top1, real_top1, performance_top1
+of the measured ones, classified before the network learnt from them (NaN where there are none).
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.reporting.formatting import markdown_table, number
+from mixvision.reporting.page import Page, Section, Table, render_page
+from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
+
+MEASURES = {
+    "nice_top1": ("nice", "circle"),
+    "real_top1": ("real", "square"),
+    "performance_top1": ("performance", "diamond"),
+}
+NOTES = (
+    "Every accuracy is prequential, test then train: new images are classified before the network learns from any of "
+    "them. New images with a near-duplicate among the known ones do not count.",
+    "Near-duplicates are looked for among the images that are still in the folders. Of an image that was deleted, "
+    "copies of its file or of its pixels are recognised, but no near-duplicates: those count as new.",
+    "Performance is the square root of nice times real accuracy. All numbers are fractions.",
+    "The training set of every run holds the chosen share of real images exactly; its batches, shuffled twentieths of "
+    "it, hold it on average.",
+    "Trained on are the newest images of each buffer. A tenth of the images, chosen by content, is never trained on.",
+)
+
+
+def prequential_figure(arrivals: pd.DataFrame) -> go.Figure:
+    """Top-1 accuracy on each arrival, before learning from it, against the images that were known by then."""
+    new = arrivals["nice_new"] + arrivals["real_new"]
+    known = new.cumsum() - new
+    figure = go.Figure()
+    for column, (name, symbol) in MEASURES.items():
+        measured = arrivals[column].notna()
+        figure.add_trace(
+            go.Scatter(
+                x=known[measured],
+                y=arrivals.loc[measured, column],
+                name=name,
+                mode="lines+markers",
+                line={"color": COLOURS[name]},
+                marker={"symbol": symbol, "size": 9},
+                customdata=arrivals.loc[measured, "run"],
+                hovertemplate="run %{customdata}, %{x} images known: %{y:.3f}",
+            )
+        )
+    measured = arrivals["nice_top1"].notna() | arrivals["real_top1"].notna()
+    subtitle = "Each arrival is classified before the network learns from it"
+    if not measured.any():
+        subtitle = "Nothing yet: the first run trains the network that will classify the next arrival"
+    figure.update_layout(template=TEMPLATE, title=title_with("Accuracy on what arrived", subtitle))
+    figure.update_xaxes(title="images known before", rangemode="tozero")
+    figure.update_yaxes(title="accuracy (top-1)", range=[-0.02, 1.02])
+    return figure
+
+
+def arrivals_table(arrivals: pd.DataFrame) -> pd.DataFrame:
+    """The arrivals as text; every number of images is "nice + real"."""
+    table = pd.DataFrame({"run": arrivals["run"], "iterations": arrivals["iterations"]})
+    for name, heading in (("new", "new"), ("buffer", "in buffer"), ("trained", "trained on"), ("measured", "measured")):
+        pairs = zip(arrivals[f"nice_{name}"], arrivals[f"real_{name}"], strict=True)
+        table[heading] = [f"{nice} + {real}" for nice, real in pairs]
+    for column, (name, _) in MEASURES.items():
+        table[name] = arrivals[column].map(number)
+    return table
+
+
+def summary(title: str, news: str, arrivals: pd.DataFrame) -> str:
+    """The table with what this run did, as Markdown."""
+    table = markdown_table(arrivals_table(arrivals))
+    return f"{title}: online learning from two streams (images: nice + real)\n\n{table}\n\n{news}"
+
+
+def streams_page(title: str, news: str, arrivals: pd.DataFrame, figure: go.Figure) -> str:
+    """The whole report as one HTML page."""
+    numbers = [
+        (str(len(arrivals)), "runs"),
+        (f"{arrivals['iterations'].max():,}", "iterations"),
+        (f"{arrivals['nice_new'].sum():,}", "nice images seen"),
+        (f"{arrivals['real_new'].sum():,}", "real images seen"),
+    ]
+    measured = arrivals.dropna(subset="performance_top1")
+    answer = (
+        "No arrival of both domains is measured yet (the first run trains only): let the folders grow and run again."
+    )
+    if len(measured):
+        nice, real, performance = (number(measured[column].iloc[-1]) for column in MEASURES)
+        numbers.append((performance, "performance on the last arrival of both"))
+        answer = (
+            f"Run {measured['run'].iloc[-1]} classified its arrivals with a performance of {performance} "
+            f"(nice {nice}, real {real})."
+        )
+    sections = [
+        Section("Run by run", [news], [Table("Arrivals (images: nice + real)", arrivals_table(arrivals))], [figure])
+    ]
+    question = "How well does a network that learns on from two growing streams classify what arrives next?"
+    return render_page(Page(title, question, answer, numbers, sections, NOTES))

@@ -1,0 +1,1 @@
+"""Pretrained networks: as they are, with new heads, and fine-tuned."""

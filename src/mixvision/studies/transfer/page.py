@@ -1,0 +1,280 @@
+"""The page of transfer learning: what pretrained networks are worth as they come, with new heads, and fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from PIL import Image
+
+from mixvision.evaluation.classification import category_scores, confused_pairs
+from mixvision.evaluation.metrics import TEST_SPLITS
+from mixvision.reporting.formatting import number
+from mixvision.reporting.image_tables import image_counts
+from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.sections import (
+    audit_section,
+    excluded_section,
+    failure_notes,
+    published_note,
+    settings_section,
+)
+from mixvision.studies.transfer.notes import (
+    NOTES,
+    QUESTION,
+    extent_sentence,
+    independent_test_sentence,
+    sources_sentence,
+)
+from mixvision.studies.transfer.ratios import best_frozen_ratio, ratio_sentence
+from mixvision.studies.transfer.tables import (
+    AS_IS,
+    PRETRAINED_ON,
+    answer,
+    as_is_table,
+    best_model,
+    best_of_methods,
+    calibration_table,
+    comparison_table,
+    ensemble_table,
+    per_cent,
+    splits_tested,
+    top_columns,
+)
+
+
+def transfer_page(
+    title: str,
+    manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, go.Figure],
+    pictures: Mapping[str, Image.Image],
+    audit: Mapping[str, pd.DataFrame],
+    published: Mapping[str, Any],
+    sources: Mapping[str, str | None],
+) -> str:
+    """The whole report as one HTML page. What is not given of the optional parts is left out, or said why.
+
+    Args:
+        title: heading.
+        manifest: one row per image.
+        trials: one row per trial.
+        tables: "models" (:func:`mixvision.studies.transfer.tables.transfer_table`), "best" (joined predictions of its
+            :func:`mixvision.studies.transfer.tables.best_model`, best_validation), "outcomes" and "backbones";
+            optionally "ratios" (:func:`mixvision.studies.transfer.ratios.ratio_table`).
+        figures: "models", "learning_curves", "confusion" and "reliability"; optionally "loss", "input_sizes", "ratios"
+            and "embedding".
+        pictures: "samples" and "mistakes" (of the best model); optionally "activations".
+        audit: the split audit's tables by title.
+        published: the published numbers of all pipelines; "transfer" and "mixing" are used, either may be missing.
+        sources: by domain where its images come from.
+    """
+    table = tables["models"]
+    sections = [
+        _models_section(table, manifest, published.get("transfer"), figures["models"]),
+        _as_is_section(table),
+        *_optional_figure("Input size", figures.get("input_sizes")),
+        _ratios_section(tables.get("ratios"), manifest, published.get("mixing"), figures.get("ratios")),
+        Section("Learning curves", figures=[figures[name] for name in ("learning_curves", "loss") if name in figures]),
+        _best_section(table, tables["best"], figures["confusion"], pictures["mistakes"]),
+        *_activation_sections(pictures.get("activations")),
+        *_optional_figure("The features on a map", figures.get("embedding")),
+        _calibration_section(table, figures["reliability"]),
+        _ensembles_section(table),
+        _images_section(manifest, pictures["samples"], sources),
+        audit_section(audit),
+        excluded_section(manifest),
+        _weights_section(tables["backbones"]),
+        settings_section(trials),
+    ]
+    notes = [*NOTES, *failure_notes(tables["outcomes"])]
+    return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
+
+
+def _models_section(
+    table: pd.DataFrame, manifest: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure
+) -> Section:
+    measured = ", ".join(["validation", *splits_tested(table)])
+    text = [
+        f"The green row is the best model on the validation images; {measured} are accuracies with the weights "
+        "of the best epoch, train is the running mean over that epoch's batches."
+    ]
+    notes = [independent_test_sentence(manifest), PRETRAINED_ON if (table["method"] == AS_IS).any() else None]
+    text += [note for note in notes if note]
+    best = list(table["trial"]).index(best_model(table))
+    tables = [Table("Accuracy of every model", comparison_table(table), highlighted_row=best)]
+    if published:
+        text += [published_note(published), *filter(None, [extent_sentence(manifest, published)])]
+        rows = pd.DataFrame(published["rows"]).rename(columns=lambda name: name.replace("_", " "))
+        tables.append(Table("Published", rows))
+    return Section("Models compared", text, tables, [figure])
+
+
+def _as_is_section(table: pd.DataFrame) -> Section:
+    """The networks with ImageNet's own 1000 categories, or why they cannot be asked."""
+    title, rows = "As the network comes", table[table["method"] == AS_IS]
+    if rows.empty:
+        return Section(
+            title,
+            [
+                "A pretrained network can classify these images as it is only where the categories are ImageNet's. "
+                "These are not, or it was not asked for."
+            ],
+        )
+    text = [
+        f"Without any training {row.backbone}, with images of {row.input_size:.0f} pixels, has a test accuracy of "
+        f"{number(row.test_top1)} among all of ImageNet's 1,000 categories, and takes {per_cent(row.outside)} of the "
+        f"test images for something that is none of the study's{_independently(row)}."
+        for row in rows.itertuples()
+    ]
+    text.append("Restricted to the study's categories, its probabilities for them are divided by their sum.")
+    return Section(title, text, [Table("Without any training", as_is_table(table))])
+
+
+def _independently(row: Any) -> str:
+    """Of a row of "as is" its numbers on independent test images, as the end of a sentence; nothing without any."""
+    if not hasattr(row, "independent_top1"):
+        return ""
+    return f"; of the independent images {number(row.independent_top1)} and {per_cent(row.outside_independent)}"
+
+
+def _ratios_section(
+    ratios: pd.DataFrame | None, manifest: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure | None
+) -> Section:
+    """Whether the best mixing ratio moves, or why there is nothing to mix."""
+    title = "Does the best mixing ratio move?"
+    if ratios is None or figure is None:
+        return Section(title, [_no_ratios(manifest)])
+    headings = {"nice_top1": "nice", "real_top1": "real", "performance_top1": "performance"}
+    headings |= {"behind_low": "below the best, low", "behind_high": "below the best, high"}
+    headings |= {"ratio": "% real", "trials": "seeds", "validation_performance_top1": "performance, validation"}
+    best = list(ratios["ratio"]).index(best_frozen_ratio(ratios))
+    shown = Table("Heads on frozen features, test images", ratios.rename(columns=headings), highlighted_row=best)
+    text = [
+        "Training sets of equal size with a growing share of real images, as in the study of mixing, but only heads "
+        "are trained, on features of a frozen backbone. Performance is the square root of nice times real accuracy.",
+        ratio_sentence(ratios, published),
+    ]
+    return Section(title, [*text, *([published_note(published)] if published else [])], [shown], [figure])
+
+
+def _no_ratios(manifest: pd.DataFrame) -> str:
+    trained = sorted(manifest.loc[manifest["split"] == "train", "domain"].unique())
+    if len(trained) > 1:
+        return "Mixing ratios were not tried in this run."
+    return f"There is nothing to mix: all training images are {' and '.join(trained)} ones."
+
+
+def _best_section(
+    table: pd.DataFrame, predictions: pd.DataFrame, confusion: go.Figure, mistakes: Image.Image
+) -> Section:
+    text = [
+        f"{best_model(table)}, test images, weights best_validation. Precision is the share of right answers among "
+        "the images taken for a category, recall the share of the category's images that were recognised, and F1 the "
+        "harmonic mean of both."
+    ]
+    tables = []
+    for split in (split for split in TEST_SPLITS if (predictions["split"] == split).any()):
+        rows, of = predictions[predictions["split"] == split], "" if split == "test" else f", {split} test images"
+        scores = category_scores(rows)
+        scores = scores[scores["images"] > 0].sort_values(["recall", "category"], ignore_index=True)
+        headings = {"category": "true category", "share": "share of its images"}
+        tables.append(Table(f"Categories, the worst recognised first{of}", scores.rename(columns={"f1": "F1"})))
+        tables.append(Table(f"Most confused pairs{of}", confused_pairs(rows, 20).rename(columns=headings)))
+    description = (
+        "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
+        "the probability and the domain."
+    )
+    return Section(
+        "The best model looked at closely",
+        text,
+        tables,
+        [confusion],
+        [Picture("Most confident mistakes", mistakes, description)],
+    )
+
+
+def _activation_sections(activations: Image.Image | None) -> list[Section]:
+    if activations is None:
+        return []
+    text = [
+        "Class activation maps: the brighter a place, the more it speaks for the prediction. Images that were "
+        "recognised come first, then those that were not."
+    ]
+    description = "Test images, each beside itself in grey under a heatmap of what spoke for the predicted category."
+    return [Section("Where the network looks", text, pictures=[Picture("Hits and misses", activations, description)])]
+
+
+def _optional_figure(title: str, figure: go.Figure | None) -> list[Section]:
+    return [] if figure is None else [Section(title, figures=[figure])]
+
+
+def _calibration_section(table: pd.DataFrame, figure: go.Figure) -> Section:
+    text = [
+        "A model is calibrated when it is right as often as it is sure: its points lie on the dotted line. Below the "
+        "line it is too sure of itself, above it not sure enough."
+    ]
+    return Section("Calibration", text, [Table("The best of each method", calibration_table(table))], [figure])
+
+
+def _ensembles_section(table: pd.DataFrame) -> Section:
+    title, rows = "Ensembles and views", ensemble_table(table)
+    if rows.empty:
+        return Section(title, ["There are none: they take two trained models, or several views of each test image."])
+    text = [
+        "All from saved probabilities. Views: the mean over several crops or the mirror image. Mean: of the best "
+        "models' probabilities. Stacked: a logistic regression gives each of them a weight. It is fitted on validation "
+        "images alone, and its validation accuracy is that on images it was not fitted on. The members were chosen by "
+        "their validation accuracy, which flatters that of an ensemble a little, not its test accuracy. Of the best "
+        "member on the validation images the validation accuracy is given, and its test accuracy."
+    ]
+    return Section(title, text, [Table("Derived models beside the best of their members", rows)])
+
+
+def _images_section(manifest: pd.DataFrame, samples: Image.Image, sources: Mapping[str, str | None]) -> Section:
+    sentences = (sources_sentence(sources), independent_test_sentence(manifest))
+    return Section(
+        "The images",
+        [sentence for sentence in sentences if sentence],
+        [Table("Images by domain", image_counts(manifest))],
+        pictures=[Picture("Sample", samples, "Random images of every category, one row each.")],
+    )
+
+
+def _weights_section(backbones: pd.DataFrame) -> Section:
+    columns = {"backbone": "backbone", "weights": "weights", "source": "source", "sha256": "SHA-256"}
+    files = backbones[list(columns)].drop_duplicates().rename(columns=columns)
+    paces = backbones[["backbone", "input_size", "features", "parameters", "images_per_second"]].copy()
+    paces["parameters"] = paces["parameters"].map("{:,}".format)
+    paces["images_per_second"] = paces["images_per_second"].map("{:,.1f}".format)
+    text = "Weights that are called random were never trained: such a backbone knows nothing beforehand."
+    tables = [
+        Table("Which weights", files),
+        Table("Backbones", paces.rename(columns=lambda name: name.replace("_", " "))),
+    ]
+    return Section("Pretrained weights", [text] if (backbones["weights"] == "random").any() else [], tables)
+
+
+def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    best, rows = best_model(table), table.set_index("trial")
+    row = rows.loc[best]
+    numbers = [
+        (number(row["test_top1"]), f"test accuracy of {best}"),
+        (number(row["validation_top1"]), "its validation accuracy"),
+        *((number(row[column]), f"its accuracy ({name})") for column, name in top_columns(table).items()),
+    ]
+    if "independent" in splits_tested(table):
+        numbers.append((number(row["independent_top1"]), "its accuracy on the independent test images"))
+    others = [name for name in best_of_methods(table) if rows.loc[name, "method"] != row["method"]]
+    methods = ("head", "fine-tuned")
+    numbers += [
+        (number(rows.loc[name, "test_top1"]), f"test accuracy of {name}, best {rows.loc[name, 'method']}")
+        for name in others
+        if rows.loc[name, "method"] in methods
+    ]
+    kept = manifest[manifest["status"] == "kept"]
+    numbers += [(f"{int(count):,}", f"{domain} images kept") for domain, count in kept.groupby("domain").size().items()]
+    return [*numbers, (str(kept["category"].nunique()), "categories")]

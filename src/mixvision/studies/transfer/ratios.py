@@ -1,0 +1,108 @@
+"""Mixing ratios with a frozen backbone: which is best, and whether it is the one of a network trained from scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixvision.evaluation.intervals import LEVEL, performance_intervals, resampled_settings
+from mixvision.evaluation.metrics import summarise, trial_metrics
+from mixvision.reporting.formatting import interval, number
+from mixvision.reporting.tables import best_ratio, metric_table, published_rows
+
+_COLUMNS = ["ratio", "trials", "nice_top1", "real_top1", "performance_top1", "low", "high"]
+_BEHIND = ["behind_low", "behind_high"]
+_VALIDATED = "validation_performance_top1"
+
+
+def ratio_table(
+    joined: pd.DataFrame, trials: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
+) -> pd.DataFrame:
+    """Accuracies of heads on frozen features by the share of real images they were trained on.
+
+    Args:
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns, tops 1 and 3.
+        trials: one row per head: ``trial``, ``ratio`` (per cent real) and ``seed``.
+        generator: source of the resampling.
+        draws: number of resampled test sets.
+
+    Returns:
+        One row per ``ratio``, weights best_validation: ``trials`` (seeds, whose accuracies are averaged),
+        ``nice_top1``, ``real_top1`` and ``performance_top1`` on test images, the bounds of its 95% interval ``low`` and
+        ``high``, ``validation_performance_top1``, by which the best ratio is picked, and ``behind_low`` and
+        ``behind_high``, the bounds of the 95% interval of how far the ratio's performance is below the best one's:
+        both on the same resampled test images.
+
+    Raises:
+        ValueError: none was measured on validation images of both domains.
+    """
+    summary = summarise(trial_metrics(joined), trials)
+    intervals = performance_intervals(joined, trials, generator, draws=draws)
+    table = metric_table(summary, intervals, None)
+    bounds = {"performance_top1_low": "low", "performance_top1_high": "high"}
+    table = table[table["figure"] == "best_validation"].rename(columns=bounds)
+    table = table[[*_COLUMNS, _VALIDATED]].reset_index(drop=True)
+    if table.empty:
+        return table.reindex(columns=[*table, *_BEHIND])
+    tested = joined[(joined["weights"] == "best_validation") & (joined["split"] == "test")]
+    drawn = resampled_settings(tested, trials, ["ratio"], generator, draws)["performance"]
+    drawn.columns = drawn.columns.get_level_values("ratio")
+    behind = drawn.rsub(drawn[best_frozen_ratio(table)], axis=0)
+    ends = dict(zip(_BEHIND, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), strict=True))
+    return table.assign(**{name: table["ratio"].map(behind.quantile(end)) for name, end in ends.items()})
+
+
+def best_frozen_ratio(ratios: pd.DataFrame) -> int:
+    """The ratio of :func:`ratio_table` that performs best on the validation images; the test has no say.
+
+    Raises:
+        ValueError: none was measured on validation images of both domains.
+    """
+    return best_ratio(ratios.assign(figure="best_validation"))
+
+
+def best_published_ratio(published: Mapping[str, Any] | None) -> tuple[int, float] | None:
+    """The published ratio of the highest performance, as a share in per cent and that performance, if there is one."""
+    paper = published_rows(published)
+    if paper is None or paper.get("performance_top1", pd.Series(dtype=float)).isna().all():
+        return None
+    row = paper.loc[paper["performance_top1"].idxmax()]
+    return int(row["ratio"]), float(row["performance_top1"])
+
+
+def ratio_sentence(ratios: pd.DataFrame, published: Mapping[str, Any] | None) -> str:
+    """Whether the best ratio moves when the backbone is pretrained and frozen.
+
+    Args:
+        ratios: what :func:`ratio_table` returns.
+        published: the published numbers of mixing with a network trained from scratch, or None.
+    """
+    best, rows = best_frozen_ratio(ratios), ratios.set_index("ratio")
+    row = rows.loc[best]
+    sentence = (
+        f"With heads on frozen features {best}% real is best on the validation images, with a test performance of "
+        f"{number(row['performance_top1'])} (95% interval {interval(row['low'], row['high'])})"
+    )
+    paper = best_published_ratio(published)
+    if paper is None:
+        return f"{sentence}."
+    sentence = f"{sentence}; trained from scratch the published best is {paper[0]}% ({number(paper[1])})"
+    if paper[0] == best:
+        return f"{sentence}: the best ratio does not move."
+    if paper[0] not in rows.index:
+        return f"{sentence}, which was not tried here."
+    there = rows.loc[paper[0]]
+    if there["behind_low"] > 0:
+        verdict = "the best ratio moves"
+    elif there["behind_high"] < 0:
+        verdict = "on the test images that is more, so they do not show that the best ratio moves"
+    else:
+        verdict = "whether the best ratio moves, these test images cannot tell"
+    difference, bounds = row["performance_top1"] - there["performance_top1"], there[_BEHIND]
+    return (
+        f"{sentence}. Here {paper[0]}% gives {number(there['performance_top1'])}, a difference of {number(difference)} "
+        f"(95% interval on the same resampled images {interval(*bounds)}): {verdict}."
+    )

@@ -1,0 +1,233 @@
+"""Trains the transfer study, backbone by backbone: as it is, heads on its features, and fine-tuned from these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mixvision.models.backbones import Backbone, load_backbone
+from mixvision.models.trained import TrainedNetwork
+from mixvision.models.transfer import TransferNetwork, transfer_network
+from mixvision.studies.transfer.trials import AS_IS, FINE_TUNED, HEAD, RESTRICTED, Transfer
+from mixvision.training.config import Arithmetic, EpochTraining
+from mixvision.training.events import observers
+from mixvision.training.fine_tuning.tuner import fine_tune
+from mixvision.training.frozen.backbone import FrozenBackbone, as_is_probabilities, count_parameters, probability_frame
+from mixvision.training.frozen.heads import head_probabilities, train_heads
+from mixvision.training.memory import images_at_once
+from mixvision.training.pool import ImagePool
+from mixvision.transforms.augmentation import Augmentation
+from mixvision.transforms.test_time import TEST_VIEWS, WHOLE, view_of
+
+HEAD_PREFIX = "head."  # of the names of the head's tensors in a TransferNetwork
+
+
+@dataclass(frozen=True)
+class TransferResult:
+    """What the transfer study leaves behind.
+
+    Attributes:
+        models: trained networks by "trial/weights".
+        history, outcomes: as of :func:`mixvision.training.frozen.heads.train_heads`; history has the phase, outcomes
+            have the parameters of the whole network and ``trained_parameters``.
+        probabilities: by "trial/weights" one row a view and held-out image: view, id, and a column a category (of
+            networks as they are: one for each of ImageNet's classes).
+    """
+
+    models: dict[str, TrainedNetwork]
+    history: pd.DataFrame
+    outcomes: pd.DataFrame
+    probabilities: dict[str, pd.DataFrame]
+
+
+def train_transfer(
+    trials: pd.DataFrame,
+    pool: ImagePool,
+    study: Transfer,
+    augmentation: Augmentation,
+    training: EpochTraining,
+    features: Path,
+    checkpoints: Path,
+) -> TransferResult:
+    """Train every trial of :func:`mixvision.studies.transfer.trials.list_trials`.
+
+    Args:
+        trials: one row a model.
+        pool: training and held-out images; all that are not held out are trained on.
+        study: test-time views and the fine-tunings' plans.
+        augmentation: of the images that networks are fine-tuned on.
+        training: how long heads are trained, and on what everything is computed.
+        features: folder of the cache of features, which stays.
+        checkpoints: folder of the fine-tunings' checkpoints.
+    """
+    results = []
+    for (name, weights, size), group in trials.groupby(["backbone", "weights", "input_size"], sort=False):
+        backbone = Backbone(name, weights)
+        loaded = load_backbone(backbone, study.seed)
+        frozen = FrozenBackbone(backbone, loaded, int(size), pool, features, training)
+        results.append(_take_as_is(group[group["method"].isin([AS_IS, RESTRICTED])], frozen))
+        of_heads = group[group["method"] == HEAD]
+        heads = _train_heads(of_heads, frozen, study, training)
+        results.append(heads)
+        names = dict(zip(of_heads["head"], of_heads["trial"], strict=True))
+        for row, head in group.loc[group["method"] == FINE_TUNED, "head"].items():
+            start = _start_of(names[head], heads)
+            results.append(_fine_tune(group.loc[[row]], start, frozen, study, augmentation, training, checkpoints))
+    return TransferResult(
+        {name: model for result in results for name, model in result.models.items()},
+        pd.concat([result.history for result in results], ignore_index=True),
+        pd.concat([result.outcomes for result in results], ignore_index=True),
+        {name: frame for result in results for name, frame in result.probabilities.items()},
+    )
+
+
+def all_training_sets(trials: pd.DataFrame, pool: ImagePool) -> pd.DataFrame:
+    """All images of the pool that are not held out, for every trial: trial, id."""
+    ids = pool.ids[pool.not_held_out]
+    return pd.DataFrame({"trial": np.repeat(trials["trial"].to_numpy(), len(ids)), "id": np.tile(ids, len(trials))})
+
+
+def _take_as_is(trials: pd.DataFrame, frozen: FrozenBackbone) -> TransferResult:
+    """The trials that are trained no further, as if they were trained models."""
+    probabilities, outcomes = {}, []
+    frames = dict(zip((AS_IS, RESTRICTED), as_is_probabilities(frozen), strict=True)) if len(trials) else {}
+    parameters = count_parameters(frozen.loaded, with_classifier=True)
+    for trial in trials.to_dict("records"):
+        for observer in observers:
+            observer.started(pd.DataFrame([trial]))
+            observer.finished(trial["trial"])
+        probabilities[f"{trial['trial']}/best_validation"] = frames[trial["method"]]
+        outcome = {"trial": trial["trial"], "status": "finished", "reason": "", "parameters": parameters}
+        counts = ("epochs", "iterations", "best_epoch", "seconds", "trained_parameters")
+        outcomes.append(outcome | dict.fromkeys(counts, 0))
+    return TransferResult({}, pd.DataFrame(), pd.DataFrame(outcomes), probabilities)
+
+
+def _train_heads(
+    trials: pd.DataFrame, frozen: FrozenBackbone, study: Transfer, training: EpochTraining
+) -> TransferResult:
+    pool = frozen.pool
+    result = train_heads(trials, frozen.features(), pool, all_training_sets(trials, pool), training)
+    heads, probabilities = dict(zip(trials["trial"], trials["head"], strict=True)), {}
+    views = {view: frozen.held_out_features(view) for view in (WHOLE, *TEST_VIEWS[study.test_views])}
+    for name, tensors in _by_name(result.weights).items():
+        answers = {view: head_probabilities(heads[_trial(name)], tensors, own) for view, own in views.items()}
+        probabilities[name] = _all_views(pool, answers)
+    models = {
+        name: _head_model(frozen, heads[_trial(name)], tensors) for name, tensors in _by_name(result.weights).items()
+    }
+    own = result.outcomes["parameters"]
+    outcomes = result.outcomes.assign(trained_parameters=own, parameters=own + count_parameters(frozen.loaded))
+    return TransferResult(models, result.history, outcomes, probabilities)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A trained head that a fine-tuning goes on from: its name, its tensors (None if it failed) and its history."""
+
+    name: str
+    tensors: Mapping[str, Tensor] | None
+    history: list[dict]
+
+
+def _start_of(head: str, heads: TransferResult) -> _Start:
+    """The head at its best epoch."""
+    model = heads.models.get(f"{head}/best_validation")
+    if model is None:
+        return _Start(head, None, [])
+    tensors = {
+        name.removeprefix(HEAD_PREFIX): tensor for name, tensor in model.tensors.items() if name.startswith(HEAD_PREFIX)
+    }
+    history = heads.history[heads.history["trial"] == head]
+    best_epoch = heads.outcomes.set_index("trial").loc[head, "best_epoch"]
+    return _Start(head, tensors, history[history["epoch"] <= best_epoch].to_dict("records"))
+
+
+def _fine_tune(
+    trials: pd.DataFrame,
+    start: _Start,
+    frozen: FrozenBackbone,
+    study: Transfer,
+    augmentation: Augmentation,
+    training: EpochTraining,
+    checkpoints: Path,
+) -> TransferResult:
+    """One fine-tuning, of a table of one trial, from the best weights of its head."""
+    trial, pool = trials.iloc[0], frozen.pool
+    plan = next(plan for plan in study.fine_tunings if plan.name == trial["fine_tuning"])
+    if start.tensors is None:
+        return _not_begun(trials, f"its head, {start.name}, has failed")
+
+    def build(_: Mapping[str, Any]) -> TransferNetwork:
+        return transfer_network(frozen.loaded, frozen.input_size, plan.head, len(pool.categories), start.tensors)
+
+    result = fine_tune(trials, plan, build, {trial["trial"]: start.history}, pool, augmentation, training, checkpoints)
+    network, probabilities = build(trial), {}
+    for name, tensors in _by_name(result.weights).items():
+        network.load_state_dict(tensors)
+        views = (WHOLE, *TEST_VIEWS[study.test_views])
+        probabilities[name] = _all_views(pool, {view: _classify(network, pool, view, training) for view in views})
+    models = {name: _model(frozen, plan.head, tensors, {}) for name, tensors in _by_name(result.weights).items()}
+    return TransferResult(models, result.history, result.outcomes, probabilities)
+
+
+def _all_views(pool: ImagePool, answers: Mapping[str, Tensor]) -> pd.DataFrame:
+    """One trial's probabilities ``(n, C)`` by view as one table."""
+    frames = [probability_frame(pool, view, answer, pool.categories) for view, answer in answers.items()]
+    return pd.concat(frames, ignore_index=True)
+
+
+@torch.no_grad()
+def _classify(network: TransferNetwork, pool: ImagePool, view: str, arithmetic: Arithmetic) -> Tensor:
+    """Probabilities of the held-out images as a view shows them, ``(n, C)`` on the CPU."""
+    device = arithmetic.device
+    network.to(device).eval()
+    parts = [
+        network(view_of(pool.gather(part).to(device), view)).softmax(1).cpu()
+        for part in pool.all_held_out.split(images_at_once(network.preprocessing.size, arithmetic.on_gpu))
+    ]
+    return torch.cat(parts)
+
+
+def _not_begun(trials: pd.DataFrame, why: str) -> TransferResult:
+    """The outcome of a trial that cannot be trained, as of one that has failed."""
+    name, reason = trials["trial"].iloc[0], f"Not begun: {why}."
+    for observer in observers:
+        observer.started(trials)
+        observer.failed(name, reason)
+    outcome = {"trial": name, "status": "failed", "reason": reason}
+    counts = ("epochs", "iterations", "best_epoch", "seconds", "parameters", "trained_parameters")
+    return TransferResult({}, pd.DataFrame(), pd.DataFrame([outcome | dict.fromkeys(counts, 0)]), {})
+
+
+def _head_model(frozen: FrozenBackbone, head: str, tensors: Mapping[str, Tensor]) -> TrainedNetwork:
+    """The head's tensors alone, where a file brings the backbone's; with random weights all of them."""
+    own = {f"{HEAD_PREFIX}{name}": tensor for name, tensor in tensors.items()}
+    if frozen.backbone.weights == "random":
+        network = transfer_network(frozen.loaded, frozen.input_size, head, len(frozen.pool.categories), tensors)
+        return _model(frozen, head, network.state_dict() | own, {})
+    return _model(frozen, head, own, {"weights": frozen.backbone.weights, "sha256": frozen.loaded.sha256})
+
+
+def _model(
+    frozen: FrozenBackbone, head: str, tensors: Mapping[str, Tensor], arguments: Mapping[str, str]
+) -> TrainedNetwork:
+    about = {"backbone": frozen.backbone.name, "input_size": frozen.input_size, "head": head}
+    return TrainedNetwork(
+        "transfer", frozen.pool.categories, frozen.pool.pixels.shape[1], tensors, {**about, **arguments}
+    )
+
+
+def _trial(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _by_name(weights: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> dict[str, Mapping[str, Tensor]]:
+    return {f"{trial}/{snapshot}": own for trial, snapshots in weights.items() for snapshot, own in snapshots.items()}

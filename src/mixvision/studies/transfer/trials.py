@@ -1,0 +1,184 @@
+"""The transfer study: pretrained networks as they are, with new heads on their features, and fine-tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+import pandas as pd
+
+from mixvision.models.backbones import Backbone, PretrainedBackbone, require_input_size
+from mixvision.models.heads import HEADS
+from mixvision.models.imagenet import CLASSES, imagenet_classes
+from mixvision.training.config import EpochTraining, is_number
+from mixvision.training.fine_tuning.config import FineTuning
+from mixvision.training.optimizer import require_optimizer
+from mixvision.transforms.augmentation import Augmentation
+from mixvision.transforms.test_time import TEST_VIEWS
+
+AS_IS, RESTRICTED, HEAD, FINE_TUNED = "as is", "as is, restricted", "head", "fine-tuned"
+_AS_IS_NAMES = {AS_IS: "as-is", RESTRICTED: "as-is-restricted"}  # of the trials
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Which pretrained networks to transfer, and how.
+
+    Attributes:
+        backbones: timm's names, each with where its weights come from: "package", "download", "random" or the path of a
+            file (see :class:`mixvision.models.backbones.Backbone`). None leaves one out, as settings that are merged
+            with others cannot take a line away.
+        input_sizes: sides in pixels that the networks are given, 32 or more; none: each network's own.
+        heads: those to train on the frozen features, names in ``mixvision.models.heads.HEADS``.
+        optimizer, learning_rate, weight_decay, batch_size: of the heads' training (the studies: Adam with 1e-3, or SGD
+            with 0.01).
+        fine_tunings: what is trained on from a head, with the largest images; see
+            :class:`mixvision.training.fine_tuning.config.FineTuning`.
+        test_views: how else test images are looked at, "none", "flip" or "crops" (which are mirrored, too).
+        ensemble: how many of the best models are joined, 2 or more.
+        ratios: per cent of real images for which a linear head is trained on the features of the first backbone, where
+            both domains have training images.
+        seed: of first weights, orders, views and dropout.
+    """
+
+    backbones: Mapping[str, str] = field(default_factory=lambda: {"tf_efficientnet_lite0": "package"})
+    input_sizes: tuple[int, ...] = ()
+    heads: tuple[str, ...] = tuple(HEADS)
+    optimizer: str = "adam"
+    learning_rate: float = 0.001
+    weight_decay: float = 0.0
+    batch_size: int = 64
+    fine_tunings: tuple[FineTuning, ...] = ()
+    test_views: str = "flip"
+    ensemble: int = 3
+    ratios: tuple[int, ...] = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("input_sizes", "heads", "fine_tunings", "ratios"):
+            if not isinstance(getattr(self, name), list | tuple):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; give a list.")
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("input_sizes", "heads", "ratios"):
+            if any(getattr(self, name).count(value) > 1 for value in getattr(self, name)):
+                raise ValueError(f"{name} is {list(getattr(self, name))}; name each value once.")
+        if not isinstance(self.backbones, Mapping) or not self.all_backbones():  # each of which looks at itself
+            raise ValueError(f"backbones is {self.backbones!r}; give lines of the form `resnet50: download`.")
+        if any(type(size) is not int or size < 32 for size in self.input_sizes):
+            raise ValueError(f"input_sizes is {list(self.input_sizes)}; give whole numbers of pixels, 32 or more.")
+        if not self.heads or not set(self.heads) <= set(HEADS):
+            raise ValueError(f"heads is {list(self.heads)}; give one or more of {', '.join(HEADS)}.")
+        object.__setattr__(self, "fine_tunings", tuple(map(_as_fine_tuning, self.fine_tunings)))
+        self._require_fine_tunings()
+        require_optimizer(self.optimizer)
+        if not is_number(self.learning_rate) or self.learning_rate <= 0:
+            raise ValueError(f"learning_rate is {self.learning_rate!r}; give a number above 0.")
+        if not is_number(self.weight_decay) or self.weight_decay < 0:
+            raise ValueError(f"weight_decay is {self.weight_decay!r}; give a number of 0 or more.")
+        if self.test_views not in TEST_VIEWS:
+            raise ValueError(f"test_views is {self.test_views!r}; choose one of {', '.join(TEST_VIEWS)}.")
+        for name, least in (("batch_size", 2), ("ensemble", 2), ("seed", 0)):
+            if type(getattr(self, name)) is not int or getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; give a whole number of {least} or more.")
+        if any(type(ratio) is not int or not 0 <= ratio <= 100 for ratio in self.ratios):
+            raise ValueError(f"ratios is {list(self.ratios)}; give whole per cents from 0 to 100.")
+
+    def _require_fine_tunings(self) -> None:
+        names = [*(plan.name for plan in self.fine_tunings), *self.heads, *_AS_IS_NAMES.values()]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"Two models would be called {repeated[0]!r}: give every fine-tuning a name of its own.")
+        for plan in self.fine_tunings:
+            if plan.head not in self.heads:
+                raise ValueError(
+                    f"The fine-tuning {plan.name!r} goes on from the head {plan.head!r}, which is none of heads, "
+                    f"{list(self.heads)}: add it there, or name one of those."
+                )
+
+    def all_backbones(self) -> list[Backbone]:
+        return [Backbone(name, str(weights)) for name, weights in self.backbones.items() if weights is not None]
+
+
+def list_trials(
+    study: Transfer, backbones: pd.DataFrame, categories: list[str], training: EpochTraining
+) -> pd.DataFrame:
+    """One row a model: trial, method, backbone, weights, input_size, head, fine_tuning, seed, and how it is trained.
+
+    That is: optimizer, learning_rate, weight_decay, batch_size, epochs (at most), patience (none in fine-tuning, which
+    runs through), and augmented, whether on varied views of the images.
+
+    Args:
+        study: what to train.
+        backbones: one row a backbone and input size: backbone, weights, source, sha256, input_size, classes.
+        categories: of the study. Where all are ImageNet's, networks with its thousand classes are also taken as they
+            are, once free to choose among all classes and once restricted to the study's.
+        training: how long heads are trained.
+
+    Raises:
+        ValueError: a category has a name that is taken.
+    """
+    if reserved := sorted({"view", "id"} & set(categories)):
+        raise ValueError(
+            f"A category is called {reserved[0]!r}, as a column of the probabilities is: rename its folder."
+        )
+    as_is = _AS_IS_NAMES if is_imagenet(categories) else {}
+    rows, largest = [], backbones.groupby("backbone")["input_size"].max()
+    for backbone in backbones.to_dict("records"):
+        of_backbone = {name: backbone[name] for name in ("backbone", "weights", "source", "sha256", "input_size")}
+        suffix = f"-{backbone['input_size']}" if backbones["input_size"].nunique() > 1 else ""
+        prefix = f"{backbone['backbone']}-" if backbones["backbone"].nunique() > 1 else ""
+        untrained = {"epochs": 0, "augmented": False}
+        models = [(method, name, untrained) for method, name in as_is.items() if backbone["classes"] == CLASSES]
+        models += [(HEAD, head, _head_settings(study, head, training)) for head in study.heads]
+        if backbone["input_size"] == largest[backbone["backbone"]]:
+            models += [(FINE_TUNED, plan.name, _plan_settings(plan)) for plan in study.fine_tunings]
+        for method, name, settings in models:
+            rows.append({"trial": f"{prefix}{name}{suffix}", "method": method, **of_backbone, **settings})
+    trials = pd.DataFrame(rows).assign(seed=study.seed)
+    return trials.fillna({"head": "", "fine_tuning": "", "optimizer": ""})
+
+
+def shared_settings(trials: pd.DataFrame, augmentation: Augmentation, training: EpochTraining) -> dict[str, str]:
+    """What the trials do not say themselves: on what they are computed, and the views they are fine-tuned on."""
+    views = vars(augmentation) if trials["augmented"].any() else {}
+    shared = {"accelerator": training.accelerator, "precision": training.precision}
+    return shared | {f"views in fine-tuning: {name}": str(value) for name, value in views.items()}
+
+
+def input_sizes(study: Transfer, loaded: PretrainedBackbone) -> tuple[int, ...]:
+    """Sides in pixels of what a network is given: those of the study, or its own.
+
+    Raises:
+        ValueError: the network does not take one of them.
+    """
+    for size in study.input_sizes:
+        require_input_size(loaded, size)
+    return study.input_sizes or (loaded.input_size,)
+
+
+def is_imagenet(categories: list[str]) -> bool:
+    """Whether every category is one of ImageNet's thousand classes."""
+    return len(imagenet_classes(categories)) == len(categories)
+
+
+def _as_fine_tuning(plan: object) -> FineTuning:
+    if isinstance(plan, FineTuning):
+        return plan
+    names = [known.name for known in fields(FineTuning)]
+    if not isinstance(plan, Mapping) or not set(plan) <= set(names):
+        raise ValueError(f"one of fine_tunings is {plan!r}; give any of {', '.join(names)}.")
+    return FineTuning(**plan)
+
+
+def _head_settings(study: Transfer, head: str, training: EpochTraining) -> dict[str, object]:
+    names = ("optimizer", "learning_rate", "weight_decay", "batch_size")
+    settings = {name: getattr(study, name) for name in names}
+    length = {"epochs": training.epochs, "patience": training.patience}
+    return {"head": head, "fine_tuning": "", **settings, **length, "augmented": False}
+
+
+def _plan_settings(plan: FineTuning) -> dict[str, object]:
+    rate = max(phase.learning_rate for phase in plan.phases)
+    names = ("optimizer", "weight_decay", "batch_size", "head", "epochs")
+    settings = {name: getattr(plan, name) for name in names}
+    return {"fine_tuning": plan.name, "learning_rate": rate, **settings, "augmented": True}

@@ -1,0 +1,254 @@
+"""The adaptive search for a learning rate and an L2 factor with Optuna, at the cost of the grid."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.distributions import FloatDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from mixvision.studies.tuning.grid import Grid, ValidationSweeps
+from mixvision.training.events import observers
+
+log = logging.getLogger(__name__)
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # not a line for every study that is opened
+
+
+@dataclass(frozen=True)
+class AdaptiveSearch:
+    """How Optuna searches: one study a ratio, with tree-structured Parzen estimators and the median pruner.
+
+    A trial that diverged has the value 0 in its study, so that its setting is avoided; it says nothing to the pruner.
+
+    Attributes:
+        proposals: settings that every study proposes for a round; all of a round train as one sweep.
+        startup_trials: trials of a ratio that are random, and as many that must be complete before one is pruned.
+        warmup_iterations: iterations that every trial is given before it may be pruned.
+        seed: of the proposals. The trials' own seed is the grid's.
+    """
+
+    proposals: int = 1
+    startup_trials: int = 4
+    warmup_iterations: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("proposals", 1), ("startup_trials", 1), ("warmup_iterations", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name} is {value!r}; give a whole number of {least} or more.")
+
+
+def search_adaptively(
+    search: AdaptiveSearch, grid: Grid, sweeps: ValidationSweeps, folder: Path
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Search within the grid's range of both settings, for each of its ratios, until its budget is spent.
+
+    A trial is as long as those of the grid's final step, unless it is pruned. It ends when the next round might exceed
+    the budget.
+
+    The studies stay in ``folder`` as ``studies.db`` and hold whole trials only. What a round proposes follows from the
+    rounds before it, so a search that was killed proposes its unfinished round again, and the sweep goes on from its
+    checkpoint. All that decides the results is in the studies' names: when it changes, the search starts anew. Its
+    checkpoints lie in a folder of that name, for they hold which trials were pruned but not by what settings.
+
+    Returns:
+        As ``search_grid``: the trials (their step is "adaptive"), their history and their outcomes.
+
+    Raises:
+        ValueError: one round costs more than the budget.
+    """
+    cost = len(grid.ratios) * search.proposals * grid.final_iterations
+    if cost > grid.budget:
+        raise ValueError(
+            f"proposals is {search.proposals}: one round of the adaptive search takes up to {cost} model-iterations, "
+            f"but the grid, whose budget it has, takes {grid.budget}. Lower proposals."
+        )
+    name = sweeps.fingerprint(astuple(search), astuple(grid), optuna.__version__)
+    sweeps = sweeps.with_checkpoints_in(name)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'studies.db'}")
+    studies = {
+        ratio: optuna.create_study(
+            storage=storage, study_name=f"{name}-ratio-{ratio:03d}", direction="maximize", load_if_exists=True
+        )
+        for ratio in grid.ratios
+    }
+    spent, tables = 0, []
+    while spent + cost <= grid.budget:
+        log.info("Adaptive search: round %d, %d of %d model-iterations spent.", len(tables) + 1, spent, grid.budget)
+        tables.append(_Round(search, grid, studies, len(tables)).complete(sweeps))
+        spent += int(tables[-1][2]["iterations"].sum())
+    return tuple(pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
+
+
+class _Round:
+    """The trials that all studies propose together.
+
+    It listens to the sweep as an observer does: only so does it hear of the evaluations before a checkpoint, too, and
+    of the failures where every trial fails.
+    """
+
+    def __init__(self, search: AdaptiveSearch, grid: Grid, studies: Mapping[int, optuna.Study], number: int) -> None:
+        begin = number * search.proposals
+        self.studies, self.space = studies, _space(grid)
+        self.earlier = {ratio: _trials_before(study, begin) for ratio, study in studies.items()}
+        self.pruner = optuna.pruners.MedianPruner(
+            search.startup_trials, search.warmup_iterations, n_min_trials=search.startup_trials
+        )
+        places = [(ratio, place) for place in range(begin, begin + search.proposals) for ratio in studies]
+        self.places = {f"adaptive-{ratio:03d}-{place:03d}": (ratio, place) for ratio, place in places}
+        proposals = {
+            trial: _propose(self.earlier[ratio], self.space, search, ratio, place)
+            for trial, (ratio, place) in self.places.items()
+        }
+        recorded = self._recorded()
+        self.settings = {trial: recorded[trial].params if recorded[trial] else proposals[trial] for trial in proposals}
+        self.facts = {"step": "adaptive", "round": number, "seed": grid.seed, "iterations": grid.final_iterations}
+        self.rows: dict[str, dict[int, dict]] = {trial: {} for trial in self.places}
+        self.failures: dict[str, str] = {}
+
+    def complete(self, sweeps: ValidationSweeps) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Train what is not in the studies yet; the round's trials, history and outcomes as the studies hold them."""
+        if None in (recorded := self._recorded()).values():
+            self._record(self._train(sweeps))
+            recorded = self._recorded()
+        else:
+            _tell_observers(self._table(), recorded)
+        history = [row for frozen in recorded.values() for row in frozen.user_attrs["history"]]
+        outcomes = [
+            {"trial": trial} | {name: frozen.user_attrs[name] for name in ("status", "reason", "iterations")}
+            for trial, frozen in recorded.items()
+        ]
+        return self._table(), pd.DataFrame(history), pd.DataFrame(outcomes)
+
+    def _table(self) -> pd.DataFrame:
+        rows = [
+            {"trial": trial, "ratio": ratio, **self.settings[trial], **self.facts}
+            for trial, (ratio, _) in self.places.items()
+        ]
+        return pd.DataFrame(rows)[["trial", "step", "round", "ratio", "seed", "learning_rate", "l2", "iterations"]]
+
+    def _recorded(self) -> dict[str, FrozenTrial | None]:
+        held = {ratio: study.trials for ratio, study in self.studies.items()}
+        return {
+            trial: held[ratio][place] if place < len(held[ratio]) else None
+            for trial, (ratio, place) in self.places.items()
+        }
+
+    def _train(self, sweeps: ValidationSweeps) -> pd.DataFrame:
+        observers.append(self)
+        try:
+            return sweeps.train(self._table(), self.prune).outcomes
+        except ValueError:
+            if self.failures.keys() != self.places.keys():
+                raise
+            return pd.DataFrame(
+                {"trial": trial, "status": "failed", "reason": reason, "iterations": max(self.rows[trial])}
+                for trial, reason in self.failures.items()
+            )
+        finally:
+            observers.remove(self)
+
+    def _record(self, outcomes: pd.DataFrame) -> None:
+        outcomes = outcomes.set_index("trial")
+        for trial, frozen in self._recorded().items():
+            if frozen:  # told before the search was killed
+                continue
+            status, reason, iterations = outcomes.loc[trial, ["status", "reason", "iterations"]]
+            values = {} if status == "failed" else self._values(trial)
+            self.studies[self.places[trial][0]].add_trial(
+                create_trial(
+                    state=TrialState.PRUNED if status == "pruned" else TrialState.COMPLETE,
+                    value=max(values.values(), default=0.0),
+                    params=self.settings[trial],
+                    distributions=self.space,
+                    intermediate_values=values,
+                    user_attrs={
+                        "status": status,
+                        "reason": reason,
+                        "iterations": int(iterations),
+                        "history": list(self.rows[trial].values()),
+                    },
+                )
+            )
+
+    def _values(self, trial: str) -> dict[int, float]:
+        return {iteration: row["performance_top1"] for iteration, row in self.rows[trial].items()}
+
+    def prune(self, rows: list[dict]) -> set[str]:
+        """The trials of these rows that are worse than the median of the earlier rounds' at the same iteration."""
+        return {row["trial"] for row in rows if row["trial"] not in self.failures and self._is_poor(row["trial"])}
+
+    def _is_poor(self, trial: str) -> bool:
+        seen = create_trial(
+            state=TrialState.RUNNING,
+            params=self.settings[trial],
+            distributions=self.space,
+            intermediate_values=self._values(trial),
+        )
+        return self.pruner.prune(self.earlier[self.places[trial][0]], seen)
+
+    def evaluated(self, history: list[dict]) -> None:
+        for row in history:
+            self.rows[row["trial"]][row["iteration"]] = row
+
+    def failed(self, trial: str, reason: str) -> None:
+        self.failures[trial] = reason
+
+    def started(self, trials: pd.DataFrame) -> None: ...
+
+    def pruned(self, trial: str, iteration: int) -> None: ...
+
+    def finished(self, trial: str) -> None: ...
+
+
+def _space(grid: Grid) -> dict[str, FloatDistribution]:
+    """The grid's range of both settings, on a logarithmic scale."""
+    rates = (*grid.learning_rates, grid.final_learning_rate or grid.learning_rates[0])
+    factors = (grid.first_l2, *grid.l2_factors, *grid.final_l2_factors)
+    return {
+        name: FloatDistribution(min(values), max(values), log=True)
+        for name, values in (("learning_rate", rates), ("l2", factors))
+    }
+
+
+def _trials_before(study: optuna.Study, number: int) -> optuna.Study:
+    """A copy in memory of what a study held before its trial of this number."""
+    copy = optuna.create_study(direction="maximize")
+    copy.add_trials([trial for trial in study.trials if trial.number < number])
+    return copy
+
+
+def _propose(
+    study: optuna.Study, space: dict[str, FloatDistribution], search: AdaptiveSearch, ratio: int, place: int
+) -> dict[str, float]:
+    """The next setting to try, which depends on the arguments alone; the study takes it for a running trial."""
+    seed = np.random.SeedSequence([search.seed, ratio, place]).generate_state(1).item()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # that is what Optuna calls these two options
+        study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=search.startup_trials, multivariate=True, constant_liar=True, seed=seed
+        )
+    return study.ask(space).params
+
+
+def _tell_observers(trials: pd.DataFrame, recorded: Mapping[str, FrozenTrial]) -> None:
+    """Tell of trials that an earlier run trained, as a sweep that goes on from its checkpoint does."""
+    for observer in observers:
+        observer.started(trials)
+        for trial, frozen in recorded.items():
+            observer.evaluated(frozen.user_attrs["history"])
+            if frozen.user_attrs["status"] == "failed":
+                observer.failed(trial, frozen.user_attrs["reason"])
+            elif frozen.user_attrs["status"] == "pruned":
+                observer.pruned(trial, frozen.user_attrs["iterations"])
+            else:
+                observer.finished(trial)

@@ -1,0 +1,207 @@
+"""The study's search for a learning rate and an L2 factor: three grids, one after the other, for every ratio."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+import mixvision
+from mixvision.training.config import Training, is_number
+from mixvision.training.mixtures import Mixtures, choose_training_sets
+from mixvision.training.pool import ImagePool, pool_images
+from mixvision.training.results import SweepResult
+from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+from mixvision.training.sweep.stack import Prune
+
+RATES_KEPT = 2  # of the first step go into the second
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What the grid search tries, for every ratio. The defaults are the study's.
+
+    Attributes:
+        ratios: shares of real images in the training set, whole per cent from 0 to 100.
+        seed: sets the images, the first weights and the batches of every trial.
+        learning_rates: tried in the first step, with ``first_l2``.
+        first_l2: the L2 factor of the first step.
+        l2_factors: tried in the second step, with the two best learning rates.
+        iterations: length of the trials of the first two steps.
+        final_learning_rate: of the last step, or None for that of the best setting of the second.
+        final_l2_factors: tried in the last step.
+        final_iterations: length of the trials of the last step.
+    """
+
+    ratios: tuple[int, ...] = tuple(range(0, 101, 10))
+    seed: int = 0
+    learning_rates: tuple[float, ...] = (0.001, 0.0025, 0.004, 0.0055)
+    first_l2: float = 0.7
+    l2_factors: tuple[float, ...] = (0.1, 0.3, 2.0, 6.0)
+    iterations: int = 1500
+    final_learning_rate: float | None = None
+    final_l2_factors: tuple[float, ...] = (0.1, 0.3, 0.5)
+    final_iterations: int = 3000
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ratios", Mixtures(self.ratios, (self.seed,)).ratios)  # which checks both
+        for name in ("learning_rates", "l2_factors", "final_l2_factors"):
+            values = getattr(self, name)
+            if not isinstance(values, list | tuple) or not values or not all(map(_is_positive, values)):
+                raise ValueError(f"{name} is {values!r}; give a list of one or more numbers above 0.")
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} is {values!r}; name each value once.")
+            object.__setattr__(self, name, tuple(map(float, values)))
+        for name in ("first_l2", "final_learning_rate"):
+            value = getattr(self, name)
+            if not _is_positive(value) and not (name == "final_learning_rate" and value is None):
+                raise ValueError(f"{name} is {value!r}; give a number above 0.")
+        for name in ("iterations", "final_iterations"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; give a whole number of 1 or more.")
+
+    @property
+    def budget(self) -> int:
+        """Model-iterations that the three steps take; 297,000 in the study."""
+        shorter = len(self.learning_rates) + min(RATES_KEPT, len(self.learning_rates)) * len(self.l2_factors)
+        longer = len(self.final_l2_factors)
+        return len(self.ratios) * (shorter * self.iterations + longer * self.final_iterations)
+
+
+@dataclass(frozen=True)
+class ValidationSweeps:
+    """Trains any trials and judges them by validation images alone, so that no choice here sees a test image."""
+
+    manifest: pd.DataFrame
+    pool: ImagePool
+    training: Training
+    checkpoints: Path
+
+    def train(self, trials: pd.DataFrame, prune: Prune | None = None) -> SweepResult:
+        """Train one sweep: trials with trial, ratio, seed, learning_rate, l2, iterations."""
+        sets = choose_training_sets(self.manifest, trials, thin=True)
+        return train_sweep(
+            resnet25_builder(self.pool), trials, sets, self.pool, self.training, self.checkpoints, prune=prune
+        )
+
+    def with_checkpoints_in(self, name: str) -> ValidationSweeps:
+        """The same, with the checkpoints in a folder of this name within that of all checkpoints."""
+        return replace(self, checkpoints=self.checkpoints / name)
+
+    def fingerprint(self, *settings: object) -> str:
+        """A name for some settings and all that decides a trial's result besides: images, splits, way of training."""
+        training = (self.training.evaluate_every, self.training.precision, self.training.on_gpu)
+        digest = hashlib.sha256(repr((*settings, training, torch.__version__, mixvision.__version__)).encode())
+        kept = self.manifest[self.manifest["status"] == "kept"]
+        digest.update(kept[["id", "category", "split"]].to_csv().encode())
+        digest.update(self.pool.pixels.numpy())
+        return digest.hexdigest()[:16]
+
+
+def validation_sweeps(
+    manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], grid: Grid, training: Training, checkpoints: Path
+) -> ValidationSweeps:
+    """Gather the images that any trial of the grid's ratios and seed needs; arguments as of ``train_sweep``."""
+    mixtures = pd.DataFrame({"trial": [str(ratio) for ratio in grid.ratios], "ratio": grid.ratios, "seed": grid.seed})
+    used = choose_training_sets(manifest, mixtures, thin=True)["id"]
+    return ValidationSweeps(manifest, pool_images(manifest, pixels, used, ("validation",)), training, checkpoints)
+
+
+def search_grid(grid: Grid, sweeps: ValidationSweeps) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Run the study's three steps: learning rates, L2 factors with the two best rates, a longer final set.
+
+    Each step is one sweep. A setting is judged by the mean over the ratios of its best validation performances.
+
+    Returns:
+        The trials (trial, step, round, ratio, seed, learning_rate, l2, iterations), their history and their outcomes.
+    """
+    done: list[tuple[pd.DataFrame, SweepResult]] = []
+
+    def run(step: str, settings: Iterable[tuple[float, float]], iterations: int) -> pd.DataFrame:
+        trials = _list_trials(grid, step, settings, iterations).assign(round=len(done))
+        result = sweeps.train(trials)
+        done.append((trials, result))
+        return rank_settings(score_trials(trials, result.history, result.outcomes))
+
+    rates = run("rates", [(rate, grid.first_l2) for rate in grid.learning_rates], grid.iterations)
+    best_rates = sorted(rates["learning_rate"].head(RATES_KEPT))
+    factors = run("factors", itertools.product(best_rates, grid.l2_factors), grid.iterations)
+    final_rate = grid.final_learning_rate or factors["learning_rate"].iloc[0]
+    run("final", [(final_rate, l2) for l2 in grid.final_l2_factors], grid.final_iterations)
+    return tuple(
+        pd.concat(tables, ignore_index=True)
+        for tables in zip(*((trials, result.history, result.outcomes) for trials, result in done), strict=True)
+    )
+
+
+def score_trials(trials: pd.DataFrame, history: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """The trials with status, trained_iterations, and performance_top1: the best on validation images along training.
+
+    A trial that diverged has no performance.
+
+    Raises:
+        ValueError: no trial could be measured on validation images of both domains.
+    """
+    ends = outcomes[["trial", "status", "iterations"]].rename(columns={"iterations": "trained_iterations"})
+    best = history[history["split"] == "validation"].groupby("trial")["performance_top1"].max().reset_index()
+    scores = trials.merge(ends, on="trial", validate="one_to_one").merge(best, on="trial", how="left")
+    scores.loc[scores["status"] == "failed", "performance_top1"] = math.nan
+    if scores["performance_top1"].isna().all():
+        raise ValueError("No trial has a validation performance; keep some images of both domains for validation.")
+    return scores
+
+
+def rank_settings(scores: pd.DataFrame) -> pd.DataFrame:
+    """Settings by their mean performance over the ratios, best first: learning_rate, l2, performance_top1, failed.
+
+    A trial that diverged counts as a performance of 0, for its setting does not serve that ratio.
+    """
+    judged = scores.assign(
+        failed=scores["performance_top1"].isna(), performance_top1=scores["performance_top1"].fillna(0)
+    )
+    settings = judged.groupby(["learning_rate", "l2"], sort=False)
+    ranked = settings.agg(performance_top1=("performance_top1", "mean"), failed=("failed", "sum")).reset_index()
+    return ranked.sort_values("performance_top1", ascending=False, kind="stable", ignore_index=True)
+
+
+def choose_setting(scores: pd.DataFrame) -> dict[str, float | str]:
+    """The best setting of the grid's final step: learning_rate, l2, performance_top1 and what that is."""
+    final = scores[scores["step"] == "final"]
+    best = rank_settings(final).iloc[0]
+    ratios = final["ratio"].unique()
+    return {
+        "learning_rate": float(best["learning_rate"]),
+        "l2": float(best["l2"]),
+        "performance_top1": float(best["performance_top1"]),
+        "source": f"the grid's final step: mean of the best validation performances of {len(ratios)} ratios from "
+        f"{ratios.min()}% to {ratios.max()}% real, {final['iterations'].iloc[0]} iterations each",
+    }
+
+
+def _list_trials(grid: Grid, step: str, settings: Iterable[tuple[float, float]], iterations: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "trial": f"{step}-{ratio:03d}-{rate:g}" + (f"-{l2:g}" if step != "rates" else ""),
+                "step": step,
+                "ratio": ratio,
+                "seed": grid.seed,
+                "learning_rate": rate,
+                "l2": l2,
+                "iterations": iterations,
+            }
+            for rate, l2 in settings
+            for ratio in grid.ratios
+        ]
+    )
+
+
+def _is_positive(value: object) -> bool:
+    return is_number(value) and value > 0

@@ -1,0 +1,204 @@
+"""The page of the tuning: which learning rate and L2 factor, and whether an adaptive search finds better ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.reporting.formatting import DASH, markdown_table, number
+from mixvision.reporting.page import Page, Section, Table, render_page
+
+QUESTION = "Which learning rate and which L2 factor should the models of all ratios be trained with?"
+STEPS = {
+    "rates": "First step: learning rates",
+    "factors": "Second step: L2 factors with the two best rates",
+    "final": "Last step: the final set",
+}
+
+
+def settings_table(scores: pd.DataFrame, step: str) -> pd.DataFrame:
+    """One row a setting of a step, best mean first.
+
+    Args:
+        scores: trials with step, ratio, learning_rate, l2, iterations, performance_top1 (the best on validation images
+            along training, missing where the trial diverged).
+        step: "rates", "factors" or "final".
+
+    Returns:
+        ``learning rate``, ``L2``, ``iterations``, ``mean`` over the ratios (a diverged trial counts as 0), and a column
+        for each ratio.
+    """
+    rows = scores[scores["step"] == step]
+    keys = ["learning_rate", "l2", "iterations"]
+    wide = rows.pivot(index=keys, columns="ratio", values="performance_top1")
+    table = wide.rename(columns="{}% real".format)
+    table.insert(0, "mean", wide.fillna(0).mean(axis=1))
+    table = table.sort_values("mean", ascending=False, kind="stable").reset_index()
+    table[["learning_rate", "l2"]] = table[["learning_rate", "l2"]].map("{:g}".format)
+    return table.rename(columns={"learning_rate": "learning rate", "l2": "L2"}).rename_axis(columns=None)
+
+
+def best_by_ratio(scores: pd.DataFrame) -> pd.DataFrame:
+    """The best trial of every ratio: ratio, performance_top1, learning_rate, l2; ratios without one are left out."""
+    best = scores.loc[scores.dropna(subset="performance_top1").groupby("ratio")["performance_top1"].idxmax()]
+    return best[["ratio", "performance_top1", "learning_rate", "l2"]].reset_index(drop=True)
+
+
+def mean_of_best(scores: pd.DataFrame) -> float:
+    """Mean over the ratios of the best performance; a ratio at which every trial diverged counts as 0."""
+    return best_by_ratio(scores)["performance_top1"].sum() / scores["ratio"].nunique()
+
+
+def search_progress(scores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """How good the search had become for what it had spent.
+
+    The trials of a round train side by side, the rounds one after the other. A diverged trial costs, and gives nothing.
+
+    Args:
+        scores: trials with round, ratio, status and trained_iterations.
+        history: trial, iteration, split, performance_top1.
+
+    Returns:
+        spent (model-iterations) and performance_top1: the best validation performance so far, averaged over the
+        ratios. A ratio that has none yet counts as 0.
+    """
+    usable = scores.loc[scores["status"] != "failed", ["trial", "round", "ratio"]]
+    rows = history[history["split"] == "validation"].merge(usable, on="trial")
+    best = rows.groupby(["round", "iteration", "ratio"])["performance_top1"].max().unstack("ratio")
+    best = best.reindex(columns=scores["ratio"].unique()).sort_index().ffill().cummax().fillna(0)
+    spent = [
+        scores.loc[scores["round"] < turn, "trained_iterations"].sum()
+        + scores.loc[scores["round"] == turn, "trained_iterations"].clip(upper=iteration).sum()
+        for turn, iteration in best.index
+    ]
+    return pd.DataFrame({"spent": spent, "performance_top1": best.mean(axis=1).to_numpy()})
+
+
+def searches_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
+    """Both searches beside each other: trials, how they ended, model-iterations, mean of the best by ratio."""
+    rows = []
+    for name, scores in (("grid", grid), ("adaptive", adaptive)):
+        ended = scores["status"].value_counts()
+        rows.append(
+            {
+                "search": name,
+                "trials": len(scores),
+                "pruned": int(ended.get("pruned", 0)),
+                "diverged": int(ended.get("failed", 0)),
+                "model-iterations": f"{scores['trained_iterations'].sum():,}",
+                "mean of the best": number(mean_of_best(scores)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ratios_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
+    """For each ratio the best performance of both searches and where it was found."""
+    parts = []
+    for name, scores in (("grid", grid), ("adaptive", adaptive)):
+        best = best_by_ratio(scores).set_index("ratio")
+        setting = [f"{rate:.3g}, {l2:.3g}" for rate, l2 in zip(best["learning_rate"], best["l2"], strict=True)]
+        parts.append(pd.DataFrame({name: best["performance_top1"].map(number), f"{name}: rate, L2": setting}))
+    return pd.concat(parts, axis=1).sort_index().fillna(DASH).rename_axis("% real").reset_index()
+
+
+def tuning_answer(
+    chosen: Mapping[str, Any], grid: pd.DataFrame, adaptive: pd.DataFrame, published: Mapping[str, Any] | None
+) -> str:
+    """The outcome in a few sentences."""
+    means = [mean_of_best(scores) for scores in (grid, adaptive)]
+    paper = f" (published: {published['learning_rate']:g} and {published['l2']:g})" if published else ""
+    return (
+        f"Chosen: learning rate {chosen['learning_rate']:g} with L2 {chosen['l2']:g}{paper}, with mean performance "
+        f"{number(chosen['performance_top1'])} on the validation images. With a setting of its own for every ratio, "
+        f"the grid reached {number(means[0])} and the adaptive search, on the same budget, {number(means[1])}."
+    )
+
+
+def tuning_summary(
+    title: str,
+    chosen: Mapping[str, Any],
+    grid: pd.DataFrame,
+    adaptive: pd.DataFrame,
+    published: Mapping[str, Any] | None,
+) -> str:
+    """The outcome as Markdown: the chosen setting, the steps, both searches."""
+    parts = [f"{title}, by the best performance on the validation images"]
+    for step, heading in STEPS.items():
+        table = settings_table(grid, step).iloc[:, :4]
+        parts += [heading, markdown_table(table.assign(mean=table["mean"].map(number)))]
+    parts += ["Both searches", markdown_table(searches_table(grid, adaptive))]
+    parts.append(tuning_answer(chosen, grid, adaptive, published))
+    return "\n\n".join(parts)
+
+
+def tuning_page(
+    title: str,
+    chosen: Mapping[str, Any],
+    grid: pd.DataFrame,
+    adaptive: pd.DataFrame,
+    step_figures: Sequence[go.Figure],
+    search_figures: Sequence[go.Figure],
+    settings: Mapping[str, Any],
+    published: Mapping[str, Any] | None,
+) -> str:
+    """The whole report as one HTML page.
+
+    Args:
+        title: heading.
+        chosen: learning_rate, l2, performance_top1 and source.
+        grid, adaptive: scores of both searches' trials, see :func:`settings_table` and :func:`search_progress`.
+        step_figures: one for each step of the grid.
+        search_figures: those that compare the searches.
+        settings: of the grid, the adaptive search and the training, by name.
+        published: the paper's learning_rate, l2 and source, or None.
+    """
+    steps = [
+        Section(
+            heading, tables=[Table("Best validation performance", settings_table(grid, step), 200, 0)], figures=[figure]
+        )
+        for (step, heading), figure in zip(STEPS.items(), step_figures, strict=True)
+    ]
+    tables = [
+        Table("Both searches", searches_table(grid, adaptive)),
+        Table("The best of every ratio", ratios_table(grid, adaptive)),
+    ]
+    trials = [Table("Grid", _shown(grid)), Table("Adaptive search", _shown(adaptive))]
+    listed = pd.DataFrame({"setting": list(settings), "value": [str(value) for value in settings.values()]})
+    sections = [
+        *steps,
+        Section("An adaptive search beside the grid", tables=tables, figures=search_figures),
+        Section("Every trial", tables=trials),
+        Section("Settings", tables=[Table("Of the searches and the training", listed)]),
+    ]
+    numbers = [
+        (f"{chosen['learning_rate']:g}", "learning rate, chosen"),
+        (f"{chosen['l2']:g}", "L2 factor, chosen"),
+        (number(chosen["performance_top1"]), "its mean validation performance"),
+        (str(len(grid)), "trials of the grid"),
+        (str(len(adaptive)), "trials of the adaptive search"),
+    ]
+    answer = tuning_answer(chosen, grid, adaptive, published)
+    return render_page(Page(title, QUESTION, answer, numbers, sections, _footnotes(published)))
+
+
+def _shown(scores: pd.DataFrame) -> pd.DataFrame:
+    settings = scores[["learning_rate", "l2"]].map("{:.4g}".format)
+    return scores.assign(**settings).drop(columns=["round", "seed"])
+
+
+def _footnotes(published: Mapping[str, Any] | None) -> list[str]:
+    notes = [
+        "Performance is the square root of nice accuracy times real accuracy, here on the validation images, and the "
+        "best along training. No test image was looked at.",
+        "The chosen setting is the best mean over the ratios in the last step. A diverged trial counts as 0, and so "
+        "does, for a search, a ratio at which all of its trials diverged.",
+        "The best of many trials on the same images flatters all of them. It serves to compare settings, and small "
+        "differences between them, or between the searches, are luck.",
+        "The adaptive search has the grid's budget, counted in iterations of one model, and ends when its next round "
+        "might exceed it. Each ratio has an Optuna study of its own; the grid's steps look at all ratios at once.",
+    ]
+    return [*notes, f"Published: {published['source']}."] if published else notes

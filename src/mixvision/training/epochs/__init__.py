@@ -1,0 +1,1 @@
+"""Networks trained one by one, by epochs."""

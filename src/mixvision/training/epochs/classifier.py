@@ -1,0 +1,244 @@
+"""Trains one network by epochs, with Lightning: examples, evaluation after every epoch, early stopping."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from mixvision.models.seeding import seeded
+from mixvision.training.events import observers
+from mixvision.training.memory import images_at_once
+from mixvision.training.optimizer import make_optimizer
+from mixvision.training.pool import ImagePool
+from mixvision.transforms.augmentation import Augmentation, Views, draw_views, look
+
+STEPS_BETWEEN_CHECKS = 50
+
+
+class DivergedError(Exception):
+    """The loss of a training is no finite number any more."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a network is trained on or judged by.
+
+    Attributes:
+        positions: of images in the pool, int64 ``(N,)``; an image may come several times.
+        views: how each is looked at, or None for the images as they are.
+    """
+
+    positions: np.ndarray
+    views: Views | None = None
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, rows: np.ndarray) -> Examples:
+        return Examples(self.positions[rows], self.views[torch.from_numpy(rows)] if self.views else None)
+
+
+class Classifier(lightning.LightningModule):
+    """One network trained with Adam for some epochs, evaluated after each on the validation examples.
+
+    Training stops ``patience`` epochs after the best. The order of the examples, their views and the dropout depend on
+    (seed, epoch, step) alone, so a training that goes on from a checkpoint equals one that was never interrupted.
+
+    Args:
+        network: ``(B, 3, S, S)`` floats in [0, 1] to logits ``(B, categories)``.
+        trial: settings of the training: seed, learning_rate, batch_size, and its name as trial.
+        pool: the images, on the device.
+        train, validation: the examples.
+        augmentation: for views drawn anew in every epoch, or None for the examples' own.
+        patience: epochs.
+
+    After training, ``history`` holds a row per epoch and split.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+
+    judged = "network"  # the part that is evaluated and whose weights are kept
+
+    def __init__(
+        self,
+        network: nn.Module,
+        trial: Mapping[str, Any],
+        pool: ImagePool,
+        train: Examples,
+        validation: Examples,
+        augmentation: Augmentation | None,
+        patience: int,
+    ) -> None:
+        super().__init__()
+        self.network, self.trial, self.pool = network, trial, pool
+        self.train_examples, self.validation_examples = train, validation
+        self.augmentation, self.patience = augmentation, patience
+        self.history: list[dict] = []
+        self.sums: dict[str, Tensor] = {}  # of the cross-entropy and of the hits, on the device
+        self.counts: dict[str, int] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits as those of a stack of one network, ``(1, B, categories)``."""
+        return self.network(images)[None]
+
+    @property
+    def settings(self) -> str:
+        """All that decides the result besides the trial, the examples and the first weights, in words."""
+        return ""
+
+    @property
+    def learning_rate(self) -> float:
+        return self.trial["learning_rate"]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return make_optimizer("adam", [{"params": list(self.parameters()), "lr": self.learning_rate}])
+
+    def train_dataloader(self) -> DataLoader:
+        """The epoch's batches: rows of the examples in a new order; the few left over sit out this epoch."""
+        batch = self.trial["batch_size"]
+        order = np.random.default_rng([self.trial["seed"], 1, self.current_epoch]).permutation(len(self.train_examples))
+        return _loader(order[: len(order) // batch * batch].reshape(-1, batch))
+
+    def val_dataloader(self) -> DataLoader:
+        return _loader(_in_batches(len(self.validation_examples), self.evaluation_batch))
+
+    @property
+    def evaluation_batch(self) -> int:
+        return images_at_once(self.input_side, self.pool.pixels.is_cuda)
+
+    @property
+    def input_side(self) -> int:
+        """Pixels a side of what the network works on."""
+        return self.pool.pixels.shape[1]
+
+    @property
+    def best(self) -> dict:
+        """The validation row of the first epoch with the highest accuracy."""
+        return max((row for row in self.history if row["split"] == "validation"), key=lambda row: row["top1"])
+
+    @property
+    def is_through(self) -> bool:
+        """Whether the accuracy has not risen for so many epochs that training stops."""
+        return bool(self.history) and self.history[-1]["epoch"] - self.best["epoch"] >= self.patience
+
+    @property
+    def progress(self) -> dict[str, int]:
+        """Steps and epochs so far, at the end of an epoch."""
+        return {"iteration": self.global_step, "epoch": self.current_epoch + 1}
+
+    def on_fit_start(self) -> None:
+        self.trainer.should_stop = self.is_through  # the checkpoint may be of a training that had stopped
+        for observer in observers:
+            observer.evaluated(self.history)
+
+    def on_train_epoch_start(self) -> None:
+        self.began = time.perf_counter()
+        self._begin("train")
+
+    def training_step(self, rows: np.ndarray, batch: int) -> Tensor:
+        views = None
+        if self.augmentation:
+            generator = np.random.default_rng([self.trial["seed"], 2, self.current_epoch, batch])
+            views = draw_views(self.augmentation, len(rows), generator)
+        images, labels = self.look_at(self.train_examples[rows], views)
+        with seeded(self.trial["seed"], 3, self.global_step):  # dropout
+            logits = self.network(images)
+        loss = self._measure("train", logits, labels)
+        if batch % STEPS_BETWEEN_CHECKS == 0:  # looking waits for the device
+            self._require_finite("train")
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self._require_finite("train")
+        self.seconds = time.perf_counter() - self.began
+        self._begin("validation")
+
+    def validation_step(self, rows: np.ndarray, _: int) -> None:
+        images, labels = self.look_at(self.validation_examples[rows])
+        self._measure("validation", self.get_submodule(self.judged)(images), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self._require_finite("validation")
+        top1 = self._means("validation")["top1"]
+        self.log("validation_top1", top1, prog_bar=True)  # by which the best epoch's weights are kept
+
+    def on_train_epoch_end(self) -> None:
+        about = {"trial": self.trial["trial"], **self.progress}
+        rows = [
+            {**about, "split": "train", **self._means("train"), "seconds": self.seconds},
+            {**about, "split": "validation", **self._means("validation")},
+        ]
+        self.history += rows
+        for observer in observers:
+            observer.evaluated(rows)
+        self.trainer.should_stop = self.is_through
+
+    @torch.no_grad()
+    def accuracy(self, examples: Examples) -> float:
+        """The share of the examples that the network classifies rightly, in evaluation mode."""
+        self.eval()
+        hits = 0
+        for rows in _in_batches(len(examples), self.evaluation_batch):
+            images, labels = self.look_at(examples[rows])
+            hits += (self.network(images).argmax(1) == labels).sum().item()
+        return hits / len(examples)
+
+    def look_at(self, examples: Examples, views: Views | None = None) -> tuple[Tensor, Tensor]:
+        """Images ``(B, 3, S, S)`` and labels ``(B,)`` on the device, as these views or the examples' own show them."""
+        positions = torch.from_numpy(examples.positions).to(self.pool.pixels.device, non_blocking=True)
+        images, views = self.pool.gather(positions), views or examples.views
+        return look(images, views) if views else images, self.pool.labels[positions]
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.history = checkpoint["history"]
+
+    def _begin(self, split: str) -> None:
+        self.sums[split], self.counts[split] = torch.zeros(2, device=self.device), 0
+
+    def _measure(self, split: str, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean cross-entropy, which is added to the sums of the split, as the hits are."""
+        loss = F.cross_entropy(logits, labels)
+        hits = (logits.argmax(1) == labels).float().sum()
+        self.sums[split] += torch.stack([loss.detach().float() * len(labels), hits])
+        self.counts[split] += len(labels)
+        return loss
+
+    def _means(self, split: str) -> dict[str, float]:
+        loss, hits = (self.sums[split] / self.counts[split]).tolist()
+        return {"cross_entropy": loss, "top1": hits}
+
+    def _require_finite(self, split: str) -> None:
+        loss = self.sums[split][0].item()
+        if not math.isfinite(loss):
+            named = "training" if split == "train" else split
+            raise DivergedError(
+                f"The {named} loss is {loss} in epoch {self.current_epoch + 1}, by step {self.global_step}: training "
+                f"diverged. Lower learning_rate (now {self.learning_rate:g})."
+            )
+
+
+def _in_batches(count: int, batch: int) -> list[np.ndarray]:
+    return np.split(np.arange(count), range(batch, count, batch))
+
+
+def _loader(batches: Sequence[np.ndarray]) -> DataLoader:
+    """Batches of rows one by one, left on the host; its own generator leaves PyTorch's global one alone."""
+    return DataLoader(batches, batch_size=None, collate_fn=_as_it_is, generator=torch.Generator())
+
+
+def _as_it_is(batch: np.ndarray) -> np.ndarray:
+    return batch

@@ -1,0 +1,232 @@
+"""Trains trials one by one, each by epochs, and gathers what came out; a sweep's trials train together instead."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor, nn
+
+from mixvision.models.heads import StackedBatchNorm
+from mixvision.training.config import EpochTraining
+from mixvision.training.epochs.classifier import Classifier, DivergedError, Examples
+from mixvision.training.events import observers
+from mixvision.training.fingerprints import digest_pool
+from mixvision.training.pool import ImagePool
+from mixvision.training.predictions import predict, prediction_table
+from mixvision.training.results import SweepResult, join_results
+from mixvision.training.trainer import trainer_for
+from mixvision.transforms.augmentation import Augmentation
+
+log = logging.getLogger(__name__)
+
+Trial = Mapping[str, Any]
+SNAPSHOTS = {"best_validation": "best", "last": "last"}  # and the names of their checkpoints
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What one trial is trained on and asked.
+
+    Attributes:
+        train, validation: the examples.
+        augmentation: for views drawn anew in every epoch, or None for the examples' own.
+        held_out: splits of the pool whose images are predicted in the end.
+        views: examples that the best weights are measured on besides, or None.
+    """
+
+    train: Examples
+    validation: Examples
+    augmentation: Augmentation | None = None
+    held_out: tuple[str, ...] = ("validation", "test")
+    views: Examples | None = None
+
+
+def train_by_epochs(
+    build_network: Callable[[Trial], nn.Module],
+    prepare: Callable[[Trial], TrainingData],
+    trials: pd.DataFrame,
+    pool: ImagePool,
+    training: EpochTraining,
+    checkpoints: Path,
+) -> SweepResult:
+    """Train every trial, one after the other, and predict the held-out images with its best and its last weights.
+
+    After every epoch a trial leaves a checkpoint in a folder whose name is derived from all that decides its result, so
+    calling again after a kill goes on with the epoch that was interrupted. A trial that diverges has failed; the others
+    go on. Predictions are made in float32 (in float64 with "64-true"), whatever the precision of training.
+
+    Args:
+        build_network: makes a trial's network with its first weights.
+        prepare: a trial's data.
+        trials: one row a trial: trial, seed, learning_rate, batch_size and anything else.
+        pool: all images.
+        training: how long and on what.
+        checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
+
+    Returns:
+        history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
+        augmented batches with dropout; "validation": after it), cross_entropy, top1, seconds (of training, in rows of
+        "train"); outcomes: trial, status, reason, epochs, iterations, best_epoch (0 where failed), seconds, parameters,
+        views_top1 (accuracy on the further views, NaN where there are none); weights "best_validation" and "last".
+
+    Raises:
+        ValueError: a GPU is asked for and there is none, a batch is larger than a training set or too small for the
+            network, an image is too small for it, or all trials diverged.
+    """
+    result = train_each(build_network, prepare, trials, pool, training, checkpoints)
+    if not result.weights:
+        raise ValueError(f"Every trial diverged. {result.outcomes['reason'].iloc[0]}")
+    return result
+
+
+def train_each(
+    build_network: Callable[[Trial], nn.Module],
+    prepare: Callable[[Trial], TrainingData],
+    trials: pd.DataFrame,
+    pool: ImagePool,
+    training: EpochTraining,
+    checkpoints: Path,
+    make_classifier: Callable[..., Classifier] = Classifier,
+) -> SweepResult:
+    """As :func:`train_by_epochs`, but that all trials may diverge: then there are no weights and no predictions.
+
+    Args:
+        make_classifier: what trains a network, with the arguments of ``Classifier``.
+    """
+    training.require_device()
+    records = trials.to_dict("records")
+    data = {trial["trial"]: prepare(trial) for trial in records}
+    for trial in records:  # all of them before the first is trained
+        with torch.device("meta"):
+            network = build_network(trial)
+        normalises = any(isinstance(module, nn.BatchNorm1d | StackedBatchNorm) for module in network.modules())
+        require_batches(trial, len(data[trial["trial"]].train), normalises)
+    shared = digest_pool(pool, (training.epochs, training.patience, training.precision, training.on_gpu))
+    on_device = pool.to(training.device)
+    results = []
+    for trial in records:
+        log.info("Training %s.", trial["trial"])
+        for observer in observers:
+            observer.started(trials[trials["trial"] == trial["trial"]])
+        own, network = data[trial["trial"]], build_network(trial)
+        classifier = make_classifier(
+            network, trial, on_device, own.train, own.validation, own.augmentation, training.patience
+        )
+        results.append(_train(classifier, own, training, checkpoints / _fingerprint(shared, classifier, own)))
+    return join_results(results)
+
+
+def require_batches(trial: Trial, examples: int, normalises: bool) -> None:
+    """Refuse batches that are larger than the training set, or too small for a network that normalises over them."""
+    name, batch = trial["trial"], trial["batch_size"]
+    if batch > examples:
+        raise ValueError(
+            f"batch_size is {batch} in trial {name}, but its training set has only {examples} examples: lower "
+            "batch_size (or batch_sizes), or add images."
+        )
+    if batch < 2 and normalises:
+        raise ValueError(
+            f"batch_size is {batch} in trial {name}, but its network normalises over the images of a batch: use 2 or "
+            "more."
+        )
+
+
+def _train(classifier: Classifier, data: TrainingData, training: EpochTraining, folder: Path) -> SweepResult:
+    """One trial from its first weights, or its checkpoint, to its predictions; one that diverges has none."""
+    name, weights, predictions = classifier.trial["trial"], {}, pd.DataFrame()
+    views_top1, reason = math.nan, ""
+    try:
+        weights[name] = _fit(classifier, training, folder)
+        predictions = _predict(classifier, weights[name], data.held_out)
+        if data.views:
+            classifier.network.load_state_dict(weights[name]["best_validation"])
+            views_top1 = classifier.accuracy(data.views)
+    except DivergedError as error:
+        reason = str(error)
+    for observer in observers:
+        observer.failed(name, reason) if reason else observer.finished(name)
+    outcome = _outcome(classifier, reason) | {"views_top1": views_top1}
+    return SweepResult(pd.DataFrame(classifier.history), predictions, pd.DataFrame([outcome]), weights)
+
+
+def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[str, dict[str, Tensor]]:
+    """Train one network, from its checkpoint where there is one; its weights by snapshot, on the CPU."""
+    checkpoint = folder / "last.ckpt"
+    if checkpoint.exists():
+        log.info("Continuing from the checkpoint %s.", checkpoint)
+    keeping = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    best = ModelCheckpoint(
+        filename="best", monitor="validation_top1", mode="max", save_weights_only=True, **keeping
+    )  # the first of equals
+    trainer = trainer_for(
+        classifier,
+        training,
+        [best, ModelCheckpoint(filename="last", **keeping)],
+        max_epochs=training.epochs,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's hints on loaders do not apply: batches are positions in memory
+        trainer.fit(classifier, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    files = {snapshot: folder / f"{name}.ckpt" for snapshot, name in SNAPSHOTS.items()}
+    return {snapshot: _read_weights(file, f"{classifier.judged}.") for snapshot, file in files.items()}
+
+
+def _read_weights(checkpoint: Path, prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, without it."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix(prefix): tensor.contiguous() for name, tensor in state.items() if name.startswith(prefix)}
+
+
+@torch.no_grad()
+def _predict(
+    classifier: Classifier, weights: Mapping[str, Mapping[str, Tensor]], splits: tuple[str, ...]
+) -> pd.DataFrame:
+    """What the network says of held-out images with each of its weights."""
+    pool = replace(classifier.pool, held_out={split: classifier.pool.held_out[split] for split in splits})
+    classifier.to(pool.pixels.device)
+    tables = []
+    for snapshot, tensors in weights.items():
+        classifier.network.load_state_dict(tensors)
+        top, probability = predict(classifier, pool.gather, pool.all_held_out, classifier.evaluation_batch)
+        tables.append(prediction_table(classifier.trial["trial"], snapshot, pool, top[0], probability[0]))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
+    trained = [row for row in classifier.history if row["split"] == "train"]
+    return {
+        "trial": classifier.trial["trial"],
+        "status": "failed" if reason else "finished",
+        "reason": reason,
+        "epochs": len(trained),
+        "iterations": trained[-1]["iteration"] if trained else 0,
+        "best_epoch": 0 if reason else classifier.best["epoch"],
+        "seconds": sum(row["seconds"] for row in trained),
+        "parameters": sum(weights.numel() for weights in classifier.network.parameters()),
+    }
+
+
+def _fingerprint(shared: hashlib._Hash, classifier: Classifier, data: TrainingData) -> str:
+    """A name for all that decides a trial's result: what is shared, its settings, examples and first weights."""
+    digest = shared.copy()
+    drawn = asdict(data.augmentation) if data.augmentation else None
+    digest.update(f"{sorted(classifier.trial.items())} {drawn} {classifier.settings}".encode())
+    for examples in (data.train, data.validation):
+        digest.update(examples.positions.tobytes())
+        for values in vars(examples.views).values() if examples.views else ():
+            digest.update(values.numpy().tobytes())
+    for tensor in classifier.network.state_dict().values():
+        digest.update(tensor.detach().contiguous().numpy())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Pretrained networks trained further, phase by phase."""

@@ -1,0 +1,146 @@
+"""In which phases a network is fine-tuned, and how."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from itertools import accumulate
+from typing import Literal
+
+from mixvision.models.heads import HEADS
+from mixvision.training.config import is_number
+from mixvision.training.optimizer import OPTIMIZERS
+
+SCHEDULES = ("constant", "cosine")
+# Of fine-tunings: names become parts of paths and of other names, and ensembles and networks as they are have theirs.
+_NAME = re.compile(r"(?!mean-of-|stacked-|as-is)\w[\w. -]*")
+_NAMES = (
+    "letters, digits and '_', after the first of these also '-', '.' and blanks; mean-of-..., stacked-... and as-is... "
+    "are what other models are called"
+)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Some epochs in which the same blocks are trained.
+
+    Attributes:
+        unfrozen: how many of the backbone's last blocks are trained with the head; "head": none; "all": everything.
+        epochs: how long.
+        learning_rate: of the head; of the blocks, too, unless rates are discriminative.
+        fresh: forget the optimiser's state as the phase begins, as a new optimiser for every phase does: its first
+            steps are then much larger than they should be, which shows as a spike in the loss.
+    """
+
+    unfrozen: int | Literal["head", "all"]
+    epochs: int
+    learning_rate: float
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        blocks = self.unfrozen in ("head", "all") or _is_whole(self.unfrozen, 1)
+        rate = is_number(self.learning_rate) and self.learning_rate > 0
+        _require(self, "unfrozen", blocks, "'head', 'all', or a number of blocks of 1 or more")
+        _require(self, "epochs", _is_whole(self.epochs, 1), "a whole number of 1 or more")
+        _require(self, "learning_rate", rate, "a number above 0")
+        _require(self, "fresh", type(self.fresh) is bool, "true or false")
+
+    @property
+    def name(self) -> str:
+        """What is trained, in words."""
+        if type(self.unfrozen) is int:
+            return "last block" if self.unfrozen == 1 else f"last {self.unfrozen} blocks"
+        return self.unfrozen
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a network is fine-tuned.
+
+    Attributes:
+        name: of the fine-tuning, of letters, digits, "_", "-", "." and blanks.
+        head: which trained head it goes on from, a name in ``mixvision.models.heads.HEADS``.
+        phases: one after the other; mappings become ``Phase``.
+        optimizer: "adam" or "sgd" (Nesterov's momentum 0.9, and the studies' decay with time).
+        batch_size: images a step.
+        weight_decay: as in ``torch.optim.Adam``, of all but the backbone's biases and normalisation.
+        layer_decay: the learning rate of each block is that of the next one times this, above 0 and at most 1; the
+            head has the full rate.
+        warmup: steps as each phase begins in which the rate rises linearly.
+        schedule: "constant", or "cosine": after the warm-up the rate falls to 0 by the end of the phase.
+        batch_statistics: whether batch normalisation in unfrozen blocks normalises by the batch and follows it, as a
+            network that begins at random needs. A pretrained one is better off with the statistics it has: to change
+            over to those of a batch undoes at once part of what it knows.
+        average: decay of an exponential moving average of the weights, between 0 and 1, or None for none. With one it
+            is the average that is validated and kept.
+    """
+
+    name: str = "fine-tuned"
+    head: str = "linear"
+    phases: tuple[Phase, ...] = field(default_factory=lambda: (Phase(3, 5, 1e-4), Phase("all", 5, 1e-5)))
+    optimizer: str = "adam"
+    batch_size: int = 32
+    weight_decay: float = 0.0
+    layer_decay: float = 1.0
+    warmup: int = 0
+    schedule: str = "constant"
+    batch_statistics: bool = False
+    average: float | None = None
+
+    def __post_init__(self) -> None:
+        has_phases = isinstance(self.phases, list | tuple) and bool(self.phases)
+        decays = is_number(self.weight_decay) and self.weight_decay >= 0
+        falls = is_number(self.layer_decay) and 0 < self.layer_decay <= 1
+        fades = self.average is None or (is_number(self.average) and 0 < self.average < 1)
+        _require(self, "name", isinstance(self.name, str) and bool(_NAME.fullmatch(self.name)), _NAMES)
+        _require(self, "head", self.head in HEADS, f"one of {', '.join(HEADS)}")
+        _require(self, "phases", has_phases, "a list of one or more phases")
+        _require(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
+        _require(self, "batch_size", _is_whole(self.batch_size, 1), "a whole number of 1 or more")
+        _require(self, "weight_decay", decays, "a number of 0 or more")
+        _require(self, "layer_decay", falls, "a number above 0 and at most 1")
+        _require(self, "warmup", _is_whole(self.warmup, 0), "a whole number of 0 or more")
+        _require(self, "schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
+        _require(self, "batch_statistics", type(self.batch_statistics) is bool, "true or false")
+        _require(self, "average", fades, "a number between 0 and 1, or null")
+        object.__setattr__(self, "phases", tuple(map(_as_phase, self.phases)))
+
+    @property
+    def epochs(self) -> int:
+        """Of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+    def phase_at(self, epoch: int) -> tuple[Phase, int]:
+        """The phase of an epoch, counted from 0, and the epoch it begins with."""
+        begins = [0, *accumulate(phase.epochs for phase in self.phases)]
+        number = bisect_right(begins, epoch) - 1
+        return self.phases[number], begins[number]
+
+    def rate(self, phase: Phase, step: int, steps: int) -> float:
+        """The head's learning rate at a step of a phase, counted from 0, that has so many ``steps``."""
+        if step < self.warmup:
+            return phase.learning_rate * (step + 1) / self.warmup
+        if self.schedule == "constant":
+            return phase.learning_rate
+        return phase.learning_rate * (1 + math.cos(math.pi * (step - self.warmup) / (steps - self.warmup))) / 2
+
+
+def _as_phase(phase: object) -> Phase:
+    if isinstance(phase, Phase):
+        return phase
+    names = [known.name for known in fields(Phase)]
+    if not isinstance(phase, Mapping) or not {*names[:3]} <= set(phase) <= {*names}:
+        raise ValueError(f"one of phases is {phase!r}; give {', '.join(names[:3])}, and perhaps {names[3]}.")
+    return Phase(**phase)
+
+
+def _require(settings: object, name: str, fits: bool, allowed: str) -> None:
+    if not fits:
+        raise ValueError(f"{name} is {getattr(settings, name)!r}; give {allowed}.")
+
+
+def _is_whole(value: object, least: int) -> bool:
+    return type(value) is int and value >= least

@@ -1,0 +1,188 @@
+"""Goes on training a network whose head was trained on a frozen backbone: phase by phase, more of it at lower rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from mixvision.models.freezing import freeze, layer_decay_groups, trainable_parameters
+from mixvision.models.transfer import TransferNetwork
+from mixvision.training.config import EpochTraining
+from mixvision.training.epochs.classifier import Classifier, Examples
+from mixvision.training.epochs.engine import TrainingData, Trial, train_each
+from mixvision.training.fine_tuning.config import FineTuning
+from mixvision.training.optimizer import decayed_rate, make_optimizer
+from mixvision.training.pool import ImagePool
+from mixvision.training.results import SweepResult
+from mixvision.transforms.augmentation import Augmentation
+
+
+class FineTuner(Classifier):
+    """Trains a :class:`TransferNetwork` in phases; all epochs are run.
+
+    One optimiser holds all parameters from the first step on and skips those that are frozen: a parameter that was
+    trained in an earlier phase keeps its moments, and one that is newly unfrozen begins with its own.
+
+    Args:
+        arguments: those of ``Classifier``.
+        fine_tuning: the phases.
+        past: by trial the history rows that led to the network; the trial's own epochs and steps count on from there.
+    """
+
+    def __init__(self, *arguments: Any, fine_tuning: FineTuning, past: Mapping[str, Sequence[dict]]) -> None:
+        super().__init__(*arguments)
+        self.fine_tuning, self.past = fine_tuning, past[self.trial["trial"]]
+        self.history = list(self.past)
+        if self.pool.pixels.is_cuda:  # on a CPU it makes no difference
+            self.network.to(memory_format=torch.channels_last)
+        if fine_tuning.average is not None:
+            update = get_ema_multi_avg_fn(fine_tuning.average)
+            self.average = AveragedModel(self.network, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
+            self.judged = "average.module"
+
+    @property
+    def input_side(self) -> int:
+        return self.network.preprocessing.size
+
+    @property
+    def settings(self) -> str:
+        past = [{name: value for name, value in row.items() if name != "seconds"} for row in self.past]
+        return f"{self.fine_tuning} {past}"
+
+    @property
+    def learning_rate(self) -> float:
+        return self.fine_tuning.phase_at(self.current_epoch)[0].learning_rate
+
+    @property
+    def best(self) -> dict:
+        """The validation row of the first of its own epochs with the highest accuracy."""
+        own = [row for row in self.history[len(self.past) :] if row["split"] == "validation"]
+        return max(own, key=lambda row: row["top1"])
+
+    @property
+    def is_through(self) -> bool:
+        """Never before the last epoch."""
+        return False
+
+    @property
+    def progress(self) -> dict[str, int]:
+        before = self.past[-1] if self.past else {}
+        return {name: done + before.get(name, 0) for name, done in super().progress.items()}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Groups of parameters, each with the ``factor`` that its rate is of the head's."""
+        settings, backbone, head = self.fine_tuning, self.network.backbone, list(self.network.head.parameters())
+        freeze(backbone, "all")  # frozen parameters would be in no group
+        blocks = layer_decay_groups(backbone, settings.layer_decay, settings.layer_decay, settings.weight_decay)
+        groups = [{**group, "factor": group["lr"]} for group in blocks]
+        groups.append({"params": head, "weight_decay": settings.weight_decay, "factor": 1.0})
+        return make_optimizer(settings.optimizer, groups)
+
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        phase, begin = self.fine_tuning.phase_at(self.current_epoch)
+        freeze(self.network.backbone, phase.unfrozen, self.fine_tuning.batch_statistics)
+        self.network.train()
+        if phase.fresh and self.current_epoch == begin:
+            self.optimizers(use_pl_optimizer=False).state.clear()
+
+    def on_train_batch_start(self, rows: np.ndarray, batch: int) -> None:
+        phase, begin = self.fine_tuning.phase_at(self.current_epoch)
+        steps = len(self.train_examples) // self.trial["batch_size"]
+        rate = self.fine_tuning.rate(phase, self.global_step - begin * steps, phase.epochs * steps)
+        rate = decayed_rate(self.fine_tuning.optimizer, rate, self.global_step)
+        for group in self.optimizers(use_pl_optimizer=False).param_groups:
+            group["lr"] = rate * group["factor"]
+
+    def on_train_batch_end(self, outputs: Any, rows: np.ndarray, batch: int) -> None:
+        if self.fine_tuning.average is not None:
+            self.average.update_parameters(self.network)
+
+
+def fine_tune(
+    trials: pd.DataFrame,
+    fine_tuning: FineTuning,
+    build_network: Callable[[Trial], TransferNetwork],
+    past: Mapping[str, Sequence[dict]],
+    pool: ImagePool,
+    augmentation: Augmentation | None,
+    training: EpochTraining,
+    checkpoints: Path,
+) -> SweepResult:
+    """Fine-tune every trial, one after the other; see :func:`mixvision.training.epochs.engine.train_each`.
+
+    Args:
+        trials: one row a trial: trial, seed and anything else; batches are as large as the fine-tuning says.
+        fine_tuning: the same for all of them.
+        build_network: makes a trial's network, its head trained.
+        past: by trial the history rows that led to that head.
+        pool: the images; those that are not held out are trained on.
+        augmentation: of the training images' views, drawn anew in every epoch, or None for the images as they are.
+        training: on what; how long is for the fine-tuning to say.
+        checkpoints: folder for the checkpoints.
+
+    Returns:
+        As ``train_by_epochs``, but each history begins with the rows of the past (phase "head") and counts on from
+        them, in epochs, iterations and seconds; phase is what was trained, in words, and at which rate where several
+        phases train the same. The best epoch is one of the fine-tuning's own. outcomes have trained_parameters, the
+        most that were trained at a time. weights are the whole network's, of the average where there is one. A trial
+        that diverges has failed, even if all do.
+
+    Raises:
+        ValueError: a GPU is asked for and there is none, batches do not fit the training set or the network, or a phase
+            unfreezes more blocks than a network has.
+    """
+    trained = {trial["trial"]: _most_trained(build_network(trial), fine_tuning) for trial in trials.to_dict("records")}
+    rows = {trial: _plain_rows(past[trial], trial) for trial in trained}
+    train = pool.not_held_out
+    data = TrainingData(Examples(train), Examples(pool.held_out["validation"].numpy()), augmentation)
+    result = train_each(
+        build_network,
+        lambda _: data,
+        trials.assign(batch_size=fine_tuning.batch_size),
+        pool,
+        replace(training, epochs=fine_tuning.epochs),
+        checkpoints,
+        partial(FineTuner, fine_tuning=fine_tuning, past=rows),
+    )
+    outcomes = result.outcomes.drop(columns="views_top1").assign(trained_parameters=list(trained.values()))
+    return replace(result, history=_with_phases(result.history, fine_tuning, rows), outcomes=outcomes)
+
+
+def _plain_rows(history: Sequence[dict], trial: str) -> list[dict]:
+    """The rows as observers are told them: of this trial, numbers only, and without what a row does not have."""
+    return [
+        {name: value for name, value in row.items() if name != "phase" and value == value} | {"trial": trial}
+        for row in history
+    ]
+
+
+def _with_phases(history: pd.DataFrame, fine_tuning: FineTuning, past: Mapping[str, Sequence[dict]]) -> pd.DataFrame:
+    if history.empty:
+        return history
+    begins = {trial: max((row["epoch"] for row in rows), default=0) for trial, rows in past.items()}
+    epochs = history["epoch"] - history["trial"].map(begins)
+    names = ["head", *(phase.name for phase in fine_tuning.phases)]
+    rates = {phase: f"{phase.name}, {phase.learning_rate:g}" for phase in fine_tuning.phases}
+    # What is trained tells phases apart, unless two train the same: then the rate does, too.
+    called = {phase: rate if names.count(phase.name) > 1 else phase.name for phase, rate in rates.items()}
+    return history.assign(
+        phase=["head" if epoch < 1 else called[fine_tuning.phase_at(epoch - 1)[0]] for epoch in epochs]
+    )
+
+
+def _most_trained(network: TransferNetwork, fine_tuning: FineTuning) -> int:
+    """The most parameters that any phase trains."""
+    counts = []
+    for phase in fine_tuning.phases:
+        freeze(network.backbone, phase.unfrozen)
+        counts.append(sum(parameter.numel() for parameter in trainable_parameters(network)))
+    return max(counts)

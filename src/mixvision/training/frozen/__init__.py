@@ -1,0 +1,1 @@
+"""Frozen networks: their features of images, and heads trained on these."""

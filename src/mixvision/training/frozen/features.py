@@ -1,0 +1,222 @@
+"""Features of all images from a frozen network, computed once and kept in a file."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import shutil
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mixvision.models.backbones import Preprocessing, PretrainedBackbone, embed
+from mixvision.training.config import Arithmetic
+from mixvision.training.memory import images_at_once, keep_freed_memory
+from mixvision.training.pool import ImagePool
+from mixvision.transforms.test_time import WHOLE, view_of
+
+log = logging.getLogger(__name__)
+
+CHUNK = 512  # images; a killed extraction loses at most these
+
+
+def backbone_features(
+    backbone: PretrainedBackbone,
+    input_size: int,
+    pool: ImagePool,
+    folder: Path,
+    arithmetic: Arithmetic,
+    view: str = WHOLE,
+) -> Tensor:
+    """What a frozen network makes of every image of the pool, float32 ``(N, F)`` on the CPU, from the cache if it can.
+
+    Args:
+        backbone: the network with its weights.
+        input_size: side in pixels to which images are scaled for it.
+        pool: the images.
+        folder: of the cache; see :func:`extract_features`.
+        arithmetic: where, and how precisely: "bf16-mixed" computes the network in bfloat16.
+        view: which part of the images it is shown; see :func:`mixvision.transforms.test_time.view_of`.
+    """
+    compute = feature_function(backbone, input_size, arithmetic, view)
+    key = {
+        "network": backbone.network.pretrained_cfg["architecture"],
+        "timm": timm.__version__,
+        "weights": backbone.sha256 or backbone.source,
+        "preprocessing": [input_size, *backbone.mean, *backbone.std],
+        "precision": arithmetic.precision,
+        "view": view,
+    }
+    batch = images_at_once(input_size, arithmetic.on_gpu)
+    return extract_features(compute, pool, folder, key, arithmetic.device, batch)
+
+
+def feature_function(
+    backbone: PretrainedBackbone, input_size: int, arithmetic: Arithmetic, view: str = WHOLE
+) -> Callable[[Tensor], Tensor]:
+    """From images ``(B, 3, S, S)``, floats in [0, 1] on the device, to features ``(B, F)``.
+
+    A copy of the network is moved there: others start from the network as it is.
+    """
+    device = arithmetic.device
+    layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
+    network = copy.deepcopy(backbone.network).to(device, memory_format=layout).eval()
+    preprocessing = Preprocessing(input_size, backbone.mean, backbone.std).to(device)
+
+    def compute(images: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic.precision == "bf16-mixed"):
+            return embed(network, preprocessing(view_of(images, view)))
+
+    return compute
+
+
+@torch.no_grad()
+def images_per_second(
+    compute: Callable[[Tensor], Tensor], size: int, arithmetic: Arithmetic, rounds: int = 5
+) -> tuple[float, int]:
+    """How fast features of random images ``(B, 3, size, size)`` are computed, the median; and how many they are."""
+    batch, device = images_at_once(size, arithmetic.on_gpu), arithmetic.device
+    images, seconds = torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(0)), []
+    images = images.to(device, memory_format=torch.channels_last)  # as a pool's images are
+    features = compute(images)  # warms up
+    for _ in range(rounds):
+        began = time.perf_counter()
+        features = compute(images)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return batch / statistics.median(seconds), features.shape[1]
+
+
+def extract_features(
+    compute: Callable[[Tensor], Tensor],
+    pool: ImagePool,
+    folder: Path,
+    key: Mapping[str, Any],
+    device: torch.device,
+    batch: int = 64,
+) -> Tensor:
+    """Features of every image of the pool, from the cache in ``folder`` where nothing has changed since.
+
+    The name of the cache's file follows from ``key``, the pool's ids and pixels, the device and PyTorch's version, so
+    that features of anything else are never taken for these; files of other names stay. A file that is damaged is
+    computed anew. What is finished of an interrupted extraction is kept, in chunks of 512 images.
+
+    Args:
+        compute: floats ``(B, 3, S, S)`` in [0, 1] on the device to features ``(B, F)``. A module is put into evaluation
+            mode; another function must see to that itself.
+        pool: the images.
+        folder: of the cache.
+        key: all else that decides the features, in plain values that JSON knows: the weights' digest, the architecture,
+            the preprocessing, the precision.
+        device: where ``compute`` computes.
+        batch: images that ``compute`` takes at once.
+
+    Returns:
+        float32 ``(N, F)`` on the CPU, in the order of ``pool.ids``.
+
+    Raises:
+        ValueError: what ``compute`` gives are not F finite numbers an image.
+    """
+    name = _fingerprint(pool, key, device)
+    file, chunks = folder / f"{name}.safetensors", folder / f"{name}.chunks"
+    features = _read(file)
+    if features is None:
+        chunks.mkdir(parents=True, exist_ok=True)
+        features = _extract(compute, pool, chunks, device, batch)
+        _write(features, file)
+        shutil.rmtree(chunks)
+    return features
+
+
+def _extract(
+    compute: Callable[[Tensor], Tensor], pool: ImagePool, chunks: Path, device: torch.device, batch: int
+) -> Tensor:
+    """Features of all images, chunk by chunk; those already in the folder are not computed again."""
+    if isinstance(compute, nn.Module):
+        compute.eval()
+    if device.type == "cpu":
+        keep_freed_memory()
+    parts = []
+    with tqdm(desc="extracting features", total=len(pool.ids), unit="image") as progress:
+        for positions in torch.arange(len(pool.ids)).split(CHUNK):
+            file = chunks / f"{positions[0]}-{positions[-1]}.safetensors"
+            features = _read(file)
+            if features is None:
+                features = _compute(compute, pool, positions, device, batch)
+                _write(features, file)
+            parts.append(features)
+            progress.update(len(positions))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def _compute(
+    compute: Callable[[Tensor], Tensor], pool: ImagePool, positions: Tensor, device: torch.device, batch: int
+) -> Tensor:
+    """Features of the images at some positions, ``(n, F)`` on the CPU; a GPU is waited for only at the end."""
+    parts = []
+    for part in positions.split(batch):
+        pixels = pool.pixels[part]
+        if device.type == "cuda":
+            pixels = pixels.pin_memory()  # from there the copy goes on while the network still works on the last batch
+        images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
+        features = compute(images.to(torch.get_default_dtype()).div_(255))
+        if features.dim() != 2 or len(features) != len(part):
+            raise ValueError(
+                f"The network gives features of the shape {tuple(features.shape)} for {len(part)} images, but "
+                f"({len(part)}, F) is needed: pool them over height and width."
+            )
+        parts.append(features.float())
+    features = torch.cat(parts).cpu()
+    wrong = positions[~features.isfinite().all(1)]
+    if len(wrong):
+        raise ValueError(
+            f"The features of {pool.ids[wrong[0]]!r} and {len(wrong) - 1} more images are no finite numbers: the "
+            "weights are damaged, or the precision is too low for this network."
+        )
+    return features
+
+
+def _fingerprint(pool: ImagePool, key: Mapping[str, Any], device: torch.device) -> str:
+    decides = [dict(key), list(pool.ids), list(pool.pixels.shape), device.type, torch.__version__]
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode())
+    digest.update(pool.pixels.cpu().contiguous().numpy())
+    return digest.hexdigest()[:16]
+
+
+def _read(file: Path) -> Tensor | None:
+    """The features in a file, or None where there is none or it is damaged."""
+    if not file.exists():
+        return None
+    try:
+        with safe_open(file, framework="pt") as opened:
+            features, digest = opened.get_tensor("features"), opened.metadata()["sha256"]
+    except (OSError, SafetensorError, KeyError, TypeError):
+        digest = None
+    if digest is None or _digest(features) != digest:
+        log.warning("%s is damaged; its features are computed anew.", file)
+        return None
+    return features
+
+
+def _write(features: Tensor, file: Path) -> None:
+    """The file is whole as soon as it has its name."""
+    partial = file.with_suffix(".partial")
+    save_file({"features": features}, partial, {"sha256": _digest(features)})
+    partial.replace(file)
+
+
+def _digest(features: Tensor) -> str:
+    return hashlib.sha256(features.numpy()).hexdigest()

@@ -1,0 +1,152 @@
+"""Trains any number of trials: splits them into stacks that fit, and gathers what came out."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from mixvision.models.resnet25 import ResNet25
+from mixvision.training.config import Continuation, Training
+from mixvision.training.events import observers
+from mixvision.training.memory import images_in_cache
+from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
+from mixvision.training.results import SweepResult, join_results
+from mixvision.training.sweep.fitting import digest_shared, fingerprint, fit_stack
+from mixvision.training.sweep.gathering import gather_result
+from mixvision.training.sweep.stack import Prune, Stack
+
+BuildNetwork = Callable[[Sequence[torch.Generator]], nn.Module]
+
+
+log = logging.getLogger(__name__)
+
+
+def train_sweep(
+    build_network: BuildNetwork,
+    trials: pd.DataFrame,
+    training_sets: pd.DataFrame,
+    pool: ImagePool,
+    training: Training,
+    checkpoints: Path,
+    *,
+    continuation: Continuation | None = None,
+    keep: Collection[int] = (),
+    prune: Prune | None = None,
+) -> SweepResult:
+    """Train every trial and predict every held-out image.
+
+    Trials train together in stacks: those with equally large batches and equally many iterations. Each stack
+    checkpoints into its own folder, whose name is derived from all that decides the result, so calling again after a
+    kill continues where it stopped and gives the same result.
+
+    Args:
+        build_network: makes a stacked network from K random generators.
+        trials: one row a trial: trial, seed, learning_rate, l2 and anything else; ``iterations`` (steps to train)
+            where trials differ in it, ``begin`` (steps taken before) where they go on from trained networks.
+        training_sets: one row an image of a trial: trial, id.
+        pool: all images of the sweep.
+        training: how long and on what.
+        checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
+        continuation: the trained networks to go on from.
+        keep: iterations whose weights and predictions are kept besides, as "iteration_<n>".
+        prune: names, from the history rows of an evaluation, the trials that are not worth going on with.
+
+    Raises:
+        ValueError: a GPU is asked for and there is none, a training set has fewer than 20 images or holds others than
+            training images, or every trial diverged.
+    """
+    training.require_device()
+    sets = _positions(training_sets, trials, pool)
+    for observer in observers:
+        observer.started(trials)
+    shared = digest_shared(pool, training, continuation, keep, prune is not None)
+
+    def train(names: list[str]) -> SweepResult:
+        chosen = trials[trials["trial"].isin(names)]
+        log.info("Training %d of %d models together: %s", len(names), len(trials), ", ".join(names))
+        network, how = _first_network(build_network, chosen, training, continuation)
+        own_sets = [sets[trial] for trial in chosen["trial"]]
+        stack = Stack(
+            network, chosen, own_sets, pool, evaluate_every=training.evaluate_every, keep=keep, prune=prune, **how
+        )
+        past = [row for trial in chosen["trial"] for row in continuation.starts[trial].history] if continuation else []
+        seconds = fit_stack(stack, training, checkpoints / fingerprint(stack, shared, past), past)
+        return gather_result(stack, names, seconds)
+
+    results = _in_stacks_that_fit(train, _stacks(trials, sets, pool, training))
+    joined = join_results(results)
+    if (joined.outcomes["status"] == "failed").all() and not joined.weights:
+        raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
+    return joined
+
+
+def resnet25_builder(pool: ImagePool) -> BuildNetwork:
+    """Builds the study's network for a pool's categories and image size."""
+    return partial(ResNet25, len(pool.categories), pool.pixels.shape[1])
+
+
+def _in_stacks_that_fit(train: Callable[[list[str]], SweepResult], stacks: list[list[str]]) -> list[SweepResult]:
+    """Train each stack; one that does not fit the device is trained in two halves."""
+    results, pending = [], list(stacks)
+    while pending:
+        names = pending.pop(0)
+        try:
+            results.append(train(names))
+            continue
+        except torch.OutOfMemoryError:
+            if len(names) == 1:
+                raise
+        log.warning("%d models do not fit the device together; training them in two halves.", len(names))
+        pending = [names[: len(names) // 2], names[len(names) // 2 :], *pending]
+        gc.collect()  # only now, with the error gone, nothing holds the failed stack any more
+        torch.cuda.empty_cache()
+    return results
+
+
+def _first_network(
+    build_network: BuildNetwork, trials: pd.DataFrame, training: Training, continuation: Continuation | None
+) -> tuple[nn.Module, dict]:
+    """The stacked network with its first weights, and how a stack is to train it."""
+    network = build_network([torch.Generator().manual_seed(seed) for seed in trials["seed"]])
+    first = trials.iloc[0]  # the trials of a stack are alike in this
+    begin, iterations = int(first.get("begin", 0)), int(first.get("iterations", training.iterations))
+    how = {"iterations": iterations, "begin": begin}
+    if continuation:
+        starts = [continuation.starts[trial].weights for trial in trials["trial"]]
+        stacked = {name: torch.stack([start[name] for start in starts]) for name in starts[0]}
+        network.load_state_dict(stacked, assign=True)  # not copied: they keep their precision
+        how["schedules_begin"] = begin if continuation.schedules == "continue" else 0
+        how["head_only"] = continuation.trainable == "head"
+    return network, how
+
+
+def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePool) -> dict[str, np.ndarray]:
+    by_trial = training_positions(training_sets, pool)
+    for trial in trials["trial"]:
+        count = len(by_trial.get(trial, ()))
+        if count < BATCHES_PER_EPOCH:
+            raise ValueError(
+                f"{trial} has {count} training images, but a batch is a twentieth of the training set: "
+                f"it needs {BATCHES_PER_EPOCH} or more. Add images or hold fewer out (parameter splits)."
+            )
+    return by_trial
+
+
+def _stacks(trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training) -> list[list[str]]:
+    """Names of the trials that train together: equally large batches, equally long, and on a CPU they fit the cache."""
+    batches = trials["trial"].map(lambda trial: len(sets[trial]) // BATCHES_PER_EPOCH)
+    lengths = [trials[name] for name in ("iterations", "begin") if name in trials]
+    stacks = []
+    for (batch, *_), names in trials.groupby([batches, *lengths], sort=False)["trial"]:
+        fitting = len(names) if training.on_gpu else max(1, images_in_cache(pool.pixels.shape[1]) // batch)
+        count = -(-len(names) // (training.stack_size or fitting))
+        stacks += [list(part) for part in np.array_split(names.to_numpy(), count)]
+    return stacks

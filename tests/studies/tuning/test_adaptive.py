@@ -1,0 +1,346 @@
+"""The adaptive search keeps to its budget, prunes, survives divergence, and goes on after a kill to the same end."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+
+from mixvision.studies.tuning.adaptive import AdaptiveSearch, search_adaptively
+from mixvision.studies.tuning.grid import Grid, validation_sweeps
+from mixvision.training.config import Training
+from mixvision.training.events import observers
+from mixvision.training.results import SweepResult
+
+GRID = Grid(
+    ratios=(20, 80),
+    learning_rates=(0.001, 0.1),
+    first_l2=0.1,
+    l2_factors=(0.01, 1.0),
+    iterations=20,
+    final_l2_factors=(0.1, 0.2),
+    final_iterations=40,
+)
+SEARCH = AdaptiveSearch(startup_trials=2, warmup_iterations=20)
+EVALUATE_EVERY = 10
+
+
+def near_the_middle(trial) -> float:
+    return 0.9 - 0.1 * abs(math.log10(trial.learning_rate / 0.01)) - 0.1 * abs(math.log10(trial.l2 / 0.1))
+
+
+class Killed(Exception):  # noqa: N818 (it is no error of ours)
+    pass
+
+
+class KnownSweeps:
+    """Stands in for the training: performances rise to a height known for each setting, and are told as by a sweep.
+
+    It may be killed at an evaluation, counted over the whole search. A sweep then goes on from its last checkpoint,
+    which lies one evaluation back, and tells what was evaluated before.
+    """
+
+    def __init__(self, height=near_the_middle, kill_at: int | None = None) -> None:
+        self.height, self.kill_at, self.evaluations = height, kill_at, 0
+        self.checkpoints: dict[str, tuple[int, list[dict], dict]] = {}
+        self.folder = ""
+
+    def with_checkpoints_in(self, name: str) -> KnownSweeps:
+        self.folder = name
+        return self
+
+    def fingerprint(self, *settings) -> str:
+        return repr(settings)
+
+    def train(self, trials: pd.DataFrame, prune) -> SweepResult:
+        length = trials["iterations"].iloc[0]
+        place = self.folder + trials.to_json()
+        begin, rows, stopped = self.checkpoints.get(place, (0, [], {}))
+        tell(rows, stopped)
+        for iteration in range(begin + EVALUATE_EVERY, length + 1, EVALUATE_EVERY):
+            self.checkpoints[place] = (iteration - EVALUATE_EVERY, rows, dict(stopped))
+            new = [self.row(trial, iteration) for trial in trials.itertuples() if trial.trial not in stopped]
+            failed = {row["trial"]: ("failed", iteration) for row in new if math.isnan(row["performance_top1"])}
+            tell(new, failed)
+            rows, stopped = rows + new, stopped | failed
+            pruned = prune(new) if iteration < length else set()
+            stopped |= {trial: ("pruned", iteration) for trial in pruned}
+            self.evaluations += 1
+            if self.evaluations == self.kill_at:
+                raise Killed
+        ends = [(trial, *stopped.get(trial, ("finished", length))) for trial in trials["trial"]]
+        outcomes = pd.DataFrame(ends, columns=["trial", "status", "iterations"])
+        outcomes["reason"] = outcomes["status"].map({"failed": "diverged"}).fillna("")
+        if outcomes["status"].eq("failed").all():
+            raise ValueError("Every trial diverged.")
+        return SweepResult(pd.DataFrame(rows), pd.DataFrame(), outcomes, {})
+
+    def row(self, trial, iteration: int) -> dict:
+        performance = self.height(trial) * (1 - 0.5 ** (iteration / 20))
+        return {"trial": trial.trial, "iteration": iteration, "split": "validation", "performance_top1": performance}
+
+
+def tell(rows: list[dict], stopped: dict) -> None:
+    for observer in observers:
+        observer.evaluated(rows)
+        for trial, (status, _) in stopped.items():
+            if status == "failed":
+                observer.failed(trial, "diverged")
+
+
+class Recorder:
+    """Writes down what it is told, as the experiment tracker would."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, set] = {name: set() for name in ("started", "evaluated", "failed", "pruned", "finished")}
+
+    def started(self, trials):
+        self.heard["started"] |= set(trials["trial"])
+
+    def evaluated(self, history):
+        self.heard["evaluated"] |= {(row["trial"], row["iteration"]) for row in history}
+
+    def failed(self, trial, reason):
+        self.heard["failed"].add(trial)
+
+    def pruned(self, trial, iteration):
+        self.heard["pruned"].add(trial)
+
+    def finished(self, trial):
+        self.heard["finished"].add(trial)
+
+
+def assert_same(one, other) -> None:
+    for table, expected in zip(one, other, strict=True):
+        pd.testing.assert_frame_equal(table, expected)
+
+
+def test_it_spends_the_grids_budget_within_the_grids_range(tmp_path):
+    trials, history, outcomes = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    spent = outcomes["iterations"].sum()
+    assert GRID.budget - 2 * 40 < spent <= GRID.budget
+    assert trials["learning_rate"].between(0.001, 0.1).all() and trials["l2"].between(0.01, 1.0).all()
+    assert trials["trial"].is_unique and set(trials["step"]) == {"adaptive"}
+    assert trials["ratio"].tolist() == [20, 80] * (trials["round"].max() + 1)
+    assert history.groupby("trial")["iteration"].max().to_dict() == outcomes.set_index("trial")["iterations"].to_dict()
+
+
+def test_it_prunes_by_the_median_of_the_complete_trials_of_the_ratio(tmp_path):
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
+    trials, history, outcomes = search_adaptively(SEARCH, grid, KnownSweeps(), tmp_path)
+    told = trials.merge(outcomes, on="trial", suffixes=("", "_trained"))
+    assert set(told["status"]) == {"finished", "pruned"}
+    for trial in told.itertuples():
+        earlier = told[(told["ratio"] == trial.ratio) & (told["round"] < trial.round) & (told["status"] == "finished")]
+        own = history[history["trial"] == trial.trial].set_index("iteration")["performance_top1"]
+        for iteration in own.index[(own.index >= 20) & (own.index < 40)]:
+            others = history[history["trial"].isin(earlier["trial"]) & (history["iteration"] == iteration)]
+            poor = len(earlier) >= 2 and own[:iteration].max() < others["performance_top1"].median()
+            assert poor == (trial.status == "pruned" and trial.iterations_trained == iteration)
+    cheaper = told.loc[told["status"] == "pruned", "iterations_trained"]
+    assert (cheaper < 40).all()
+
+
+def test_it_learns_where_the_good_settings_are(tmp_path):
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 41) / 40))
+    trials, _, _ = search_adaptively(SEARCH, grid, KnownSweeps(), tmp_path)
+    heights = pd.Series([near_the_middle(trial) for trial in trials.itertuples()])
+    third = trials["round"].max() // 3
+    assert heights[trials["round"] > 2 * third].mean() > heights[trials["round"] < third].mean() + 0.02
+
+
+@pytest.mark.parametrize("proposals", [1, 2])
+def test_a_search_killed_anywhere_goes_on_to_the_same_result(tmp_path, proposals):
+    search = replace(SEARCH, proposals=proposals)
+    whole = KnownSweeps()
+    expected = search_adaptively(search, GRID, whole, tmp_path)
+    assert "pruned" in set(expected[2]["status"])
+    for kill_at in range(1, whole.evaluations + 1, 3):
+        folder = tmp_path / str(kill_at)
+        folder.mkdir()
+        sweeps = KnownSweeps(kill_at=kill_at)
+        with pytest.raises(Killed):
+            search_adaptively(search, GRID, sweeps, folder)
+        assert_same(search_adaptively(search, GRID, sweeps, folder), expected)
+    assert observers == []
+
+
+def test_killed_while_it_writes_into_the_studies_it_loses_and_doubles_nothing(tmp_path, monkeypatch):
+    expected = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    (folder := tmp_path / "killed").mkdir()
+    sweeps, add, calls = KnownSweeps(), optuna.Study.add_trial, []
+
+    def add_the_first_three(study, trial):
+        if len(study.study_name) > 60:  # the studies in the file; those in memory have short names
+            calls.append(trial)
+            if len(calls) > 3:
+                raise Killed
+        add(study, trial)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(optuna.Study, "add_trial", add_the_first_three)
+        search_adaptively(SEARCH, GRID, sweeps, folder)
+    assert_same(search_adaptively(SEARCH, GRID, sweeps, folder), expected)
+
+
+def test_a_finished_search_is_not_trained_again_but_told_again(tmp_path):
+    first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    trials, history, outcomes = first
+    observers.append(recorder := Recorder())
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), first)
+    observers.remove(recorder)
+    names = set(trials["trial"])
+    assert recorder.heard["started"] == names and len(recorder.heard["evaluated"]) == len(history)
+    by_status = outcomes.groupby("status")["trial"].agg(set)
+    assert {name: recorder.heard[name] for name in ("pruned", "finished")} == by_status.to_dict()
+
+
+def test_the_tables_show_what_was_trained_and_not_what_would_be_proposed_now(tmp_path, monkeypatch):
+    first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    monkeypatch.setattr("mixvision.studies.tuning.adaptive._propose", lambda *_: {"learning_rate": 0.05, "l2": 0.5})
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), first)
+
+
+def test_another_optuna_starts_a_new_search(tmp_path, monkeypatch):
+    search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    monkeypatch.setattr(optuna, "__version__", "1000.0")
+    search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    assert len(optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")) == 4
+
+
+def test_changed_pruning_settings_do_not_meet_the_checkpoints_of_the_old_ones(tmp_path):
+    """All trials are random here, so that both searches propose the same until the pruner makes a difference."""
+    old, new = replace(SEARCH, startup_trials=1, warmup_iterations=0), replace(SEARCH, startup_trials=1)
+    (folder := tmp_path / "whole").mkdir()
+    whole = KnownSweeps()
+    search_adaptively(old, GRID, whole, folder)
+    expected = search_adaptively(new, GRID, KnownSweeps(), folder)
+    for kill_at in range(1, whole.evaluations + 1, 3):
+        (folder := tmp_path / str(kill_at)).mkdir()
+        sweeps = KnownSweeps(kill_at=kill_at)
+        with pytest.raises(Killed):
+            search_adaptively(old, GRID, sweeps, folder)
+        assert_same(search_adaptively(new, GRID, sweeps, folder), expected)
+
+
+@pytest.mark.parametrize(
+    ("search", "grid"),
+    [
+        (replace(SEARCH, seed=1), GRID),
+        (SEARCH, replace(GRID, seed=1)),
+        (SEARCH, replace(GRID, learning_rates=(0.001, 0.2))),
+        (SEARCH, replace(GRID, final_iterations=30)),
+    ],
+)
+def test_changed_settings_start_a_new_search(tmp_path, search, grid):
+    first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    changed = search_adaptively(search, grid, KnownSweeps(), tmp_path)
+    assert not changed[0].equals(first[0])
+    assert len(optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")) == 4
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), first)  # the old one is still there
+
+
+def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
+    """High rates diverge at 80% real; in some rounds everything does, and even so the budget is spent."""
+    sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > (0.03, 0.006)[trial.ratio > 50] else 0.5)
+    trials, _, outcomes = search_adaptively(SEARCH, GRID, sweeps, tmp_path)
+    statuses = outcomes.merge(trials[["trial", "round", "ratio"]], on="trial")
+    assert statuses.groupby("round")["status"].apply(lambda ends: set(ends) == {"failed"}).any()
+    assert {"failed", "finished"} <= set(statuses["status"])
+    assert (statuses.loc[statuses["status"] == "failed", "reason"] == "diverged").all()
+    storage = f"sqlite:///{tmp_path / 'studies.db'}"
+    held = [
+        trial
+        for name in optuna.get_all_study_names(storage)
+        for trial in optuna.load_study(study_name=name, storage=storage).trials
+    ]
+    failed = [trial for trial in held if trial.user_attrs["status"] == "failed"]
+    assert len(held) == len(trials) and len(failed) == (outcomes["status"] == "failed").sum() > 0
+    for trial in failed:
+        assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.0, {})
+    observers.append(recorder := Recorder())
+    search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path)
+    observers.remove(recorder)
+    assert recorder.heard["failed"] == set(statuses.loc[statuses["status"] == "failed", "trial"])
+
+
+def test_it_keeps_away_from_where_trials_diverge(tmp_path):
+    """Upper half of the rates diverges; below, all settings are alike."""
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 41) / 40))
+    sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.01 else 0.5)
+    trials, _, outcomes = search_adaptively(SEARCH, grid, sweeps, tmp_path)
+    failed = outcomes["status"].eq("failed")[trials["round"] > trials["round"].max() // 3]
+    assert failed.mean() < 0.2
+
+
+def test_diverged_trials_say_nothing_to_the_pruner(tmp_path):
+    """With two startup trials of which one diverged, one alone has a curve: too few to prune by."""
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
+    sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.02 else near_the_middle(trial))
+    trials, _, outcomes = search_adaptively(SEARCH, grid, sweeps, tmp_path)
+    told = trials.merge(outcomes[["trial", "status"]], on="trial")
+    assert {"failed", "pruned"} <= set(told["status"])
+    for trial in told[told["status"] == "pruned"].itertuples():
+        earlier = told[(told["ratio"] == trial.ratio) & (told["round"] < trial.round)]
+        assert earlier["status"].eq("finished").sum() >= 2
+
+
+def test_other_errors_are_not_taken_for_divergence(tmp_path):
+    class Broken(KnownSweeps):
+        def train(self, trials, prune):
+            raise ValueError("a training set is too small")
+
+    with pytest.raises(ValueError, match="too small"):
+        search_adaptively(SEARCH, GRID, Broken(), tmp_path)
+
+
+def test_a_round_that_costs_more_than_the_budget_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="proposals is 9.*Lower proposals"):
+        search_adaptively(replace(SEARCH, proposals=9), GRID, KnownSweeps(), tmp_path)
+
+
+class Killer(Recorder):
+    def __init__(self, kill_at: int) -> None:
+        super().__init__()
+        self.kill_at = kill_at
+
+    def evaluated(self, history):
+        super().evaluated(history)
+        self.kill_at -= 1
+        if not self.kill_at:
+            raise Killed
+
+
+def test_a_real_search_killed_in_training_goes_on_to_the_same_result(small_manifest, small_pixels, tmp_path):
+    grid = replace(GRID, iterations=2, final_iterations=6, learning_rates=(0.001, 0.05), final_l2_factors=(0.01,))
+    search = AdaptiveSearch(startup_trials=1, warmup_iterations=0)
+    training = Training(evaluate_every=2, checkpoint_every=3, accelerator="cpu")
+
+    def run(folder):
+        folder.mkdir(exist_ok=True)
+        sweeps = validation_sweeps(small_manifest, small_pixels, grid, training, folder / "checkpoints")
+        return search_adaptively(search, grid, sweeps, folder)
+
+    expected = run(tmp_path / "whole")
+    assert "pruned" in set(expected[2]["status"])
+    observers.append(killer := Killer(kill_at=5))
+    with pytest.raises(Killed):
+        run(tmp_path / "killed")
+    observers.remove(killer)
+    (study, *others) = {path.parts[-3] for path in tmp_path.glob("killed/checkpoints/*/*/last.ckpt")}
+    assert others == [] and study in optuna.get_all_study_names(f"sqlite:///{tmp_path}/killed/studies.db")[0]
+    assert_same(run(tmp_path / "killed"), expected)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"proposals": 0}, {"startup_trials": 1.5}, {"warmup_iterations": -1}, {"seed": None}]
+)
+def test_wrong_settings_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is"):
+        AdaptiveSearch(**wrong)

@@ -1,0 +1,206 @@
+"""The tuning's tables, figures and page carry the numbers of the trials."""
+
+from __future__ import annotations
+
+import json
+import math
+from html.parser import HTMLParser
+
+import pandas as pd
+import plotly.io
+import pytest
+
+from mixvision.reporting.formatting import DASH
+from mixvision.studies.tuning.figures import (
+    adaptive_trials,
+    best_against_ratio,
+    progress_curves,
+    settings_against_ratio,
+)
+from mixvision.studies.tuning.page import (
+    STEPS,
+    best_by_ratio,
+    mean_of_best,
+    ratios_table,
+    search_progress,
+    searches_table,
+    settings_table,
+    tuning_answer,
+    tuning_page,
+    tuning_summary,
+)
+
+COLUMNS = ["step", "round", "ratio", "learning_rate", "l2", "iterations", "status", "trained_iterations"]
+CHOSEN = {"learning_rate": 0.02, "l2": 0.5, "performance_top1": 0.75, "source": "the grid"}
+PUBLISHED = {"source": "section 4 of a paper", "learning_rate": 0.004, "l2": 0.5}
+
+
+def scores_of(rows: list[tuple]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "performance_top1"])
+    return table.assign(trial=[f"trial-{place}" for place in range(len(table))], seed=0)
+
+
+@pytest.fixture
+def grid() -> pd.DataFrame:
+    """Two rates, then one of them with two factors, then the last; at 80% the higher rate diverges."""
+    return scores_of(
+        [
+            ("rates", 0, 20, 0.02, 0.1, 10, "finished", 10, 0.6),
+            ("rates", 0, 80, 0.02, 0.1, 10, "finished", 10, 0.5),
+            ("rates", 0, 20, 0.08, 0.1, 10, "finished", 10, 0.9),
+            ("rates", 0, 80, 0.08, 0.1, 10, "failed", 10, math.nan),
+            *[
+                ("factors", 1, ratio, 0.02, l2, 10, "finished", 10, 0.5 + l2 / 10)
+                for ratio in (20, 80)
+                for l2 in (0.5, 1)
+            ],
+            ("final", 2, 20, 0.02, 0.5, 20, "finished", 20, 0.8),
+            ("final", 2, 80, 0.02, 0.5, 20, "finished", 20, 0.7),
+        ]
+    )
+
+
+@pytest.fixture
+def adaptive() -> pd.DataFrame:
+    return scores_of(
+        [
+            ("adaptive", 0, 20, 0.03, 0.2, 20, "finished", 20, 0.85),
+            ("adaptive", 0, 80, 0.05, 0.3, 20, "failed", 20, math.nan),
+            ("adaptive", 1, 20, 0.01, 0.9, 20, "pruned", 10, 0.4),
+            ("adaptive", 1, 80, 0.02, 0.1, 20, "finished", 20, 0.65),
+        ]
+    )
+
+
+@pytest.fixture
+def progress() -> pd.DataFrame:
+    values = [("grid", 40, 0.5), ("grid", 120, 0.8), ("adaptive", 40, 0.6)]
+    return pd.DataFrame(values, columns=["search", "spent", "performance_top1"])
+
+
+def named(figure) -> dict:
+    return {trace.name: trace for trace in figure.data}
+
+
+def test_settings_are_listed_best_first_and_divergence_counts_as_nothing(grid):
+    table = settings_table(grid, "rates")
+    assert table["learning rate"].tolist() == ["0.02", "0.08"]
+    assert table["mean"].tolist() == pytest.approx([0.55, 0.45])
+    assert table["80% real"].tolist() == pytest.approx([0.5, math.nan], nan_ok=True)
+    assert settings_table(grid, "factors")["L2"].tolist() == ["1", "0.5"]
+
+
+def test_the_best_of_a_ratio_is_that_of_any_step(grid, adaptive):
+    best = best_by_ratio(grid)
+    assert best["performance_top1"].tolist() == [0.9, 0.7] and best["learning_rate"].tolist() == [0.08, 0.02]
+    table = ratios_table(grid, adaptive)
+    assert table.iloc[1].tolist() == [80, "0.700", "0.02, 0.5", "0.650", "0.02, 0.1"]
+
+
+def test_a_ratio_that_one_search_never_got_to_work_is_a_dash(grid, adaptive):
+    failed = adaptive.assign(performance_top1=adaptive["performance_top1"].where(adaptive["ratio"] == 20))
+    assert ratios_table(grid, failed).iloc[1].tolist() == [80, "0.700", "0.02, 0.5", DASH, DASH]
+
+
+def test_searches_are_compared_by_what_they_spent_and_found(grid, adaptive):
+    table = searches_table(grid, adaptive).set_index("search")
+    assert table.loc["grid"].tolist() == [10, 0, 1, "120", "0.800"]
+    assert table.loc["adaptive"].tolist() == [4, 1, 1, "70", "0.750"]
+
+
+def test_a_search_that_loses_a_ratio_does_not_look_better_for_it(grid, adaptive):
+    lost = adaptive.assign(
+        performance_top1=adaptive["performance_top1"].where(adaptive["ratio"] == 20),
+        status=adaptive["status"].where(adaptive["ratio"] == 20, "failed"),
+    )
+    assert mean_of_best(grid) == pytest.approx(0.8) and mean_of_best(lost) == pytest.approx(0.85 / 2)
+    assert searches_table(grid, lost).set_index("search").loc["adaptive", "mean of the best"] == "0.425"
+    assert "0.425" in tuning_answer(CHOSEN, grid, lost, None)
+    rows = [(f"trial-{place}", 10, "validation", 0.8) for place in range(4)]
+    history = pd.DataFrame(rows, columns=["trial", "iteration", "split", "performance_top1"])
+    assert search_progress(lost, history)["performance_top1"].tolist() == pytest.approx([0.4, 0.4])
+
+
+def test_progress_is_the_best_so_far_for_what_all_trials_had_spent():
+    """Worked out by hand: two rounds of two ratios, an early peak, a pruned and a diverged trial, a test row."""
+    scores = scores_of(
+        [
+            ("adaptive", 0, 20, 0.1, 0.1, 20, "finished", 20, 0.6),
+            ("adaptive", 0, 80, 0.1, 0.1, 20, "failed", 20, math.nan),
+            ("adaptive", 1, 20, 0.1, 0.1, 20, "pruned", 10, 0.5),
+            ("adaptive", 1, 80, 0.1, 0.1, 20, "finished", 20, 0.4),
+        ]
+    )
+    rows = [
+        ("trial-0", 10, "validation", 0.6),
+        ("trial-0", 20, "validation", 0.3),
+        ("trial-0", 20, "test", 0.99),
+        ("trial-1", 10, "validation", 0.9),
+        ("trial-2", 10, "validation", 0.5),
+        ("trial-3", 10, "validation", 0.2),
+        ("trial-3", 20, "validation", 0.4),
+    ]
+    history = pd.DataFrame(rows, columns=["trial", "iteration", "split", "performance_top1"])
+    progress = search_progress(scores, history)
+    assert progress["spent"].tolist() == [20, 40, 40 + 20, 40 + 30]
+    assert progress["performance_top1"].tolist() == pytest.approx([0.3, 0.3, (0.6 + 0.2) / 2, (0.6 + 0.4) / 2])
+
+
+def test_every_setting_is_a_line_of_its_own_look(grid):
+    figure = settings_against_ratio(grid, "factors", "L2 factors")
+    traces = named(figure)
+    assert set(traces) == {"rate 0.02, L2 0.5", "rate 0.02, L2 1"}
+    assert list(traces["rate 0.02, L2 1"].y) == [0.6, 0.6] and list(traces["rate 0.02, L2 1"].x) == [20, 80]
+    eight = scores_of(
+        [
+            ("factors", 1, ratio, rate, l2, 10, "finished", 10, 0.5)
+            for rate in (0.0025, 0.004)
+            for l2 in (0.1, 0.3, 2.0, 6.0)
+            for ratio in (0, 100)
+        ]
+    )
+    looks = {(trace.line.color, trace.line.dash) for trace in settings_against_ratio(eight, "factors", "t").data}
+    assert len(looks) == 8
+    rates = settings_against_ratio(grid, "rates", "t").data
+    assert len({trace.line.color for trace in rates}) == 2 and {trace.line.dash for trace in rates} == {"solid"}
+
+
+def test_figures_of_both_searches_show_their_numbers(grid, adaptive, progress):
+    best = named(best_against_ratio(grid, adaptive))
+    assert list(best["adaptive"].x) == [20, 80] and list(best["adaptive"].y) == [0.85, 0.65]
+    curves = progress_curves(progress, grid)
+    assert list(named(curves)["grid"].x) == [40, 120]
+    assert [shape.x0 for shape in curves.layout.shapes] == [40, 80, 120]
+    looked = named(adaptive_trials(adaptive, 0.02, 0.5))
+    assert set(looked) == {"finished", "pruned", "diverged", "chosen by the grid"}
+    assert list(looked["pruned"].marker.color) == pytest.approx([0.45])
+    assert list(looked["diverged"].x) == [0.05]
+
+
+def test_every_figure_has_a_title_and_survives_json(grid, adaptive, progress):
+    figures = [settings_against_ratio(grid, step, heading) for step, heading in STEPS.items()]
+    figures += [best_against_ratio(grid, adaptive), progress_curves(progress, grid), adaptive_trials(adaptive, 0.1, 1)]
+    for figure in figures:
+        assert figure.layout.title.text and figure.layout.title.subtitle.text
+        text = figure.to_json()
+        assert json.loads(plotly.io.from_json(text).to_json()) == json.loads(text)
+
+
+def test_the_answer_and_the_summary_give_the_choice_and_the_comparison(grid, adaptive):
+    answer = tuning_answer(CHOSEN, grid, adaptive, None)
+    assert "learning rate 0.02 with L2 0.5, " in answer and "0.800" in answer and "0.750" in answer
+    summary = tuning_summary("Fruits", CHOSEN, grid, adaptive, PUBLISHED)
+    assert "(published: 0.004 and 0.5)" in summary
+    for heading in STEPS.values():
+        assert heading in summary
+
+
+def test_the_page_is_whole_and_the_same_each_time(grid, adaptive, progress):
+    steps = [settings_against_ratio(grid, step, heading) for step, heading in STEPS.items()]
+    searches = [progress_curves(progress, grid), best_against_ratio(grid, adaptive)]
+    arguments = ("Fruits", CHOSEN, grid, adaptive, steps, searches, {"grid, iterations": 10}, PUBLISHED)
+    page = tuning_page(*arguments)
+    HTMLParser().feed(page)
+    for text in (*STEPS.values(), "trial-9", "Published: section 4 of a paper.", "grid, iterations"):
+        assert text in page
+    assert tuning_page(*arguments) == page

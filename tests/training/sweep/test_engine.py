@@ -1,0 +1,498 @@
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mixvision.models.resnet25 import ResNet25
+from mixvision.models.trained import TrainedNetwork
+from mixvision.training.config import Continuation, Start, Training
+from mixvision.training.events import observers
+from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
+from mixvision.training.pool import ImagePool, draw_order, pool_images
+from mixvision.training.results import SweepResult
+from mixvision.training.sweep.engine import train_sweep
+
+BRIEF = Training(iterations=12, evaluate_every=4, checkpoint_every=5, accelerator="cpu")
+
+
+class Recorder:
+    """Writes down what a sweep tells, and stops it where asked."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.stop_at = stop_at
+        self.started_trials: list[str] = []
+        self.rows: list[dict] = []
+        self.failures: dict[str, str] = {}
+        self.pruned_trials: dict[str, int] = {}
+        self.finished_trials: list[str] = []
+
+    def started(self, trials):
+        self.started_trials = list(trials["trial"])
+
+    def evaluated(self, history):
+        self.rows += history
+        if self.stop_at and history[0]["iteration"] == self.stop_at:
+            raise RuntimeError("killed")
+
+    def failed(self, trial, reason):
+        self.failures[trial] = reason
+
+    def pruned(self, trial, iteration):
+        self.pruned_trials[trial] = iteration
+
+    def finished(self, trial):
+        self.finished_trials.append(trial)
+
+
+@pytest.fixture
+def recorder():
+    recorder = Recorder()
+    observers.append(recorder)
+    yield recorder
+    observers.remove(recorder)
+
+
+@pytest.fixture
+def sweep(small_manifest, small_pixels, tmp_path):
+    """Train mixtures of the small digits: ``sweep(mixtures, training)``."""
+
+    def train(mixtures: Mixtures, training: Training = BRIEF, folder: Path = tmp_path, **changes) -> SweepResult:
+        trials = list_trials(mixtures).assign(**changes)
+        sets = choose_training_sets(small_manifest, trials, mixtures.thin)
+        pool = pool_images(small_manifest, small_pixels, sets["id"])
+        return train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, training, folder)
+
+    return train
+
+
+def assert_same(one: SweepResult, other: SweepResult) -> None:
+    pd.testing.assert_frame_equal(one.history, other.history)
+    pd.testing.assert_frame_equal(one.predictions, other.predictions)
+    for trial, snapshots in one.weights.items():
+        for name, tensors in snapshots.items():
+            for key, tensor in tensors.items():
+                assert torch.equal(tensor, other.weights[trial][name][key]), (trial, name, key)
+
+
+def test_trials_trained_together_equal_trials_trained_alone(sweep, tmp_path):
+    mixtures = Mixtures(ratios=(0, 40, 100), learning_rate=0.02, l2=0.1)
+    rates = {"learning_rate": [0.02, 0.01, 0.03], "l2": [0.1, 0.5, 0.0]}
+    # Few steps in double precision: training amplifies rounding about fivefold a step with these tiny batches.
+    exact = Training(iterations=6, evaluate_every=2, accelerator="cpu", precision="64-true")
+    together = sweep(mixtures, exact, tmp_path / "together", **rates)
+    alone = sweep(mixtures, Training(**{**vars(exact), "stack_size": 1}), tmp_path / "alone", **rates)
+    assert set(together.outcomes["stack_size"]) == {3} and set(alone.outcomes["stack_size"]) == {1}
+    order = ["trial", "iteration", "split"]
+    one, other = (r.history.sort_values(order, ignore_index=True) for r in (together, alone))
+    pd.testing.assert_frame_equal(one, other, rtol=1e-7)
+    for trial, snapshots in together.weights.items():
+        for name, tensor in snapshots["last"].items():
+            torch.testing.assert_close(tensor, alone.weights[trial]["last"][name], rtol=1e-4, atol=1e-6)
+
+
+def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, small_pixels):
+    """Loss, L2, momentum and learning rate of one trial against autograd and torch.optim written out plainly."""
+    mixtures = Mixtures(ratios=(50,), learning_rate=0.02, l2=0.1)
+    training = Training(iterations=3, evaluate_every=3, accelerator="cpu", precision="64-true")
+    trained = sweep(mixtures, training).weights["ratio-050-seed-0"]["last"]
+
+    trials = list_trials(mixtures)
+    sets = choose_training_sets(small_manifest, trials, True)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    order = draw_order(np.searchsorted(pool.ids, sets["id"]), seed=0, epoch=0)
+    network = ResNet25(3, 16, [torch.Generator().manual_seed(0)]).double()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for iteration in range(3):
+        for module in network.modules():
+            if hasattr(module, "rate"):
+                module.rate = max(0.01, 0.9 ** (iteration / 50))
+        batch = torch.from_numpy(order[iteration])
+        images = pool.pixels[batch].permute(0, 3, 1, 2).double() / 255
+        loss = torch.nn.functional.cross_entropy(network(images)[0], pool.labels[batch])
+        weights = [p for name, p in network.named_parameters() if name.endswith("weight")]
+        loss = loss + 0.1 / 2 * sum((weight**2).sum() for weight in weights)
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = 0.02 * 0.9 ** (iteration / 80)
+            group["momentum"] = 0.6 / (1 + np.exp((100 - iteration) / 500))
+        optimizer.step()
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(trained[name], value[0], rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize(("stop_at", "precision"), [(4, "32-true"), (8, "64-true"), (12, "32-true")])
+def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, stop_at, precision):
+    mixtures, training = Mixtures(ratios=(0, 50, 100)), replace(BRIEF, precision=precision)
+    uninterrupted = sweep(mixtures, training, tmp_path / "uninterrupted")
+    killer = Recorder(stop_at)
+    observers.append(killer)
+    with pytest.raises(RuntimeError, match="killed"):
+        sweep(mixtures, training, tmp_path / "killed")
+    observers.remove(killer)
+    resumed_observer = Recorder()
+    observers.append(resumed_observer)
+    resumed = sweep(mixtures, training, tmp_path / "killed")
+    observers.remove(resumed_observer)
+    assert_same(resumed, uninterrupted)
+    heard = pd.DataFrame(resumed_observer.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
+    full = uninterrupted.history.sort_values(["iteration", "split", "trial"], ignore_index=True)
+    pd.testing.assert_frame_equal(heard, full)  # the curves of the resumed run are whole
+
+
+def test_the_same_settings_give_the_same_numbers_and_others_do_not(sweep, tmp_path):
+    first = sweep(Mixtures(ratios=(50,)), folder=tmp_path / "1")
+    assert_same(first, sweep(Mixtures(ratios=(50,)), folder=tmp_path / "2"))
+    other = sweep(Mixtures(ratios=(50,), seeds=(1,)), folder=tmp_path / "1")
+    assert not np.array_equal(first.history["loss"], other.history["loss"])
+
+
+def test_a_diverging_trial_fails_alone(sweep, recorder, tmp_path):
+    mixtures = Mixtures(ratios=(0, 50))
+    healthy = sweep(mixtures, folder=tmp_path / "healthy", learning_rate=[0.004, 0.004])
+    recorder.failures.clear()
+    mixed = sweep(mixtures, folder=tmp_path / "mixed", learning_rate=[1e12, 0.004])
+    assert mixed.outcomes["status"].tolist() == ["failed", "finished"]
+    assert "learning_rate" in recorder.failures["ratio-000-seed-0"]
+    assert set(mixed.predictions["trial"]) == {"ratio-050-seed-0"} == set(recorder.finished_trials[-1:])
+    survivor = healthy.history[healthy.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
+    own = mixed.history[mixed.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, survivor)
+
+
+def test_resuming_after_the_last_step_tells_of_failures_too(sweep, tmp_path):
+    """The usual way to resume: this stack was through when the run was killed."""
+    changes = {"mixtures": Mixtures(ratios=(0, 50)), "folder": tmp_path, "learning_rate": [1e12, 0.004]}
+    first = sweep(**changes)
+    later = Recorder()
+    observers.append(later)
+    assert_same(sweep(**changes), first)
+    observers.remove(later)
+    assert set(later.failures) == {"ratio-000-seed-0"} and later.finished_trials == ["ratio-050-seed-0"]
+
+
+def test_training_in_bfloat16(sweep):
+    result = sweep(Mixtures(ratios=(50,)), Training(**{**vars(BRIEF), "precision": "bf16-mixed"}))
+    assert np.isfinite(result.history["loss"]).all()
+    assert result.weights["ratio-050-seed-0"]["last"]["head.0.weight"].dtype == torch.float32
+
+
+def test_a_stack_that_does_not_fit_is_trained_in_halves(small_manifest, small_pixels, tmp_path):
+    def build(generators):
+        if len(generators) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return ResNet25(3, 16, generators)
+
+    trials = list_trials(Mixtures(ratios=(0, 20, 40, 60, 80)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    result = train_sweep(build, trials, sets, pool, BRIEF, tmp_path)
+    assert result.outcomes["stack_size"].tolist() == [2, 2, 1, 2, 2]  # 5 = 2 + 3, and 3 = 1 + 2
+    assert result.outcomes["trial"].tolist() == trials["trial"].tolist()
+
+
+@pytest.mark.parametrize("stranger", ["nice/0/020.png", "nice/0/nowhere.png"])
+def test_images_that_are_not_for_training_are_refused(small_manifest, small_pixels, tmp_path, stranger):
+    """As when the splits were made anew after the training images had been chosen; 020 is a validation image."""
+    trials = list_trials(Mixtures(ratios=(0,)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    sets.loc[3, "id"] = stranger
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    with pytest.raises(ValueError, match=f"{stranger}.*the splits have changed"):
+        train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+
+
+def test_a_gpu_that_is_not_there_is_refused(sweep):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ValueError, match="accelerator is 'gpu'"):
+        sweep(Mixtures(ratios=(0,)), Training(accelerator="gpu"))
+
+
+def test_all_trials_diverging_is_an_error(sweep):
+    with pytest.raises(ValueError, match="Every trial diverged.*learning_rate"):
+        sweep(Mixtures(ratios=(0, 50), learning_rate=1e12))
+
+
+def test_predictions_agree_with_the_history_and_with_the_saved_networks(sweep, small_manifest, small_pixels, tmp_path):
+    result = sweep(Mixtures(ratios=(50,), learning_rate=0.05, l2=0.05))
+    predictions = result.predictions.merge(small_manifest, on="id")
+    assert set(predictions["weights"]) == {"last", "best_validation", "best_test"}
+    last = predictions[(predictions["weights"] == "last") & (predictions["split"] == "test")]
+    final = result.history[(result.history["iteration"] == 12) & (result.history["split"] == "test")].iloc[0]
+    for domain, images in last.groupby("domain"):
+        assert (images["prediction_1"] == images["category"]).mean() == pytest.approx(final[f"{domain}_top1"])
+    best = result.history[result.history["split"] == "test"]["performance_top1"].max()
+    chosen = predictions[(predictions["weights"] == "best_test") & (predictions["split"] == "test")]
+    accuracy = (chosen["prediction_1"] == chosen["category"]).groupby(chosen["domain"]).mean()
+    assert np.sqrt(accuracy["nice"] * accuracy["real"]) == pytest.approx(best)
+
+    path = tmp_path / "network.safetensors"
+    TrainedNetwork("resnet25", ("0", "1", "2"), 16, result.weights["ratio-050-seed-0"]["last"]).save(path)
+    network = TrainedNetwork.load(path)
+    images = np.stack([small_pixels[row.domain][row.pixel_row] for row in last.itertuples()])
+    probabilities = network.classify(images)
+    np.testing.assert_array_equal(np.array(network.categories)[probabilities.argmax(1)], last["prediction_1"])
+    np.testing.assert_allclose(probabilities.max(1), last["probability_1"], rtol=1e-4)
+
+
+def test_it_learns(sweep):
+    result = sweep(
+        Mixtures(ratios=(50,), learning_rate=0.02, l2=0.1),
+        Training(iterations=240, evaluate_every=60, accelerator="cpu"),
+    )
+    test = result.history[result.history["split"] == "test"].iloc[-1]
+    assert test["performance_top1"] > 0.8
+
+
+def test_observers_hear_of_every_trial(sweep, recorder):
+    result = sweep(Mixtures(ratios=(0, 100)), Training(iterations=10, evaluate_every=4, stack_size=1))
+    assert recorder.started_trials == recorder.finished_trials == ["ratio-000-seed-0", "ratio-100-seed-0"]
+    assert sorted({row["iteration"] for row in recorder.rows}) == [4, 8, 10]  # the last iteration too
+    assert len(recorder.rows) == len(result.history) == 2 * 3 * 2
+
+
+def test_sets_of_different_sizes_train_in_different_stacks(small_manifest, small_pixels, tmp_path):
+    trials = list_trials(Mixtures(ratios=(0, 50)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    sets = sets.drop(sets.index[sets["trial"] == "ratio-050-seed-0"][:30])
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    result = train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+    assert result.outcomes["stack_size"].tolist() == [1, 1]
+    assert result.outcomes["trial"].tolist() == trials["trial"].tolist()
+
+
+def test_too_small_a_training_set_is_refused_before_training(small_manifest, small_pixels, tmp_path):
+    trials = list_trials(Mixtures(ratios=(0,)))
+    sets = choose_training_sets(small_manifest, trials, True).head(19)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    with pytest.raises(ValueError, match="19 training images.*20 or more"):
+        train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"iterations": 0},
+        {"evaluate_every": 1.5},
+        {"accelerator": "tpu"},
+        {"precision": "16"},
+        {"stack_size": 0},
+    ],
+)
+def test_wrong_settings_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is"):
+        Training(**wrong)
+
+
+def test_the_pool_moves_to_a_device(small_manifest, small_pixels):
+    pool = pool_images(small_manifest, small_pixels, small_manifest["id"]).to(torch.device("meta"))
+    assert isinstance(pool, ImagePool) and pool.pixels.is_meta and pool.held_out["test"].is_meta
+
+
+def at_iteration(history: pd.DataFrame, low: int, high: int) -> pd.DataFrame:
+    chosen = history[history["iteration"].between(low, high)]
+    return chosen.sort_values(["trial", "iteration", "split"], ignore_index=True)
+
+
+@pytest.fixture
+def digits(small_manifest, small_pixels):
+    """Trials of two mixtures, their training sets and their pool."""
+    trials = list_trials(Mixtures(ratios=(0, 100), learning_rate=0.02, l2=0.1))
+    sets = choose_training_sets(small_manifest, trials, True)
+    return trials, sets, pool_images(small_manifest, small_pixels, sets["id"])
+
+
+BUILD = partial(ResNet25, 3, 16)
+
+
+def test_snapshots_are_kept_on_demand_and_change_nothing(digits, tmp_path):
+    trials, sets, pool = digits
+    plain = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "plain")
+    kept = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "kept", keep=[4, 6, 12])
+    short = train_sweep(BUILD, trials, sets, pool, replace(BRIEF, iterations=6), tmp_path / "short")
+    assert sorted(kept.history["iteration"].unique()) == [4, 6, 8, 12]
+    assert set(kept.weights["ratio-000-seed-0"]) - set(plain.weights["ratio-000-seed-0"]) == {
+        "iteration_4",
+        "iteration_6",
+        "iteration_12",
+    }
+    for name in plain.weights["ratio-000-seed-0"]["last"]:
+        own = kept.weights["ratio-000-seed-0"]
+        assert torch.equal(own["last"][name], plain.weights["ratio-000-seed-0"]["last"][name])
+        assert torch.equal(own["iteration_12"][name], own["last"][name])
+        assert torch.equal(own["iteration_6"][name], short.weights["ratio-000-seed-0"]["last"][name])
+
+
+def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(digits, tmp_path):
+    """Save for the momentum, which starts from rest: with none of it, two halves are the whole."""
+    trials, sets, pool = digits
+    trials = trials.assign(learning_rate=0.02)
+    exact = replace(BRIEF, iterations=40, evaluate_every=20, precision="64-true")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mixvision.training.sweep.schedules.momentum", lambda iteration: 0.0)
+        # One pass over the training set is twenty batches; the second half draws the first pass again.
+        patch.setattr(
+            "mixvision.training.sweep.stack.draw_order", lambda images, seed, epoch: draw_order(images, seed, 0)
+        )
+        whole = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "whole", keep=[20])
+        starts = {
+            trial: Start(whole.weights[trial]["iteration_20"], rows.to_dict("records"))
+            for trial, rows in at_iteration(whole.history, 0, 20).groupby("trial")
+        }
+        rest = train_sweep(
+            BUILD,
+            trials.assign(begin=20, iterations=20),
+            sets,
+            pool,
+            exact,
+            tmp_path / "rest",
+            continuation=Continuation(starts, schedules="continue"),
+        )
+    pd.testing.assert_frame_equal(at_iteration(rest.history, 0, 40), at_iteration(whole.history, 0, 40), rtol=1e-5)
+    for name, tensor in rest.weights["ratio-000-seed-0"]["last"].items():
+        torch.testing.assert_close(tensor, whole.weights["ratio-000-seed-0"]["last"][name], rtol=1e-5, atol=1e-8)
+
+
+def test_restarted_schedules_differ_from_continued_ones(digits, tmp_path):
+    trials, sets, pool = digits
+    first = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path)
+    starts = {trial: Start(first.weights[trial]["last"]) for trial in trials["trial"]}
+    later = trials.assign(begin=120, iterations=8)
+    losses = {
+        schedules: train_sweep(
+            BUILD, later, sets, pool, BRIEF, tmp_path, continuation=Continuation(starts, schedules=schedules)
+        ).history["loss"]
+        for schedules in ("restart", "continue")
+    }
+    assert not np.allclose(losses["restart"], losses["continue"])
+
+
+def test_training_the_head_alone_equals_training_the_whole_with_frozen_features(digits, tmp_path):
+    """The oracle trains the head by hand behind the network's own features, held in evaluation mode."""
+    trials, sets, pool = digits
+    exact = replace(BRIEF, iterations=3, evaluate_every=3, precision="64-true")
+    first = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "first")
+    trial = trials["trial"].iloc[1]
+    swapped = {name: Start(first.weights[name]["last"]) for name in trials["trial"]}
+    result = train_sweep(
+        BUILD, trials, sets, pool, exact, tmp_path / "head", continuation=Continuation(swapped, trainable="head")
+    )
+    network = BUILD([torch.Generator().manual_seed(0)]).double()
+    network.load_state_dict({name: tensor[None] for name, tensor in first.weights[trial]["last"].items()})
+    optimizer = torch.optim.SGD(network.head.parameters(), lr=0.1)
+    images = np.searchsorted(pool.ids, sets.loc[sets["trial"] == trial, "id"])
+    order = draw_order(images, seed=0, epoch=0)
+    for iteration in range(3):
+        batch = torch.from_numpy(order[iteration])
+        with torch.no_grad():
+            features = network.eval().embed(pool.pixels[batch].permute(0, 3, 1, 2).double() / 255)
+        network.head.train()
+        for module in network.head.modules():
+            if hasattr(module, "rate"):
+                module.rate = max(0.01, 0.9 ** (iteration / 50))
+        loss = torch.nn.functional.cross_entropy(network.head(features)[0], pool.labels[batch])
+        weights = [p for name, p in network.head.named_parameters() if name.endswith("weight")]
+        loss = loss + 0.1 / 2 * sum((weight**2).sum() for weight in weights)
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = 0.02 * 0.9 ** (iteration / 80)
+            group["momentum"] = 0.6 / (1 + np.exp((100 - iteration) / 500))
+        optimizer.step()
+    trained = result.weights[trial]["last"]
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(trained[name], value[0], rtol=1e-6, atol=1e-9)
+        if name.startswith("features"):
+            assert torch.equal(trained[name], first.weights[trial]["last"][name])
+    final = result.history[(result.history["trial"] == trial) & (result.history["split"] == "test")].iloc[-1]
+    own = result.predictions[(result.predictions["trial"] == trial) & (result.predictions["weights"] == "last")]
+    positions = pool.held_out["test"]
+    with torch.no_grad():
+        said = network.eval()(pool.pixels[positions].permute(0, 3, 1, 2).double() / 255)[0].argmax(1)
+    assert (said == pool.labels[positions])[~pool.is_real[positions]].double().mean() == pytest.approx(
+        final["nice_top1"]
+    )
+    by_id = own.set_index("id").loc[pool.ids[positions], "prediction_1"]
+    assert by_id.tolist() == [pool.categories[k] for k in said]
+
+
+class PruneAt:
+    """Stops some trials at an iteration."""
+
+    def __init__(self, iteration: int, names: set[str]) -> None:
+        self.iteration, self.names, self.heard = iteration, names, []
+
+    def __call__(self, rows):
+        self.heard += rows
+        return self.names if rows[0]["iteration"] == self.iteration else set()
+
+
+@pytest.mark.parametrize("stop_at", [None, 4, 8, 12])
+def test_pruned_trials_leave_the_stack_and_the_others_do_not_notice(small_manifest, small_pixels, tmp_path, stop_at):
+    trials = list_trials(Mixtures(ratios=(0, 40, 100)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+    exact = replace(BRIEF, precision="64-true", checkpoint_every=4)
+    whole = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "whole")
+    folder = tmp_path / "pruned"
+    arguments = (BUILD, trials, sets, pool, exact, folder)
+    if stop_at:
+        killer = Recorder(stop_at)
+        observers.append(killer)
+        with pytest.raises(RuntimeError, match="killed"):
+            train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}))
+        observers.remove(killer)
+    recorder = Recorder()
+    observers.append(recorder)
+    result = train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}))
+    observers.remove(recorder)
+    assert result.outcomes["status"].tolist() == ["finished", "pruned", "finished"]
+    assert result.outcomes["iterations"].tolist() == [12, 4, 12]
+    assert recorder.pruned_trials == {"ratio-040-seed-0": 4}
+    assert recorder.finished_trials == ["ratio-000-seed-0", "ratio-100-seed-0"]
+    others = whole.history[(whole.history["trial"] != "ratio-040-seed-0") | (whole.history["iteration"] == 4)]
+    pd.testing.assert_frame_equal(at_iteration(result.history, 0, 12), at_iteration(others, 0, 12), rtol=1e-5)
+    assert set(result.weights) == {"ratio-000-seed-0", "ratio-100-seed-0"} == set(result.predictions["trial"])
+    for trial, snapshots in result.weights.items():
+        for name, tensor in snapshots["last"].items():
+            torch.testing.assert_close(tensor, whole.weights[trial]["last"][name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_stack_with_every_trial_pruned_stops(digits, tmp_path):
+    trials, sets, pool = digits
+    arguments = (BUILD, trials, sets, pool, replace(BRIEF, checkpoint_every=4), tmp_path)
+    for _ in ("at first", "again, from the checkpoint of the stopped stack"):
+        result = train_sweep(*arguments, prune=PruneAt(8, set(trials["trial"])))
+        assert result.outcomes["status"].tolist() == ["pruned", "pruned"]
+        assert result.outcomes["iterations"].tolist() == [8, 8]
+        assert result.history["iteration"].max() == 8 and not result.weights
+
+
+def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_path):
+    trials, sets, _ = digits
+    pool = pool_images(small_manifest, small_pixels, sets["id"], held_out=("validation",))
+    result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path)
+    assert set(result.history["split"]) == {"validation"}
+    assert set(result.predictions["weights"]) == {"last", "best_validation"}
+    splits = small_manifest.set_index("id").loc[result.predictions["id"], "split"]
+    assert set(splits) == {"validation"}
+
+
+def test_trials_of_different_lengths_train_in_different_stacks(digits, tmp_path):
+    trials, sets, pool = digits
+    result = train_sweep(BUILD, trials.assign(iterations=[4, 8]), sets, pool, BRIEF, tmp_path)
+    assert result.outcomes["iterations"].tolist() == [4, 8] and result.outcomes["stack_size"].tolist() == [1, 1]
+    assert result.history.groupby("trial")["iteration"].max().tolist() == [4, 8]
+
+
+@pytest.mark.parametrize("wrong", [{"trainable": "tail"}, {"schedules": "forget"}])
+def test_wrong_ways_to_continue_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is"):
+        Continuation({}, **wrong)
