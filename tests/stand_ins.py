@@ -85,7 +85,7 @@ def make_predictions(
         sure = np.sort(generator.dirichlet([4, 1, 1]))[::-1].astype("float32")
         rows.append((trial, weights, image.id, *said, *sure))
     columns = [f"{kind}_{place}" for kind in ("prediction", "probability") for place in (1, 2, 3)]
-    return pd.DataFrame(rows, columns=["trial", "weights", "id", *columns])
+    return pd.DataFrame(rows, columns=["trial", "snapshot", "id", *columns])
 
 
 def make_history(trials: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:

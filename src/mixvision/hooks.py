@@ -21,6 +21,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mixvision.datasets.images import ImageSourceDataset
 from mixvision.training.events import observers
+from mixvision.vocabulary import BEST_VALIDATION, split_snapshot_name
 
 SECONDS_BETWEEN_LOGS = 2.0
 
@@ -69,10 +70,10 @@ class TrialRuns:
         if dataset_name.endswith(".models"):
             with tempfile.TemporaryDirectory() as folder:
                 for name, network in data.items():
-                    trial, weights = name.split("/")
-                    if trial in self.runs and weights == "best_validation":
-                        network.save(Path(folder) / f"{weights}.safetensors")
-                        self.client.log_artifact(self.runs[trial], Path(folder) / f"{weights}.safetensors")
+                    trial, snapshot = split_snapshot_name(name)
+                    if trial in self.runs and snapshot == BEST_VALIDATION:
+                        network.save(Path(folder) / f"{snapshot}.safetensors")
+                        self.client.log_artifact(self.runs[trial], Path(folder) / f"{snapshot}.safetensors")
 
     @hook_impl
     def before_node_run(self, inputs: dict[str, Any]) -> None:
@@ -137,7 +138,7 @@ class TrialRuns:
         now = int(time.time() * 1000)
         for row in metrics[metrics["split"] == "test"].to_dict("records"):
             values = {name: value for name, value in row.items() if "top" in name and isinstance(value, float)}
-            final = [Metric(f"{row['weights']}.{name}", value, now, 0) for name, value in values.items()]
+            final = [Metric(f"{row['snapshot']}.{name}", value, now, 0) for name, value in values.items()]
             if row["trial"] in self.runs:
                 self.client.log_batch(self.runs[row["trial"]], metrics=final)
 

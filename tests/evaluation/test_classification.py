@@ -30,7 +30,7 @@ def make_joined(
     manifest = pd.DataFrame({"id": [f"image-{place}" for place in images], "category": truth, "split": "test"})
     manifest = manifest.assign(domain=domains or "real", cluster=clusters or images, leaks=False, pixel_row=images)
     rows = [
-        pd.DataFrame({"trial": trial, "weights": "best_validation", "id": manifest["id"], "prediction_1": answers})
+        pd.DataFrame({"trial": trial, "snapshot": "best_validation", "id": manifest["id"], "prediction_1": answers})
         for trial, answers in said.items()
     ]
     return join_predictions(pd.concat(rows, ignore_index=True).assign(probability_1=0.9), manifest)
@@ -61,7 +61,7 @@ def test_accuracy_is_that_of_all_images_and_equals_scikit_learns(random_answers)
 
 
 def test_each_trial_weights_and_split_is_counted_by_itself():
-    columns = ["trial", "weights", "split", "id", "domain", "top1", "top3"]
+    columns = ["trial", "snapshot", "split", "id", "domain", "top1", "top3"]
     rows = [
         ("cnn", "best_validation", "test", "a", "real", True, True),
         ("cnn", "best_validation", "test", "b", "real", False, True),
@@ -69,7 +69,7 @@ def test_each_trial_weights_and_split_is_counted_by_itself():
         ("cnn", "last", "test", "a", "real", True, True),
         ("mlp", "last", "test", "a", "real", False, True),
     ]
-    table = accuracies(pd.DataFrame(rows, columns=columns)).set_index(["trial", "weights", "split"])
+    table = accuracies(pd.DataFrame(rows, columns=columns)).set_index(["trial", "snapshot", "split"])
     assert table.loc[("cnn", "best_validation", "test")].to_dict() == {"images": 2, "top1": 0.5, "top3": 1.0}
     assert table.loc[("cnn", "best_validation", "validation")].to_dict() == {"images": 1, "top1": 0.0, "top3": 0.0}
     assert table["top1"].to_dict()[("mlp", "last", "test")] == 0
@@ -85,7 +85,7 @@ def test_every_top_that_was_asked_for_has_its_column():
 
 def test_one_domain_has_no_columns_by_domain():
     table = accuracies(make_hits({"cnn": [True, False]}))
-    assert list(table) == ["trial", "weights", "split", "images", "top1", "top3"]
+    assert list(table) == ["trial", "snapshot", "split", "images", "top1", "top3"]
 
 
 def test_interval_equals_the_binomials_quantiles():
@@ -108,19 +108,19 @@ def test_near_duplicates_are_drawn_together():
 
 def test_intervals_are_of_the_weights_and_split_asked_for():
     tested = make_hits({"cnn": [True] * 20, "mlp": [False] * 20})
-    last = tested.assign(weights="last", top1=~tested["top1"])
+    last = tested.assign(snapshot="last", top1=~tested["top1"])
     validated = tested[tested["trial"] == "mlp"].assign(split="validation", top1=True)
     joined = pd.concat([tested, last, validated])
     interval = accuracy_intervals(joined, np.random.default_rng(0)).set_index("trial")
     assert interval["low"].to_dict() == {"cnn": 1, "mlp": 0}
-    interval = accuracy_intervals(joined, np.random.default_rng(0), weights="last").set_index("trial")
+    interval = accuracy_intervals(joined, np.random.default_rng(0), snapshot="last").set_index("trial")
     assert interval["high"].to_dict() == {"cnn": 0, "mlp": 1}
     interval = accuracy_intervals(joined, np.random.default_rng(0), split="validation")
     assert interval.to_dict("list") == {"trial": ["mlp"], "low": [1.0], "high": [1.0]}
 
 
 def test_no_predictions_have_no_interval():
-    assert accuracy_intervals(make_hits({"cnn": [True]}), np.random.default_rng(0), weights="last").empty
+    assert accuracy_intervals(make_hits({"cnn": [True]}), np.random.default_rng(0), snapshot="last").empty
 
 
 def test_the_same_seed_gives_the_same_intervals(random_answers):

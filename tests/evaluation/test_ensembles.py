@@ -48,10 +48,10 @@ def make_trials(**methods: str) -> pd.DataFrame:
 def test_top_predictions_come_most_probable_first_and_ties_in_the_order_of_the_columns():
     frame = pd.DataFrame({"id": ["x", "y"], "a": [0.1, 0.25], "b": [0.7, 0.5], "c": [0.2, 0.25]})
     rows = top_predictions(frame, "linear", "last")
-    assert list(rows) == ["trial", "weights", "id", *(f"prediction_{k}" for k in (1, 2, 3))] + [
+    assert list(rows) == ["trial", "snapshot", "id", *(f"prediction_{k}" for k in (1, 2, 3))] + [
         f"probability_{k}" for k in (1, 2, 3)
     ]
-    assert rows.loc[0, ["trial", "weights", "id"]].to_list() == ["linear", "last", "x"]
+    assert rows.loc[0, ["trial", "snapshot", "id"]].to_list() == ["linear", "last", "x"]
     assert rows[["prediction_1", "prediction_2", "prediction_3"]].to_numpy().tolist() == [list("bca"), list("bac")]
     assert rows.loc[0, ["probability_1", "probability_2", "probability_3"]].to_list() == pytest.approx([0.7, 0.2, 0.1])
     assert list(top_predictions(frame, "linear", "last", count=1))[3:] == ["prediction_1", "probability_1"]
@@ -218,10 +218,10 @@ def test_views_are_averaged_for_both_weights_and_enter_the_ensemble_where_they_v
     assert members.iloc[0].to_list() == ["linear+views", "views", "linear", 2]
     assert set(members["members"].iloc[1].split(" + ")) == {"linear+views", "dense"}
     rows = predictions[predictions["trial"] == "linear+views"]
-    assert rows.groupby("weights").size().to_dict() == {"best_validation": 100, "last": 100}
+    assert rows.groupby("snapshot").size().to_dict() == {"best_validation": 100, "last": 100}
     expected = top_predictions(mean_of_views(with_views(whole, other)), "linear+views", "last")
-    pd.testing.assert_frame_equal(rows[rows["weights"] == "last"].reset_index(drop=True), expected)
-    assert set(predictions.loc[predictions["trial"] == "mean-of-2", "weights"]) == {"best_validation"}
+    pd.testing.assert_frame_equal(rows[rows["snapshot"] == "last"].reset_index(drop=True), expected)
+    assert set(predictions.loc[predictions["trial"] == "mean-of-2", "snapshot"]) == {"best_validation"}
 
 
 @pytest.mark.parametrize("quality", [-9, 4])

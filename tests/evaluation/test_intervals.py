@@ -16,7 +16,7 @@ def make_joined(hits: dict[str, list[bool]], clusters: dict[str, list[int]] | No
         for domain, list_of_hits in hits.items()
         for place, hit in enumerate(list_of_hits)
     ]
-    joined = pd.DataFrame(rows, columns=["trial", "weights", "split", "id", "domain", "top1", "top3"])
+    joined = pd.DataFrame(rows, columns=["trial", "snapshot", "split", "id", "domain", "top1", "top3"])
     numbers = range(len(rows)) if clusters is None else [n for domain in hits for n in clusters[domain]]
     return joined.assign(cluster=list(numbers))
 

@@ -38,7 +38,7 @@ def make_predictions(said: dict[str, str], trial: str = "t", weights: str = "las
         "probability_2",
         "probability_3",
     ]
-    return pd.DataFrame(rows, columns=["trial", "weights", "id", *columns])
+    return pd.DataFrame(rows, columns=["trial", "snapshot", "id", *columns])
 
 
 SAID = {

@@ -28,7 +28,7 @@ ROWS = [
 
 @pytest.fixture
 def joined() -> pd.DataFrame:
-    columns = ["trial", "weights", "split", "id", "domain", "category", "prediction_1", "probability_1"]
+    columns = ["trial", "snapshot", "split", "id", "domain", "category", "prediction_1", "probability_1"]
     frame = pd.DataFrame(ROWS, columns=columns)
     return frame.assign(top1=frame["category"] == frame["prediction_1"], pixel_row=range(len(frame)))
 

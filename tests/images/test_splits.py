@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixvision.images.audit import audit_splits, summarise_audit
-from mixvision.images.splits import SPLITS, Splits, assign_splits, large_clusters, require_validation
+from mixvision.images.splits import Splits, assign_splits, large_clusters, require_validation
+from mixvision.vocabulary import SPLITS
 
 
 def table(rows: list[tuple[str, str, int]]) -> pd.DataFrame:

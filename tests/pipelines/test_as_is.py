@@ -61,7 +61,7 @@ def test_answers_outside_the_study_are_counted(unsplit_manifest):
         "restricted": [["daisy", "tench"], ["daisy", "tench"], ["tench", "daisy"]],
     }
     rows = [
-        {"trial": trial, "weights": "best_validation", "id": f"real/{image}"}
+        {"trial": trial, "snapshot": "best_validation", "id": f"real/{image}"}
         | {f"prediction_{place}": name for place, name in enumerate(names, start=1)}
         | {f"probability_{place}": 0.2 for place in range(1, len(names) + 1)}
         for trial, answers in said.items()

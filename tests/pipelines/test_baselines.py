@@ -88,7 +88,7 @@ def test_a_study_of_one_domain_leaves_everything_that_it_promises(run_pipeline, 
     network = TrainedNetwork.load(project / "data/06_models/letters/baselines/networks/cnn/best_validation.safetensors")
     predictions = pd.read_parquet(project / "data/07_model_output/letters/baselines/predictions.parquet")
     manifest = pd.read_parquet(project / "data/03_primary/letters/manifest.parquet").set_index("id")
-    ours = predictions[(predictions["trial"] == "cnn") & (predictions["weights"] == "best_validation")].iloc[0]
+    ours = predictions[(predictions["trial"] == "cnn") & (predictions["snapshot"] == "best_validation")].iloc[0]
     pixels = Image.open(Path(letters["real"]["source"]) / manifest.loc[ours["id"], "path"]).convert("RGB")
     probabilities = network.classify([pixels])[0]
     assert network.categories[probabilities.argmax()] == str(ours["prediction_1"])

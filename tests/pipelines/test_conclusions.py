@@ -33,12 +33,12 @@ def test_the_study_leaves_everything_that_it_promises(reports, project):
     trials = ["initial-025-seed-0", "initial-075-seed-0"]
     metrics = pd.read_csv(reports / "iterative/metrics.csv")
     assert set(metrics["trial"]) == set(trials)
-    assert set(metrics["weights"]) == {"after_initial", "last", "best_validation", "best_test"}
+    assert set(metrics["snapshot"]) == {"after_initial", "last", "best_validation", "best_test"}
     history = pd.read_parquet(project / "data/07_model_output/digits/iterative/history.parquet")
     steps = history[history["split"] == "test"].groupby("trial")["iteration"].apply(list).to_dict()
     assert steps == {trials[0]: [2, 4, 6, 8], trials[1]: [4, 6, 8]}  # nothing of what was kept for the other
     measures = pd.read_csv(reports / "iterative/continual_measures.csv")
-    tested = metrics[metrics["split"] == "test"].set_index(["trial", "weights"])["nice_top1"]
+    tested = metrics[metrics["split"] == "test"].set_index(["trial", "snapshot"])["nice_top1"]
     for share, trial in zip((25, 75), trials, strict=True):
         forgetting = measures.set_index("share").loc[share, "forgetting"]
         assert forgetting == pytest.approx(tested[trial, "after_initial"] - tested[trial, "last"])
@@ -112,7 +112,7 @@ def test_a_mixed_model_that_diverged_late_does_not_count_in_the_law():
     history = pd.concat(parts).drop(columns="ratio")
     history = history[(history["trial"] != "r100") | (history["iteration"] < 200)]
     outcomes = trials[["trial"]].assign(status=["finished"] * 4 + ["failed"])
-    table = curves[:-1].assign(figure="best_validation", validation_performance_top1=curves["performance_top1"])
+    table = curves[:-1].assign(snapshot="best_validation", validation_performance_top1=curves["performance_top1"])
     proxies = Proxies(ratio_sets=[[0, 50, 100], [0, 50, 80]], iteration_shares=[0.5, 1.0])
     law, fitted = fit_mixing_law(history, trials, outcomes, table, proxies)
     assert law["proxies"].tolist() == ["0, 50, 80"] * 2 and law["iteration"].tolist() == [100, 200]

@@ -41,7 +41,7 @@ def test_the_main_job_leaves_everything_that_it_promises(finished):
     assert set(metrics["trial"]) == {"ratio-000-seed-0", "ratio-050-seed-0", "ratio-100-seed-0"}
     assert metrics.filter(like="top1").stack().between(0, 1).all()
     table = pd.read_csv(report / "metric_table.csv")
-    assert set(table["ratio"]) == {0, 50, 100} and set(table["figure"]) == {"best_validation", "last", "best_test"}
+    assert set(table["ratio"]) == {0, 50, 100} and set(table["snapshot"]) == {"best_validation", "last", "best_test"}
     page = (report / "page.html").read_text()
     HTMLParser().feed(page)
     for heading in ("Handwritten digits", "Split audit", "Excluded files", "Most confident mistakes"):
@@ -75,7 +75,7 @@ def test_the_main_job_leaves_everything_that_it_promises(finished):
     assert {name for name in children if name.startswith("params.")} - {
         name for name in children if children[name].isna().all()
     } == {f"params.{name}" for name in settings}
-    tested = metrics[(metrics["weights"] == "last") & (metrics["split"] == "test")].set_index("trial")
+    tested = metrics[(metrics["snapshot"] == "last") & (metrics["split"] == "test")].set_index("trial")
     client = mlflow.MlflowClient()
     for child in children.itertuples():
         assert child.status == "FINISHED"

@@ -123,13 +123,13 @@ def test_two_domains_leave_everything_that_is_promised(run_pipeline, letters):
     manifest = pd.read_parquet(project / "data/03_primary/letters/manifest.parquet").set_index("id")
     predictions = pd.read_parquet(output / "predictions.parquet")
     names = {"linear", "dense", "fine-tuned", *views}
-    assert set(map(tuple, predictions[["trial", "weights"]].drop_duplicates().to_numpy())) == {
+    assert set(map(tuple, predictions[["trial", "snapshot"]].drop_duplicates().to_numpy())) == {
         *((name, weights) for name in names for weights in ("best_validation", "last")),
         *((name, "best_validation") for name in derived),
     }
     probabilities = pd.read_parquet(output / "probabilities/fine-tuned/best_validation.parquet")
     whole = probabilities[probabilities["view"] == "whole"].set_index("id")[["one", "two", "zero"]]
-    own = predictions[(predictions["trial"] == "fine-tuned") & (predictions["weights"] == "best_validation")]
+    own = predictions[(predictions["trial"] == "fine-tuned") & (predictions["snapshot"] == "best_validation")]
     assert own.set_index("id")["prediction_1"].astype(str).to_dict() == whole.idxmax(axis=1).to_dict()
 
     sha256 = load_backbone(Backbone()).sha256
@@ -142,7 +142,7 @@ def test_two_domains_leave_everything_that_is_promised(run_pipeline, letters):
             Image.open(Path(letters[row.domain]["source"]) / row.path).convert("RGB") for row in rows.itertuples()
         ]
         said = network.classify(np.stack([np.asarray(picture) for picture in pictures])).max(1)
-        mine = predictions[(predictions["trial"] == trial) & (predictions["weights"] == "best_validation")]
+        mine = predictions[(predictions["trial"] == trial) & (predictions["snapshot"] == "best_validation")]
         np.testing.assert_allclose(said, mine.set_index("id").loc[rows.index, "probability_1"], rtol=1e-2)
 
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
@@ -164,7 +164,7 @@ def test_two_domains_leave_everything_that_is_promised(run_pipeline, letters):
     lines = (answers / "data/08_reporting/letters/submission/answers.txt").read_text().splitlines()
     said = dict(line.split(" ") for line in lines)
     best = table.loc[trained, "validation_top1"].idxmax()
-    mine = predictions[(predictions["trial"] == best) & (predictions["weights"] == "best_validation")]
+    mine = predictions[(predictions["trial"] == best) & (predictions["snapshot"] == "best_validation")]
     mine = mine[mine["id"].str.startswith("real/two/")].set_index("id")["prediction_1"].astype(str)
     assert len(said) == 40 and len(mine) > 10
     assert {f"real/two/{name}": category for name, category in said.items()}.items() >= mine.to_dict().items()
@@ -204,7 +204,7 @@ def test_an_independent_test_set_is_measured_apart(run_pipeline, letters):
     manifest = pd.read_parquet(project / "data/03_primary/letters/manifest.parquet")
     assert set(manifest.loc[manifest["domain"] == "real", "split"]) <= {"test", ""}  # on the disk it stays as it is
     predictions = pd.read_parquet(project / "data/07_model_output/letters/transfer/predictions.parquet")
-    rows = predictions[predictions["weights"] == "best_validation"].merge(manifest, on="id")
+    rows = predictions[predictions["snapshot"] == "best_validation"].merge(manifest, on="id")
     right = rows["prediction_1"].astype(str) == rows["category"].astype(str)
     accuracy = right[rows["split"] == "test"].groupby(rows["domain"]).mean()
     row = pd.read_csv(project / REPORT / "table.csv").set_index("trial").loc["linear"]

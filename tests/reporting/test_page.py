@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 from mixvision.evaluation.intervals import performance_intervals
-from mixvision.evaluation.metrics import FIGURES, join_predictions, summarise, trial_metrics
+from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import best_ratio, metric_table
 from mixvision.studies.mixing.figures import accuracy_against_ratio, learning_curves
 from mixvision.studies.mixing.page import answer, mixing_page
+from mixvision.vocabulary import SNAPSHOTS
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
@@ -94,7 +95,7 @@ def test_images_have_alternative_text_and_their_size(study):
 def test_the_answer_is_computed_from_the_data(study):
     html, table = make_page(study)
     best = best_ratio(table)
-    honest = table[table["figure"] == "best_validation"].set_index("ratio")["performance_top1"]
+    honest = table[table["snapshot"] == "best_validation"].set_index("ratio")["performance_top1"]
     assert f"{best}% real images" in answer(table)
     assert all(f"{honest[ratio]:.3f}" in answer(table) for ratio in (0, best, 100))
     assert answer(table) in Reader(html).text
@@ -109,7 +110,7 @@ def test_a_pure_ratio_that_is_best_is_not_repeated(study):
 def test_the_page_explains_the_figures_and_shows_notes_audit_and_excluded_files(study):
     text = Reader(make_page(study, notes=["Thinned to the smaller."])[0]).text
     for phrase in [
-        *FIGURES,
+        *SNAPSHOTS,
         "optimistic",
         "Thinned to the smaller.",
         "Images per split",

@@ -8,18 +8,19 @@ import pytest
 import yaml
 
 from mixvision.evaluation.intervals import performance_intervals
-from mixvision.evaluation.metrics import FIGURES, METRICS, join_predictions, summarise, trial_metrics
+from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number
 from mixvision.reporting.image_tables import excluded_files, image_counts, image_dimensions
 from mixvision.reporting.tables import (
     best_ratio,
     comparison_table,
-    figure_table,
     metric_markdown,
     metric_table,
     published_rows,
+    snapshot_table,
     trial_settings,
 )
+from mixvision.vocabulary import METRICS, SNAPSHOTS
 
 
 def make_table(study, published=None) -> pd.DataFrame:
@@ -32,20 +33,20 @@ def make_table(study, published=None) -> pd.DataFrame:
 def test_one_row_per_ratio_and_figure_in_reading_order(study):
     table = make_table(study)
     assert list(table["ratio"]) == [0] * 3 + [30] * 3 + [60] * 3 + [100] * 3
-    assert list(table["figure"]) == list(FIGURES) * 4
+    assert list(table["snapshot"]) == list(SNAPSHOTS) * 4
 
 
 def test_numbers_equal_those_counted_in_the_predictions(study):
-    row = make_table(study).set_index(["ratio", "figure"]).loc[(60, "last")]
+    row = make_table(study).set_index(["ratio", "snapshot"]).loc[(60, "last")]
     said = study.predictions.merge(study.manifest[["id", "domain", "category", "split"]], on="id")
-    said = said[(said["trial"] == "ratio-060-seed-0") & (said["weights"] == "last") & (said["split"] == "test")]
+    said = said[(said["trial"] == "ratio-060-seed-0") & (said["snapshot"] == "last") & (said["split"] == "test")]
     hits = (said["prediction_1"] == said["category"]).groupby(said["domain"]).mean()
     assert row["nice_top1"] == pytest.approx(hits["nice"])
     assert row["performance_top1"] == pytest.approx(np.sqrt(hits["nice"] * hits["real"]))
 
 
 def test_the_interval_belongs_to_the_honest_figure_and_holds_it(study):
-    table = make_table(study).set_index("figure")
+    table = make_table(study).set_index("snapshot")
     honest = table.loc["best_validation"]
     assert (honest["performance_top1_low"] < honest["performance_top1"]).all()
     assert (honest["performance_top1"] < honest["performance_top1_high"]).all()
@@ -54,7 +55,7 @@ def test_the_interval_belongs_to_the_honest_figure_and_holds_it(study):
 
 def test_the_best_ratio_is_picked_on_validation_images(study):
     table = make_table(study)
-    worst_on_test = table["ratio"].eq(30) & table["figure"].eq("best_validation")
+    worst_on_test = table["ratio"].eq(30) & table["snapshot"].eq("best_validation")
     table.loc[worst_on_test, ["performance_top1", "validation_performance_top1"]] = [0.0, 1.0]
     assert best_ratio(table) == 30
 
@@ -68,7 +69,7 @@ def test_published_numbers_stand_beside_ours(study, published):
     comparison = comparison_table(make_table(study, published)).set_index("% real")
     assert comparison.loc[60, "published"] == "0.648"
     assert comparison.loc[30, "published"] == "\N{EN DASH}"
-    beside = figure_table(make_table(study, published), "best_test").set_index("% real")
+    beside = snapshot_table(make_table(study, published), "best_test").set_index("% real")
     assert beside.loc[0, "real top-1, published"] == "0.227"
     assert beside.loc[60, "performance top-3, published"] == "0.800"
 
@@ -89,7 +90,7 @@ def test_several_seeds_show_their_deviation(study, study_of_three_seeds):
 
 def test_markdown_names_all_three_figures_and_has_even_tables(study, published):
     text = metric_markdown(make_table(study, published), published)
-    assert all(f"## {figure}" in text for figure in FIGURES)
+    assert all(f"## {figure}" in text for figure in SNAPSHOTS)
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
     assert len(blocks) == 4
     assert all(len({line.count("|") for line in block}) == 1 for block in blocks)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mixvision.transforms.test_time import TEST_VIEWS, WHOLE, view_of
+from mixvision.transforms.test_time import TEST_VIEWS, view_of
+from mixvision.vocabulary import WHOLE
 
 CORNERS = ("centre", "top left", "top right", "bottom left", "bottom right")
 

@@ -10,21 +10,21 @@ import pandas as pd
 from sklearn.metrics import precision_recall_fscore_support
 
 from mixvision.evaluation.intervals import LEVEL, resampled_accuracies
-from mixvision.evaluation.metrics import DOMAINS
 from mixvision.evaluation.mistakes import confusion_counts, select_predictions
+from mixvision.vocabulary import DOMAINS
 
-_KEYS = ["trial", "weights", "split"]
+_KEYS = ["trial", "snapshot", "split"]
 _ENDS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 
 
 def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy of every trial, for each of its weights and each held-out split.
+    """Accuracy of every trial, for each of its snapshots and each held-out split.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
 
     Returns:
-        One row per ``trial``, ``weights`` and ``split``: ``images``, each ``top<k>`` of ``joined`` (``top1`` and
+        One row per ``trial``, ``snapshot`` and ``split``: ``images``, each ``top<k>`` of ``joined`` (``top1`` and
         ``top3``, unless others were asked for; fractions), and ``nice_top1`` and ``real_top1`` where a split has images
         of both domains.
     """
@@ -40,7 +40,7 @@ def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
 def accuracy_intervals(
     joined: pd.DataFrame,
     generator: np.random.Generator,
-    weights: str = "best_validation",
+    snapshot: str = "best_validation",
     split: str = "test",
     draws: int = 2000,
 ) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def accuracy_intervals(
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
         generator: source of the resampling.
-        weights: which weights to take.
+        snapshot: which snapshot to take.
         split: the images measured on.
         draws: number of resampled sets of images, the same ones for all trials.
 
@@ -59,7 +59,7 @@ def accuracy_intervals(
     Raises:
         ValueError: a trial lacks the prediction of an image that another one predicts.
     """
-    chosen = joined[(joined["weights"] == weights) & (joined["split"] == split)]
+    chosen = joined[(joined["snapshot"] == snapshot) & (joined["split"] == split)]
     bounds = resampled_accuracies(chosen, generator, draws).quantile(_ENDS)
     return pd.DataFrame({"trial": list(bounds), "low": bounds.iloc[0].to_list(), "high": bounds.iloc[1].to_list()})
 
@@ -69,7 +69,7 @@ def paired_difference(
     first: str,
     second: str,
     generator: np.random.Generator,
-    weights: str = "best_validation",
+    snapshot: str = "best_validation",
     split: str = "test",
     draws: int = 2000,
 ) -> tuple[float, float, float]:
@@ -83,7 +83,7 @@ def paired_difference(
     Raises:
         ValueError: a trial has no such predictions, or the two predict different images.
     """
-    rows = {trial: select_predictions(joined, [trial], weights, split) for trial in (first, second)}
+    rows = {trial: select_predictions(joined, [trial], snapshot, split) for trial in (first, second)}
     drawn = resampled_accuracies(pd.concat(rows.values()), generator, draws)
     low, high = np.quantile(drawn[first] - drawn[second], _ENDS)
     return float(rows[first]["top1"].mean() - rows[second]["top1"].mean()), float(low), float(high)

@@ -10,10 +10,11 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from mixvision.vocabulary import BEST_VALIDATION, LAST, WHOLE, snapshot_name
+
 FOLDS = 5
 METHODS = ("head", "fine-tuned")  # whose models may enter an ensemble
-WEIGHTS = ("best_validation", "last")
-WHOLE = "whole"  # the view that every image has
+
 
 _LEAST_PROBABILITY = 1e-6  # whose logarithm stands for that of anything smaller
 
@@ -25,22 +26,22 @@ def combine(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predictions of all derived models: of every trial that was shown several views, and of two ensembles.
 
-    The ensembles consist of the best trials by top-1 accuracy on validation images, weights best_validation, among
-    trained ones; a trial with several views enters with their mean only where that is more accurate on these images
+    The ensembles consist of the best trained trials by top-1 accuracy on validation images at the snapshot
+    best_validation; a trial with several views enters with their mean only where that is more accurate on these images
     than the whole image alone. Without two trained trials, or without validation images, there is no ensemble. Every
     frame is loaded once; those of the best so far are kept in memory, no others.
 
     Args:
-        probabilities: by "trial/weights" a frame, or what loads one: ``view``, ``id`` and one column a category.
+        probabilities: by "trial/snapshot" a frame, or what loads one: ``view``, ``id`` and one column a category.
         manifest: one row per image.
         trials: one row per trial: ``trial`` and ``method``. Probabilities of other trials are left alone.
         count: how many members an ensemble has at most.
 
     Returns:
-        The predictions, see :func:`top_predictions`, of "<trial>+views" (both weights), "mean-of-<n>" and "stacked-<n>"
-        (best_validation), and one row per derived model: ``trial`` (its name), ``method`` ("views", "ensemble, mean" or
-        "ensemble, stacked"), ``members`` (their names joined by " + ") and ``views`` (how many are averaged, 1 for an
-        ensemble).
+        The predictions, see :func:`top_predictions`, of "<trial>+views" (both snapshots), "mean-of-<n>" and
+        "stacked-<n>" (best_validation), and one row per derived model: ``trial`` (its name), ``method`` ("views",
+        "ensemble, mean" or "ensemble, stacked"), ``members`` (their names joined by " + ") and
+        ``views`` (how many are averaged, 1 for an ensemble).
 
     Raises:
         ValueError: an image lacks a view, or the members tell of different images or categories.
@@ -49,16 +50,16 @@ def combine(
     best: list[tuple[float, str, pd.DataFrame]] = []
     truth = manifest[manifest["split"] == "validation"].set_index("id")["category"]
     for trial, method in trials[["trial", "method"]].itertuples(index=False):
-        for weights in (weights for weights in WEIGHTS if f"{trial}/{weights}" in probabilities):
-            frame = _loaded(probabilities[f"{trial}/{weights}"])
+        for snapshot in (s for s in (BEST_VALIDATION, LAST) if snapshot_name(trial, s) in probabilities):
+            frame = _loaded(probabilities[snapshot_name(trial, snapshot)])
             views = frame["view"].nunique()
             ways = {trial: frame[frame["view"] == WHOLE].drop(columns="view")}
             if views > 1:
                 name = f"{trial}+views"
                 ways[name] = mean_of_views(frame)
-                predictions.append(top_predictions(ways[name], name, weights))
+                predictions.append(top_predictions(ways[name], name, snapshot))
                 members.append((name, "views", trial, views))
-            if weights == "best_validation" and method in METHODS and len(truth):
+            if snapshot == BEST_VALIDATION and method in METHODS and len(truth):
                 ranked = [(_accuracy(way, truth), name, way) for name, way in ways.items()]
                 best.append(max(ranked, key=lambda way: way[0]))  # the whole image where both are as good
                 best = sorted(best, key=lambda ranked: -ranked[0])[:count]  # stable: the earlier of equals stays
@@ -71,20 +72,20 @@ def combine(
             predictions.append(top_predictions(frame, name, "best_validation"))
             members.append((name, method, " + ".join(names), 1))
     table = pd.DataFrame(members, columns=["trial", "method", "members", "views"]).drop_duplicates(ignore_index=True)
-    none = pd.DataFrame(columns=["trial", "weights", "id", "prediction_1", "probability_1"])
+    none = pd.DataFrame(columns=["trial", "snapshot", "id", "prediction_1", "probability_1"])
     return pd.concat(predictions, ignore_index=True) if predictions else none, table
 
 
-def top_predictions(frame: pd.DataFrame, trial: str, weights: str, count: int = 5) -> pd.DataFrame:
+def top_predictions(frame: pd.DataFrame, trial: str, snapshot: str, count: int = 5) -> pd.DataFrame:
     """The most probable categories of every image.
 
     Args:
         frame: ``id`` and the probability of each category in a column of its name.
-        trial, weights: whose they are.
+        trial, snapshot: whose they are.
         count: how many are given, or all where there are fewer categories.
 
     Returns:
-        One row per image: ``trial``, ``weights``, ``id``, ``prediction_1``... and ``probability_1``..., most probable
+        One row per image: ``trial``, ``snapshot``, ``id``, ``prediction_1``... and ``probability_1``..., most probable
         first, equally probable ones in the order of the columns.
     """
     categories = frame.columns.drop("id")
@@ -92,7 +93,7 @@ def top_predictions(frame: pd.DataFrame, trial: str, weights: str, count: int = 
     top = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
     sorted_probabilities = np.take_along_axis(probabilities, top, axis=1)
     named = np.asarray(categories, dtype=object)[top]
-    columns = {"trial": trial, "weights": weights, "id": frame["id"].to_numpy()}
+    columns = {"trial": trial, "snapshot": snapshot, "id": frame["id"].to_numpy()}
     columns |= {f"prediction_{place + 1}": named[:, place] for place in range(top.shape[1])}
     columns |= {f"probability_{place + 1}": sorted_probabilities[:, place] for place in range(top.shape[1])}
     return pd.DataFrame(columns)

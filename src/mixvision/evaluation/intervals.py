@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from mixvision.evaluation.metrics import DOMAINS, performance
+from mixvision.evaluation.metrics import performance
+from mixvision.vocabulary import DOMAINS
 
 LEVEL = 0.95
 
@@ -16,7 +17,7 @@ def performance_intervals(
     trials: pd.DataFrame,
     generator: np.random.Generator,
     by: str = "ratio",
-    weights: str = "best_validation",
+    snapshot: str = "best_validation",
     draws: int = 2000,
 ) -> pd.DataFrame:
     """Bootstrap interval of the test performance of every value of a setting.
@@ -26,14 +27,14 @@ def performance_intervals(
         trials: one row per trial with ``trial`` and the column ``by``.
         generator: source of the resampling.
         by: the setting; its trials (seeds) are averaged in every draw.
-        weights: which weights to take.
+        snapshot: which snapshot to take.
         draws: number of resampled test sets.
 
     Returns:
         One row per value of ``by``: ``performance_top1_low``, ``performance_top1_high`` and the same for
         top-3, the bounds of the central 95%.
     """
-    tested = joined[(joined["weights"] == weights) & (joined["split"] == "test")]
+    tested = joined[(joined["snapshot"] == snapshot) & (joined["split"] == "test")]
     tested = tested.merge(trials[["trial", by]], on="trial")
     rows = []
     for value, group in tested.groupby(by):
@@ -56,7 +57,7 @@ def performance_interval(
     is the ordinary bootstrap over images.
 
     Args:
-        group: joined predictions of one split and one kind of weights, of one or more trials.
+        group: joined predictions of one split and one snapshot, of one or more trials.
         generator: source of the resampling.
         top: ``"top1"`` or ``"top3"``.
         draws: number of resampled test sets.
@@ -109,7 +110,7 @@ def resampled_settings(
     setting; settings with the same seeds share the drawn ones. With one seed a setting only images vary.
 
     Args:
-        images: joined predictions of one split and one kind of weights.
+        images: joined predictions of one split and one snapshot.
         trials: one row per trial with ``trial``, ``seed`` and the columns ``by``.
         by: the columns that make a setting.
         generator: source of the resampling.

@@ -8,31 +8,19 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-DOMAINS = ("nice", "real")
-METRICS = ("nice_top1", "real_top1", "performance_top1", "nice_top3", "real_top3", "performance_top3")
-
-# The three figures of a trial differ only in which of its weights they take. These names are used everywhere.
-FIGURES = {
-    "best_validation": "weights of the iteration that was best on the validation images, measured on the "
-    "test images, which had no say in the choice: the honest figure",
-    "last": "weights at the end of training, measured on the test images",
-    "best_test": "weights of the iteration that was best on the test images themselves, measured on the same "
-    "images, as in the paper: optimistic, because the test images chose it",
-}
-
-TEST_SPLITS = ("test", "independent")  # the test images of the study's split, and those of mark_independent
+from mixvision.vocabulary import DOMAINS, METRICS, TEST_SPLITS
 
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
 _FACTS = ["id", "domain", "category", "split", "leaks", "cluster", "pixel_row"]
-_KEYS = ["trial", "weights", "split"]
+_KEYS = ["trial", "snapshot", "split"]
 
 
 def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Sequence[int] = (1, 3)) -> pd.DataFrame:
     """Put what is known of an image beside what a model says of it.
 
     Args:
-        predictions: one row per trial, weights and image (``trial``, ``weights``, ``id``, ``prediction_1``...
+        predictions: one row per trial, snapshot and image (``trial``, ``snapshot``, ``id``, ``prediction_1``...
             ``prediction_k``, ``probability_1``... ``probability_k``, most probable first).
         manifest: one row per image.
         tops: among how many predictions the category is looked for; 1 is always one of them.
@@ -49,7 +37,7 @@ def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Se
     joined = predictions.merge(manifest[_FACTS], on="id", how="left", validate="many_to_one")
     _refuse(joined[joined["domain"].isna()], "are not in the manifest")
     _refuse(joined[~joined["split"].isin(["validation", *TEST_SPLITS])], "are not held out for validation or test")
-    _refuse(joined[joined.duplicated(["trial", "weights", "id"])], "appear twice for one trial and weights")
+    _refuse(joined[joined.duplicated(["trial", "snapshot", "id"])], "appear twice for one trial and snapshot")
     truth = joined["category"].astype("str")
     places = [place for place in range(1, max(tops) + 1) if f"prediction_{place}" in joined]
     hits = [joined[f"prediction_{place}"].astype("str") == truth for place in places]
@@ -72,7 +60,7 @@ def mark_independent(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataFrame:
-    """Accuracies of every trial, for each of its weights and each held-out split.
+    """Accuracies of every trial, for each of its snapshots and each held-out split.
 
     Args:
         joined: what :func:`join_predictions` returns.
@@ -80,7 +68,7 @@ def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataF
             in validation (plain random split only).
 
     Returns:
-        One row per ``trial``, ``weights`` and ``split``, with :data:`METRICS` (fractions, NaN where a domain
+        One row per ``trial``, ``snapshot`` and ``split``, with :data:`METRICS` (fractions, NaN where a domain
         has no image) and the number of images ``nice_images`` and ``real_images``.
     """
     counted = joined[~joined["leaks"].astype(bool)] if without_leaks else joined
@@ -111,7 +99,7 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
         by: the setting that distinguishes the rows of the summary.
 
     Returns:
-        One row per value of ``by``, ``weights`` and ``split``: ``trials`` (how many), the mean of each of
+        One row per value of ``by``, ``snapshot`` and ``split``: ``trials`` (how many), the mean of each of
         :data:`METRICS` and its sample standard deviation in ``<metric>_sd`` (NaN for a single trial).
 
     Raises:
@@ -120,7 +108,7 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
     unknown = sorted(set(metrics["trial"]) - set(trials["trial"]))
     if unknown:
         raise ValueError(f"trials lack {unknown[0]!r}, one of {len(unknown)} that made predictions.")
-    groups = metrics.merge(trials[["trial", by]], on="trial", validate="many_to_one").groupby([by, "weights", "split"])
+    groups = metrics.merge(trials[["trial", by]], on="trial", validate="many_to_one").groupby([by, "snapshot", "split"])
     columns = list(METRICS)
     spread = groups[columns].std(ddof=1).add_suffix("_sd")
     return pd.concat([groups.size().rename("trials"), groups[columns].mean(), spread], axis=1).reset_index()

@@ -12,16 +12,16 @@ from mixvision.evaluation.intervals import wilson_interval
 
 
 def select_predictions(
-    joined: pd.DataFrame, trials: Collection[str], weights: str = "best_validation", split: str = "test"
+    joined: pd.DataFrame, trials: Collection[str], snapshot: str = "best_validation", split: str = "test"
 ) -> pd.DataFrame:
-    """Rows of the joined predictions made by these trials with these weights on this split.
+    """Rows of the joined predictions made by these trials at this snapshot on this split.
 
     Raises:
         ValueError: there is none.
     """
-    chosen = joined["trial"].isin(list(trials)) & (joined["weights"] == weights) & (joined["split"] == split)
+    chosen = joined["trial"].isin(list(trials)) & (joined["snapshot"] == snapshot) & (joined["split"] == split)
     if not chosen.any():
-        raise ValueError(f"No predictions of {list(trials)} with weights {weights!r} on split {split!r}.")
+        raise ValueError(f"No predictions of {list(trials)} at snapshot {snapshot!r} on split {split!r}.")
     return joined[chosen]
 
 

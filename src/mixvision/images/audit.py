@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from mixvision.images.splits import SPLITS, STRATUM, Splits, assign_splits, large_clusters, target_counts
+from mixvision.images.splits import STRATUM, Splits, assign_splits, large_clusters, target_counts
+from mixvision.vocabulary import SPLITS
 
 FAR = 0.1  # how much a share of a category's images may differ from the share asked for before it is named
 

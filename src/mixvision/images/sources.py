@@ -15,10 +15,10 @@ from unicodedata import normalize
 import yaml
 
 from mixvision.images.acquisition import acquire, is_ignored, root_of
+from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
 
-DOMAINS = ("nice", "real")
 DEFAULT_LAYOUT = "{category}/**"
 
 

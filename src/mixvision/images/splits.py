@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mixvision.images.sources import DOMAINS
+from mixvision.vocabulary import DOMAINS, SPLITS
 
 METHODS = ("grouped", "plain")
-SPLITS = ("train", "validation", "test")
 STRATUM = ["domain", "category"]
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from mixvision.evaluation.metrics import FIGURES
 from mixvision.reporting.image_tables import excluded_files
 from mixvision.reporting.page import Section, Table
 from mixvision.reporting.tables import trial_settings
+from mixvision.vocabulary import SNAPSHOTS
 
 MEASURES = (
     "Performance is the square root of nice accuracy times real accuracy. All numbers are fractions.",
-    *(f"{figure}: {meaning}." for figure, meaning in FIGURES.items()),
+    *(f"{snapshot}: {meaning}." for snapshot, meaning in SNAPSHOTS.items()),
 )
 INTERVALS = (
     "The 95% interval of a performance is a bootstrap over the test images of each domain, "

@@ -1,4 +1,4 @@
-"""Tables of a sweep: our three figures of every ratio, with the published numbers beside them."""
+"""Tables of a sweep: our three snapshots of every ratio, with the published numbers beside them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mixvision.evaluation.metrics import FIGURES, METRICS
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
+from mixvision.vocabulary import METRICS, SNAPSHOTS
 
 HEADINGS = {
     "nice_top1": "nice top-1",
@@ -33,23 +33,23 @@ def metric_table(
         by: the setting: ``"ratio"`` (per cent real) or ``"share"`` (per cent of the iterations on initial training).
 
     Returns:
-        One row per value of ``by`` and ``figure`` (best_validation, last, best_test, then any other weights), test
+        One row per value of ``by`` and ``snapshot`` (best_validation, last, best_test, then any other snapshot), test
         images: ``trials``, the metrics and their ``_sd`` over seeds; for best_validation the bootstrap bounds
         ``performance_top1_low``... and ``validation_performance_top1``, by which the best ratio is picked;
         and ``published_<metric>`` where published.
     """
-    tested = summary[summary["split"] == "test"].drop(columns="split").rename(columns={"weights": "figure"})
-    validated = summary[summary["split"] == "validation"].rename(columns={"weights": "figure"})
-    validated = validated[[by, "figure", "performance_top1"]].rename(
+    tested = summary[summary["split"] == "test"].drop(columns="split").rename(columns={"snapshot": "snapshot"})
+    validated = summary[summary["split"] == "validation"].rename(columns={"snapshot": "snapshot"})
+    validated = validated[[by, "snapshot", "performance_top1"]].rename(
         columns={"performance_top1": "validation_performance_top1"}
     )
-    bounds = intervals.assign(figure="best_validation")
-    table = tested.merge(bounds, on=[by, "figure"], how="left")
-    table = table.merge(validated[validated["figure"] == "best_validation"], on=[by, "figure"], how="left")
+    bounds = intervals.assign(snapshot="best_validation")
+    table = tested.merge(bounds, on=[by, "snapshot"], how="left")
+    table = table.merge(validated[validated["snapshot"] == "best_validation"], on=[by, "snapshot"], how="left")
     paper = published_rows(published)
     if paper is not None:
         table = table.merge(paper.add_prefix("published_").rename(columns={"published_ratio": "ratio"}), how="left")
-    order = table["figure"].map({figure: place for place, figure in enumerate(FIGURES)})
+    order = table["snapshot"].map({snapshot: place for place, snapshot in enumerate(SNAPSHOTS)})
     return table.assign(order=order).sort_values([by, "order"]).drop(columns="order").reset_index(drop=True)
 
 
@@ -69,12 +69,12 @@ def published_rows(published: Mapping[str, Any] | None) -> pd.DataFrame | None:
 
 
 def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:
-    """The ratio, or share, whose best_validation weights perform best on the validation images; the test has no say.
+    """The ratio, or share, whose best_validation snapshot performs best on the validation images; the test has no say.
 
     Raises:
         ValueError: none was measured on validation images of both domains.
     """
-    honest = table[table["figure"] == "best_validation"].dropna(subset="validation_performance_top1")
+    honest = table[table["snapshot"] == "best_validation"].dropna(subset="validation_performance_top1")
     if honest.empty:
         raise ValueError(f"No {by} has a validation performance; keep some images of both domains for validation.")
     return int(honest.loc[honest["validation_performance_top1"].idxmax(), by])
@@ -83,45 +83,45 @@ def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:
 def comparison_table(
     table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None, by: str = "ratio"
 ) -> pd.DataFrame:
-    """Top-1 performance of each ratio, or share, by the three figures, as text, the published one beside best_test.
+    """Top-1 performance of each ratio, or share, at the three snapshots, as text, the published one beside best_test.
 
-    Where test images leak (plain random split), the honest figure stands a second time, without them.
+    Where test images leak (plain random split), the honest number stands a second time, without them.
     """
     shown = {}
-    for figure in FIGURES:
-        rows = table[table["figure"] == figure].set_index(by)
-        shown[figure] = with_spread(rows, "performance_top1")
-        if figure == "best_validation":
+    for snapshot in SNAPSHOTS:
+        rows = table[table["snapshot"] == snapshot].set_index(by)
+        shown[snapshot] = with_spread(rows, "performance_top1")
+        if snapshot == "best_validation":
             bounds = zip(rows["performance_top1_low"], rows["performance_top1_high"], strict=True)
             shown["95% interval"] = pd.Series([interval(*pair) for pair in bounds], index=rows.index)
             if table_without_leaks is not None:
-                clean = table_without_leaks[table_without_leaks["figure"] == figure].set_index(by)
-                shown[f"{figure} without leaks"] = with_spread(clean, "performance_top1")
-        if figure == "best_test" and "published_performance_top1" in rows:
+                clean = table_without_leaks[table_without_leaks["snapshot"] == snapshot].set_index(by)
+                shown[f"{snapshot} without leaks"] = with_spread(clean, "performance_top1")
+        if snapshot == "best_test" and "published_performance_top1" in rows:
             shown["published"] = rows["published_performance_top1"].map(number)
     return pd.DataFrame(shown).fillna(DASH).rename_axis(SETTINGS[by]).reset_index()
 
 
-def figure_table(table: pd.DataFrame, figure: str, by: str = "ratio") -> pd.DataFrame:
-    """All metrics of each ratio, or share, by one kind of weights, as text; best_test beside the published."""
-    rows = table[table["figure"] == figure].set_index(by)
+def snapshot_table(table: pd.DataFrame, snapshot: str, by: str = "ratio") -> pd.DataFrame:
+    """All metrics of each ratio, or share, by one snapshot, as text; best_test beside the published."""
+    rows = table[table["snapshot"] == snapshot].set_index(by)
     shown = {}
     for metric, heading in HEADINGS.items():
         shown[heading] = with_spread(rows, metric)
         published = rows.get(f"published_{metric}")
-        if figure == "best_test" and published is not None and published.notna().any():
+        if snapshot == "best_test" and published is not None and published.notna().any():
             shown[f"{heading}, published"] = published.map(number)
     return pd.DataFrame(shown).rename_axis(SETTINGS[by]).reset_index()
 
 
 def metric_markdown(table: pd.DataFrame, published: Mapping[str, Any] | None) -> str:
-    """The comparison and the three figures' tables with what they mean, as Markdown."""
+    """The comparison and the three snapshots' tables with what they mean, as Markdown."""
     parts = ["# Accuracy by share of real training images", markdown_table(comparison_table(table))]
-    for figure, meaning in FIGURES.items():
+    for snapshot, meaning in SNAPSHOTS.items():
         parts += [
-            f"## {figure}",
+            f"## {snapshot}",
             f"{meaning[0].upper()}{meaning[1:]}.",
-            markdown_table(figure_table(table, figure)),
+            markdown_table(snapshot_table(table, snapshot)),
         ]
     parts.append("Performance is the square root of nice times real accuracy. All numbers are fractions.")
     if (table["trials"] > 1).any():

@@ -1,1 +1,4 @@
-"""What belongs to one study alone: its parameters, what it trains, its tables, figures and page. Studies do not import each other."""
+"""What belongs to one study alone: its parameters, what it trains, its tables, figures and page.
+
+Studies do not import each other.
+"""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.training.config import is_number
-from mixvision.training.pool import DOMAINS
+from mixvision.vocabulary import DOMAINS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 BATCHES_PER_EPOCH = 20
-DOMAINS = ("nice", "real")
 
 
 @dataclass(frozen=True)

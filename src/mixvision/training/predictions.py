@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from mixvision.training.pool import DOMAINS, ImagePool
+from mixvision.training.pool import ImagePool
+from mixvision.vocabulary import DOMAINS
 
 TOP = 3  # predictions kept for each image
 
@@ -75,11 +76,11 @@ def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:
     return measured
 
 
-def prediction_table(trial: str, weights: str, pool: ImagePool, top: Tensor, probability: Tensor) -> pd.DataFrame:
+def prediction_table(trial: str, snapshot: str, pool: ImagePool, top: Tensor, probability: Tensor) -> pd.DataFrame:
     """One row a held-out image of the pool; top and probability ``(images, k)``, most probable first."""
     named = np.array(pool.categories)[top.cpu().numpy()]
     probability = probability.float().cpu().numpy()
-    columns = {"trial": trial, "weights": weights, "id": pool.ids[pool.all_held_out.cpu().numpy()]}
+    columns = {"trial": trial, "snapshot": snapshot, "id": pool.ids[pool.all_held_out.cpu().numpy()]}
     columns |= {f"prediction_{k + 1}": named[:, k] for k in range(named.shape[1])}
     columns |= {f"probability_{k + 1}": probability[:, k] for k in range(named.shape[1])}
     return pd.DataFrame(columns)

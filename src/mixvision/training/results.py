@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mixvision.models.trained import TrainedNetwork
 from mixvision.training.pool import ImagePool
+from mixvision.vocabulary import snapshot_name
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def trained_networks(
 ) -> dict[str, TrainedNetwork]:
     """Networks by "trial/snapshot", ready to be saved; ``architectures`` by trial, None for the study's network."""
     return {
-        f"{trial}/{name}": TrainedNetwork(
+        snapshot_name(trial, name): TrainedNetwork(
             architectures[trial] if architectures else "resnet25",
             pool.categories,
             pool.pixels.shape[1],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-WHOLE = "whole"
-CENTRE = "centre"
+from mixvision.vocabulary import CENTRE, WHOLE
+
 CROP = 7 / 8  # of the side: what networks are shown of ImageNet's images when they are judged
 _CORNERS = {CENTRE: (0.5, 0.5), "top left": (0, 0), "top right": (0, 1), "bottom left": (1, 0), "bottom right": (1, 1)}
 _MIRRORED = "mirrored"

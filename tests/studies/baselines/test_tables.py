@@ -74,7 +74,7 @@ def make_metrics(trials: pd.DataFrame) -> pd.DataFrame:
         for split, accuracy in (("validation", 0.5), ("test", 0.3))
         if trial.split_first or split == "test"
     ]
-    return pd.DataFrame(rows, columns=["trial", "weights", "split", "images", "top1", "top3"])
+    return pd.DataFrame(rows, columns=["trial", "snapshot", "split", "images", "top1", "top3"])
 
 
 def make_history(trials: pd.DataFrame) -> pd.DataFrame:
@@ -106,7 +106,7 @@ def make_table(
     trials = make_trials() if trials is None else trials
     metrics = make_metrics(trials) if metrics is None else metrics
     outcomes = make_outcomes(trials) if outcomes is None else outcomes
-    tested = metrics[(metrics["weights"] == "best_validation") & (metrics["split"] == "test")]
+    tested = metrics[(metrics["snapshot"] == "best_validation") & (metrics["split"] == "test")]
     intervals = tested[["trial"]].assign(low=tested["top1"] - 0.05, high=tested["top1"] + 0.05)
     return trial_table(trials, metrics, intervals, make_history(trials), outcomes, published)
 
@@ -129,7 +129,7 @@ def make_hits(table: pd.DataFrame, images: int = 100) -> pd.DataFrame:
     tested = table.dropna(subset="test_top1")
     hits = {row.trial: np.arange(images) < round(row.test_top1 * images) for row in tested.itertuples()}
     joined = pd.DataFrame(hits).rename_axis("id").melt(var_name="trial", value_name="top1", ignore_index=False)
-    return joined.reset_index().assign(cluster=lambda rows: rows["id"], weights="best_validation", split="test")
+    return joined.reset_index().assign(cluster=lambda rows: rows["id"], snapshot="best_validation", split="test")
 
 
 def make_leak(table: pd.DataFrame, images: int = 100) -> pd.DataFrame:
@@ -172,7 +172,7 @@ def test_what_the_evaluation_returns_makes_a_table(study):
     outcomes = make_outcomes(trials)
     table = trial_table(trials, accuracies(joined), intervals, make_history(trials), outcomes, None)
     said = study.predictions.merge(study.manifest[["id", "category", "split"]], on="id")
-    said = said[(said["weights"] == "last") & (said["split"] == "test")]
+    said = said[(said["snapshot"] == "last") & (said["split"] == "test")]
     hits = (said["prediction_1"] == said["category"]).groupby(said["trial"]).mean()
     assert table["last_test_top1"].to_list() == pytest.approx(hits[trials["trial"]].to_list())
     assert table["test_top1"].between(table["test_low"], table["test_high"]).all()

@@ -102,7 +102,7 @@ def test_the_leak_is_the_mistake_that_it_should_show(pool):
 
 def test_guessing_is_as_good_as_chance_and_repeats(pool, small_manifest):
     result = guess({"trial": "random", "seed": 0}, pool)
-    last = result.predictions[result.predictions["weights"] == "last"].merge(small_manifest, on="id")
+    last = result.predictions[result.predictions["snapshot"] == "last"].merge(small_manifest, on="id")
     assert (last["prediction_1"] == last["category"]).mean() == pytest.approx(1 / 3, abs=0.15)
     names = last[["prediction_1", "prediction_2", "prediction_3"]]
     assert (names.nunique(axis=1) == 3).all() and np.allclose(last["probability_1"], 1 / 3)

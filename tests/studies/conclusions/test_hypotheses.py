@@ -35,7 +35,7 @@ def make_joined(models: dict, validation: dict | None = None, clusters: np.ndarr
                 part = pd.DataFrame({"top1": right, "top3": True, "cluster": numbers + 1000 * place})
                 part["id"] = [f"{split}/{domain}/{number}" for number in range(IMAGES)]
                 parts.append(part.assign(trial=trial, domain=domain, split=split))
-    return pd.concat(parts, ignore_index=True).assign(weights="best_validation", leaks=False)
+    return pd.concat(parts, ignore_index=True).assign(snapshot="best_validation", leaks=False)
 
 
 def make_models(mixed: dict[str, tuple[int, int]], iterative: dict[str, tuple[int, int]] | None = None) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixvision.evaluation.metrics import METRICS, performance
+from mixvision.evaluation.metrics import performance
 from mixvision.studies.iterative.forgetting import (
     accuracy_matrix,
     best_interpolations,
@@ -16,6 +16,7 @@ from mixvision.studies.iterative.forgetting import (
     second_domain,
     since_switch,
 )
+from mixvision.vocabulary import METRICS
 
 TRIALS = pd.DataFrame({"trial": ["a", "b", "c"], "share": [30, 30, 60], "begin": [100, 100, 200]})
 
@@ -26,7 +27,7 @@ def make_metrics(accuracies: dict[tuple[str, str], tuple[float, float]], split: 
         (trial, weights, split, nice, real, performance(nice, real), 1.0, 1.0, 1.0)
         for (trial, weights), (nice, real) in accuracies.items()
     ]
-    return pd.DataFrame(rows, columns=["trial", "weights", "split", *METRICS[:3], *METRICS[3:]])
+    return pd.DataFrame(rows, columns=["trial", "snapshot", "split", *METRICS[:3], *METRICS[3:]])
 
 
 METRICS_BY_HAND = pd.concat(

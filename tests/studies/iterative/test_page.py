@@ -51,7 +51,7 @@ def make_predictions(manifest: pd.DataFrame, trial: str, weights: str, accuracie
     place = held_out.groupby(["domain", "split"]).cumcount()
     images = held_out.groupby(["domain", "split"])["id"].transform("size")
     right = place < (images * held_out["domain"].map(dict(zip(("nice", "real"), accuracies, strict=True)))).round()
-    predictions = pd.DataFrame({"trial": trial, "weights": weights, "id": held_out["id"]})
+    predictions = pd.DataFrame({"trial": trial, "snapshot": weights, "id": held_out["id"]})
     predictions["prediction_1"] = held_out["category"].where(right, "none")
     return predictions.assign(prediction_2="x", prediction_3="y", probability_1=0.5, probability_2=0.3, probability_3=0)
 

@@ -35,7 +35,7 @@ def train(small_manifest, small_pixels, tmp_path):
 
 
 def of_trial(frame: pd.DataFrame, trial: str) -> pd.DataFrame:
-    order = [name for name in ("weights", "iteration", "split", "id") if name in frame]
+    order = [name for name in ("snapshot", "iteration", "split", "id") if name in frame]
     return frame[frame["trial"] == trial].sort_values(order, ignore_index=True)
 
 
@@ -124,7 +124,7 @@ def test_the_history_goes_through_both_phases(train):
         assert rows["iteration"].tolist() == list(range(2, 21, 2))
         begin = 20 * share // 100
         said = of_trial(result.predictions, trial)
-        said = said[(said["weights"] == "after_initial") & said["id"].str.startswith("nice")]
+        said = said[(said["snapshot"] == "after_initial") & said["id"].str.startswith("nice")]
         tested = said[said["id"].str[-7:-4].astype(int) >= 24]  # the small manifest's test images
         accuracy = (tested["prediction_1"] == tested["id"].str.split("/").str[1]).mean()
         assert rows.set_index("iteration").loc[begin, "nice_top1"] == pytest.approx(accuracy)
@@ -181,15 +181,15 @@ def test_interpolation_leads_from_one_end_to_the_other(train, small_manifest, sm
     pool = pool_images(small_manifest, small_pixels, small_manifest["id"].head(0))
     between = interpolate(BUILD, {trial: (snapshots["after_initial"], snapshots["last"])}, pool, BRIEF, (0.0, 0.5, 1.0))
     for alpha, name in (("alpha_0.00", "after_initial"), ("alpha_1.00", "last")):
-        end = of_trial(result.predictions[result.predictions["weights"] == name], trial).drop(columns="weights")
-        way = of_trial(between[between["weights"] == alpha], trial).drop(columns="weights")
+        end = of_trial(result.predictions[result.predictions["snapshot"] == name], trial).drop(columns="snapshot")
+        way = of_trial(between[between["snapshot"] == alpha], trial).drop(columns="snapshot")
         pd.testing.assert_frame_equal(way, end, rtol=1e-4)
     network = BUILD([torch.Generator()])
     middle = {name: (one + snapshots["last"][name]) / 2 for name, one in snapshots["after_initial"].items()}
     network.load_state_dict({name: tensor[None] for name, tensor in middle.items()})
     with torch.no_grad():
         probability = network.eval()(pool.gather(pool.all_held_out))[0].softmax(-1).amax(-1)
-    half = between[between["weights"] == "alpha_0.50"]
+    half = between[between["snapshot"] == "alpha_0.50"]
     np.testing.assert_allclose(half["probability_1"], probability, rtol=1e-4)
 
 

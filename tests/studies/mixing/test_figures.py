@@ -33,7 +33,7 @@ def test_accuracy_figure_shows_the_chosen_weights_in_the_domains_colours(study):
     summary = make_summary(study)
     traces = named(accuracy_against_ratio(summary, None, "best_test"))
     assert set(traces) == {"nice, ours", "real, ours"}
-    rows = summary[(summary["weights"] == "best_test") & (summary["split"] == "test")]
+    rows = summary[(summary["snapshot"] == "best_test") & (summary["split"] == "test")]
     assert np.allclose(traces["real, ours"].y, rows["real_top1"])
     assert traces["nice, ours"].line.color == COLOURS["nice"]
 

@@ -15,7 +15,7 @@ from mixvision.studies.transfer.page import transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence
 from mixvision.studies.transfer.tables import PRETRAINED_ON, answer, best_model
 
-FIGURES = ("models", "input_sizes", "ratios", "learning_curves", "loss", "confusion", "embedding", "reliability")
+SNAPSHOTS = ("models", "input_sizes", "ratios", "learning_curves", "loss", "confusion", "embedding", "reliability")
 
 
 class Reader(HTMLParser):
@@ -49,9 +49,9 @@ class Reader(HTMLParser):
 def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
     sheet = Image.new("RGB", (40, 30), "red")
     tables = {"models": study.table, "outcomes": study.outcomes, "backbones": study.backbones, "ratios": study.ratios}
-    best = (study.joined["trial"] == best_model(study.table)) & (study.joined["weights"] == "best_validation")
+    best = (study.joined["trial"] == best_model(study.table)) & (study.joined["snapshot"] == "best_validation")
     tables["best"] = study.joined[best]
-    figures = {name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in FIGURES}
+    figures = {name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in SNAPSHOTS}
     pictures = {name: sheet for name in ("samples", "mistakes", "activations")}
     arguments = {
         "title": "Five fruits",
@@ -109,7 +109,7 @@ def test_the_page_needs_nothing_from_outside_and_is_the_same_each_time(transfer,
 
 def test_every_figure_is_drawn_once(transfer):
     html = make_page(transfer)
-    assert [html.count(f'aria-label="figure of {name}.') for name in FIGURES] == [1] * len(FIGURES)
+    assert [html.count(f'aria-label="figure of {name}.') for name in SNAPSHOTS] == [1] * len(SNAPSHOTS)
 
 
 def test_the_page_begins_with_the_answer_and_its_numbers(transfer, page):

@@ -32,7 +32,7 @@ def published(**performances: float) -> dict:
 
 def test_the_table_holds_the_test_accuracies_and_what_the_best_is_picked_by(study, transfer):
     metrics = trial_metrics(join_predictions(study.predictions, study.manifest))
-    metrics = metrics[metrics["weights"] == "best_validation"].set_index(["split", "trial"])
+    metrics = metrics[metrics["snapshot"] == "best_validation"].set_index(["split", "trial"])
     names = [f"ratio-{ratio:03d}-seed-0" for ratio in transfer.ratios["ratio"]]
     for column in ("nice_top1", "real_top1", "performance_top1"):
         assert transfer.ratios[column].tolist() == metrics.loc["test"].loc[names, column].tolist()

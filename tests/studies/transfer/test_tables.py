@@ -38,7 +38,7 @@ def test_trials_come_first_then_what_is_derived_from_them(transfer):
 
 
 def test_accuracies_are_those_of_their_weights_and_split(transfer, rows):
-    measured = accuracies(transfer.joined).set_index(["trial", "weights", "split"])
+    measured = accuracies(transfer.joined).set_index(["trial", "snapshot", "split"])
     for trial in ("linear-64", "fine-tuned-64", "linear-64+views"):
         row = rows.loc[trial]
         tested = measured.loc[(trial, "best_validation", "test")]

@@ -313,15 +313,15 @@ def test_heads_by_ratio_see_equally_many_images(manifest, pool, tmp_path, monkey
     sizes = sets.assign(real=sets["id"].str.startswith("real")).groupby("trial")["real"].agg(["size", "sum"])
     assert (sizes["size"] == 60).all() and sizes["sum"].tolist() == [round(0.6 * ratio) for ratio in ratios]
     assert set(predictions["trial"]) == set(trials["trial"])
-    assert (predictions.groupby(["trial", "weights"])["id"].nunique() == 120).all()
+    assert (predictions.groupby(["trial", "snapshot"])["id"].nunique() == 120).all()
 
     alone = trials[trials["ratio"] == 100]
     sets = choose_training_sets(manifest, alone, thin=True)
     expected = train_heads(alone, shown, pool, sets, TRAINING).predictions
     found = predictions[predictions["trial"] == alone["trial"].iloc[0]]
     pd.testing.assert_frame_equal(
-        found.sort_values(["weights", "id"]).reset_index(drop=True),
-        expected.sort_values(["weights", "id"]).reset_index(drop=True),
+        found.sort_values(["snapshot", "id"]).reset_index(drop=True),
+        expected.sort_values(["snapshot", "id"]).reset_index(drop=True),
     )
 
 

@@ -92,7 +92,7 @@ def test_training_equals_plain_pytorch(pool, train_positions, train):
 
 
 def accuracy(predictions: pd.DataFrame, manifest: pd.DataFrame, weights: str, split: str) -> float:
-    joined = predictions[predictions["weights"] == weights].merge(manifest, on="id")
+    joined = predictions[predictions["snapshot"] == weights].merge(manifest, on="id")
     joined = joined[joined["split"] == split]
     return (joined["prediction_1"] == joined["category"]).mean()
 

@@ -316,7 +316,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(tune, small_manifest):
     validated = result.history[result.history["split"] == "validation"].set_index("epoch")["top1"].loc[2:]
     assert result.outcomes.loc[0, "best_epoch"] == validated.idxmax()
     joined = result.predictions.merge(small_manifest, on="id").query("split == 'validation'")
-    hits = (joined["prediction_1"] == joined["category"]).groupby(joined["weights"]).mean()
+    hits = (joined["prediction_1"] == joined["category"]).groupby(joined["snapshot"]).mean()
     assert hits["best_validation"] == pytest.approx(validated.max())
     assert hits["last"] == pytest.approx(validated.iloc[-1])
     assert all(tensor.is_contiguous() for tensor in result.weights["tuned"]["last"].values())  # to be saved

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 from mixvision.models.backbones import Backbone, PretrainedBackbone, load_backbone
 from mixvision.models.imagenet import class_names
 from mixvision.training.config import Arithmetic
+from mixvision.training.frozen import features as module
 from mixvision.training.frozen.backbone import (
     FrozenBackbone,
     as_is_probabilities,
@@ -22,7 +23,6 @@ from mixvision.training.frozen.backbone import (
     count_parameters,
     probability_frame,
 )
-from mixvision.training.frozen import features as module
 from mixvision.training.pool import ImagePool
 
 PLANTS = ("daisy", "n07745940-strawberry", "pot")  # classes 985, 949 and 738

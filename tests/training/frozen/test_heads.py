@@ -75,7 +75,7 @@ def train(features, pool):
 
 
 def accuracy(predictions: pd.DataFrame, pool: ImagePool, trial: str, weights: str, positions: np.ndarray) -> float:
-    chosen = predictions[(predictions["trial"] == trial) & (predictions["weights"] == weights)].set_index("id")
+    chosen = predictions[(predictions["trial"] == trial) & (predictions["snapshot"] == weights)].set_index("id")
     told = chosen.loc[pool.ids[positions], "prediction_1"].astype(int).to_numpy()
     return (told == pool.labels.numpy()[positions]).mean()
 
@@ -203,7 +203,7 @@ def test_probabilities_come_from_the_tensors_alone(train, features, pool, head):
         probabilities = head_probabilities(head, dict(sorted(tensors.items())), features)
         assert probabilities.shape == (1797, 10)
         torch.testing.assert_close(probabilities.sum(1), torch.ones(1797))
-        told = result.predictions[result.predictions["weights"] == snapshot].set_index("id").loc[pool.ids[1000:]]
+        told = result.predictions[result.predictions["snapshot"] == snapshot].set_index("id").loc[pool.ids[1000:]]
         assert told["prediction_1"].astype(int).tolist() == probabilities[1000:].argmax(1).tolist()
         np.testing.assert_allclose(told["probability_1"], probabilities[1000:].max(1).values, rtol=1e-4)
 
@@ -248,7 +248,7 @@ def test_trials_of_different_shape_train_in_one_call(train):
     }
     assert outcomes.loc["trial-1", "parameters"] == 64 * 256 + 256 + 2 * 256 + 256 * 10 + 10
     assert set(result.weights) == set(trials["trial"])
-    counts = result.predictions.groupby(["trial", "weights"]).size()
+    counts = result.predictions.groupby(["trial", "snapshot"]).size()
     assert len(counts) == 10 and (counts == len(VALIDATION) + len(TEST)).all()
 
 

@@ -221,13 +221,13 @@ def test_all_trials_diverging_is_an_error(sweep):
 def test_predictions_agree_with_the_history_and_with_the_saved_networks(sweep, small_manifest, small_pixels, tmp_path):
     result = sweep(Mixtures(ratios=(50,), learning_rate=0.05, l2=0.05))
     predictions = result.predictions.merge(small_manifest, on="id")
-    assert set(predictions["weights"]) == {"last", "best_validation", "best_test"}
-    last = predictions[(predictions["weights"] == "last") & (predictions["split"] == "test")]
+    assert set(predictions["snapshot"]) == {"last", "best_validation", "best_test"}
+    last = predictions[(predictions["snapshot"] == "last") & (predictions["split"] == "test")]
     final = result.history[(result.history["iteration"] == 12) & (result.history["split"] == "test")].iloc[0]
     for domain, images in last.groupby("domain"):
         assert (images["prediction_1"] == images["category"]).mean() == pytest.approx(final[f"{domain}_top1"])
     best = result.history[result.history["split"] == "test"]["performance_top1"].max()
-    chosen = predictions[(predictions["weights"] == "best_test") & (predictions["split"] == "test")]
+    chosen = predictions[(predictions["snapshot"] == "best_test") & (predictions["split"] == "test")]
     accuracy = (chosen["prediction_1"] == chosen["category"]).groupby(chosen["domain"]).mean()
     assert np.sqrt(accuracy["nice"] * accuracy["real"]) == pytest.approx(best)
 
@@ -411,7 +411,7 @@ def test_training_the_head_alone_equals_training_the_whole_with_frozen_features(
         if name.startswith("features"):
             assert torch.equal(trained[name], first.weights[trial]["last"][name])
     final = result.history[(result.history["trial"] == trial) & (result.history["split"] == "test")].iloc[-1]
-    own = result.predictions[(result.predictions["trial"] == trial) & (result.predictions["weights"] == "last")]
+    own = result.predictions[(result.predictions["trial"] == trial) & (result.predictions["snapshot"] == "last")]
     positions = pool.held_out["test"]
     with torch.no_grad():
         said = network.eval()(pool.pixels[positions].permute(0, 3, 1, 2).double() / 255)[0].argmax(1)
@@ -479,7 +479,7 @@ def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_pa
     pool = pool_images(small_manifest, small_pixels, sets["id"], held_out=("validation",))
     result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path)
     assert set(result.history["split"]) == {"validation"}
-    assert set(result.predictions["weights"]) == {"last", "best_validation"}
+    assert set(result.predictions["snapshot"]) == {"last", "best_validation"}
     splits = small_manifest.set_index("id").loc[result.predictions["id"], "split"]
     assert set(splits) == {"validation"}
 

@@ -52,7 +52,7 @@ def measure(predictions: pd.DataFrame, unsplit_manifest: pd.DataFrame) -> tuple[
     joined = join_predictions(predictions, manifest, tops=(1, 5))
     categories = set(manifest.loc[manifest["status"] == "kept", "category"])
     outside = (~joined["prediction_1"].isin(categories)).groupby(joined["trial"]).mean()
-    table = accuracies(joined).drop(columns=["weights", "split"])
+    table = accuracies(joined).drop(columns=["snapshot", "split"])
     table["outside"] = table["trial"].map(outside)
     shown = table.assign(**{name: table[name].map("{:.3f}".format) for name in ("top1", "top5", "outside")})
     text = (

@@ -28,6 +28,7 @@ from mixvision.training.config import EpochTraining
 from mixvision.training.pool import pool_images
 from mixvision.training.results import trained_networks
 from mixvision.transforms.augmentation import Augmentation
+from mixvision.vocabulary import split_snapshot_name
 
 
 def plan_trials(study: Baselines) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def train(
     training: EpochTraining,
     checkpoints: Path,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train every trial on all domains: its networks by "trial/weights", the history, the predictions, the outcomes."""
+    """Train every trial on all domains: networks by "trial/snapshot", the history, the predictions, the outcomes."""
     require_validation(manifest)
     train_ids = manifest.loc[manifest["split"] == "train", "id"]
     pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), train_ids)
@@ -54,7 +55,7 @@ def train(
 
 def describe_networks(trials: pd.DataFrame, models: dict[str, Any]) -> pd.DataFrame:
     """The layers of every model, one row a layer: model, layer, type, output, parameters, megabytes."""
-    loaded = {name.split("/")[0]: load for name, load in models.items()}
+    loaded = {split_snapshot_name(name)[0]: load for name, load in models.items()}
     tables = []
     for model, names in trials.groupby("model", sort=False)["trial"]:
         name = next((name for name in names if name in loaded), None)  # guessing has no network

@@ -49,7 +49,7 @@ def fit_mixing_law(
     """
     finished = outcomes.loc[outcomes["status"] == "finished", "trial"]
     curves = fit_proxies(history, trials[trials["trial"].isin(finished)], proxies)
-    honest = metric_table[metric_table["figure"] == "best_validation"]
+    honest = metric_table[metric_table["snapshot"] == "best_validation"]
     return compare_predictions(curves, honest), curves
 
 

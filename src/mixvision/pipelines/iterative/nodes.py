@@ -15,6 +15,7 @@ from mixvision.training.config import Training
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import trained_networks
 from mixvision.training.sweep.engine import resnet25_builder
+from mixvision.vocabulary import AFTER_INITIAL, LAST, snapshot_name, split_snapshot_name
 
 
 def plan_trials(phases: Phases, training: Training) -> pd.DataFrame:
@@ -35,7 +36,7 @@ def train(
     training: Training,
     checkpoints: Path,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train every model: its networks by "trial/weights", the history, the predictions and the outcomes."""
+    """Train every model: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
     pool = _pool(manifest, nice_images, real_images, training_sets["id"])
     result = train_iteratively(resnet25_builder(pool), trials, training_sets, pool, phases, training, checkpoints)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
@@ -50,8 +51,8 @@ def interpolate_networks(
 ) -> pd.DataFrame:
     """What the networks between the end of the initial training and that of the second say of the held-out images."""
     ends = {
-        trial: (models[f"{trial}/after_initial"]().tensors, models[f"{trial}/last"]().tensors)
-        for trial in sorted({name.split("/")[0] for name in models})
+        trial: (models[snapshot_name(trial, AFTER_INITIAL)]().tensors, models[snapshot_name(trial, LAST)]().tensors)
+        for trial in sorted({split_snapshot_name(name)[0] for name in models})
     }
     pool = _pool(manifest, nice_images, real_images, manifest["id"].head(0))
     return interpolate(resnet25_builder(pool), ends, pool, training)

@@ -58,7 +58,7 @@ def train(
     training: Training,
     checkpoints: Path,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train every trial: its networks by "trial/weights", the history, the predictions and the outcomes."""
+    """Train every trial: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
     pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
     result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes

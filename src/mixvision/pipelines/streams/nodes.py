@@ -22,9 +22,10 @@ from mixvision.studies.streams.learning import (
 )
 from mixvision.training.config import Continuation, Start, Training
 from mixvision.training.mixtures import require_both_domains
-from mixvision.training.pool import DOMAINS, ImagePool
+from mixvision.training.pool import ImagePool
 from mixvision.training.results import trained_networks
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+from mixvision.vocabulary import DOMAINS, LAST, snapshot_name
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _train(
     result = train_sweep(
         resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, continuation=continuation
     )
-    return trained_networks(result.weights, pool)[f"{trial}/last"]
+    return trained_networks(result.weights, pool)[snapshot_name(trial, LAST)]
 
 
 def _arrival(before: State | None, images: pd.DataFrame, buffers: pd.DataFrame, training: Training) -> dict:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from mixvision.images.decoding import SUFFIXES, Decoding, decode_file
 from mixvision.models.trained import TrainedNetwork
 from mixvision.studies.transfer.tables import best_model
-from mixvision.studies.transfer.trials import FINE_TUNED, HEAD
+from mixvision.vocabulary import BEST_VALIDATION, FINE_TUNED, HEAD, snapshot_name
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def classify_folder(
     """
     files = _pictures(folder)
     best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
-    network, lines = models[f"{best}/best_validation"](), []
+    network, lines = models[snapshot_name(best, BEST_VALIDATION)](), []
     decoding = Decoding(network.image_size, decoding.max_pixels)
     log.info("Classifying %d pictures with %s.", len(files), best)
     for begin in tqdm(range(0, len(files), AT_ONCE), desc="classifying", unit=f"{AT_ONCE} pictures"):

@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
-from mixvision.evaluation.ensembles import WHOLE, combine, top_predictions
+from mixvision.evaluation.ensembles import combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
-from mixvision.evaluation.metrics import TEST_SPLITS, join_predictions, mark_independent
+from mixvision.evaluation.metrics import join_predictions, mark_independent
 from mixvision.evaluation.mistakes import confident_mistakes, hits_and_misses, select_predictions
 from mixvision.images.splits import require_validation
 from mixvision.images.store import ImageStore, pixels_by_domain
@@ -31,13 +31,22 @@ from mixvision.studies.transfer.ratios_training import main_backbone, mix_featur
 from mixvision.studies.transfer.report_settings import TransferReport
 from mixvision.studies.transfer.tables import best_model, summary_text, transfer_table
 from mixvision.studies.transfer.training import train_transfer
-from mixvision.studies.transfer.trials import FINE_TUNED, HEAD, Transfer, input_sizes, list_trials, shared_settings
+from mixvision.studies.transfer.trials import Transfer, input_sizes, list_trials, shared_settings
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import observers
 from mixvision.training.frozen.backbone import count_classes, count_parameters
 from mixvision.training.frozen.features import feature_function, images_per_second
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.transforms.augmentation import Augmentation
+from mixvision.vocabulary import (
+    BEST_VALIDATION,
+    FINE_TUNED,
+    HEAD,
+    TEST_SPLITS,
+    WHOLE,
+    snapshot_name,
+    split_snapshot_name,
+)
 
 NOTHING = Image.new("RGB", (1, 1))  # a picture where there is none
 
@@ -90,7 +99,7 @@ def train(
     features: Path,
     checkpoints: Path,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
-    """Train every trial: its networks by "trial/weights", the history, the outcomes, and all probabilities."""
+    """Train every trial: its networks by "trial/snapshot", the history, the outcomes, and all probabilities."""
     pool = _all_images(manifest, nice_images, real_images)
     result = train_transfer(trials, pool, study, augmentation, training, features, checkpoints)
     return result.models, result.history, result.outcomes, result.probabilities
@@ -105,9 +114,9 @@ def predict(
     """The predictions of every trial and of everything derived from their probabilities, and what was derived."""
     tables = []
     for name, load in probabilities.items():
-        trial, weights = name.split("/")
+        trial, snapshot = split_snapshot_name(name)
         frame = load()
-        tables.append(top_predictions(frame[frame["view"] == WHOLE].drop(columns="view"), trial, weights))
+        tables.append(top_predictions(frame[frame["view"] == WHOLE].drop(columns="view"), trial, snapshot))
     derived, members = combine(probabilities, manifest, trials, study.ensemble)
     for name in members["trial"]:  # each is a run of its own in MLflow
         for observer in observers:
@@ -127,7 +136,7 @@ def train_by_ratio(
     """Predictions of linear heads on frozen features, one a mixing ratio; none where there is nothing to mix."""
     trained = manifest.loc[(manifest["status"] == "kept") & (manifest["split"] == "train"), "domain"].nunique()
     if trained < 2 or not study.ratios:
-        return pd.DataFrame(columns=["trial", "weights", "id", "prediction_1", "probability_1"], dtype=str)
+        return pd.DataFrame(columns=["trial", "snapshot", "id", "prediction_1", "probability_1"], dtype=str)
     pool = _all_images(manifest, nice_images, real_images)
     return mix_features(manifest, pool, study, training, features)
 
@@ -233,7 +242,7 @@ def draw_sheets(
     joined = join_predictions(predictions, mark_independent(manifest), report.tops)
     selected = select_predictions(joined, [best])
     rows = hits_and_misses(selected, report.activations_shown, generator)
-    heatmaps = look_for_predictions(models[f"{best}/best_validation"](), rows, pixels)
+    heatmaps = look_for_predictions(models[snapshot_name(best, BEST_VALIDATION)](), rows, pixels)
     looks = contact_sheets.activation_sheet(rows, pixels, heatmaps) if heatmaps is not None else NOTHING
     return samples, contact_sheets.mistakes_sheet(mistakes, pixels), looks
 
@@ -266,7 +275,7 @@ def write_page(
 ) -> str:
     """Everything on one page that opens offline."""
     joined = join_predictions(predictions, mark_independent(manifest), report.tops)
-    best = joined[(joined["trial"] == best_model(table)) & (joined["weights"] == "best_validation")]
+    best = joined[(joined["trial"] == best_model(table)) & (joined["snapshot"] == "best_validation")]
     drawn = {"models": models_figure, "learning_curves": learning_curves, "loss": loss, "input_sizes": input_sizes}
     drawn |= {"ratios": ratios_figure, "confusion": confusion, "reliability": reliability, "embedding": embedding}
     pictures = {"samples": samples, "mistakes": mistakes, "activations": activations}

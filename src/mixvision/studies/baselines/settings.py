@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mixvision.reporting.formatting import setting_value
+from mixvision.vocabulary import SPLITS
 
 SETTINGS = ("batch_size", "learning_rate", "dropout", "augmentation")
 AUGMENTATIONS = ("none", "on the fly", "expand")
-SPLITS = ("train", "validation", "test")
 
 
 def setting_text(setting: str, value: Any) -> str:

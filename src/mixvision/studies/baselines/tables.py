@@ -10,14 +10,8 @@ import pandas as pd
 
 from mixvision.evaluation.classification import paired_difference
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
-from mixvision.studies.baselines.settings import (
-    AUGMENTATIONS,
-    SETTINGS,
-    SPLITS,
-    have_settings,
-    published_numbers,
-    setting_text,
-)
+from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
+from mixvision.vocabulary import SPLITS
 
 FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that tell how easy the images are
 
@@ -201,9 +195,9 @@ def summary_text(title: str, table: pd.DataFrame, leak: pd.DataFrame, base: Mapp
     return "\n\n".join([*parts, sentence] if sentence else parts) + "\n"
 
 
-def _measured(metrics: pd.DataFrame, weights: str, split: str) -> pd.DataFrame:
-    """The accuracies with these weights on this split, by trial."""
-    return metrics[(metrics["weights"] == weights) & (metrics["split"] == split)].set_index("trial")
+def _measured(metrics: pd.DataFrame, snapshot: str, split: str) -> pd.DataFrame:
+    """The accuracies at this snapshot on this split, by trial."""
+    return metrics[(metrics["snapshot"] == snapshot) & (metrics["split"] == split)].set_index("trial")
 
 
 def _at_best_epoch(history: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:

@@ -16,12 +16,13 @@ from torch import nn
 from mixvision.models.baselines import BASELINES, build_baseline, has_dropout
 from mixvision.training.config import EpochTraining, is_number
 from mixvision.training.epochs.classifier import Examples
-from mixvision.training.epochs.engine import SNAPSHOTS, TrainingData, train_by_epochs
+from mixvision.training.epochs.engine import TrainingData, train_by_epochs
 from mixvision.training.events import observers
 from mixvision.training.pool import ImagePool
 from mixvision.training.predictions import TOP, prediction_table
 from mixvision.training.results import SweepResult, join_results
 from mixvision.transforms.augmentation import MODES, Augmentation, expand
+from mixvision.vocabulary import BEST_VALIDATION, LAST
 
 GUESSING = "random"
 SETTINGS = ("batch_size", "learning_rate", "dropout", "augmentation")
@@ -181,7 +182,9 @@ def guess(trial: Mapping[str, Any], pool: ImagePool) -> SweepResult:
     outcome |= dict.fromkeys(("epochs", "iterations", "best_epoch", "seconds", "parameters"), 0) | {
         "views_top1": math.nan
     }
-    predictions = pd.concat([prediction_table(trial["trial"], name, pool, *guesses) for name in SNAPSHOTS])
+    predictions = pd.concat(
+        [prediction_table(trial["trial"], name, pool, *guesses) for name in (BEST_VALIDATION, LAST)]
+    )
     for observer in observers:
         observer.finished(trial["trial"])
     return SweepResult(pd.DataFrame(), predictions, pd.DataFrame([outcome]), {})

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.intervals import LEVEL, resampled_settings
-from mixvision.evaluation.metrics import DOMAINS, trial_metrics
+from mixvision.evaluation.metrics import trial_metrics
+from mixvision.vocabulary import DOMAINS
 
 CENTRE, NEAR = 50, 20  # per cent real: "near 50%" is from 30% to 70%
 PURE = {"nice": 0, "real": 100}  # the ratio that holds most images of the domain
@@ -60,7 +61,7 @@ def list_models(mixing_trials: pd.DataFrame, iterative_trials: pd.DataFrame) -> 
 def gather_evidence(
     joined: pd.DataFrame, models: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
 ) -> Evidence:
-    """Measure every setting by its best_validation weights, and resample the test images and the seeds.
+    """Measure every setting by its snapshot best_validation, and resample the test images and the seeds.
 
     Held-out images that have a near-duplicate in training (plain random splits) are left out.
 
@@ -73,7 +74,7 @@ def gather_evidence(
     Raises:
         ValueError: there are no mixed models, or a domain has no validation or no test image.
     """
-    honest = joined[(joined["weights"] == "best_validation") & ~joined["leaks"].astype(bool)]
+    honest = joined[(joined["snapshot"] == "best_validation") & ~joined["leaks"].astype(bool)]
     models = models[models["trial"].isin(honest["trial"])]
     if not (models["approach"] == "mixed").any():
         raise ValueError("The hypotheses are about mixed training, but no mixed model has made predictions.")

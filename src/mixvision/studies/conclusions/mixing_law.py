@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import least_squares
 
-from mixvision.evaluation.metrics import DOMAINS, performance
+from mixvision.evaluation.metrics import performance
+from mixvision.vocabulary import DOMAINS
 
 PARAMETERS_OF_LAW = 3
 HIGHEST_RATE = 20.0  # halves what is above the floor within 3.5 points of share

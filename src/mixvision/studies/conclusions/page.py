@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.evaluation.metrics import FIGURES
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
-from mixvision.reporting.tables import comparison_table, figure_table
+from mixvision.reporting.tables import comparison_table, snapshot_table
 from mixvision.studies.conclusions.hypotheses import NOT_JUDGED, RULES, STATEMENTS
+from mixvision.vocabulary import SNAPSHOTS
 
 QUESTION = (
     "Is the accuracy on nice and on real images highest where the training set holds most of them, is the "
@@ -171,7 +171,7 @@ def conclusions_footnotes(verdicts: pd.DataFrame, settings: pd.DataFrame, publis
         "together, the same ones for all models. Test images that leak are left out.",
         seeds_sentence(settings),
         "Performance is the square root of nice accuracy times real accuracy. All models are taken with their "
-        f"best_validation weights: {FIGURES['best_validation']}.",
+        f"best_validation weights: {SNAPSHOTS['best_validation']}.",
     ]
     if published["mixing"]:
         lines.append(
@@ -190,7 +190,7 @@ def _published_section(metric_table: pd.DataFrame, published: Mapping[str, Any] 
         f"Published: {published['source']}. It picks the best iteration on the test images, "
         "so it compares with best_test."
     ]
-    tables.insert(0, Table("best_test beside the published numbers", figure_table(metric_table, "best_test")))
+    tables.insert(0, Table("best_test beside the published numbers", snapshot_table(metric_table, "best_test")))
     return Section("The published table beside ours", text, tables)
 
 

@@ -12,14 +12,15 @@ from plotly.subplots import make_subplots
 
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.studies.iterative.forgetting import second_domain, since_switch
+from mixvision.vocabulary import AFTER_INITIAL
 
 PANELS_ACROSS = 3
 MATRICES_ACROSS = 5
 FIRST_ITERATIONS = 300
 SHARE_AXIS = "iterations spent on the initial training (%)"
-# What is drawn of each share, and how: its own weights, colour and dash.
-WEIGHTS = {
-    "after_initial": ("after_initial: end of the initial training", "#56B4E9", "dot"),
+# What is drawn of each share, and how: its own snapshot, colour and dash.
+DRAWN = {
+    AFTER_INITIAL: ("after_initial: end of the initial training", "#56B4E9", "dot"),
     "best_validation": ("best_validation: restricted training, picked on validation", COLOURS["performance"], "solid"),
     "last": ("last: end of the restricted training", "#CC79A7", "dash"),
 }
@@ -94,8 +95,8 @@ def performance_against_share(table: pd.DataFrame, published: Mapping[str, Any] 
         published: the paper's ``highest_performance``, drawn as a line, or None.
     """
     figure = go.Figure()
-    for weights, (name, colour, dash) in WEIGHTS.items():
-        rows = table[table["figure"] == weights]
+    for snapshot, (name, colour, dash) in DRAWN.items():
+        rows = table[table["snapshot"] == snapshot]
         spread = rows["performance_top1_sd"]
         line = {"color": colour, "width": 2.5, "dash": dash}
         trace = go.Scatter(x=rows["share"], y=rows["performance_top1"], name=name, mode="lines+markers", line=line)

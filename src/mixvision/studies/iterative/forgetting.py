@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mixvision.evaluation.metrics import DOMAINS, summarise
+from mixvision.evaluation.metrics import summarise
+from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, LAST
 
-# The weights that stand for the network after each training.
-TRAININGS = {"initial": "after_initial", "restricted": "last"}
+# The snapshots that stand for the network after each training.
+TRAININGS = {"initial": AFTER_INITIAL, "restricted": LAST}
 
 
 def second_domain(first: str) -> str:
@@ -34,9 +35,9 @@ def accuracy_matrix(metrics: pd.DataFrame, trials: pd.DataFrame, first: str) -> 
         One row per ``share`` and ``after`` ("initial", "restricted"): ``trials``, and the test top-1 accuracy
         ``<domain>_top1`` (a fraction) with its ``_sd`` over seeds, the first domain's columns first.
     """
-    names = {weights: training for training, weights in TRAININGS.items()}
-    chosen = metrics[metrics["weights"].isin(names) & (metrics["split"] == "test")]
-    matrix = summarise(chosen.replace({"weights": names}), trials, by="share").rename(columns={"weights": "after"})
+    names = {snapshot: training for training, snapshot in TRAININGS.items()}
+    chosen = metrics[metrics["snapshot"].isin(names) & (metrics["split"] == "test")]
+    matrix = summarise(chosen.replace({"snapshot": names}), trials, by="share").rename(columns={"snapshot": "after"})
     columns = [f"{domain}_top1{end}" for domain in (first, second_domain(first)) for end in ("", "_sd")]
     return matrix[["share", "after", "trials", *columns]]
 
@@ -56,8 +57,8 @@ def continual_measures(metrics: pd.DataFrame, trials: pd.DataFrame, first: str) 
         One row per ``share``: ``trials``, the three measures of top-1, ``performance_gain`` (performance at the end
         less that after the initial training), and of each its ``_sd`` over seeds.
     """
-    tested = metrics[(metrics["split"] == "test") & metrics["weights"].isin(TRAININGS.values())]
-    initial, end = (tested[tested["weights"] == weights].set_index("trial") for weights in TRAININGS.values())
+    tested = metrics[(metrics["split"] == "test") & metrics["snapshot"].isin(TRAININGS.values())]
+    initial, end = (tested[tested["snapshot"] == snapshot].set_index("trial") for snapshot in TRAININGS.values())
     kept = f"{first}_top1"
     measures = pd.DataFrame(
         {
@@ -121,7 +122,7 @@ def interpolation_summary(metrics: pd.DataFrame, trials: pd.DataFrame) -> pd.Dat
     """Accuracy of the networks between the two trainings' ends (WiSE-FT: Wortsman et al., 2022, section 3).
 
     Args:
-        metrics: what :func:`mixvision.evaluation.metrics.trial_metrics` returns, of weights ``"alpha_0.30"``: 0.30
+        metrics: what :func:`mixvision.evaluation.metrics.trial_metrics` returns, of snapshots ``"alpha_0.30"``: 0.30
             times those of the restricted training's end and 0.70 times those of the initial one's.
         trials: ``trial`` and ``share``.
 
@@ -129,7 +130,7 @@ def interpolation_summary(metrics: pd.DataFrame, trials: pd.DataFrame) -> pd.Dat
         One row per ``share``, ``alpha`` and ``split``: ``trials``, the metrics and their ``_sd`` over seeds.
     """
     summary = summarise(metrics, trials, by="share")
-    alphas = summary.pop("weights").str.removeprefix("alpha_").astype("float64")
+    alphas = summary.pop("snapshot").str.removeprefix("alpha_").astype("float64")
     summary.insert(1, "alpha", alphas)
     return summary.sort_values(["share", "alpha", "split"], ignore_index=True)
 

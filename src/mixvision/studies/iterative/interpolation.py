@@ -36,7 +36,7 @@ def interpolate(
         alphas: shares of the second network. The statistics of the normalisation are interpolated, too.
 
     Returns:
-        As the predictions of a sweep, with ``weights`` named "alpha_0.30".
+        As the predictions of a sweep, with ``snapshot`` named "alpha_0.30".
     """
     device = training.device
     network = build_network([torch.Generator() for _ in alphas])

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.evaluation.metrics import FIGURES
 from mixvision.reporting.formatting import DASH, number, with_spread
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.sections import (
@@ -20,10 +19,9 @@ from mixvision.reporting.sections import (
     published_note,
     settings_section,
 )
-from mixvision.reporting.tables import SETTINGS, best_ratio, comparison_table, figure_table
+from mixvision.reporting.tables import SETTINGS, best_ratio, comparison_table, snapshot_table
 from mixvision.studies.iterative.forgetting import best_interpolations, second_domain
-
-AFTER_INITIAL = "after_initial"
+from mixvision.vocabulary import AFTER_INITIAL, SNAPSHOTS
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def iterative_page(
 def answer(results: IterativeResults) -> str:
     """The outcome: the best share by the honest figure, whether the restricted training helped, what was forgotten."""
     share = best_ratio(results.table, "share")
-    honest, before, end = (_row(results, weights, share) for weights in ("best_validation", AFTER_INITIAL, "last"))
+    honest, before, end = (_row(results, snapshot, share) for snapshot in ("best_validation", AFTER_INITIAL, "last"))
     first = results.first
     sentences = [
         f"Best on the validation images: {share}% of the iterations for the initial training, with a test performance "
@@ -117,7 +115,7 @@ def answer(results: IterativeResults) -> str:
 def shares_table(results: IterativeResults) -> pd.DataFrame:
     """Top-1 test performance of each share after both trainings, and what was forgotten, as text."""
     shown = comparison_table(results.table, results.table_without_leaks, by="share").set_index(SETTINGS["share"])
-    initial = results.table[results.table["figure"] == AFTER_INITIAL].set_index("share")
+    initial = results.table[results.table["snapshot"] == AFTER_INITIAL].set_index("share")
     shown.insert(0, AFTER_INITIAL, with_spread(initial, "performance_top1"))
     shown["forgetting"] = with_spread(results.measures.set_index("share"), "forgetting")
     return shown.fillna(DASH).reset_index()
@@ -176,12 +174,12 @@ def _interpolation_section(results: IterativeResults, figures: Sequence[go.Figur
 
 
 def _metrics_section(results: IterativeResults) -> Section:
-    kinds = [AFTER_INITIAL, *FIGURES]
-    tables = [Table(f"All test images, {kind}", figure_table(results.table, kind, "share")) for kind in kinds]
+    kinds = [AFTER_INITIAL, *SNAPSHOTS]
+    tables = [Table(f"All test images, {kind}", snapshot_table(results.table, kind, "share")) for kind in kinds]
     if results.table_without_leaks is not None:
         heading = "Test images without a near-duplicate in training or validation"
         clean = results.table_without_leaks
-        tables += [Table(f"{heading}, {kind}", figure_table(clean, kind, "share")) for kind in kinds]
+        tables += [Table(f"{heading}, {kind}", snapshot_table(clean, kind, "share")) for kind in kinds]
     return Section("All metrics by weights", tables=tables)
 
 
@@ -212,9 +210,9 @@ def _footnotes(results: IterativeResults, notes: Sequence[str]) -> list[str]:
     return [*lines, *notes]
 
 
-def _row(results: IterativeResults, weights: str, share: int, table: pd.DataFrame | None = None) -> pd.Series:
+def _row(results: IterativeResults, snapshot: str, share: int, table: pd.DataFrame | None = None) -> pd.Series:
     rows = results.table if table is None else table
-    return rows[rows["figure"] == weights].set_index("share").loc[share]
+    return rows[rows["snapshot"] == snapshot].set_index("share").loc[share]
 
 
 def _change(difference: float) -> str:
@@ -225,7 +223,7 @@ def _change(difference: float) -> str:
 
 def _improved(results: IterativeResults) -> str:
     """At how many shares the restricted training improved performance, stopped at its best and at its end."""
-    performances = results.table.pivot(index="share", columns="figure", values="performance_top1")
+    performances = results.table.pivot(index="share", columns="snapshot", values="performance_top1")
     best, last = (int((performances[name] > performances[AFTER_INITIAL]).sum()) for name in ("best_validation", "last"))
     return (
         f"stopped at its best iteration on the validation images it improved performance at {best} of "

@@ -11,9 +11,10 @@ import pandas as pd
 
 from mixvision.training.config import Continuation, Start, Training
 from mixvision.training.mixtures import Mixtures, choose_training_sets
-from mixvision.training.pool import DOMAINS, ImagePool
+from mixvision.training.pool import ImagePool
 from mixvision.training.results import SweepResult
 from mixvision.training.sweep.engine import BuildNetwork, train_sweep
+from mixvision.vocabulary import AFTER_INITIAL, DOMAINS
 
 HALVES = 50  # per cent of real images in the mixed set whose halves are trained on in turn
 PHASES = ("initial", "restricted")
@@ -185,10 +186,10 @@ def _branch(initial: SweepResult, trial, training: Training) -> _Branch:
     own = (iteration % training.evaluate_every == 0) | (iteration == trial.begin)
     history = initial.history[(initial.history["trial"] == trunk) & (iteration <= trial.begin) & own]
     said = initial.predictions
-    said = said[(said["trial"] == trunk) & (said["weights"] == name)]
+    said = said[(said["trial"] == trunk) & (said["snapshot"] == name)]
     return _Branch(
         Start(initial.weights[trunk][name], history.assign(trial=trial.trial).to_dict("records")),
-        said.assign(trial=trial.trial, weights="after_initial"),
+        said.assign(trial=trial.trial, snapshot=AFTER_INITIAL),
     )
 
 
@@ -196,7 +197,7 @@ def _joined(
     initial: SweepResult, restricted: SweepResult, branches: Mapping[str, _Branch], trials: pd.DataFrame
 ) -> SweepResult:
     weights = {
-        trial: {"after_initial": dict(branches[trial].start.weights), **snapshots}
+        trial: {AFTER_INITIAL: dict(branches[trial].start.weights), **snapshots}
         for trial, snapshots in restricted.weights.items()
     }
     before = [branches[trial].predictions for trial in weights]

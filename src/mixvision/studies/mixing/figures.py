@@ -12,7 +12,7 @@ from mixvision.reporting.charts import PANELS_ACROSS, accuracy_panels, named_con
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
 
-FIGURE_NAMES = {
+SNAPSHOT_NAMES = {
     "best_validation": "best_validation: iteration picked on the validation images",
     "last": "last: end of training",
     "best_test": "best_test: iteration picked on the test images, optimistic",
@@ -20,38 +20,38 @@ FIGURE_NAMES = {
 
 
 def accuracy_against_ratio(
-    summary: pd.DataFrame, published: Mapping[str, Any] | None, weights: str = "best_validation"
+    summary: pd.DataFrame, published: Mapping[str, Any] | None, snapshot: str = "best_validation"
 ) -> go.Figure:
     """Top-1 test accuracy on nice and real images against the share of real training images.
 
     Args:
         summary: what :func:`mixvision.evaluation.metrics.summarise` returns, by ``ratio``.
         published: the paper's numbers (drawn dashed), or None.
-        weights: which of the three figures to draw.
+        snapshot: which of the three snapshots to draw.
     """
-    rows = _tested(summary, weights)
+    rows = _tested(summary, snapshot)
     figure = go.Figure()
     for domain in ("nice", "real"):
         figure.add_trace(_line(rows, f"{domain}_top1", f"{domain}, ours", COLOURS[domain]))
         _add_published(figure, published, f"{domain}_top1", f"{domain}, published (best on test)", COLOURS[domain])
-    return _against_ratio(figure, "Test accuracy (top-1) by share of real training images", rows, weights, "accuracy")
+    return _against_ratio(figure, "Test accuracy (top-1) by share of real training images", rows, snapshot, "accuracy")
 
 
 def performance_against_ratio(
-    summary: pd.DataFrame, published: Mapping[str, Any] | None, weights: str = "best_validation"
+    summary: pd.DataFrame, published: Mapping[str, Any] | None, snapshot: str = "best_validation"
 ) -> go.Figure:
     """Test performance, the root of nice times real accuracy, against the share of real training images.
 
     Arguments as for :func:`accuracy_against_ratio`. Top-1 is drawn with circles, top-3 with diamonds.
     """
-    rows = _tested(summary, weights)
+    rows = _tested(summary, snapshot)
     figure = go.Figure()
     for top, symbol, colour in (("top1", "circle", COLOURS["performance"]), ("top3", "diamond", "#CC79A7")):
         name = f"top-{top[-1]}"
         figure.add_trace(_line(rows, f"performance_{top}", f"{name}, ours", colour, symbol))
         _add_published(figure, published, f"performance_{top}", f"{name}, published (best on test)", colour, symbol)
     title = "Test performance, √(nice · real), by share of real training images"
-    return _against_ratio(figure, title, rows, weights, "performance")
+    return _against_ratio(figure, title, rows, snapshot, "performance")
 
 
 def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = "test") -> go.Figure:
@@ -127,8 +127,8 @@ def category_accuracies(accuracies: pd.DataFrame, subject: str) -> go.Figure:
     return figure.update_yaxes(type="category", categoryorder="array", categoryarray=order, dtick=1)
 
 
-def _tested(summary: pd.DataFrame, weights: str) -> pd.DataFrame:
-    return summary[(summary["split"] == "test") & (summary["weights"] == weights)].sort_values("ratio")
+def _tested(summary: pd.DataFrame, snapshot: str) -> pd.DataFrame:
+    return summary[(summary["split"] == "test") & (summary["snapshot"] == snapshot)].sort_values("ratio")
 
 
 def _line(rows: pd.DataFrame, metric: str, name: str, colour: str, symbol: str = "circle") -> go.Scatter:
@@ -170,9 +170,9 @@ def _add_published(
     )
 
 
-def _against_ratio(figure: go.Figure, title: str, rows: pd.DataFrame, weights: str, measure: str) -> go.Figure:
+def _against_ratio(figure: go.Figure, title: str, rows: pd.DataFrame, snapshot: str, measure: str) -> go.Figure:
     seeds = int(rows["trials"].max()) if len(rows) else 0
     spread = f"; bars: standard deviation over {seeds} seeds" if seeds > 1 else ""
-    figure.update_layout(template=TEMPLATE, title=title_with(title, FIGURE_NAMES[weights] + spread), height=480)
+    figure.update_layout(template=TEMPLATE, title=title_with(title, SNAPSHOT_NAMES[snapshot] + spread), height=480)
     figure.update_xaxes(title="real images in the training set (%)", range=[-3, 103], dtick=10)
     return figure.update_yaxes(title=f"{measure} (fraction)", range=[0, 1.02])

@@ -9,7 +9,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from mixvision.evaluation.metrics import FIGURES
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -21,7 +20,8 @@ from mixvision.reporting.sections import (
     published_note,
     settings_section,
 )
-from mixvision.reporting.tables import best_ratio, comparison_table, figure_table
+from mixvision.reporting.tables import best_ratio, comparison_table, snapshot_table
+from mixvision.vocabulary import SNAPSHOTS
 
 QUESTION = (
     "One network must recognise the same categories in clean catalogue pictures (nice) and in photos from "
@@ -98,7 +98,7 @@ def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None)
     Where test images leak (plain random split), a second sentence gives the figure without them.
     """
     best = best_ratio(table)
-    rows = table[table["figure"] == "best_validation"].set_index("ratio")
+    rows = table[table["snapshot"] == "best_validation"].set_index("ratio")
     row = rows.loc[best]
     sentence = (
         f"Best on the validation images: {_name(best)}, "
@@ -115,7 +115,7 @@ def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None)
     outcome = "; ".join([sentence, *others]) + "."
     if table_without_leaks is None:
         return outcome
-    clean = table_without_leaks[table_without_leaks["figure"] == "best_validation"].set_index("ratio").loc[best]
+    clean = table_without_leaks[table_without_leaks["snapshot"] == "best_validation"].set_index("ratio").loc[best]
     return (
         f"{outcome} These splits are plain random ones, which near-duplicates cross: on the test images without a "
         f"near-duplicate in training or validation that performance is {number(clean['performance_top1'])}."
@@ -154,10 +154,12 @@ def _comparison_section(
 
 
 def _metrics_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None) -> Section:
-    tables = [Table(f"All test images, {figure}", figure_table(table, figure)) for figure in FIGURES]
+    tables = [Table(f"All test images, {snapshot}", snapshot_table(table, snapshot)) for snapshot in SNAPSHOTS]
     if table_without_leaks is not None:
         heading = "Test images without a near-duplicate in training or validation"
-        tables += [Table(f"{heading}, {figure}", figure_table(table_without_leaks, figure)) for figure in FIGURES]
+        tables += [
+            Table(f"{heading}, {snapshot}", snapshot_table(table_without_leaks, snapshot)) for snapshot in SNAPSHOTS
+        ]
     return Section("All metrics by our three figures", tables=tables)
 
 
@@ -172,7 +174,7 @@ def _images_section(manifest: pd.DataFrame, sample_sheet: Image.Image) -> Sectio
 
 def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str, str]]:
     best = best_ratio(table)
-    honest = table[table["figure"] == "best_validation"].set_index("ratio")["performance_top1"]
+    honest = table[table["snapshot"] == "best_validation"].set_index("ratio")["performance_top1"]
     kept = manifest[manifest["status"] == "kept"]
     numbers = [
         (f"{best}%", "real images in the best training set"),

@@ -18,7 +18,8 @@ import pandas as pd
 import torch
 
 from mixvision.models.trained import TrainedNetwork
-from mixvision.training.pool import BATCHES_PER_EPOCH, DOMAINS, ImagePool, pool_images
+from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, pool_images
+from mixvision.vocabulary import DOMAINS
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from mixvision.reporting import charts
 from mixvision.reporting.formatting import number
 from mixvision.reporting.style import TEMPLATE, title_with
 from mixvision.studies.transfer.figures import METHOD_COLOURS
-from mixvision.studies.transfer.tables import AS_IS, best_model, best_of_methods
+from mixvision.studies.transfer.tables import best_model, best_of_methods
+from mixvision.vocabulary import AS_IS
 
 MATRICES_ACROSS = 3
 LARGEST_LEGEND = 40  # categories that are named beside the map

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
-from mixvision.evaluation.metrics import TEST_SPLITS
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -30,7 +29,6 @@ from mixvision.studies.transfer.notes import (
 )
 from mixvision.studies.transfer.ratios import best_frozen_ratio, ratio_sentence
 from mixvision.studies.transfer.tables import (
-    AS_IS,
     PRETRAINED_ON,
     answer,
     as_is_table,
@@ -43,6 +41,7 @@ from mixvision.studies.transfer.tables import (
     splits_tested,
     top_columns,
 )
+from mixvision.vocabulary import AS_IS, TEST_SPLITS
 
 
 def transfer_page(

@@ -30,7 +30,7 @@ def ratio_table(
         draws: number of resampled test sets.
 
     Returns:
-        One row per ``ratio``, weights best_validation: ``trials`` (seeds, whose accuracies are averaged),
+        One row per ``ratio``, at the snapshot best_validation: ``trials`` (seeds, whose accuracies are averaged),
         ``nice_top1``, ``real_top1`` and ``performance_top1`` on test images, the bounds of its 95% interval ``low`` and
         ``high``, ``validation_performance_top1``, by which the best ratio is picked, and ``behind_low`` and
         ``behind_high``, the bounds of the 95% interval of how far the ratio's performance is below the best one's:
@@ -43,11 +43,11 @@ def ratio_table(
     intervals = performance_intervals(joined, trials, generator, draws=draws)
     table = metric_table(summary, intervals, None)
     bounds = {"performance_top1_low": "low", "performance_top1_high": "high"}
-    table = table[table["figure"] == "best_validation"].rename(columns=bounds)
+    table = table[table["snapshot"] == "best_validation"].rename(columns=bounds)
     table = table[[*_COLUMNS, _VALIDATED]].reset_index(drop=True)
     if table.empty:
         return table.reindex(columns=[*table, *_BEHIND])
-    tested = joined[(joined["weights"] == "best_validation") & (joined["split"] == "test")]
+    tested = joined[(joined["snapshot"] == "best_validation") & (joined["split"] == "test")]
     drawn = resampled_settings(tested, trials, ["ratio"], generator, draws)["performance"]
     drawn.columns = drawn.columns.get_level_values("ratio")
     behind = drawn.rsub(drawn[best_frozen_ratio(table)], axis=0)
@@ -61,7 +61,7 @@ def best_frozen_ratio(ratios: pd.DataFrame) -> int:
     Raises:
         ValueError: none was measured on validation images of both domains.
     """
-    return best_ratio(ratios.assign(figure="best_validation"))
+    return best_ratio(ratios.assign(snapshot="best_validation"))
 
 
 def best_published_ratio(published: Mapping[str, Any] | None) -> tuple[int, float] | None:

@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.calibration import expected_calibration_error
-from mixvision.evaluation.metrics import TEST_SPLITS
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
+from mixvision.vocabulary import AS_IS, RESTRICTED, TEST_SPLITS
 
 PRETRAINED_ON = (
     "The categories are ImageNet's, on which the networks were pretrained. Images that come from ImageNet, as those of "
     "Tiny-ImageNet and Stanford Dogs do, may be among those that they have seen: accuracies on them, also on an "
     "independent test set, are then no estimate for new photos."
 )
-AS_IS, RESTRICTED = "as is", "as is, restricted"
 MEMBERS = " + "  # between the names of an ensemble's members
 
 _SETTINGS = ["backbone", "input_size", "head", "fine_tuning"]
@@ -85,7 +84,7 @@ def transfer_table(
             table[f"{domain}_test_top1"] = table["trial"].map(tested[f"{domain}_top1"])
     categories = set(joined["category"].astype("str"))
     for split, suffix in zip(splits, ("", "_independent"), strict=False):
-        answers = dict(iter(joined[(joined["weights"] == _BEST) & (joined["split"] == split)].groupby("trial")))
+        answers = dict(iter(joined[(joined["snapshot"] == _BEST) & (joined["split"] == split)].groupby("trial")))
         errors = {trial: expected_calibration_error(rows) for trial, rows in answers.items()}
         outside = {trial: 1 - rows["prediction_1"].isin(categories).mean() for trial, rows in answers.items()}
         table[f"ece{suffix}"] = table["trial"].map(errors)
@@ -263,9 +262,9 @@ def _rows(trials: pd.DataFrame, members: pd.DataFrame, outcomes: pd.DataFrame, b
     return table.assign(**table[texts].fillna(""))
 
 
-def _measured(metrics: pd.DataFrame, weights: str, split: str) -> pd.DataFrame:
-    """The accuracies with these weights on this split, by trial."""
-    return metrics[(metrics["weights"] == weights) & (metrics["split"] == split)].set_index("trial")
+def _measured(metrics: pd.DataFrame, snapshot: str, split: str) -> pd.DataFrame:
+    """The accuracies at this snapshot on this split, by trial."""
+    return metrics[(metrics["snapshot"] == snapshot) & (metrics["split"] == split)].set_index("trial")
 
 
 def _best_epoch(status: str, best_epoch: float) -> str:

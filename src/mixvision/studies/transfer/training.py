@@ -15,7 +15,7 @@ from torch import Tensor
 from mixvision.models.backbones import Backbone, load_backbone
 from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import TransferNetwork, transfer_network
-from mixvision.studies.transfer.trials import AS_IS, FINE_TUNED, HEAD, RESTRICTED, Transfer
+from mixvision.studies.transfer.trials import Transfer
 from mixvision.training.config import Arithmetic, EpochTraining
 from mixvision.training.events import observers
 from mixvision.training.fine_tuning.tuner import fine_tune
@@ -24,7 +24,17 @@ from mixvision.training.frozen.heads import head_probabilities, train_heads
 from mixvision.training.memory import images_at_once
 from mixvision.training.pool import ImagePool
 from mixvision.transforms.augmentation import Augmentation
-from mixvision.transforms.test_time import TEST_VIEWS, WHOLE, view_of
+from mixvision.transforms.test_time import TEST_VIEWS, view_of
+from mixvision.vocabulary import (
+    AS_IS,
+    BEST_VALIDATION,
+    FINE_TUNED,
+    HEAD,
+    RESTRICTED,
+    WHOLE,
+    snapshot_name,
+    split_snapshot_name,
+)
 
 HEAD_PREFIX = "head."  # of the names of the head's tensors in a TransferNetwork
 
@@ -34,10 +44,10 @@ class TransferResult:
     """What the transfer study leaves behind.
 
     Attributes:
-        models: trained networks by "trial/weights".
+        models: trained networks by "trial/snapshot".
         history, outcomes: as of :func:`mixvision.training.frozen.heads.train_heads`; history has the phase, outcomes
             have the parameters of the whole network and ``trained_parameters``.
-        probabilities: by "trial/weights" one row a view and held-out image: view, id, and a column a category (of
+        probabilities: by "trial/snapshot" one row a view and held-out image: view, id, and a column a category (of
             networks as they are: one for each of ImageNet's classes).
     """
 
@@ -103,7 +113,7 @@ def _take_as_is(trials: pd.DataFrame, frozen: FrozenBackbone) -> TransferResult:
         for observer in observers:
             observer.started(pd.DataFrame([trial]))
             observer.finished(trial["trial"])
-        probabilities[f"{trial['trial']}/best_validation"] = frames[trial["method"]]
+        probabilities[snapshot_name(trial["trial"], BEST_VALIDATION)] = frames[trial["method"]]
         outcome = {"trial": trial["trial"], "status": "finished", "reason": "", "parameters": parameters}
         counts = ("epochs", "iterations", "best_epoch", "seconds", "trained_parameters")
         outcomes.append(outcome | dict.fromkeys(counts, 0))
@@ -139,7 +149,7 @@ class _Start:
 
 def _start_of(head: str, heads: TransferResult) -> _Start:
     """The head at its best epoch."""
-    model = heads.models.get(f"{head}/best_validation")
+    model = heads.models.get(snapshot_name(head, BEST_VALIDATION))
     if model is None:
         return _Start(head, None, [])
     tensors = {
@@ -226,8 +236,12 @@ def _model(
 
 
 def _trial(name: str) -> str:
-    return name.partition("/")[0]
+    return split_snapshot_name(name)[0]
 
 
 def _by_name(weights: Mapping[str, Mapping[str, Mapping[str, Tensor]]]) -> dict[str, Mapping[str, Tensor]]:
-    return {f"{trial}/{snapshot}": own for trial, snapshots in weights.items() for snapshot, own in snapshots.items()}
+    return {
+        snapshot_name(trial, snapshot): own
+        for trial, snapshots in weights.items()
+        for snapshot, own in snapshots.items()
+    }

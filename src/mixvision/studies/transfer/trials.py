@@ -15,8 +15,8 @@ from mixvision.training.fine_tuning.config import FineTuning
 from mixvision.training.optimizer import require_optimizer
 from mixvision.transforms.augmentation import Augmentation
 from mixvision.transforms.test_time import TEST_VIEWS
+from mixvision.vocabulary import AS_IS, FINE_TUNED, HEAD, RESTRICTED
 
-AS_IS, RESTRICTED, HEAD, FINE_TUNED = "as is", "as is, restricted", "head", "fine-tuned"
 _AS_IS_NAMES = {AS_IS: "as-is", RESTRICTED: "as-is-restricted"}  # of the trials
 
 

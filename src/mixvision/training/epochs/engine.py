@@ -26,11 +26,12 @@ from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import SweepResult, join_results
 from mixvision.training.trainer import trainer_for
 from mixvision.transforms.augmentation import Augmentation
+from mixvision.vocabulary import BEST_VALIDATION, LAST
 
 log = logging.getLogger(__name__)
 
 Trial = Mapping[str, Any]
-SNAPSHOTS = {"best_validation": "best", "last": "last"}  # and the names of their checkpoints
+CHECKPOINTS = {BEST_VALIDATION: "best", LAST: "last"}  # of every snapshot the name of its file
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's hints on loaders do not apply: batches are positions in memory
         trainer.fit(classifier, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
-    files = {snapshot: folder / f"{name}.ckpt" for snapshot, name in SNAPSHOTS.items()}
+    files = {snapshot: folder / f"{name}.ckpt" for snapshot, name in CHECKPOINTS.items()}
     return {snapshot: _read_weights(file, f"{classifier.judged}.") for snapshot, file in files.items()}
 
 

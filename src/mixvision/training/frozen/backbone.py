@@ -17,7 +17,7 @@ from mixvision.models.imagenet import CLASSES, class_names, imagenet_classes
 from mixvision.training.config import Arithmetic
 from mixvision.training.frozen.features import backbone_features
 from mixvision.training.pool import ImagePool
-from mixvision.transforms.test_time import CENTRE, WHOLE
+from mixvision.vocabulary import CENTRE, WHOLE
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from mixvision.models.backbones import Preprocessing, PretrainedBackbone, embed
 from mixvision.training.config import Arithmetic
 from mixvision.training.memory import images_at_once, keep_freed_memory
 from mixvision.training.pool import ImagePool
-from mixvision.transforms.test_time import WHOLE, view_of
+from mixvision.transforms.test_time import view_of
+from mixvision.vocabulary import WHOLE
 
 log = logging.getLogger(__name__)
 

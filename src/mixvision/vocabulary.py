@@ -1,0 +1,43 @@
+"""One word for one thing: the names that tables, files and parameters share. Every layer may import them.
+
+A *domain* is a kind of image, a *split* the part that an image plays, a *snapshot* the state of a network at one
+moment of its training, a *view* what of an image a network is shown, a *method* how a pretrained network is used.
+"""
+
+from __future__ import annotations
+
+NICE, REAL = "nice", "real"
+DOMAINS = (NICE, REAL)
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+HELD_OUT = (VALIDATION, TEST)
+INDEPENDENT = "independent"  # the test images of a domain that is only tested on, in reports
+TEST_SPLITS = (TEST, INDEPENDENT)
+
+BEST_VALIDATION, LAST, BEST_TEST = "best_validation", "last", "best_test"
+AFTER_INITIAL = "after_initial"  # of iterative training: where the second training sets out
+SNAPSHOTS = {
+    BEST_VALIDATION: "weights of the iteration that was best on the validation images, measured on the "
+    "test images, which had no say in the choice: the honest figure",
+    LAST: "weights at the end of training, measured on the test images",
+    BEST_TEST: "weights of the iteration that was best on the test images themselves, measured on the same "
+    "images, as in the paper: optimistic, because the test images chose it",
+}
+
+WHOLE, CENTRE = "whole", "centre"
+
+AS_IS, RESTRICTED, HEAD, FINE_TUNED = "as is", "as is, restricted", "head", "fine-tuned"
+
+METRICS = ("nice_top1", "real_top1", "performance_top1", "nice_top3", "real_top3", "performance_top3")
+
+
+def snapshot_name(trial: str, snapshot: str) -> str:
+    """The name under which a trial's network or probabilities at a snapshot are kept: "trial/snapshot"."""
+    return f"{trial}/{snapshot}"
+
+
+def split_snapshot_name(name: str) -> tuple[str, str]:
+    """Trial and snapshot of a :func:`snapshot_name`; neither holds a slash."""
+    trial, _, snapshot = name.partition("/")
+    return trial, snapshot
