@@ -16,7 +16,7 @@ from timm.models import get_deprecated_models, load_state_dict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mixvision.models.baselines import Normalise
+from mixvision.models.normalisation import Normalise
 from mixvision.models.seeding import seeded
 
 # The networks of the studies, and what timm calls them.

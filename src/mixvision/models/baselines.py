@@ -7,11 +7,11 @@ from functools import partial
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from mixvision.models.normalisation import Normalise
 from mixvision.models.seeding import seeded
 
-IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MLP_UNITS = 255
 BASIC_CNN_CHANNELS = (64, 128, 256, 512, 512)  # the widths of the five stages of VGG
 
@@ -120,18 +120,6 @@ class BasicCNN(nn.Sequential):
             layers += [nn.Linear(features, dense_units), nn.BatchNorm1d(dense_units), nn.ReLU()]
             features = dense_units
         super().__init__(*layers, nn.Linear(features, categories), nn.BatchNorm1d(categories))
-
-
-class Normalise(nn.Module):
-    """Subtracts each colour's mean and divides by its standard deviation, ImageNet's: ``(B, 3, H, W)``, unchanged."""
-
-    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, sd: tuple[float, ...] = IMAGENET_SD) -> None:
-        super().__init__()
-        for name, values in (("mean", mean), ("sd", sd)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.sd
 
 
 BASELINES: dict[str, Callable[..., nn.Module]] = {
