@@ -9,15 +9,13 @@ import threading
 import time
 import zipfile
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pooch
 import pytest
-from timm.data import ImageNetInfo
 
 from mixvision.images import acquisition, folders
-from mixvision.images.acquisition import root_of
-from mixvision.images.sources import category_of, open_source, read_labels, read_mapping
+from mixvision.images.sources import check_source, open_source
 
 
 @pytest.fixture
@@ -219,8 +217,17 @@ def test_a_kill_while_the_old_folder_is_deleted_does_no_harm(folder, tmp_path, r
 
 
 def test_missing_source_says_what_was_looked_for(tmp_path, raw):
-    with pytest.raises(FileNotFoundError, match=r"'nice'.*absent.tar.*--params=nice="):
-        open_source(str(tmp_path / "absent.tar"), "nice", raw)
+    for look in (check_source, partial(open_source, folder=raw)):
+        with pytest.raises(FileNotFoundError, match=r"'nice'.*absent.tar.*--params=nice="):
+            look(str(tmp_path / "absent.tar"), "nice")
+
+
+def test_checking_fetches_nothing_and_looks_at_the_mapping(tmp_path):
+    for source in ("https://images.invalid/a.tar", "package:digits", str(tmp_path), None):
+        check_source(source, "nice")
+    check_source(None, "nice", tmp_path / "absent.yml")
+    with pytest.raises(FileNotFoundError, match=r"absent\.yml"):
+        check_source(str(tmp_path), "nice", tmp_path / "absent.yml")
 
 
 def test_address_is_downloaded_once_and_checked(folder, server, raw):
@@ -310,30 +317,6 @@ def test_links_are_followed_and_loops_end(folder, tmp_path, raw, make_folder):
     assert categories(open_source(str(folder), "nice", raw)) == {"apple": 3, "pear": 2, "plum": 2}
 
 
-@pytest.mark.parametrize(
-    ("files", "root"),
-    [
-        (["apple/1", "pear/1"], "."),
-        (["top/inner/apple/1", "top/inner/pear/1"], "top/inner"),
-        (["top/nice/apple/1", "top/real/apple/1"], "top/nice"),
-        (["top/nice/apple/1"], "top/nice"),
-        (["readme", "nice/apple/1"], "nice"),
-        (["readme", "apple/1"], "."),
-        ([".cache/1", "top/apple/1", "top/pear/1"], "top"),
-        (["top/Nice/apple/1", "top/Real/apple/1"], "top/Nice"),
-        (["Nice/apple/1", "nice/apple/1"], "nice"),
-        (["apple/1.png"], "."),
-        (["apple/1.JPG", "apple/closer/1.JPG"], "."),
-        (["top/apple/1.png"], "top"),
-        (["top/logo.png", "top/apple/1.png", "top/pear/1.png"], "top"),
-        (["top/logo.png", "top/nice/apple/1.png"], "top/nice"),
-        (["top/README.md", "top/apple/1.png"], "top"),
-    ],
-)
-def test_root(files, root):
-    assert root_of([PurePosixPath(name) for name in files], "nice") == PurePosixPath(root)
-
-
 def test_layouts_of_fruits360_and_of_file_names(tmp_path, raw, make_folder):
     make_folder(tmp_path / "fruits" / "Training", {"Apple Braeburn": 2, "Cocos": 1})
     make_folder(tmp_path / "fruits" / "Test", {"Apple Braeburn": 1})
@@ -364,37 +347,6 @@ def test_mapping_joins_varieties_and_names_the_rest(tmp_path, raw, make_folder):
     (tmp_path / "mapping.yml").write_text("Plum: Plum\n")
     with pytest.raises(ValueError, match="matches none of the 'nice' folders: Apple Braeburn"):
         open_source(str(tmp_path / "fruits"), "nice", raw, mapping=tmp_path / "mapping.yml")
-
-
-def test_mapping_errors(tmp_path):
-    with pytest.raises(ValueError, match=r"'Grapefruit'.*Grape and Grapefruit"):
-        category_of("Grapefruit", {"Grape": ["Grape*"], "Grapefruit": ["Grapefruit*"]})
-    assert category_of("apple", {"Apple": ["Apple*"]}) is None
-    with pytest.raises(FileNotFoundError, match=r"absent\.yml"):
-        read_mapping(tmp_path / "absent.yml")
-    (tmp_path / "list.yml").write_text("- Apple\n")
-    with pytest.raises(ValueError, match="category: "):
-        read_mapping(tmp_path / "list.yml")
-    for line in ("pear:", '"1": [1]', "pear: {a: b}"):
-        (tmp_path / "wrong.yml").write_text(line)
-        with pytest.raises(ValueError, match=r"wrong\.yml gives '(pear|1)' the patterns .* must be text"):
-            read_mapping(tmp_path / "wrong.yml")
-
-
-@pytest.mark.parametrize(
-    ("folder", "category"),
-    [
-        ("Apple Red 1", "Apple"), ("Pineapple Mini", "Pineapple"), ("Cocos", "Coco"), ("Litchi", "Lychee"),
-        ("Carambula", "Carambola"), ("Dates", "Date"), ("Grapefruit Pink", "Grapefruit"), ("Grape White 2", "Grape"),
-        ("Pear Abate", "Pear"), ("Cherry Wax Black", "Cherry"), ("Passion Fruit", "Passion Fruit"), ("Quince", None),
-        ("Tomato Cherry Red", None), ("Cherimoya", None),
-    ],
-)  # fmt: skip
-def test_mapping_of_the_fruits_study(folder, category):
-    mapping = read_mapping(Path(__file__).parents[2] / "conf" / "fruits" / "varieties.yml")
-    assert len(mapping) == 26
-    assert category_of(folder, mapping) == category
-    assert all(category_of(name, mapping) == name for name in mapping)
 
 
 @pytest.fixture
@@ -459,28 +411,6 @@ def test_labels_that_do_not_fit_say_what_is_wrong(challenge, raw):
     refused(ValueError, r"Line 2 .* gives '000\.png' the category 'n2', but a line before gives it 'n1'")
     labels.write_bytes(b"\xff\xfe\x00\t\xfa\n")
     refused(ValueError, "no files that fit")
-
-
-def test_names_in_labels_may_hold_spaces_between_tabs(tmp_path):
-    (tmp_path / "labels.txt").write_text("a red one.png\tPe\u0302che de vigne \t3\r\nb.png   pear\n", encoding="utf-8")
-    assert read_labels(tmp_path / "labels.txt", "real") == {"a red one.png": "P\u00eache de vigne", "b.png": "pear"}
-
-
-def test_mapping_of_the_dogs_study():
-    """Stanford's folders, WordNet ids, and ImageNet's indices, by the order of classes that timm knows."""
-    mapping = read_mapping(Path(__file__).parents[2] / "conf" / "dogs" / "breeds.yml")
-    assert len(mapping) == 120
-    imagenet = ImageNetInfo()
-    indices = [*range(151, 251), *range(252, 269), 273, 274, 275]
-    found = {}
-    for index in range(1000):
-        wordnet_id = imagenet.index_to_label_name(index)
-        names = (str(index), wordnet_id, f"{index:03d}_{wordnet_id}", f"{wordnet_id}-Some_breed")
-        (category,) = {category_of(name, mapping) for name in names}
-        if category:
-            found[index] = category
-            assert category.startswith(f"{wordnet_id}-") and category_of(category, mapping) == category
-    assert list(found) == indices and set(found.values()) == set(mapping)
 
 
 def test_an_absent_domain_has_no_files_whatever_else_is_said(tmp_path, raw):

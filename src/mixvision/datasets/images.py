@@ -9,8 +9,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from mixvision.images.acquisition import require_source
-from mixvision.images.sources import RawImages, open_source, read_mapping
+from mixvision.images.sources import RawImages, check_source, open_source
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, write_store
 
 
@@ -60,12 +59,8 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
 
     def check(self) -> None:
         """Refuse a source or mapping that does not exist, without fetching anything (raises DatasetError)."""
-        if self._source is None:
-            return
         with _errors_as_sentences():
-            require_source(self._source, self._domain)
-            if self._mapping is not None:
-                read_mapping(Path(self._mapping))
+            check_source(self._source, self._domain, self._mapping)
 
     def save(self, data: None) -> None:
         raise DatasetError("An image source is only read.")

@@ -8,7 +8,7 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -16,13 +16,12 @@ from urllib.parse import urlsplit
 import pooch
 from tqdm import tqdm
 
-from mixvision.images.decoding import SUFFIXES
 from mixvision.images.folders import replacing
+from mixvision.images.layout import is_ignored, root_of
 from mixvision.images.samples import SAMPLES
 
 STAMP = ".source.json"
 SAMPLE_PREFIX = "package:"
-IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 ARCHIVE_SUFFIXES = {"tar", "tgz", "tbz", "tbz2", "txz", "zip"}
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 
@@ -63,34 +62,6 @@ def require_source(source: str, domain: str) -> None:
             f"The source of {domain!r} images, {source!r}, does not exist: looked for {path.absolute()}. "
             f"Put the images there or give another source: --params={domain}=<folder, archive or address>."
         )
-
-
-def is_ignored(path: PurePosixPath) -> bool:
-    """Whether a file is hidden or one that an operating system leaves about."""
-    return any(part.startswith(".") or part in IGNORED for part in path.parts)
-
-
-def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
-    """The folder that holds the categories: down while there is but one folder, into one named like the domain.
-
-    A folder with images and without several folders is itself a category, so that the one above is meant.
-
-    Args:
-        files: paths of all files, relative to the top.
-    """
-    root, files = PurePosixPath(), [path for path in files if not is_ignored(path)]
-    while True:
-        below = [path.relative_to(root) for path in files if path.is_relative_to(root)]
-        folders = sorted({path.parts[0] for path in below if len(path.parts) > 1})
-        named = [folder for folder in folders if folder.casefold() == domain]
-        if named:
-            return root / named[-1]  # "nice" before "Nice"
-        loose = [path for path in below if len(path.parts) == 1]
-        if len(folders) == 1 and not loose:
-            root /= folders[0]
-            continue
-        is_category = len(folders) < 2 and any(path.suffix.lower() in SUFFIXES for path in loose)
-        return root.parent if is_category else root
 
 
 def _write_sample(name: str, folder: Path) -> Path:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from unicodedata import normalize
 
-import yaml
-
-from mixvision.images.acquisition import acquire, is_ignored, root_of
+from mixvision.images.acquisition import acquire, require_source
+from mixvision.images.layout import (
+    DEFAULT_LAYOUT,
+    is_ignored,
+    map_categories,
+    place_files,
+    read_labels,
+    read_mapping,
+    root_of,
+)
 from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_LAYOUT = "{category}/**"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def open_source(
     files = _list_files(top, domain)
     root = root_of(files, domain)
     named = None if labels is None else read_labels(top / root / labels, domain)
-    placed = list(_place(files, root, layouts, named))
+    placed = list(place_files(files, root, layouts, named))
     if not any(category for category, _ in placed):
         also, advice = "", "put images in one folder per category, or describe the layout"
         if labels is not None:
@@ -91,72 +92,21 @@ def open_source(
         )
     unmapped: dict[str, int] = {}
     if mapping is not None:
-        placed, unmapped = _map_categories(placed, read_mapping(Path(mapping)), domain)
+        placed, unmapped = map_categories(placed, read_mapping(Path(mapping)), domain)
     return RawImages(domain, top / root, tuple(sorted(placed, key=lambda pair: pair[1])), unmapped)
 
 
-def read_mapping(path: Path) -> dict[str, list[str]]:
-    """Patterns of folder names by category, from a YAML file; a single pattern may stand without a list.
+def check_source(source: str | None, domain: str, mapping: str | Path | None = None) -> None:
+    """Refuse a source or a mapping that does not exist, without fetching anything; arguments as of `open_source`.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or not of that form.
+        FileNotFoundError, ValueError: in a sentence that says what was looked for and what to do.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"The mapping of categories, {path.absolute()}, does not exist: correct its path.")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or not content:
-        raise ValueError(f"The mapping {path} must hold lines of the form `category: [patterns of folder names]`.")
-    mapping = {}
-    for category, patterns in content.items():
-        patterns = [patterns] if isinstance(patterns, str) else patterns
-        if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
-            raise ValueError(
-                f"The mapping {path} gives {category!r} the patterns {patterns!r}, but they must be text: "
-                'put numbers into quotes, as in `apple: ["Apple *", "007"]`.'
-            )
-        mapping[_composed(str(category))] = [_composed(pattern) for pattern in patterns]
-    return mapping
-
-
-def read_labels(path: Path, domain: str) -> dict[str, str]:
-    """Categories by file name, from a text file with lines of file name, tab or spaces, category, anything.
-
-    Raises:
-        FileNotFoundError, ValueError: no such file, or a line without a category or at odds with another.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"The labels of {domain!r} images are not in the source: looked for {path.absolute()}. "
-            "Correct labels in the configuration, or give a source that has them."
-        )
-    labels: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if not line.strip():
-            continue
-        fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())][:2]
-        if len(fields) < 2 or "" in fields:
-            raise ValueError(f"Line {number} of the labels {path} is {line!r}, but must be: file name, tab, category.")
-        name, category = map(_composed, fields)
-        if labels.setdefault(name, category) != category:
-            raise ValueError(
-                f"Line {number} of the labels {path} gives {name!r} the category {category!r}, "
-                f"but a line before gives it {labels[name]!r}: keep one."
-            )
-    return labels
-
-
-def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:
-    """The category whose patterns (as of a shell, case counts) match the folder's name, or None.
-
-    Raises:
-        ValueError: the folder matches two categories.
-    """
-    matches = [name for name, patterns in mapping.items() if any(fnmatchcase(folder, p) for p in patterns)]
-    if len(matches) > 1:
-        raise ValueError(
-            f"The mapping takes the folder {folder!r} to {' and '.join(matches)}: make its patterns clear."
-        )
-    return matches[0] if matches else None
+    if source is None:
+        return
+    require_source(source, domain)
+    if mapping is not None:
+        read_mapping(Path(mapping))
 
 
 def _list_files(top: Path, domain: str) -> list[PurePosixPath]:
@@ -192,49 +142,3 @@ def _walk(top: Path) -> Iterator[PurePosixPath]:
 
 def _warn_of_unreadable(error: OSError) -> None:
     logger.warning("The folder %s and all in it is left out: %s.", error.filename, error.strerror)
-
-
-def _place(
-    files: Iterable[PurePosixPath], root: PurePosixPath, layouts: list[str], labels: dict[str, str] | None
-) -> Iterator[tuple[str, str]]:
-    """Pairs of category and path of the files below the root; the category is "" where no layout or label fits."""
-    patterns = [re.compile(_expression(_composed(layout), labels is not None)) for layout in layouts]
-    for path in files:
-        if path.is_relative_to(root):
-            below = path.relative_to(root).as_posix()
-            match = next(filter(None, (pattern.fullmatch(_composed(below)) for pattern in patterns)), None)
-            if match is None:
-                category = ""
-            else:
-                category = match["category"] if labels is None else labels.get(_composed(path.name), "")
-            yield category, below
-
-
-def _composed(name: str) -> str:
-    """One of the two ways to write accents: macOS gives names as letter and accent, keyboards as one character."""
-    return normalize("NFC", name)
-
-
-def _expression(layout: str, labelled: bool) -> str:
-    """The layout as a regular expression; labelled files need no category in it."""
-    if labelled and "{category}" in layout:
-        raise ValueError(f"layout is {layout!r}, but must not name {{category}}: the labels name the categories.")
-    if not labelled and layout.count("{category}") != 1:
-        raise ValueError(f"layout is {layout!r}, but must name {{category}} once, as in {DEFAULT_LAYOUT!r}.")
-    meanings = {"{category}": "(?P<category>[^/]+)", "**": ".+", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\{category\}|\*\*|\*|\?)", layout)
-    return "".join(meanings.get(part, re.escape(part)) for part in parts)
-
-
-def _map_categories(
-    placed: list[tuple[str, str]], mapping: dict[str, list[str]], domain: str
-) -> tuple[list[tuple[str, str]], dict[str, int]]:
-    counts = Counter(folder for folder, _ in placed if folder)
-    categories = {folder: category_of(folder, mapping) for folder in counts} | {"": ""}
-    unmapped = {folder: counts[folder] for folder in sorted(counts) if categories[folder] is None}
-    if unmapped:
-        named = ", ".join(f"{folder} ({count})" for folder, count in unmapped.items())
-        logger.warning("%s: folders that the mapping leaves out, with their files: %s.", domain, named)
-    if len(unmapped) == len(counts):
-        raise ValueError(f"The mapping matches none of the {domain!r} folders: {', '.join(sorted(counts))}.")
-    return [(categories[folder], path) for folder, path in placed if categories[folder] is not None], unmapped

@@ -1,0 +1,178 @@
+"""What the paths of files say: which of them are a domain's, and the category of each."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
+
+import yaml
+
+from mixvision.images.decoding import SUFFIXES
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_LAYOUT = "{category}/**"
+IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+
+
+def is_ignored(path: PurePosixPath) -> bool:
+    """Whether a file is hidden or one that an operating system leaves about."""
+    return any(part.startswith(".") or part in IGNORED for part in path.parts)
+
+
+def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
+    """The folder that holds the categories: down while there is but one folder, into one named like the domain.
+
+    A folder with images and without several folders is itself a category, so that the one above is meant.
+
+    Args:
+        files: paths of all files, relative to the top.
+    """
+    root, files = PurePosixPath(), [path for path in files if not is_ignored(path)]
+    while True:
+        below = [path.relative_to(root) for path in files if path.is_relative_to(root)]
+        folders = sorted({path.parts[0] for path in below if len(path.parts) > 1})
+        named = [folder for folder in folders if folder.casefold() == domain]
+        if named:
+            return root / named[-1]  # "nice" before "Nice"
+        loose = [path for path in below if len(path.parts) == 1]
+        if len(folders) == 1 and not loose:
+            root /= folders[0]
+            continue
+        is_category = len(folders) < 2 and any(path.suffix.lower() in SUFFIXES for path in loose)
+        return root.parent if is_category else root
+
+
+def place_files(
+    files: Iterable[PurePosixPath], root: PurePosixPath, layouts: list[str], labels: dict[str, str] | None
+) -> Iterator[tuple[str, str]]:
+    """Pairs of category and path of the files below the root; the category is "" where no layout or label fits.
+
+    Args:
+        files: paths of all files, relative to the top.
+        root: as of :func:`root_of`; what lies elsewhere is left out.
+        layouts: patterns of paths below the root, as of :func:`mixvision.images.sources.open_source`.
+        labels: as of :func:`read_labels`, or None where the layout names the category.
+
+    Raises:
+        ValueError: a layout names no category, or names one beside labels.
+    """
+    patterns = [re.compile(_expression(_composed(layout), labels is not None)) for layout in layouts]
+    for path in files:
+        if path.is_relative_to(root):
+            below = path.relative_to(root).as_posix()
+            match = next(filter(None, (pattern.fullmatch(_composed(below)) for pattern in patterns)), None)
+            if match is None:
+                category = ""
+            else:
+                category = match["category"] if labels is None else labels.get(_composed(path.name), "")
+            yield category, below
+
+
+def map_categories(
+    placed: list[tuple[str, str]], mapping: dict[str, list[str]], domain: str
+) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    """Categories in place of the names of folders; and the folders that the mapping leaves out, with their files.
+
+    Args:
+        placed: pairs of folder ("" outside the layout, which stays) and path.
+        mapping: as of :func:`read_mapping`.
+        domain: for the sentences.
+
+    Raises:
+        ValueError: the mapping matches no folder, or takes one to two categories.
+    """
+    counts = Counter(folder for folder, _ in placed if folder)
+    categories = {folder: category_of(folder, mapping) for folder in counts} | {"": ""}
+    unmapped = {folder: counts[folder] for folder in sorted(counts) if categories[folder] is None}
+    if unmapped:
+        named = ", ".join(f"{folder} ({count})" for folder, count in unmapped.items())
+        logger.warning("%s: folders that the mapping leaves out, with their files: %s.", domain, named)
+    if len(unmapped) == len(counts):
+        raise ValueError(f"The mapping matches none of the {domain!r} folders: {', '.join(sorted(counts))}.")
+    return [(categories[folder], path) for folder, path in placed if categories[folder] is not None], unmapped
+
+
+def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:
+    """The category whose patterns (as of a shell, case counts) match the folder's name, or None.
+
+    Raises:
+        ValueError: the folder matches two categories.
+    """
+    matches = [name for name, patterns in mapping.items() if any(fnmatchcase(folder, p) for p in patterns)]
+    if len(matches) > 1:
+        raise ValueError(
+            f"The mapping takes the folder {folder!r} to {' and '.join(matches)}: make its patterns clear."
+        )
+    return matches[0] if matches else None
+
+
+def read_mapping(path: Path) -> dict[str, list[str]]:
+    """Patterns of folder names by category, from a YAML file; a single pattern may stand without a list.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or not of that form.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"The mapping of categories, {path.absolute()}, does not exist: correct its path.")
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"The mapping {path} must hold lines of the form `category: [patterns of folder names]`.")
+    mapping = {}
+    for category, patterns in content.items():
+        patterns = [patterns] if isinstance(patterns, str) else patterns
+        if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
+            raise ValueError(
+                f"The mapping {path} gives {category!r} the patterns {patterns!r}, but they must be text: "
+                'put numbers into quotes, as in `apple: ["Apple *", "007"]`.'
+            )
+        mapping[_composed(str(category))] = [_composed(pattern) for pattern in patterns]
+    return mapping
+
+
+def read_labels(path: Path, domain: str) -> dict[str, str]:
+    """Categories by file name, from a text file with lines of file name, tab or spaces, category, anything.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or a line without a category or at odds with another.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The labels of {domain!r} images are not in the source: looked for {path.absolute()}. "
+            "Correct labels in the configuration, or give a source that has them."
+        )
+    labels: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())][:2]
+        if len(fields) < 2 or "" in fields:
+            raise ValueError(f"Line {number} of the labels {path} is {line!r}, but must be: file name, tab, category.")
+        name, category = map(_composed, fields)
+        if labels.setdefault(name, category) != category:
+            raise ValueError(
+                f"Line {number} of the labels {path} gives {name!r} the category {category!r}, "
+                f"but a line before gives it {labels[name]!r}: keep one."
+            )
+    return labels
+
+
+def _expression(layout: str, labelled: bool) -> str:
+    """The layout as a regular expression; labelled files need no category in it."""
+    if labelled and "{category}" in layout:
+        raise ValueError(f"layout is {layout!r}, but must not name {{category}}: the labels name the categories.")
+    if not labelled and layout.count("{category}") != 1:
+        raise ValueError(f"layout is {layout!r}, but must name {{category}} once, as in {DEFAULT_LAYOUT!r}.")
+    meanings = {"{category}": "(?P<category>[^/]+)", "**": ".+", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\{category\}|\*\*|\*|\?)", layout)
+    return "".join(meanings.get(part, re.escape(part)) for part in parts)
+
+
+def _composed(name: str) -> str:
+    """One of the two ways to write accents: macOS gives names as letter and accent, keyboards as one character."""
+    return normalize("NFC", name)
