@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,8 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
 
-from mixvision.models.attention import NoMapsError, class_activations
+from mixvision.models.attention import NoMapsError, class_activations, where_it_looks
 from mixvision.models.backbones import Backbone, Preprocessing, PretrainedBackbone, load_backbone
+from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import TransferNetwork, transfer_network
 
 CLASSES = torch.tensor([2, 0, 4])
@@ -119,3 +121,15 @@ def test_transformers_have_no_maps(name):
     network = transfer_network(load_backbone(Backbone(name, "random")), 224, "linear", 3)
     with pytest.raises(NoMapsError, match=r"features have the shape \(1, \d+, .*maps \(B, F, H, W\) are needed"):
         class_activations(network, torch.rand(2, 3, 40, 40), torch.tensor([0, 1]))
+
+
+def test_of_a_trained_network_they_are_asked_in_pixels_and_categories(small_pixels):
+    network = transfer_network(load_backbone(Backbone("test_resnet", "random")), 16, "linear", 3)
+    arguments = {"backbone": "test_resnet", "input_size": 16, "head": "linear"}
+    model = TrainedNetwork("transfer", ("one", "two", "zero"), 16, network.state_dict(), arguments)
+    pixels = small_pixels["nice"][[3, 90]]
+    found = where_it_looks(model, pixels, ["two", "one"])
+    floats = torch.from_numpy(pixels.transpose(0, 3, 1, 2) / 255).float()
+    np.testing.assert_allclose(found, class_activations(network, floats, torch.tensor([1, 0])), atol=1e-5)
+    with pytest.raises(ValueError):
+        where_it_looks(model, pixels, ["two", "three"])

@@ -12,12 +12,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from mixvision.models.attention import class_activations
 from mixvision.models.backbones import Backbone, load_backbone
 from mixvision.models.trained import TrainedNetwork
-from mixvision.models.transfer import transfer_network
 from mixvision.pipelines.transfer.nodes import describe_backbones
-from mixvision.studies.transfer.activations import look_for_predictions
 from mixvision.studies.transfer.trials import Transfer
 from mixvision.training.config import EpochTraining
 from mixvision.training.fine_tuning.config import FineTuning, Phase
@@ -211,22 +208,6 @@ def test_an_independent_test_set_is_measured_apart(run_pipeline, letters):
     assert row[["test_top1", "independent_top1"]].tolist() == pytest.approx([accuracy["nice"], accuracy["real"]])
     assert row["independent_low"] <= row["independent_top1"] <= row["independent_high"]
     assert "real images are an independent test set" in (project / REPORT / "page.html").read_text()
-
-
-@pytest.mark.parametrize(("name", "size"), [("test_resnet", 16), ("test_vit", 160)])
-def test_where_a_network_looks_is_known_but_of_transformers(small_pixels, name, size):
-    backbone, categories = load_backbone(Backbone(name, "random")), ("one", "two", "zero")
-    network = transfer_network(backbone, size, "linear", 3)
-    arguments = {"backbone": name, "input_size": size, "head": "linear"}
-    model = TrainedNetwork("transfer", categories, 16, network.state_dict(), arguments)
-    rows = pd.DataFrame({"domain": ["nice", "real"], "pixel_row": [3, 90], "prediction": ["two", "one"]})
-    maps = look_for_predictions(model, rows, small_pixels)
-    if name == "test_vit":
-        assert maps is None
-    else:
-        pixels = np.stack([small_pixels["nice"][3], small_pixels["real"][90]]).transpose(0, 3, 1, 2)
-        expected = class_activations(network, torch.from_numpy(pixels / 255).float(), torch.tensor([1, 0]))
-        np.testing.assert_allclose(maps, expected, atol=1e-5)
 
 
 @pytest.fixture

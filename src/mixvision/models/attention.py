@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from captum.attr import LayerGradCam
 from torch import Tensor
 from torch.nn import functional as F
 
+from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import TransferNetwork
 
 
 class NoMapsError(ValueError):
     """A network's features are no maps, as those of transformers, so it has no places to point at."""
+
+
+def where_it_looks(model: TrainedNetwork, pixels: np.ndarray, categories: Sequence[str]) -> np.ndarray:
+    """What in each image speaks for a category, to a trained network of the architecture "transfer".
+
+    Args:
+        model: a network from disk; it is built anew.
+        pixels: uint8 ``(N, S, S, 3)``.
+        categories: one an image, of those the network knows.
+
+    Returns:
+        float32 ``(N, S, S)`` in [0, 1], as of :func:`class_activations`.
+
+    Raises:
+        NoMapsError: the network's features are no maps.
+        ValueError: the network knows no such category.
+    """
+    images = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 255
+    classes = torch.tensor([model.categories.index(category) for category in categories])
+    return class_activations(model.build(), images, classes).numpy()
 
 
 def class_activations(network: TransferNetwork, images: Tensor, classes: Tensor) -> Tensor:

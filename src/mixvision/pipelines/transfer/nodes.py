@@ -15,7 +15,7 @@ from mixvision.evaluation.classification import accuracies, accuracy_intervals, 
 from mixvision.evaluation.ensembles import combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
 from mixvision.evaluation.metrics import join_predictions, mark_independent
-from mixvision.evaluation.mistakes import confident_mistakes, hits_and_misses, select_predictions
+from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
 from mixvision.images.splits import require_validation
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.backbones import load_backbone
@@ -24,7 +24,7 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
 from mixvision.studies.transfer import close_ups as transfer_close_ups
 from mixvision.studies.transfer import figures as transfer_figures
-from mixvision.studies.transfer.activations import look_for_predictions
+from mixvision.studies.transfer.activations import hits_and_misses_sheet
 from mixvision.studies.transfer.page import transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence, ratio_table
 from mixvision.studies.transfer.ratios_training import main_backbone, mix_features, ratio_trials
@@ -241,10 +241,9 @@ def draw_sheets(
     best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
     joined = join_predictions(predictions, mark_independent(manifest), report.tops)
     selected = select_predictions(joined, [best])
-    rows = hits_and_misses(selected, report.activations_shown, generator)
-    heatmaps = look_for_predictions(models[snapshot_name(best, BEST_VALIDATION)](), rows, pixels)
-    looks = contact_sheets.activation_sheet(rows, pixels, heatmaps) if heatmaps is not None else NOTHING
-    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), looks
+    model = models[snapshot_name(best, BEST_VALIDATION)]()
+    looks = hits_and_misses_sheet(model, selected, pixels, report.activations_shown, generator)
+    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), looks or NOTHING
 
 
 def write_page(

@@ -1,4 +1,4 @@
-"""Where in its pictures a trained network looks."""
+"""The sheet that shows where in its pictures the best network looks."""
 
 from __future__ import annotations
 
@@ -7,23 +7,37 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
+from PIL import Image
 
-from mixvision.models.attention import NoMapsError, class_activations
+from mixvision.evaluation.mistakes import hits_and_misses
+from mixvision.models.attention import NoMapsError, where_it_looks
 from mixvision.models.trained import TrainedNetwork
+from mixvision.reporting.contact_sheets import activation_sheet
 
 log = logging.getLogger(__name__)
 
 
-def look_for_predictions(
-    model: TrainedNetwork, rows: pd.DataFrame, pixels: Mapping[str, np.ndarray]
-) -> np.ndarray | None:
-    """Class activation maps ``(rows, S, S)`` of what is predicted, or None for networks without feature maps."""
-    images = np.stack([pixels[row.domain][row.pixel_row] for row in rows.itertuples()])
-    images = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    classes = torch.tensor([model.categories.index(str(name)) for name in rows["prediction"]])
+def hits_and_misses_sheet(
+    model: TrainedNetwork,
+    selected: pd.DataFrame,
+    pixels: Mapping[str, np.ndarray],
+    count: int,
+    generator: np.random.Generator,
+) -> Image.Image | None:
+    """What speaks for the network's predictions, right and wrong ones; None for networks without feature maps.
+
+    Args:
+        model: the network.
+        selected: its predictions, as of :func:`mixvision.evaluation.mistakes.select_predictions`.
+        pixels: per domain, uint8 (N, S, S, 3), indexed by ``pixel_row``.
+        count: how many images are shown at most.
+        generator: source of the choice.
+    """
+    rows = hits_and_misses(selected, count, generator)
+    shown = np.stack([pixels[row.domain][row.pixel_row] for row in rows.itertuples()])
     try:
-        return class_activations(model.build(), images, classes).numpy()
+        heatmaps = where_it_looks(model, shown, [str(name) for name in rows["prediction"]])
     except NoMapsError as error:
         log.warning("%s", error)
         return None
+    return activation_sheet(rows, pixels, heatmaps)
