@@ -8,10 +8,9 @@ import io
 import json
 
 import plotly.graph_objects as go
-from kedro_datasets.plotly import JSONDataset
 from PIL import Image
 
-from mixvision.datasets.reports import PictureDataset, TextReportDataset
+from mixvision.datasets.reports import ABSENT, FigureDataset, PictureDataset, TextReportDataset
 
 
 def test_picture_preview_is_a_png_no_larger_than_needed(tmp_path):
@@ -39,7 +38,17 @@ def test_markdown_preview_is_shown_as_it_stands(tmp_path):
 
 
 def test_plotly_figures_can_be_previewed(tmp_path):
-    dataset = JSONDataset(filepath=str(tmp_path / "figure.json"))
+    dataset = FigureDataset(filepath=str(tmp_path / "figure.json"))
     dataset.save(go.Figure(go.Scatter(x=[0, 1], y=[0.5, 0.25])))
     assert dataset.load().data[0].y == (0.5, 0.25)
     assert json.dumps(dataset.preview()["data"][0]["x"]) == "[0, 1]"
+
+
+def test_what_is_absent_is_loaded_as_none_and_has_no_preview(tmp_path):
+    figure, picture = FigureDataset(filepath=str(tmp_path / "a.json")), PictureDataset(filepath=str(tmp_path / "a.png"))
+    for dataset, present in ((figure, go.Figure(go.Scatter(y=[1]))), (picture, Image.new("RGB", (4, 4)))):
+        dataset.save(present)
+        dataset.save(ABSENT)
+        assert dataset.exists() and dataset.load() is None and not dataset.preview()
+        dataset.save(present)
+        assert dataset.load() is not None

@@ -1,4 +1,4 @@
-"""Pictures and texts that kedro-viz can preview."""
+"""Pictures, figures and texts that kedro-viz can preview. A picture or figure that a run does not have is ABSENT."""
 
 from __future__ import annotations
 
@@ -6,20 +6,65 @@ import base64
 import html
 import io
 import re
+from enum import Enum
 
-from kedro_datasets._typing import HTMLPreview, ImagePreview
+import plotly.graph_objects as go
+from kedro_datasets._typing import HTMLPreview, ImagePreview, PlotlyPreview
 from kedro_datasets.pillow import ImageDataset
+from kedro_datasets.plotly import JSONDataset
 from kedro_datasets.text import TextDataset
+from PIL import Image
 
 LARGEST_PREVIEW = (1600, 1600)
 
 
+class Absent(Enum):
+    """What a node returns for an output that there is none of: Kedro saves no None. It is loaded as None."""
+
+    ABSENT = "absent"
+
+
+ABSENT = Absent.ABSENT
+
+
+class FigureDataset(JSONDataset):
+    """A Plotly figure as JSON; ``null`` where it is absent."""
+
+    def load(self) -> go.Figure | None:
+        return super().load() if self.preview() else None
+
+    def save(self, data: go.Figure | Absent) -> None:
+        if data is not ABSENT:
+            super().save(data)
+            return
+        with self._fs.open(self._get_save_path(), "w") as file:
+            file.write("null")
+        self._invalidate_cache()
+
+    def preview(self) -> PlotlyPreview:
+        """The figure as a dictionary, an empty one where it is absent."""
+        return PlotlyPreview(super().preview() or {})
+
+
 class PictureDataset(ImageDataset):
-    """A Pillow image, saved in the format of its file name and previewed in kedro-viz."""
+    """A Pillow image, saved in the format of its file name and previewed in kedro-viz; an empty file where absent."""
+
+    def load(self) -> Image.Image | None:
+        return super().load() if self._fs.size(self._get_load_path()) else None
+
+    def save(self, data: Image.Image | Absent) -> None:
+        if data is not ABSENT:
+            super().save(data)
+            return
+        with self._fs.open(self._get_save_path(), "wb"):
+            pass  # opening truncates
+        self._invalidate_cache()
 
     def preview(self) -> ImagePreview:
-        """The picture as base64 of a PNG, made smaller where a side exceeds 1,600 pixels."""
+        """The picture as base64 of a PNG, made smaller where a side exceeds 1,600 pixels; nothing where absent."""
         picture = self.load()
+        if picture is None:
+            return ImagePreview("")
         picture.thumbnail(LARGEST_PREVIEW)
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
