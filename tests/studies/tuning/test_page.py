@@ -7,6 +7,7 @@ import math
 from html.parser import HTMLParser
 
 import pandas as pd
+import plotly.graph_objects as go
 import plotly.io
 import pytest
 
@@ -19,6 +20,7 @@ from mixvision.studies.tuning.figures import (
 )
 from mixvision.studies.tuning.page import (
     STEPS,
+    TuningResults,
     best_by_ratio,
     mean_of_best,
     ratios_table,
@@ -196,9 +198,10 @@ def test_the_answer_and_the_summary_give_the_choice_and_the_comparison(grid, ada
 
 
 def test_the_page_is_whole_and_the_same_each_time(grid, adaptive, progress):
-    steps = [settings_against_ratio(grid, step, heading) for step, heading in STEPS.items()]
-    searches = [progress_curves(progress, grid), best_against_ratio(grid, adaptive)]
-    arguments = ("Fruits", CHOSEN, grid, adaptive, steps, searches, {"grid, iterations": 10}, PUBLISHED)
+    results = {step: settings_against_ratio(grid, step, heading) for step, heading in STEPS.items()}
+    results |= {"progress": progress_curves(progress, grid), "best_by_ratio": best_against_ratio(grid, adaptive)}
+    results |= {"grid_scores": grid, "adaptive_scores": adaptive, "adaptive_trials": go.Figure(), "chosen": CHOSEN}
+    arguments = ("Fruits", TuningResults(**results), {"grid, iterations": 10}, PUBLISHED)
     page = tuning_page(*arguments)
     HTMLParser().feed(page)
     for text in (*STEPS.values(), "trial-9", "Published: section 4 of a paper.", "grid, iterations"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import charts, contact_sheets
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.baselines import figures as baselines_figures
-from mixvision.studies.baselines.page import baselines_page, best_trial
+from mixvision.studies.baselines.page import BaselinesResults, baselines_page, best_trial
 from mixvision.studies.baselines.settings import SETTINGS
 from mixvision.studies.baselines.tables import leak_numbers, summary_text, trial_table
 from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
@@ -66,9 +67,12 @@ def describe_networks(trials: pd.DataFrame, models: dict[str, Any]) -> pd.DataFr
     return layers[["model", *layers.columns.drop("model")]]
 
 
+def join(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    return join_predictions(predictions, manifest)
+
+
 def measure(
-    predictions: pd.DataFrame,
-    manifest: pd.DataFrame,
+    joined: pd.DataFrame,
     trials: pd.DataFrame,
     history: pd.DataFrame,
     outcomes: pd.DataFrame,
@@ -77,7 +81,6 @@ def measure(
     report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
     """Accuracies of every trial; all its numbers beside the published ones; what the leak would gain; and in short."""
-    joined = join_predictions(predictions, manifest)
     metrics, generator = accuracies(joined), np.random.default_rng(report.seed)
     intervals = accuracy_intervals(joined, generator, draws=report.bootstrap_draws)
     table = trial_table(trials, metrics, intervals, history, outcomes, published["baselines"])
@@ -97,10 +100,10 @@ def draw_figures(
 
 
 def examine_best(
-    table: pd.DataFrame, predictions: pd.DataFrame, manifest: pd.DataFrame, report: ReportParameters
+    table: pd.DataFrame, joined: pd.DataFrame, report: ReportParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
     """The best model's confusion matrix on the test images and its worst mistakes; the matrices of all, drawn."""
-    best, joined = best_trial(table), join_predictions(predictions, manifest)
+    best = best_trial(table)
     trained = table[(table["trial"] == table["model"]) & (table["epochs"] > 0) & (table["status"] == "finished")]
     categories = sorted(joined["category"].unique())
     matrices = {
@@ -126,48 +129,17 @@ def draw_sheets(
 
 
 def write_page(
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    table: pd.DataFrame,
-    leak: pd.DataFrame,
-    outcomes: pd.DataFrame,
-    predictions: pd.DataFrame,
-    layers: pd.DataFrame,
-    models_figure: go.Figure,
-    learning_curves: go.Figure,
-    batch_size: go.Figure,
-    learning_rate: go.Figure,
-    dropout: go.Figure,
-    augmentation_figure: go.Figure,
-    confusion: go.Figure,
-    samples: Image.Image,
-    mistakes: Image.Image,
-    excluded: Image.Image,
-    split_audit: pd.DataFrame,
-    split_summary: pd.DataFrame,
     published: dict[str, Any],
     real_images: ImageStore,
     study: Baselines,
-    augmentation: Augmentation,
+    views: Augmentation,
     training: EpochTraining,
     report: ReportParameters,
+    **results: Any,
 ) -> str:
-    """Everything on one page that opens offline."""
-    figures = dict(zip(SETTINGS, (batch_size, learning_rate, dropout, augmentation_figure), strict=True))
-    return baselines_page(
-        report.title,
-        manifest,
-        trials.assign(**vars(training), **{f"views: {name}": str(value) for name, value in vars(augmentation).items()}),
-        table,
-        leak,
-        outcomes,
-        select_predictions(join_predictions(predictions, manifest), [best_trial(table)]),
-        dict(iter(layers.drop(columns="model").groupby(layers["model"], sort=False))),
-        {"models": models_figure, "learning_curves": learning_curves, "confusion": confusion, **figures},
-        {"samples": samples, "mistakes": mistakes, "excluded": excluded},
-        {"What was found": split_summary, "By domain and category": split_audit},
-        study.base,
-        study.ablated,
-        published["baselines"],
-        real_images.pixels.shape[1],
-    )
+    """Everything on one page that opens offline; ``results`` are those of :class:`BaselinesResults`."""
+    shown = BaselinesResults(**results)
+    settings = {**vars(training), **{f"views: {name}": str(value) for name, value in vars(views).items()}}
+    shown = replace(shown, trials=shown.trials.assign(**settings))
+    image_size = real_images.pixels.shape[1]
+    return baselines_page(report.title, shown, study.base, study.ablated, published["baselines"], image_size)

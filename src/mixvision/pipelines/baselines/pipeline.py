@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.baselines import nodes
+from mixvision.pipelines.wiring import by_name
 from mixvision.studies.baselines.settings import SETTINGS
 
 FIGURES = ["models_figure", "learning_curves_figure", *(f"{setting}_figure" for setting in SETTINGS)]
@@ -36,12 +37,12 @@ def _training() -> list[Node]:
 
 def _report() -> list[Node]:
     return [
+        Node(nodes.join, ["predictions", "manifest"], "joined_predictions", name="join"),
         Node(nodes.describe_networks, ["trials", "models"], "layers", name="describe_networks"),
         Node(
             nodes.measure,
             [
-                "predictions",
-                "manifest",
+                "joined_predictions",
                 "trials",
                 "history",
                 "outcomes",
@@ -60,7 +61,7 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.examine_best,
-            ["table", "predictions", "manifest", "params:report"],
+            ["table", "joined_predictions", "params:report"],
             ["best_confusion", "mistakes", "confusion_figure"],
             name="examine_best",
         ),
@@ -72,28 +73,30 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.write_page,
-            [
-                "manifest",
-                "trials",
-                "table",
-                "leak",
-                "outcomes",
-                "predictions",
-                "layers",
-                *FIGURES,
-                "confusion_figure",
-                "samples_sheet",
-                "mistakes_sheet",
-                "excluded_sheet",
-                "split_audit",
-                "split_summary",
+            by_name(
                 "published",
                 "real_images",
                 "params:study",
-                "params:augmentation",
                 "params:training",
                 "params:report",
-            ],
+                "manifest",
+                "trials",
+                "outcomes",
+                "split_audit",
+                "split_summary",
+                "table",
+                "leak",
+                "layers",
+                **{setting: f"{setting}_figure" for setting in SETTINGS},
+                views="params:augmentation",
+                joined="joined_predictions",
+                models="models_figure",
+                learning_curves="learning_curves_figure",
+                confusion="confusion_figure",
+                samples="samples_sheet",
+                mistakes="mistakes_sheet",
+                excluded="excluded_sheet",
+            ),
             "page",
             name="write_page",
         ),

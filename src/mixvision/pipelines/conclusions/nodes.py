@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.evaluation.metrics import join_predictions
+from mixvision.datasets.reports import ABSENT, Absent
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import published_rows
 from mixvision.studies.conclusions import figures
@@ -19,23 +19,22 @@ from mixvision.studies.conclusions.hypotheses import (
     list_models,
 )
 from mixvision.studies.conclusions.mixing_law import Proxies, compare_predictions, fit_proxies
-from mixvision.studies.conclusions.page import conclusions_page, conclusions_summary
+from mixvision.studies.conclusions.page import ConclusionsResults, conclusions_page, conclusions_summary
 
 
 def judge(
-    manifest: pd.DataFrame,
     mixing_trials: pd.DataFrame,
-    mixing_predictions: pd.DataFrame,
+    mixing_joined: pd.DataFrame,
     iterative_trials: pd.DataFrame,
-    iterative_predictions: pd.DataFrame,
+    iterative_joined: pd.DataFrame,
     published: dict[str, Any],
     report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The verdicts, how often each ratio is best, and what every setting of both approaches achieves."""
-    predictions = pd.concat([mixing_predictions, iterative_predictions], ignore_index=True)
+    joined = pd.concat([mixing_joined, iterative_joined], ignore_index=True)
     models = list_models(mixing_trials, iterative_trials)
     generator = np.random.default_rng(report.seed)
-    evidence = gather_evidence(join_predictions(predictions, manifest), models, generator, report.bootstrap_draws)
+    evidence = gather_evidence(joined, models, generator, report.bootstrap_draws)
     verdicts = judge_hypotheses(evidence, published_rows(published["mixing"]), _highest_iterative(published))
     return verdicts, best_ratio_distribution(evidence), evidence.settings.reset_index()
 
@@ -59,33 +58,21 @@ def draw(
     settings: pd.DataFrame,
     curves: pd.DataFrame,
     published: dict[str, Any],
-) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure]:
+) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure | Absent]:
     """Differences, the best ratio, both approaches, and the law of mixing."""
     return (
         figures.hypothesis_differences(verdicts),
         figures.best_ratio_shares(best_ratios, published["mixing"]),
         figures.approaches(settings, published["mixing"], _highest_iterative(published)),
-        figures.mixing_law_fits(curves),
+        figures.mixing_law_fits(curves) if len(curves) else ABSENT,
     )
 
 
-def write_page(
-    verdicts: pd.DataFrame,
-    settings: pd.DataFrame,
-    metric_table: pd.DataFrame,
-    law: pd.DataFrame,
-    differences: go.Figure,
-    best_ratios: go.Figure,
-    approaches: go.Figure,
-    law_fits: go.Figure,
-    published: dict[str, Any],
-    report: ReportParameters,
-) -> tuple[str, str]:
-    """Everything on one page that opens offline, and in short."""
-    fits = [law_fits] if len(law) else []
-    both = [differences, best_ratios]
-    page = conclusions_page(report.title, verdicts, settings, metric_table, law, both, [approaches], fits, published)
-    return page, conclusions_summary(report.title, verdicts, settings, law)
+def write_page(published: dict[str, Any], report: ReportParameters, **results: Any) -> tuple[str, str]:
+    """Everything on one page that opens offline, and in short; ``results`` are those of its results class."""
+    shown = ConclusionsResults(**results)
+    page = conclusions_page(report.title, shown, published)
+    return page, conclusions_summary(report.title, shown.verdicts, shown.settings, shown.law)
 
 
 def _highest_iterative(published: dict[str, Any]) -> float | None:

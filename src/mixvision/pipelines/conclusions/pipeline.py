@@ -3,13 +3,14 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.conclusions import nodes
+from mixvision.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
     """From both approaches' trials and predictions to one page; names are prefixed with "conclusions."."""
-    results = [f"mixing.{name}" for name in ("trials", "predictions", "history", "outcomes", "metric_table")]
-    results += ["iterative.trials", "iterative.predictions"]
-    return Pipeline([*_judging(), *_report()], namespace="conclusions", inputs=["manifest", "published", *results])
+    results = [f"mixing.{name}" for name in ("trials", "joined_predictions", "history", "outcomes", "metric_table")]
+    results += ["iterative.trials", "iterative.joined_predictions"]
+    return Pipeline([*_judging(), *_report()], namespace="conclusions", inputs=["published", *results])
 
 
 def _judging() -> list[Node]:
@@ -17,11 +18,10 @@ def _judging() -> list[Node]:
         Node(
             nodes.judge,
             [
-                "manifest",
                 "mixing.trials",
-                "mixing.predictions",
+                "mixing.joined_predictions",
                 "iterative.trials",
-                "iterative.predictions",
+                "iterative.joined_predictions",
                 "published",
                 "params:report",
             ],
@@ -48,7 +48,18 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.write_page,
-            ["hypotheses", "settings", "mixing.metric_table", "mixing_law", *drawn, "published", "params:report"],
+            by_name(
+                "published",
+                "params:report",
+                "settings",
+                verdicts="hypotheses",
+                metric_table="mixing.metric_table",
+                law="mixing_law",
+                differences="differences_figure",
+                best_ratios="best_ratios_figure",
+                approaches="approaches_figure",
+                law_fits="mixing_law_figure",
+            ),
             ["page", "summary"],
             name="write_page",
         ),

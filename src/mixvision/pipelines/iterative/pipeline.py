@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.iterative import nodes, report
+from mixvision.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -44,10 +45,11 @@ def _training() -> list[Node]:
 
 def _report() -> list[Node]:
     return [
+        Node(report.join, ["predictions", "manifest"], "joined_predictions", name="join"),
         Node(
             report.measure,
             [
-                "predictions",
+                "joined_predictions",
                 "interpolations",
                 "history",
                 "manifest",
@@ -91,27 +93,27 @@ def _report() -> list[Node]:
         ),
         Node(
             report.write_page,
-            [
-                "manifest",
-                "trials",
-                "outcomes",
-                "metric_table",
-                "metric_table_without_leaks",
-                "continual_measures",
-                "forgetting_speed",
-                "interpolation_table",
-                "performance_figure",
-                "forgetting_figure",
-                "forgetting_zoom_figure",
-                "accuracy_matrices_figure",
-                "interpolation_figure",
-                "split_audit",
-                "split_summary",
+            by_name(
                 "published",
                 "params:phases",
                 "params:training",
                 "params:report",
-            ],
+                "manifest",
+                "trials",
+                "outcomes",
+                "split_audit",
+                "split_summary",
+                table="metric_table",
+                table_without_leaks="metric_table_without_leaks",
+                measures="continual_measures",
+                speed="forgetting_speed",
+                interpolations="interpolation_table",
+                performance="performance_figure",
+                forgetting="forgetting_figure",
+                forgetting_zoom="forgetting_zoom_figure",
+                accuracy_matrices="accuracy_matrices_figure",
+                interpolation="interpolation_figure",
+            ),
             "page",
             name="write_page",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,17 @@ from mixvision.reporting.sections import failure_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import metric_table
 from mixvision.studies.iterative import figures, forgetting
-from mixvision.studies.iterative.page import IterativeResults, answer, iterative_page, shares_table
+from mixvision.studies.iterative.page import IterativeReport, IterativeResults, answer, iterative_page, shares_table
 from mixvision.studies.iterative.training import Phases
 from mixvision.training.config import Training
 
 
+def join(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    return join_predictions(predictions, manifest)
+
+
 def measure(
-    predictions: pd.DataFrame,
+    joined: pd.DataFrame,
     interpolations: pd.DataFrame,
     history: pd.DataFrame,
     manifest: pd.DataFrame,
@@ -32,8 +37,7 @@ def measure(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
     """Metrics of every trial; the table by share on all and on leak-free test images; the accuracy matrix, the
     measures of forgetting, its speed, and accuracy by alpha; and the outcome in short."""
-    first, joined = phases.first, join_predictions(predictions, manifest)
-    metrics = trial_metrics(joined)
+    first, metrics = phases.first, trial_metrics(joined)
     table = _table(metrics, joined, trials, report)
     without_leaks = _table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]], trials, report)
     measures = forgetting.continual_measures(metrics, trials, first)
@@ -70,42 +74,17 @@ def draw_curves(
 
 
 def write_page(
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    outcomes: pd.DataFrame,
-    table: pd.DataFrame,
-    table_without_leaks: pd.DataFrame,
-    measures: pd.DataFrame,
-    speed: pd.DataFrame,
-    interpolation_table: pd.DataFrame,
-    performance: go.Figure,
-    curves: go.Figure,
-    zoom: go.Figure,
-    matrices: go.Figure,
-    interpolation: go.Figure,
-    split_audit: pd.DataFrame,
-    split_summary: pd.DataFrame,
-    published: dict[str, Any],
-    phases: Phases,
-    training: Training,
-    report: ReportParameters,
+    published: dict[str, Any], phases: Phases, training: Training, report: ReportParameters, **results: Any
 ) -> str:
-    """Everything on one page that opens offline."""
-    leaks = manifest.loc[manifest["status"] == "kept", "leaks"].any()
-    clean = table_without_leaks if leaks else None
+    """Everything on one page that opens offline; ``results`` are those of :class:`IterativeReport`."""
+    shown = IterativeReport(**results)
+    clean = shown.table_without_leaks if shown.leaks else None
+    measured = shown.measures, shown.speed, shown.interpolations
     return iterative_page(
         report.title,
-        IterativeResults(phases.first, table, clean, measures, speed, interpolation_table, published["iterative"]),
-        {
-            "performance": [performance],
-            "curves": [curves, zoom],
-            "matrices": [matrices],
-            "interpolation": [interpolation],
-        },
-        manifest,
-        _settings(trials, phases, training),
-        {"What was found": split_summary, "By domain and category": split_audit},
-        _notes(phases, outcomes),
+        IterativeResults(phases.first, shown.table, clean, *measured, published["iterative"]),
+        replace(shown, trials=_settings(shown.trials, phases, training)),
+        _notes(phases, shown.outcomes),
     )
 
 

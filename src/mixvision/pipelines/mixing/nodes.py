@@ -27,7 +27,7 @@ from mixvision.reporting.sections import failure_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import best_ratio, comparison_table, metric_markdown, metric_table
 from mixvision.studies.mixing import figures
-from mixvision.studies.mixing.page import answer, mixing_page
+from mixvision.studies.mixing.page import MixingResults, answer, mixing_page
 from mixvision.training.config import Training
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import pool_images
@@ -64,15 +64,14 @@ def train(
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
 
 
+def join(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    return join_predictions(predictions, manifest)
+
+
 def measure(
-    predictions: pd.DataFrame,
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    published: dict[str, Any],
-    report: ReportParameters,
+    joined: pd.DataFrame, trials: pd.DataFrame, published: dict[str, Any], report: ReportParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str, str]:
     """Metrics of every trial; the table by ratio on all and on leak-free test images, as text, and in short."""
-    joined = join_predictions(predictions, manifest)
     metrics = trial_metrics(joined)
 
     def table(measured: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -101,16 +100,12 @@ def draw_curves(
 
 
 def examine_best(
-    table: pd.DataFrame,
-    predictions: pd.DataFrame,
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    report: ReportParameters,
+    table: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, go.Figure, go.Figure]:
     """The best ratio closely: accuracy by category, both confusion matrices, worst mistakes, and two figures."""
     ratio = best_ratio(table)
     chosen = trials.loc[trials["ratio"] == ratio, "trial"]
-    selected = select_predictions(join_predictions(predictions, manifest), chosen)
+    selected = select_predictions(joined, chosen)
     accuracies = category_accuracy(selected)
     categories = sorted(accuracies["category"].unique())
     nice, real = (confusion_counts(selected, domain, categories) for domain in ("nice", "real"))
@@ -140,41 +135,14 @@ def draw_sheets(
 
 
 def write_page(
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    outcomes: pd.DataFrame,
-    table: pd.DataFrame,
-    table_without_leaks: pd.DataFrame,
-    accuracy: go.Figure,
-    performance: go.Figure,
-    curves: go.Figure,
-    category_accuracies: go.Figure,
-    confusion: go.Figure,
-    samples: Image.Image,
-    mistakes: Image.Image,
-    split_audit: pd.DataFrame,
-    split_summary: pd.DataFrame,
-    published: dict[str, Any],
-    mixtures: Mixtures,
-    training: Training,
-    report: ReportParameters,
+    published: dict[str, Any], mixtures: Mixtures, training: Training, report: ReportParameters, **results: Any
 ) -> str:
-    """Everything on one page that opens offline."""
-    leaks = manifest.loc[manifest["status"] == "kept", "leaks"].any()
-    return mixing_page(
-        report.title,
-        manifest,
-        trials.assign(**vars(training)),
-        table,
-        [accuracy, performance, curves],
-        [category_accuracies, confusion],
-        samples,
-        mistakes,
-        {"What was found": split_summary, "By domain and category": split_audit},
-        published["mixing"],
-        table_without_leaks if leaks else None,
-        _notes(mixtures, trials, outcomes),
-    )
+    """Everything on one page that opens offline; ``results`` are those of :class:`MixingResults`."""
+    shown = MixingResults(**results)
+    notes = _notes(mixtures, shown.trials, shown.outcomes)
+    clean = shown.table_without_leaks if shown.leaks else None
+    shown = replace(shown, trials=shown.trials.assign(**vars(training)), table_without_leaks=clean)
+    return mixing_page(report.title, shown, published["mixing"], notes)
 
 
 def _notes(mixtures: Mixtures, trials: pd.DataFrame, outcomes: pd.DataFrame) -> list[str]:

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.mixing import nodes
+from mixvision.pipelines.wiring import by_name
 
 
 def create_pipeline(tuned: bool = False) -> Pipeline:
@@ -32,9 +33,10 @@ def _training() -> list[Node]:
 
 def _report() -> list[Node]:
     return [
+        Node(nodes.join, ["predictions", "manifest"], "joined_predictions", name="join"),
         Node(
             nodes.measure,
-            ["predictions", "manifest", "trials", "published", "params:report"],
+            ["joined_predictions", "trials", "published", "params:report"],
             ["metrics", "metric_table", "metric_table_without_leaks", "metric_table_text", "summary"],
             name="measure",
         ),
@@ -46,7 +48,7 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.examine_best,
-            ["metric_table", "predictions", "manifest", "trials", "params:report"],
+            ["metric_table", "joined_predictions", "trials", "params:report"],
             [
                 "category_accuracies",
                 "nice_confusion",
@@ -65,26 +67,26 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.write_page,
-            [
-                "manifest",
-                "trials",
-                "outcomes",
-                "metric_table",
-                "metric_table_without_leaks",
-                "accuracy_figure",
-                "performance_figure",
-                "learning_curves_figure",
-                "category_accuracies_figure",
-                "confusion_figure",
-                "samples_sheet",
-                "mistakes_sheet",
-                "split_audit",
-                "split_summary",
+            by_name(
                 "published",
                 "params:mixtures",
                 "params:training",
                 "params:report",
-            ],
+                "manifest",
+                "trials",
+                "outcomes",
+                "split_audit",
+                "split_summary",
+                table="metric_table",
+                table_without_leaks="metric_table_without_leaks",
+                accuracy="accuracy_figure",
+                performance="performance_figure",
+                learning_curves="learning_curves_figure",
+                category_accuracies="category_accuracies_figure",
+                confusion="confusion_figure",
+                samples="samples_sheet",
+                mistakes="mistakes_sheet",
+            ),
             "page",
             name="write_page",
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
+from mixvision.datasets.reports import ABSENT, Absent
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
 from mixvision.evaluation.ensembles import combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
@@ -25,7 +27,7 @@ from mixvision.reporting import contact_sheets
 from mixvision.studies.transfer import close_ups as transfer_close_ups
 from mixvision.studies.transfer import figures as transfer_figures
 from mixvision.studies.transfer.activations import hits_and_misses_sheet
-from mixvision.studies.transfer.page import transfer_page
+from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence, ratio_table
 from mixvision.studies.transfer.ratios_training import main_backbone, mix_features, ratio_trials
 from mixvision.studies.transfer.report_settings import TransferReport
@@ -47,8 +49,6 @@ from mixvision.vocabulary import (
     snapshot_name,
     split_snapshot_name,
 )
-
-NOTHING = Image.new("RGB", (1, 1))  # a picture where there is none
 
 
 def describe_backbones(study: Transfer, training: EpochTraining) -> pd.DataFrame:
@@ -91,16 +91,15 @@ def plan_trials(
 def train(
     trials: pd.DataFrame,
     manifest: pd.DataFrame,
-    nice_images: ImageStore,
-    real_images: ImageStore,
     study: Transfer,
     augmentation: Augmentation,
     training: EpochTraining,
     features: Path,
     checkpoints: Path,
+    **images: ImageStore,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
     """Train every trial: its networks by "trial/snapshot", the history, the outcomes, and all probabilities."""
-    pool = _all_images(manifest, nice_images, real_images)
+    pool = _all_images(manifest, **images)
     result = train_transfer(trials, pool, study, augmentation, training, features, checkpoints)
     return result.models, result.history, result.outcomes, result.probabilities
 
@@ -141,9 +140,12 @@ def train_by_ratio(
     return mix_features(manifest, pool, study, training, features)
 
 
+def join(predictions: pd.DataFrame, manifest: pd.DataFrame, report: TransferReport) -> pd.DataFrame:
+    return join_predictions(predictions, mark_independent(manifest), report.tops)
+
+
 def measure(
-    predictions: pd.DataFrame,
-    manifest: pd.DataFrame,
+    joined: pd.DataFrame,
     trials: pd.DataFrame,
     members: pd.DataFrame,
     history: pd.DataFrame,
@@ -152,7 +154,6 @@ def measure(
     report: TransferReport,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Accuracies of every model, and all its numbers in one table."""
-    joined = join_predictions(predictions, mark_independent(manifest), report.tops)
     metrics, generator, draws = accuracies(joined), np.random.default_rng(report.seed), report.bootstrap_draws
     splits = [split for split in TEST_SPLITS if (joined["split"] == split).any()]
     intervals = {split: accuracy_intervals(joined, generator, split=split, draws=draws) for split in splits}
@@ -181,20 +182,20 @@ def draw_figures(
     trials: pd.DataFrame,
     ratios: pd.DataFrame,
     published: dict[str, Any],
-) -> tuple[go.Figure, ...]:
-    """Models compared, accuracy and loss by epoch, and by input size and mixing ratio (empty where there is one)."""
-    sizes = transfer_figures.accuracy_by_input_size(table) if trials["input_size"].nunique() > 1 else go.Figure()
-    mixed = transfer_figures.frozen_ratios(ratios, published.get("mixing")) if len(ratios) else go.Figure()
+) -> tuple[go.Figure | Absent, ...]:
+    """Models compared, accuracy and loss by epoch, and by input size and mixing ratio where there are several."""
+    sizes = transfer_figures.accuracy_by_input_size(table) if trials["input_size"].nunique() > 1 else ABSENT
+    mixed = transfer_figures.frozen_ratios(ratios, published.get("mixing")) if len(ratios) else ABSENT
     kinds = (transfer_figures.learning_curves, transfer_figures.loss_across_switch)
-    curves = [draw(history, outcomes, trials) for draw in kinds]
-    return transfer_figures.model_comparison(table), *curves, sizes, mixed
+    curves = (draw(history, outcomes, trials) for draw in kinds)
+    drawn = (curve if curve.data else ABSENT for curve in curves)  # networks as they are have none
+    return transfer_figures.model_comparison(table), *drawn, sizes, mixed
 
 
 def examine_best(
-    table: pd.DataFrame, predictions: pd.DataFrame, manifest: pd.DataFrame, report: TransferReport
+    table: pd.DataFrame, joined: pd.DataFrame, report: TransferReport
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure, go.Figure]:
     """The best model's confusion matrix and worst mistakes; the matrices and calibration of the best of each method."""
-    joined = join_predictions(predictions, mark_independent(manifest), report.tops)
     best = select_predictions(joined, [best_model(table)])
     return (
         whole_confusion(best, sorted(joined["category"].unique())),
@@ -227,68 +228,32 @@ def map_images(
 
 def draw_sheets(
     manifest: pd.DataFrame,
-    mistakes: pd.DataFrame,
-    table: pd.DataFrame,
-    predictions: pd.DataFrame,
-    models: dict[str, Callable[[], TrainedNetwork]],
     nice_images: ImageStore,
     real_images: ImageStore,
+    mistakes: pd.DataFrame,
+    table: pd.DataFrame,
+    joined: pd.DataFrame,
+    models: dict[str, Callable[[], TrainedNetwork]],
     report: TransferReport,
-) -> tuple[Image.Image, Image.Image, Image.Image]:
+) -> tuple[Image.Image, Image.Image, Image.Image | Absent]:
     """Contact sheets: sample images, the most confident mistakes, and where the best network looks."""
     pixels, generator = pixels_by_domain(nice_images, real_images), np.random.default_rng(report.seed)
     samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
     best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
-    joined = join_predictions(predictions, mark_independent(manifest), report.tops)
     selected = select_predictions(joined, [best])
     model = models[snapshot_name(best, BEST_VALIDATION)]()
     looks = hits_and_misses_sheet(model, selected, pixels, report.activations_shown, generator)
-    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), looks or NOTHING
+    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), looks or ABSENT
 
 
 def write_page(
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    table: pd.DataFrame,
-    ratios: pd.DataFrame,
-    outcomes: pd.DataFrame,
-    backbones: pd.DataFrame,
-    predictions: pd.DataFrame,
-    models_figure: go.Figure,
-    learning_curves: go.Figure,
-    loss: go.Figure,
-    input_sizes: go.Figure,
-    ratios_figure: go.Figure,
-    confusion: go.Figure,
-    reliability: go.Figure,
-    embedding: go.Figure,
-    samples: Image.Image,
-    mistakes: Image.Image,
-    activations: Image.Image,
-    split_audit: pd.DataFrame,
-    split_summary: pd.DataFrame,
-    published: dict[str, Any],
-    augmentation: Augmentation,
-    training: EpochTraining,
-    report: TransferReport,
+    published: dict[str, Any], views: Augmentation, training: EpochTraining, report: TransferReport, **results: Any
 ) -> str:
-    """Everything on one page that opens offline."""
-    joined = join_predictions(predictions, mark_independent(manifest), report.tops)
-    best = joined[(joined["trial"] == best_model(table)) & (joined["snapshot"] == "best_validation")]
-    drawn = {"models": models_figure, "learning_curves": learning_curves, "loss": loss, "input_sizes": input_sizes}
-    drawn |= {"ratios": ratios_figure, "confusion": confusion, "reliability": reliability, "embedding": embedding}
-    pictures = {"samples": samples, "mistakes": mistakes, "activations": activations}
+    """Everything on one page that opens offline; ``results`` are those of :class:`TransferResults`."""
+    shown = TransferResults(**results)
+    settings = shared_settings(shown.trials, views, training)
     return transfer_page(
-        report.title,
-        manifest,
-        trials.assign(**shared_settings(trials, augmentation, training)),
-        {"models": table, "best": best, "outcomes": outcomes, "backbones": backbones}
-        | ({"ratios": ratios} if len(ratios) else {}),
-        {name: figure for name, figure in drawn.items() if figure.data},
-        {name: picture for name, picture in pictures.items() if picture.size != NOTHING.size},
-        {"What was found": split_summary, "By domain and category": split_audit},
-        published,
-        report.sources,
+        report.title, replace(shown, trials=shown.trials.assign(**settings)), published, report.sources
     )
 
 

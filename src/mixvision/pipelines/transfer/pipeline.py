@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.transfer import nodes
+from mixvision.pipelines.wiring import by_name
 
 IMAGES = ["manifest", "nice_images", "real_images"]
 FIGURES = ["models_figure", "learning_curves_figure", "loss_figure", "input_sizes_figure", "ratios_figure"]
@@ -31,7 +32,7 @@ def _training() -> list[Node]:
         ),
         Node(
             nodes.train,
-            ["trials", *IMAGES, *how],
+            by_name("trials", *IMAGES, *how),
             ["models", "history", "outcomes", "probabilities"],
             name="train",
         ),
@@ -52,11 +53,11 @@ def _training() -> list[Node]:
 
 def _measures() -> list[Node]:
     return [
+        Node(nodes.join, ["predictions", "manifest", "params:report"], "joined_predictions", name="join"),
         Node(
             nodes.measure,
             [
-                "predictions",
-                "manifest",
+                "joined_predictions",
                 "trials",
                 "members",
                 "history",
@@ -87,7 +88,7 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.examine_best,
-            ["table", "predictions", "manifest", "params:report"],
+            ["table", "joined_predictions", "params:report"],
             ["best_confusion", "mistakes", *CLOSE_UPS],
             name="examine_best",
         ),
@@ -99,31 +100,38 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.draw_sheets,
-            ["manifest", "mistakes", "table", "predictions", "models", "nice_images", "real_images", "params:report"],
+            [*IMAGES, "mistakes", "table", "joined_predictions", "models", "params:report"],
             SHEETS,
             name="draw_sheets",
         ),
         Node(
             nodes.write_page,
-            [
-                "manifest",
-                "trials",
-                "table",
-                "ratios",
-                "outcomes",
-                "backbones",
-                "predictions",
-                *FIGURES,
-                *CLOSE_UPS,
-                "feature_map_figure",
-                *SHEETS,
-                "split_audit",
-                "split_summary",
+            by_name(
                 "published",
-                "params:augmentation",
                 "params:training",
                 "params:report",
-            ],
+                "manifest",
+                "trials",
+                "outcomes",
+                "split_audit",
+                "split_summary",
+                "table",
+                "ratios",
+                "backbones",
+                views="params:augmentation",
+                joined="joined_predictions",
+                models="models_figure",
+                learning_curves="learning_curves_figure",
+                loss="loss_figure",
+                input_sizes="input_sizes_figure",
+                ratios_drawn="ratios_figure",
+                confusion="confusion_figure",
+                reliability="reliability_figure",
+                embedding="feature_map_figure",
+                samples="samples_sheet",
+                mistakes="mistakes_sheet",
+                activations="activations_sheet",
+            ),
             "page",
             name="write_page",
         ),

@@ -78,22 +78,10 @@ def draw(
 
 
 def write_page(
-    grid_scores: pd.DataFrame,
-    adaptive_scores: pd.DataFrame,
-    chosen: dict[str, Any],
-    rates: go.Figure,
-    factors: go.Figure,
-    final: go.Figure,
-    progress: go.Figure,
-    best_by_ratio: go.Figure,
-    adaptive_trials: go.Figure,
-    published: dict[str, Any],
-    grid: Grid,
-    search: AdaptiveSearch,
-    training: Training,
-    title: str,
+    published: dict[str, Any], grid: Grid, search: AdaptiveSearch, training: Training, title: str, **results: Any
 ) -> tuple[str, str]:
-    """The summary and everything on one page that opens offline."""
+    """The summary and everything on one page that opens offline; ``results`` are those of its results class."""
+    shown = report.TuningResults(**results)
     published = published.get("tuning")
     settings = {
         **{f"grid, {name}": value for name, value in asdict(grid).items()},
@@ -101,14 +89,6 @@ def write_page(
         **{f"training, {name}": value for name, value in asdict(training).items() if name != "iterations"},
     }
     title = f"{title}: learning rate and L2 factor"
-    page = report.tuning_page(
-        title,
-        chosen,
-        grid_scores,
-        adaptive_scores,
-        [rates, factors, final],
-        [progress, best_by_ratio, adaptive_trials],
-        settings,
-        published,
-    )
-    return report.tuning_summary(title, chosen, grid_scores, adaptive_scores, published), page
+    page = report.tuning_page(title, shown, settings, published)
+    summary = report.tuning_summary(title, shown.chosen, shown.grid_scores, shown.adaptive_scores, published)
+    return summary, page

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.tuning import nodes
+from mixvision.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -44,17 +45,22 @@ def _report() -> list[Node]:
         Node(nodes.draw, ["grid_scores", "adaptive_scores", "progress", "chosen"], drawn, name="draw"),
         Node(
             nodes.write_page,
-            [
-                "grid_scores",
-                "adaptive_scores",
-                "chosen",
-                *drawn,
+            by_name(
                 "published",
                 "params:grid",
                 "params:search",
                 "params:training",
                 "params:title",
-            ],
+                "grid_scores",
+                "adaptive_scores",
+                "chosen",
+                rates="rates_figure",
+                factors="factors_figure",
+                final="final_figure",
+                progress="progress_figure",
+                best_by_ratio="best_by_ratio_figure",
+                adaptive_trials="adaptive_trials_figure",
+            ),
             ["summary", "page"],
             name="write_page",
         ),

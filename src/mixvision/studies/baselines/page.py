@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
+from mixvision.evaluation.mistakes import select_predictions
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     audit_section,
     excluded_section,
@@ -53,18 +56,39 @@ NOTES = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class BaselinesResults(StudyResults):
+    """What the page of the baselines shows.
+
+    Attributes:
+        table: what :func:`mixvision.studies.baselines.tables.trial_table` returns.
+        leak: what :func:`mixvision.studies.baselines.tables.leak_numbers` returns.
+        joined: joined predictions of all trials.
+        layers: what :func:`mixvision.models.summary.layer_table` returns, of all models.
+        models, learning_curves, confusion: figures of all models.
+        batch_size, learning_rate, dropout, augmentation: a figure for each ablated setting.
+        samples, mistakes, excluded: contact sheets; the mistakes are those of :func:`best_trial`.
+    """
+
+    table: pd.DataFrame
+    leak: pd.DataFrame
+    joined: pd.DataFrame
+    layers: pd.DataFrame
+    models: go.Figure
+    learning_curves: go.Figure
+    confusion: go.Figure
+    batch_size: go.Figure
+    learning_rate: go.Figure
+    dropout: go.Figure
+    augmentation: go.Figure
+    samples: Image.Image
+    mistakes: Image.Image
+    excluded: Image.Image
+
+
 def baselines_page(
     title: str,
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    table: pd.DataFrame,
-    leak: pd.DataFrame,
-    outcomes: pd.DataFrame,
-    best_predictions: pd.DataFrame,
-    layers: Mapping[str, pd.DataFrame],
-    figures: Mapping[str, go.Figure],
-    sheets: Mapping[str, Image.Image],
-    audit: Mapping[str, pd.DataFrame],
+    results: BaselinesResults,
     base: Mapping[str, Any],
     ablated: str,
     published: Mapping[str, Any] | None,
@@ -74,37 +98,31 @@ def baselines_page(
 
     Args:
         title: heading.
-        manifest: one row per image.
-        trials, outcomes: of all models, see :func:`mixvision.studies.baselines.tables.trial_table`.
-        table: what that function returns.
-        leak: what :func:`mixvision.studies.baselines.tables.leak_numbers` returns.
-        best_predictions: joined predictions of :func:`best_trial` on the test images.
-        layers: what :func:`mixvision.models.summary.layer_table` returns, by model.
-        figures: "models", "learning_curves", "confusion", and one for each ablated setting under its name.
-        sheets: "samples", "mistakes" (of the best model) and "excluded".
-        audit: the split audit's tables by title.
+        results: all that it shows.
         base: the base settings by name.
         ablated: the model whose settings are varied.
         published: the published numbers, or None.
         image_size: side of the images in pixels.
     """
+    table, manifest, outcomes = results.table, results.manifest, results.outcomes
     ablations = [
-        _ablation_section(table, base, ablated, setting, figures[setting])
+        _ablation_section(table, base, ablated, setting, getattr(results, setting))
         for setting in ablated_settings(table, base, ablated)
     ]
+    best_predictions = select_predictions(results.joined, [best_trial(table)])
     sections = [
-        _models_section(table, published, figures["models"]),
+        _models_section(table, published, results.models),
         *ablations,
-        *_leak_sections(leak),
-        Section("Learning curves", figures=[figures["learning_curves"]]),
-        _confusion_section(figures["confusion"]),
-        _best_section(table, best_predictions, sheets["mistakes"]),
-        _networks_section(layers),
-        _images_section(manifest, sheets["samples"]),
-        _dimensions_section(manifest, sheets["excluded"]),
-        audit_section(audit),
+        *_leak_sections(results.leak),
+        Section("Learning curves", figures=[results.learning_curves]),
+        _confusion_section(results.confusion),
+        _best_section(table, best_predictions, results.mistakes),
+        _networks_section(results.layers),
+        _images_section(manifest, results.samples),
+        _dimensions_section(manifest, results.excluded),
+        audit_section(results.audit),
         excluded_section(manifest),
-        settings_section(trials),
+        settings_section(results.trials),
     ]
     notes = [*NOTES, *_published_notes(manifest, published, image_size), *failure_notes(outcomes)]
     return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
@@ -205,7 +223,8 @@ def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, mistakes: Imag
     )
 
 
-def _networks_section(layers: Mapping[str, pd.DataFrame]) -> Section:
+def _networks_section(layers: pd.DataFrame) -> Section:
+    by_model = dict(iter(layers.drop(columns="model").groupby(layers["model"], sort=False)))
     totals = pd.DataFrame(
         [
             {
@@ -215,14 +234,14 @@ def _networks_section(layers: Mapping[str, pd.DataFrame]) -> Section:
                 "weights (MB)": rows["parameters"].sum() * 4 / 1e6,
                 "feature maps (MB)": rows["megabytes"].sum(),
             }
-            for model, rows in layers.items()
+            for model, rows in by_model.items()
         ]
     )
     text = (
         "Weights and feature maps in float32; MB and kB are millions and thousands of bytes. Feature maps are the "
         "outputs of all layers for one image."
     )
-    tables = [Table("Totals", totals), *(Table(model, _layers(rows)) for model, rows in layers.items())]
+    tables = [Table("Totals", totals), *(Table(model, _layers(rows)) for model, rows in by_model.items())]
     return Section("The networks", [text], tables)
 
 

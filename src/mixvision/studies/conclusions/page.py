@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -21,39 +22,50 @@ QUESTION = (
 _VERDICTS = ("supported", "refuted", "undecided")
 
 
-def conclusions_page(
-    title: str,
-    verdicts: pd.DataFrame,
-    settings: pd.DataFrame,
-    metric_table: pd.DataFrame,
-    law: pd.DataFrame,
-    hypothesis_figures: Sequence[go.Figure],
-    approach_figures: Sequence[go.Figure],
-    law_figures: Sequence[go.Figure],
-    published: Mapping[str, Any],
-) -> str:
-    """The whole report as one HTML page.
+@dataclass(frozen=True, kw_only=True)
+class ConclusionsResults:
+    """What the page of the conclusions shows.
 
-    Args:
-        title: heading.
+    Attributes:
         verdicts: what :func:`mixvision.studies.conclusions.hypotheses.judge_hypotheses` returns.
         settings: ``Evidence.settings`` with ``approach`` and ``value`` as columns.
         metric_table: of mixed training (:func:`mixvision.reporting.tables.metric_table`).
         law: what :func:`mixvision.studies.conclusions.mixing_law.compare_predictions` returns.
-        hypothesis_figures, approach_figures, law_figures: by section.
+        differences, best_ratios, approaches: figures of the hypotheses and of both approaches.
+        law_fits: figure of the law; None where none was fitted.
+    """
+
+    verdicts: pd.DataFrame
+    settings: pd.DataFrame
+    metric_table: pd.DataFrame
+    law: pd.DataFrame
+    differences: go.Figure
+    best_ratios: go.Figure
+    approaches: go.Figure
+    law_fits: go.Figure | None
+
+
+def conclusions_page(title: str, results: ConclusionsResults, published: Mapping[str, Any]) -> str:
+    """The whole report as one HTML page.
+
+    Args:
+        title: heading.
+        results: all that it shows.
         published: the paper's numbers, by ``mixing`` and ``iterative``.
     """
+    verdicts, settings, law = results.verdicts, results.settings, results.law
+    hypotheses = [results.differences, results.best_ratios]
     judged = Table("Verdicts", verdict_table(verdicts))
     compared = Table("Test performance of every setting (best_validation)", settings_table(settings))
+    fits = Table("Predicted against observed", law_table(law))
+    law_figures = [] if results.law_fits is None else [results.law_fits]
     sections = [
-        Section("The three hypotheses", list(verdicts["sentence"]), [judged], hypothesis_figures),
-        Section("Mixed against iterative training", tables=[compared], figures=approach_figures),
-        _published_section(metric_table, published["mixing"]),
-        Section(
-            "A law of mixing", law_sentences(law), [Table("Predicted against observed", law_table(law))], law_figures
-        ),
+        Section("The three hypotheses", list(verdicts["sentence"]), [judged], hypotheses),
+        Section("Mixed against iterative training", tables=[compared], figures=[results.approaches]),
+        _published_section(results.metric_table, published["mixing"]),
+        Section("A law of mixing", law_sentences(law), [fits], law_figures),
     ]
-    footnotes = conclusions_footnotes(verdicts, settings, published)
+    footnotes = conclusions_footnotes(settings, published)
     return render_page(
         Page(_heading(title), QUESTION, answer(verdicts), _key_numbers(verdicts, settings), sections, footnotes)
     )
@@ -163,7 +175,7 @@ def seeds_sentence(settings: pd.DataFrame) -> str:
     )
 
 
-def conclusions_footnotes(verdicts: pd.DataFrame, settings: pd.DataFrame, published: Mapping[str, Any]) -> list[str]:
+def conclusions_footnotes(settings: pd.DataFrame, published: Mapping[str, Any]) -> list[str]:
     """What the verdicts mean, and what to be careful about."""
     lines = [
         *RULES,

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from mixvision.reporting.formatting import DASH, number, with_spread
 from mixvision.reporting.page import Page, Section, Table, render_page
+from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     INTERVALS,
     MEASURES,
@@ -46,35 +47,40 @@ class IterativeResults:
     published: Mapping[str, Any] | None
 
 
-def iterative_page(
-    title: str,
-    results: IterativeResults,
-    figures: Mapping[str, Sequence[go.Figure]],
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    audit: Mapping[str, pd.DataFrame],
-    notes: Sequence[str] = (),
-) -> str:
+@dataclass(frozen=True, kw_only=True)
+class IterativeReport(StudyResults):
+    """What the page of iterative training shows; the tables are those of :class:`IterativeResults`."""
+
+    table: pd.DataFrame
+    table_without_leaks: pd.DataFrame
+    measures: pd.DataFrame
+    speed: pd.DataFrame
+    interpolations: pd.DataFrame
+    performance: go.Figure
+    forgetting: go.Figure
+    forgetting_zoom: go.Figure
+    accuracy_matrices: go.Figure
+    interpolation: go.Figure
+
+
+def iterative_page(title: str, results: IterativeResults, shown: IterativeReport, notes: Sequence[str] = ()) -> str:
     """The whole report as one HTML page.
 
     Args:
         title: heading.
         results: all that was measured.
-        figures: of the sections ``"performance"``, ``"curves"``, ``"matrices"`` and ``"interpolation"``.
-        manifest: one row per image.
-        trials: one row per trial with all its settings.
-        audit: the split audit's tables by title.
+        shown: the figures, the images, the audit, and the trials with all their settings.
         notes: further footnotes.
     """
     sections = [
-        _performance_section(results, figures["performance"]),
-        _curves_section(results, figures["curves"]),
-        _matrix_section(results, figures["matrices"]),
-        _interpolation_section(results, figures["interpolation"]),
+        _performance_section(results, [shown.performance]),
+        _curves_section(results, [shown.forgetting, shown.forgetting_zoom]),
+        _matrix_section(results, [shown.accuracy_matrices]),
+        _interpolation_section(results, [shown.interpolation]),
         _metrics_section(results),
-        audit_section(audit),
-        excluded_section(manifest),
-        settings_section(trials),
+        audit_section(shown.audit),
+        excluded_section(shown.manifest),
+        settings_section(shown.trials),
     ]
     first, second = results.first, second_domain(results.first)
     question = (

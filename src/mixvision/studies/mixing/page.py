@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from PIL import Image
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     INTERVALS,
     MEASURES,
@@ -29,63 +31,69 @@ QUESTION = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class MixingResults(StudyResults):
+    """What the page of mixed training shows.
+
+    Attributes:
+        table: what :func:`mixvision.reporting.tables.metric_table` returns.
+        table_without_leaks: the same on test images without near-duplicates in training; None where none leaks.
+        accuracy, performance, learning_curves: figures of all ratios.
+        category_accuracies, confusion: figures of the best ratio.
+        samples, mistakes: the contact sheets.
+    """
+
+    table: pd.DataFrame
+    table_without_leaks: pd.DataFrame | None
+    accuracy: go.Figure
+    performance: go.Figure
+    learning_curves: go.Figure
+    category_accuracies: go.Figure
+    confusion: go.Figure
+    samples: Image.Image
+    mistakes: Image.Image
+
+
 def mixing_page(
-    title: str,
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    table: pd.DataFrame,
-    figures: Sequence[go.Figure],
-    best_figures: Sequence[go.Figure],
-    sample_sheet: Image.Image,
-    mistakes_sheet: Image.Image,
-    audit: Mapping[str, pd.DataFrame],
-    published: Mapping[str, Any] | None,
-    table_without_leaks: pd.DataFrame | None = None,
-    notes: Sequence[str] = (),
+    title: str, results: MixingResults, published: Mapping[str, Any] | None, notes: Sequence[str] = ()
 ) -> str:
     """The whole report as one HTML page.
 
     Args:
         title: heading.
-        manifest: one row per image.
-        trials: one row per trial.
-        table: what :func:`mixvision.reporting.tables.metric_table` returns.
-        figures: of all ratios (accuracy, performance, learning curves).
-        best_figures: of the best ratio (accuracy by category, confusion matrices).
-        sample_sheet, mistakes_sheet: the contact sheets.
-        audit: the split audit's tables by title.
+        results: all that it shows.
         published: the paper's numbers, or None.
-        table_without_leaks: the same table on test images without near-duplicates in training (plain split
-            only).
         notes: further footnotes, such as that the larger domain was thinned to the smaller.
     """
+    table, table_without_leaks = results.table, results.table_without_leaks
+    figures = [results.accuracy, results.performance, results.learning_curves]
     best = best_ratio(table)
     sections = [
         _comparison_section(table, table_without_leaks, published, best, figures),
         Section(
             f"The best ratio, {best}% real, looked at closely",
             ["Test images, weights best_validation; the seeds of the ratio together."],
-            figures=best_figures,
+            figures=[results.category_accuracies, results.confusion],
             pictures=[
                 Picture(
                     "Most confident mistakes",
-                    mistakes_sheet,
+                    results.mistakes,
                     "Test images with a wrong prediction of high probability, each with its true category, "
                     "the predicted one, the probability and the domain.",
                 )
             ],
         ),
-        _images_section(manifest, sample_sheet),
+        _images_section(results.manifest, results.samples),
         _metrics_section(table, table_without_leaks),
-        audit_section(audit),
-        excluded_section(manifest),
-        settings_section(trials),
+        audit_section(results.audit),
+        excluded_section(results.manifest),
+        settings_section(results.trials),
     ]
     page = Page(
         title,
         QUESTION,
         answer(table, table_without_leaks),
-        _key_numbers(table, manifest),
+        _key_numbers(table, results.manifest),
         sections,
         footnotes(table, published, notes),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -13,6 +14,7 @@ from mixvision.evaluation.classification import category_scores, confused_pairs
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     audit_section,
     excluded_section,
@@ -41,55 +43,74 @@ from mixvision.studies.transfer.tables import (
     splits_tested,
     top_columns,
 )
-from mixvision.vocabulary import AS_IS, TEST_SPLITS
+from mixvision.vocabulary import AS_IS, BEST_VALIDATION, TEST_SPLITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferResults(StudyResults):
+    """What the page of transfer learning shows. What is None is left out, or the page says why it is missing.
+
+    Attributes:
+        table: what :func:`mixvision.studies.transfer.tables.transfer_table` returns.
+        ratios: what :func:`mixvision.studies.transfer.ratios.ratio_table` returns, without rows if none was trained.
+        backbones: one row per backbone and input size.
+        joined: joined predictions of all models.
+        models, learning_curves, loss, input_sizes, ratios_drawn: figures of all models.
+        confusion, reliability: figures of the best models.
+        embedding: the features on a map.
+        samples, mistakes, activations: contact sheets; the mistakes are the best model's.
+    """
+
+    table: pd.DataFrame
+    ratios: pd.DataFrame
+    backbones: pd.DataFrame
+    joined: pd.DataFrame
+    models: go.Figure
+    learning_curves: go.Figure | None
+    loss: go.Figure | None
+    input_sizes: go.Figure | None
+    ratios_drawn: go.Figure | None
+    confusion: go.Figure
+    reliability: go.Figure
+    embedding: go.Figure | None
+    samples: Image.Image
+    mistakes: Image.Image
+    activations: Image.Image | None
 
 
 def transfer_page(
-    title: str,
-    manifest: pd.DataFrame,
-    trials: pd.DataFrame,
-    tables: Mapping[str, pd.DataFrame],
-    figures: Mapping[str, go.Figure],
-    pictures: Mapping[str, Image.Image],
-    audit: Mapping[str, pd.DataFrame],
-    published: Mapping[str, Any],
-    sources: Mapping[str, str | None],
+    title: str, results: TransferResults, published: Mapping[str, Any], sources: Mapping[str, str | None]
 ) -> str:
-    """The whole report as one HTML page. What is not given of the optional parts is left out, or said why.
+    """The whole report as one HTML page.
 
     Args:
         title: heading.
-        manifest: one row per image.
-        trials: one row per trial.
-        tables: "models" (:func:`mixvision.studies.transfer.tables.transfer_table`), "best" (joined predictions of its
-            :func:`mixvision.studies.transfer.tables.best_model`, best_validation), "outcomes" and "backbones";
-            optionally "ratios" (:func:`mixvision.studies.transfer.ratios.ratio_table`).
-        figures: "models", "learning_curves", "confusion" and "reliability"; optionally "loss", "input_sizes", "ratios"
-            and "embedding".
-        pictures: "samples" and "mistakes" (of the best model); optionally "activations".
-        audit: the split audit's tables by title.
+        results: all that it shows.
         published: the published numbers of all pipelines; "transfer" and "mixing" are used, either may be missing.
         sources: by domain where its images come from.
     """
-    table = tables["models"]
+    table, manifest = results.table, results.manifest
+    curves = [figure for figure in (results.learning_curves, results.loss) if figure is not None]
+    chosen = (results.joined["trial"] == best_model(table)) & (results.joined["snapshot"] == BEST_VALIDATION)
+    best = results.joined[chosen]
     sections = [
-        _models_section(table, manifest, published.get("transfer"), figures["models"]),
+        _models_section(table, manifest, published.get("transfer"), results.models),
         _as_is_section(table),
-        *_optional_figure("Input size", figures.get("input_sizes")),
-        _ratios_section(tables.get("ratios"), manifest, published.get("mixing"), figures.get("ratios")),
-        Section("Learning curves", figures=[figures[name] for name in ("learning_curves", "loss") if name in figures]),
-        _best_section(table, tables["best"], figures["confusion"], pictures["mistakes"]),
-        *_activation_sections(pictures.get("activations")),
-        *_optional_figure("The features on a map", figures.get("embedding")),
-        _calibration_section(table, figures["reliability"]),
+        *_optional_figure("Input size", results.input_sizes),
+        _ratios_section(results.ratios, manifest, published.get("mixing"), results.ratios_drawn),
+        Section("Learning curves", figures=curves),
+        _best_section(table, best, results.confusion, results.mistakes),
+        *_activation_sections(results.activations),
+        *_optional_figure("The features on a map", results.embedding),
+        _calibration_section(table, results.reliability),
         _ensembles_section(table),
-        _images_section(manifest, pictures["samples"], sources),
-        audit_section(audit),
+        _images_section(manifest, results.samples, sources),
+        audit_section(results.audit),
         excluded_section(manifest),
-        _weights_section(tables["backbones"]),
-        settings_section(trials),
+        _weights_section(results.backbones),
+        settings_section(results.trials),
     ]
-    notes = [*NOTES, *failure_notes(tables["outcomes"])]
+    notes = [*NOTES, *failure_notes(results.outcomes)]
     return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
 
 
@@ -141,11 +162,11 @@ def _independently(row: Any) -> str:
 
 
 def _ratios_section(
-    ratios: pd.DataFrame | None, manifest: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure | None
+    ratios: pd.DataFrame, manifest: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure | None
 ) -> Section:
     """Whether the best mixing ratio moves, or why there is nothing to mix."""
     title = "Does the best mixing ratio move?"
-    if ratios is None or figure is None:
+    if ratios.empty or figure is None:
         return Section(title, [_no_ratios(manifest)])
     headings = {"nice_top1": "nice", "real_top1": "real", "performance_top1": "performance"}
     headings |= {"behind_low": "below the best, low", "behind_high": "below the best, high"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -135,27 +136,42 @@ def tuning_summary(
     return "\n\n".join(parts)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TuningResults:
+    """What the page of the tuning shows.
+
+    Attributes:
+        grid_scores, adaptive_scores: of both searches' trials, see :func:`settings_table` and :func:`search_progress`.
+        chosen: learning_rate, l2, performance_top1 and source.
+        rates, factors, final: figures of the grid's steps.
+        progress, best_by_ratio, adaptive_trials: figures that compare the searches.
+    """
+
+    grid_scores: pd.DataFrame
+    adaptive_scores: pd.DataFrame
+    chosen: Mapping[str, Any]
+    rates: go.Figure
+    factors: go.Figure
+    final: go.Figure
+    progress: go.Figure
+    best_by_ratio: go.Figure
+    adaptive_trials: go.Figure
+
+
 def tuning_page(
-    title: str,
-    chosen: Mapping[str, Any],
-    grid: pd.DataFrame,
-    adaptive: pd.DataFrame,
-    step_figures: Sequence[go.Figure],
-    search_figures: Sequence[go.Figure],
-    settings: Mapping[str, Any],
-    published: Mapping[str, Any] | None,
+    title: str, results: TuningResults, settings: Mapping[str, Any], published: Mapping[str, Any] | None
 ) -> str:
     """The whole report as one HTML page.
 
     Args:
         title: heading.
-        chosen: learning_rate, l2, performance_top1 and source.
-        grid, adaptive: scores of both searches' trials, see :func:`settings_table` and :func:`search_progress`.
-        step_figures: one for each step of the grid.
-        search_figures: those that compare the searches.
+        results: all that it shows.
         settings: of the grid, the adaptive search and the training, by name.
         published: the paper's learning_rate, l2 and source, or None.
     """
+    grid, adaptive, chosen = results.grid_scores, results.adaptive_scores, results.chosen
+    step_figures = results.rates, results.factors, results.final
+    search_figures = [results.progress, results.best_by_ratio, results.adaptive_trials]
     steps = [
         Section(
             heading, tables=[Table("Best validation performance", settings_table(grid, step), 200, 0)], figures=[figure]

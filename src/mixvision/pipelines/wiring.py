@@ -1,0 +1,11 @@
+"""How nodes with many inputs are wired: by name, never by place."""
+
+
+def by_name(*datasets: str, **others: str) -> dict[str, str]:
+    """A node's inputs, by the name of the parameter that takes each.
+
+    Args:
+        datasets: those whose parameter has their own name ("manifest", or "params:report" for ``report``).
+        others: parameter=dataset, where the two names differ.
+    """
+    return {name.removeprefix("params:"): name for name in datasets} | others

@@ -1,0 +1,38 @@
+"""What the page of every study shows besides the study's own results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResults:
+    """The tables that every study with images has; each study adds its own results, by name.
+
+    A page takes one such object instead of twenty arguments, so that no two figures can be mistaken for each other.
+    What a run does not have is None.
+
+    Attributes:
+        manifest: one row per image.
+        trials: one row per trial.
+        outcomes: one row per trial: how its training ended.
+        split_audit, split_summary: what the audit of the splits counted, by category and in all.
+    """
+
+    manifest: pd.DataFrame
+    trials: pd.DataFrame
+    outcomes: pd.DataFrame
+    split_audit: pd.DataFrame
+    split_summary: pd.DataFrame
+
+    @property
+    def audit(self) -> dict[str, pd.DataFrame]:
+        """The split audit's tables by title."""
+        return {"What was found": self.split_summary, "By domain and category": self.split_audit}
+
+    @property
+    def leaks(self) -> bool:
+        """Whether near-duplicates cross the splits, as plain random splits let them."""
+        return bool(self.manifest.loc[self.manifest["status"] == "kept", "leaks"].any())
