@@ -31,11 +31,11 @@ class PlainBlock(nn.Module):
             PlainNorm(outputs),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
-        bridge = [PlainNorm(inputs), nn.Conv2d(inputs, outputs, 1, stride)]
-        self.bridge = nn.Sequential(*bridge) if stride == 2 else nn.Identity()
+        shortcut = [PlainNorm(inputs), nn.Conv2d(inputs, outputs, 1, stride)]
+        self.shortcut = nn.Sequential(*shortcut) if stride == 2 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.elu(self.body(x) + self.bridge(x))
+        return F.elu(self.body(x) + self.shortcut(x))
 
 
 def plain_network(size: int, categories: int) -> nn.Module:

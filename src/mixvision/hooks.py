@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
@@ -20,6 +21,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mixvision.datasets.images import ImageSourceDataset
+from mixvision.renamed import refuse_old_names
 from mixvision.training.events import observers
 from mixvision.vocabulary import BEST_VALIDATION, split_snapshot_name
 
@@ -153,6 +155,14 @@ class TrialRuns:
             self._close(trial, status)
         if self in observers:
             observers.remove(self)
+
+
+class ParameterNames:
+    """Refuses parameters that are still called by an old name, before anything is read or trained."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        refuse_old_names(context.config_loader["parameters"])
 
 
 class SourceCheck:

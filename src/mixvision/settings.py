@@ -1,8 +1,8 @@
 """Kedro settings: how configuration is merged, and the hooks that follow every run."""
 
-from mixvision.hooks import ReportArtifacts, RunSummary, SourceCheck, TrialRuns
+from mixvision.hooks import ParameterNames, ReportArtifacts, RunSummary, SourceCheck, TrialRuns
 
-HOOKS = (SourceCheck(), TrialRuns(), ReportArtifacts(), RunSummary())
+HOOKS = (ParameterNames(), SourceCheck(), TrialRuns(), ReportArtifacts(), RunSummary())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -162,13 +162,13 @@ def test_summary_averages_the_seeds_of_a_ratio():
     row = summarise(trial_metrics(joined), trials).set_index("split").loc["test"]
     assert (row.ratio, row.trials) == (30, 2)
     assert row.real_top1 == pytest.approx((0.5 + 0.75) / 2)
-    assert row.real_top1_sd == pytest.approx(0.25 / np.sqrt(2))
+    assert row.real_top1_std == pytest.approx(0.25 / np.sqrt(2))
 
 
 def test_summary_of_one_seed_has_no_deviation():
     metrics = trial_metrics(join_predictions(make_predictions(SAID), make_manifest()))
     row = summarise(metrics, pd.DataFrame({"trial": ["t"], "ratio": [0]})).iloc[0]
-    assert row.trials == 1 and np.isnan(row.real_top1_sd)
+    assert row.trials == 1 and np.isnan(row.real_top1_std)
 
 
 def test_summary_refuses_unknown_trials():

@@ -44,7 +44,7 @@ def test_blocks_and_head_hold_every_parameter_once(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "unfrozen", "expected"),
+    ("name", "trainable_blocks", "expected"),
     [
         ("resnet18", "head", {"fc.weight", "fc.bias"}),
         ("resnet18", 1, {"layer4.1", "fc.weight", "fc.bias"}),
@@ -53,9 +53,9 @@ def test_blocks_and_head_hold_every_parameter_once(name):
         ("vgg11", 2, {"features.18", "pre_logits.fc1", "pre_logits.fc2", "head.fc"}),
     ],
 )
-def test_the_last_blocks_are_trained_with_the_head(name, unfrozen, expected):
+def test_the_last_blocks_are_trained_with_the_head(name, trainable_blocks, expected):
     network = random_network(name)
-    freeze(network, unfrozen)
+    freeze(network, trainable_blocks)
     assert trained(network) == expected
 
 
@@ -72,10 +72,12 @@ def test_all_blocks_can_be_trained_and_frozen_again():
     assert len(trainable_parameters(network)) == 2
 
 
-@pytest.mark.parametrize("unfrozen", [0, -1, 10, True, 1.0, "last"])
-def test_other_numbers_of_blocks_are_refused(unfrozen):
-    with pytest.raises(ValueError, match=rf"unfrozen is {unfrozen!r}, but must be .* from 1 to 9, as many as this"):
-        freeze(random_network("resnet18"), unfrozen)
+@pytest.mark.parametrize("trainable_blocks", [0, -1, 10, True, 1.0, "last"])
+def test_other_numbers_of_blocks_are_refused(trainable_blocks):
+    with pytest.raises(
+        ValueError, match=rf"trainable_blocks is {trainable_blocks!r}, but must be .* from 1 to 9, as many as this"
+    ):
+        freeze(random_network("resnet18"), trainable_blocks)
 
 
 def statistics(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -48,11 +48,11 @@ def test_parameter_counts_follow_table_1(network):
     assert count(network) == 327_410
 
 
-def test_there_are_25_weight_layers_and_two_bridges(network):
+def test_there_are_25_weight_layers_and_two_shortcuts(network):
     layers = [m for m in network.modules() if isinstance(m, StackedConv2d | StackedLinear)]
-    bridges = [m.bridge for m in network.modules() if isinstance(m, ResidualBlock) and m.first.stride == 2]
-    assert len(layers) - len(bridges) == 25
-    assert len(bridges) == 2 and all(bridge.weight.shape[-1] == 1 for bridge in bridges)
+    shortcuts = [m.shortcut for m in network.modules() if isinstance(m, ResidualBlock) and m.first.stride == 2]
+    assert len(layers) - len(shortcuts) == 25
+    assert len(shortcuts) == 2 and all(shortcut.weight.shape[-1] == 1 for shortcut in shortcuts)
 
 
 def test_a_block_activates_after_the_addition():

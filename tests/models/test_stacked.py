@@ -32,7 +32,7 @@ def test_normalising_through_the_weights_is_normalising_the_maps(kernel, stride)
     layer.normalise.variance.copy_(torch.linspace(0.01, 4, 6).view(2, 3))
     images = torch.rand(2, 6, 10, 10, generator=torch.Generator().manual_seed(2)) - 5
     images = images.to(memory_format=torch.channels_last).requires_grad_()
-    layer.normalise.rate = 0.25
+    layer.normalise.momentum = 0.25
     stacked = layer(images)
     target = torch.rand(stacked.shape, generator=torch.Generator().manual_seed(3))
     gradients = torch.autograd.grad((stacked * target).sum(), (images, layer.weight, layer.bias))
@@ -68,9 +68,9 @@ def test_a_stacked_linear_layer_is_the_plain_layer_of_each_network():
 def test_norm_follows_the_batch_at_its_rate():
     norm = MovingNorm(1, 1)
     x = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)  # mean 2, variance 1
-    norm.rate = 1.0
+    norm.momentum = 1.0
     torch.testing.assert_close(norm(x).flatten(), torch.tensor([-1.0, 1.0]), atol=1e-4, rtol=0)
-    norm.rate = 0.25
+    norm.momentum = 0.25
     norm(x + 4)  # batch mean 6, so the moving mean becomes 2 + 0.25 * 4
     assert norm.mean.item() == pytest.approx(3.0)
     assert norm.variance.item() == pytest.approx(1.0, abs=1e-5)
@@ -88,7 +88,7 @@ def test_norm_takes_the_variance_of_channels_far_from_zero():
 
 def test_norm_uses_the_same_statistics_in_testing():
     norm = MovingNorm(1, 1)
-    norm.rate = 0.5
+    norm.momentum = 0.5
     x = torch.rand(4, 1, 3, 3)
     trained = norm(x)
     torch.testing.assert_close(norm.eval()(x), trained)

@@ -102,3 +102,12 @@ def test_a_network_of_another_image_size_is_refused():
     tensors = build_baseline("linear", 3, 32, seed=0).state_dict()
     with pytest.raises(ValueError, match="'2.weight' has the shape .*, but linear with 3 categories and 16 pixels"):
         TrainedNetwork("linear", CATEGORIES, 16, tensors).build()
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path):
+    """Versions before 0.4 called the shortcuts of residual blocks bridges."""
+    tensors = ResNet25(2, 16, [torch.Generator().manual_seed(0)]).state_dict()
+    earlier = {name.replace(".shortcut.", ".bridge."): tensor for name, tensor in tensors.items()}
+    assert earlier.keys() != tensors.keys()
+    TrainedNetwork("resnet25", ("a", "b"), 16, earlier).save(tmp_path / "earlier.safetensors")
+    assert TrainedNetwork.load(tmp_path / "earlier.safetensors").tensors.keys() == tensors.keys()

@@ -163,13 +163,13 @@ def test_a_validation_share_that_leaves_a_class_empty_is_refused(run_pipeline, l
 
 
 def test_the_sanity_check_passes_and_fails(run_pipeline, letters):
-    check = {"models": ["linear", "mlp"], "memorising": {"steps": 100}}
+    check = {"models": ["linear", "mlp"], "overfitting": {"steps": 100}}
     project = run_pipeline("sanity_check", {"sanity_check": check}, letters)
     report = project / "data/08_reporting/letters/sanity_check"
     table = pd.read_csv(report / "table.csv")
     assert table["passed"].all() and (table["steps"] <= 100).all()
-    hopeless = {"models": ["linear"], "memorising": {"steps": 2, "learning_rate": 1e-9}}
-    with pytest.raises(RuntimeError, match=r"by heart: linear \(\d+\.\d% after 2 steps\)"):
+    hopeless = {"models": ["linear"], "overfitting": {"steps": 2, "learning_rate": 1e-9}}
+    with pytest.raises(RuntimeError, match=r"a few images: linear \(\d+\.\d% after 2 steps\)"):
         run_pipeline("sanity_check", {"sanity_check": hopeless}, letters)
     assert not pd.read_csv(report / "table.csv")["passed"].any()  # the table is there to be looked at
     for wrong in (["perceptron"], [], "cnn"):

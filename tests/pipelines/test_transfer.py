@@ -29,7 +29,7 @@ BRIEF = {
                 {
                     "name": "fine-tuned",
                     "head": "linear",
-                    "phases": [{"unfrozen": 1, "epochs": 1, "learning_rate": 0.0005}],
+                    "phases": [{"trainable_blocks": 1, "epochs": 1, "learning_rate": 0.0005}],
                     "batch_size": 16,
                 }
             ],
@@ -249,7 +249,7 @@ def test_they_are_refused_before_any_training_as_bad_settings_are(run_pipeline, 
 
 def test_more_blocks_than_a_network_has_are_refused_before_any_training():
     study = Transfer({"test_resnet": "random"}, (32,), fine_tunings=[FineTuning(phases=[Phase(99, 1, 1e-3)])])
-    with pytest.raises(ValueError, match="unfrozen is 99, but must be .* from 1 to 5"):
+    with pytest.raises(ValueError, match="trainable_blocks is 99, but must be .* from 1 to 5"):
         describe_backbones(study, EpochTraining(accelerator="cpu"))
 
 

@@ -84,7 +84,7 @@ def test_several_seeds_show_their_deviation(study, study_of_three_seeds):
     assert "±" not in metric_markdown(make_table(study), None)
     table = make_table(study_of_three_seeds)
     assert (table["trials"] == 3).all()
-    assert table["performance_top1_sd"].gt(0).all()
+    assert table["performance_top1_std"].gt(0).all()
     assert "±" in metric_markdown(table, None)
 
 

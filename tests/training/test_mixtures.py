@@ -29,7 +29,7 @@ def uneven_manifest() -> pd.DataFrame:
 
 def choose(manifest: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
     trials = list_trials(mixtures)
-    chosen = choose_training_sets(manifest, trials, mixtures.thin)
+    chosen = choose_training_sets(manifest, trials, mixtures.balance)
     return chosen.merge(manifest, on="id").merge(trials, on="trial")
 
 
@@ -58,7 +58,7 @@ def test_thinned_sets_are_equally_large_and_hold_the_ratio_of_each_category(unev
 
 
 def test_without_thinning_each_domain_gives_its_share(uneven_manifest):
-    chosen = choose(uneven_manifest, Mixtures(ratios=(0, 30, 100), thin=False))
+    chosen = choose(uneven_manifest, Mixtures(ratios=(0, 30, 100), balance=False))
     counts = chosen.groupby(["ratio", "domain"]).size().unstack(fill_value=0)
     assert counts.loc[0].tolist() == [60, 0]
     assert counts.loc[30].tolist() == [42, 15]
@@ -118,7 +118,7 @@ def test_the_choice_does_not_depend_on_the_order_of_the_manifest(uneven_manifest
         ({"learning_rate": float("inf")}, "learning_rate is inf"),
         ({"l2": -1}, "l2 is -1"),
         ({"l2": None}, "l2 is None"),
-        ({"thin": "no"}, "thin is 'no'"),
+        ({"balance": "no"}, "balance is 'no'"),
     ],
 )
 def test_wrong_settings_are_refused(wrong, complaint):

@@ -100,7 +100,7 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
 
     Returns:
         One row per value of ``by``, ``snapshot`` and ``split``: ``trials`` (how many), the mean of each of
-        :data:`METRICS` and its sample standard deviation in ``<metric>_sd`` (NaN for a single trial).
+        :data:`METRICS` and its sample standard deviation in ``<metric>_std`` (NaN for a single trial).
 
     Raises:
         ValueError: a trial that made predictions is not in ``trials``.
@@ -110,7 +110,7 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
         raise ValueError(f"trials lack {unknown[0]!r}, one of {len(unknown)} that made predictions.")
     groups = metrics.merge(trials[["trial", by]], on="trial", validate="many_to_one").groupby([by, "snapshot", "split"])
     columns = list(METRICS)
-    spread = groups[columns].std(ddof=1).add_suffix("_sd")
+    spread = groups[columns].std(ddof=1).add_suffix("_std")
     return pd.concat([groups.size().rename("trials"), groups[columns].mean(), spread], axis=1).reset_index()
 
 

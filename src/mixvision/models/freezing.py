@@ -37,31 +37,32 @@ def head_parameters(network: nn.Module) -> set[str]:
     return {name for name, parameter in network.named_parameters() if id(parameter) in parameters}
 
 
-def freeze(network: nn.Module, unfrozen: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
+def freeze(network: nn.Module, trainable_blocks: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
     """Let only the head and the last blocks of a timm network be trained; may be called again for another phase.
 
     Frozen batch normalisation also keeps its statistics: whenever ``train()`` is called, it stays in evaluation mode.
 
     Args:
         network: changed in place.
-        unfrozen: how many of the last ``blocks`` are trained with the head; "head": none of them; "all": everything.
+        trainable_blocks: how many of the last ``blocks`` are trained with the head; "head": none of them; "all":
+            everything.
         batch_statistics: whether batch normalisation that is not frozen normalises by the batch and follows it in
             training; if not, it keeps its statistics, too, and only its weights are trained.
 
     Raises:
-        ValueError: there are fewer blocks, or unfrozen is nothing of this.
+        ValueError: there are fewer blocks, or trainable_blocks is nothing of this.
     """
     found = blocks(network)
-    if unfrozen == "all":
+    if trainable_blocks == "all":
         trained = {name for name, _ in network.named_parameters()}
-    elif unfrozen == "head":
+    elif trainable_blocks == "head":
         trained = head_parameters(network)
-    elif type(unfrozen) is int and 1 <= unfrozen <= len(found):
-        trained = head_parameters(network).union(*found[-unfrozen:])
+    elif type(trainable_blocks) is int and 1 <= trainable_blocks <= len(found):
+        trained = head_parameters(network).union(*found[-trainable_blocks:])
     else:
         raise ValueError(
-            f"unfrozen is {unfrozen!r}, but must be 'head', 'all', or a number of blocks from 1 to {len(found)}, as "
-            "many as this network has."
+            f"trainable_blocks is {trainable_blocks!r}, but must be 'head', 'all', or a number of blocks from 1 to "
+            f"{len(found)}, as many as this network has."
         )
     for name, parameter in network.named_parameters():
         parameter.requires_grad = name in trained

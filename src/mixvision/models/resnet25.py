@@ -17,7 +17,7 @@ class ResNet25(nn.Module):
     """K independent residual networks of 25 weight layers: a 5x5 convolution, eleven blocks of two, two dense layers.
 
     A 100x100 image goes through maps of 100, 50, 50, 25, 25, 12, 12 and 6 pixels a side to 1,152 features. The
-    bridges' 1x1 convolutions are not among the 25, as in the study.
+    shortcuts' 1x1 convolutions are not among the 25, as in the study.
 
     Args:
         categories: number of outputs.
@@ -68,9 +68,9 @@ class ResNet25(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a bridge around them; the second activation comes after the addition.
+    """Two 3x3 convolutions and a shortcut around them; the second activation comes after the addition.
 
-    Equal channels keep the size, and the bridge is the identity. More channels halve the size, and the bridge is a
+    Equal channels keep the size, and the shortcut is the identity. More channels halve the size, and the shortcut is a
     1x1 convolution of the same stride.
     """
 
@@ -79,8 +79,10 @@ class ResidualBlock(nn.Module):
         stride = 1 if channels_in == channels_out else 2
         self.first = StackedConv2d(channels_in, channels_out, 3, generators, stride)
         self.second = StackedConv2d(channels_out, channels_out, 3, generators)
-        self.bridge = nn.Identity() if stride == 1 else StackedConv2d(channels_in, channels_out, 1, generators, stride)
+        self.shortcut = (
+            nn.Identity() if stride == 1 else StackedConv2d(channels_in, channels_out, 1, generators, stride)
+        )
         self.activation = ELU()
 
     def forward(self, maps: Tensor) -> Tensor:
-        return self.activation(self.second(self.activation(self.first(maps))).add_(self.bridge(maps)))
+        return self.activation(self.second(self.activation(self.first(maps))).add_(self.shortcut(maps)))

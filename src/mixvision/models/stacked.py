@@ -70,8 +70,9 @@ class StackedLinear(nn.Module):
 class MovingNorm(nn.Module):
     """Normalise each channel with its moving mean and variance, in training and in testing alike.
 
-    In training the statistics first move towards those of the batch: ``mean += rate * (batch mean - mean)``, where
-    ``rate`` is one minus the study's momentum and is set before each step. Gradients do not flow through them.
+    In training the statistics first move towards those of the batch: ``mean += momentum * (batch mean - mean)``, where
+    ``momentum``, in the sense of PyTorch, is one minus the study's and is set before each step. Gradients do not flow
+    through them.
 
     The study prints ``y = (x - mean) / variance``; we divide by the standard deviation, which is what makes a
     normalised channel have unit variance. ``power=1.0`` computes the printed form.
@@ -83,7 +84,7 @@ class MovingNorm(nn.Module):
 
     def __init__(self, networks: int, channels: int, power: float = 0.5) -> None:
         super().__init__()
-        self.power, self.rate = power, 1.0
+        self.power, self.momentum = power, 1.0
         self.register_buffer("mean", torch.zeros(networks, channels))
         self.register_buffer("variance", torch.ones(networks, channels))
 
@@ -106,8 +107,8 @@ class MovingNorm(nn.Module):
         x = x.to(self.mean.dtype)  # x may be bfloat16
         mean = x.mean(dims)  # twice a mean is a sixth of the time of var_mean or a vector norm on a CPU
         variance = (x.square().mean(dims) - mean.square()).clamp(min=0)
-        self.mean.lerp_(mean.view_as(self.mean), self.rate)
-        self.variance.lerp_(variance.view_as(self.variance), self.rate)
+        self.mean.lerp_(mean.view_as(self.mean), self.momentum)
+        self.variance.lerp_(variance.view_as(self.variance), self.momentum)
 
     @staticmethod
     def _broadcast(statistic: Tensor, x: Tensor) -> Tensor:

@@ -98,7 +98,9 @@ class TrainedNetwork:
         """Read a file written by ``save``, by this version or an earlier one; nothing in it is executed."""
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            # Files of versions before 0.4 call the shortcuts of residual blocks bridges.
+            names = {name: name.replace(".bridge.", ".shortcut.") for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            tensors = {new: file.get_tensor(name) for name, new in names.items()}
         categories, arguments = json.loads(metadata["categories"]), json.loads(metadata.get("arguments", "{}"))
         return cls(metadata["architecture"], tuple(categories), int(metadata["image_size"]), tensors, arguments)
 

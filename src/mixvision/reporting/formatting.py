@@ -48,8 +48,8 @@ def number(value: float) -> str:
 
 
 def with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:
-    """A metric as text, with its deviation over seeds (``<metric>_sd``) where there are several."""
-    pairs = zip(rows[metric], rows[f"{metric}_sd"], strict=True)
+    """A metric as text, with its deviation over seeds (``<metric>_std``) where there are several."""
+    pairs = zip(rows[metric], rows[f"{metric}_std"], strict=True)
     return pd.Series(
         [number(mean) if pd.isna(spread) else f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs],
         index=rows.index,

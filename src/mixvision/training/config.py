@@ -38,6 +38,15 @@ class Arithmetic:
         """Where tensors belong."""
         return torch.device("cuda" if self.on_gpu else "cpu")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of weights and of images: float64 with "64-true", else float32."""
+        return torch.float64 if self.precision == "64-true" else torch.float32
+
+    def autocast(self) -> torch.autocast:
+        """A context in which "bf16-mixed" computes in bfloat16, and any other precision in its own type."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
+
     def require_device(self) -> None:
         """Refuse a GPU that is asked for where there is none (ValueError)."""
         if self.accelerator == "gpu" and not torch.cuda.is_available():

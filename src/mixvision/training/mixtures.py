@@ -18,7 +18,7 @@ class Mixtures:
     Attributes:
         ratios: shares of real images in the training set, whole per cent from 0 to 100.
         seeds: a model of each ratio is trained for each; the seed sets its images, its first weights and its batches.
-        thin: thin the larger domain to the smaller, category by category, so that a ratio changes the mixture and
+        balance: thin the larger domain to the smaller, category by category, so that a ratio changes the mixture and
             not the amount of training data.
         learning_rate: initial learning rate (the study's best: 0.004).
         l2: factor on half the sum of squared weights (the study's best: 0.5).
@@ -26,7 +26,7 @@ class Mixtures:
 
     ratios: tuple[int, ...] = tuple(range(0, 101, 10))
     seeds: tuple[int, ...] = (0,)
-    thin: bool = True
+    balance: bool = True
     learning_rate: float = 0.004
     l2: float = 0.5
 
@@ -42,8 +42,8 @@ class Mixtures:
             raise ValueError(f"ratios is {list(self.ratios)}; each is a share of real images from 0 to 100 per cent.")
         if min(self.seeds) < 0:
             raise ValueError(f"seeds is {list(self.seeds)}; give numbers of 0 or more.")
-        if type(self.thin) is not bool:
-            raise ValueError(f"thin is {self.thin!r}; give true or false.")
+        if type(self.balance) is not bool:
+            raise ValueError(f"balance is {self.balance!r}; give true or false.")
         if not is_number(self.learning_rate) or self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate!r}; give a number above 0, such as 0.004.")
         if not is_number(self.l2) or self.l2 < 0:
@@ -83,7 +83,7 @@ def require_both_domains(images: pd.DataFrame) -> None:
             )
 
 
-def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, thin: bool) -> pd.DataFrame:
+def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, balance: bool) -> pd.DataFrame:
     """Choose x% of the real training images and (100 - x)% of the nice ones, category by category.
 
     Rounding is made up for across categories, so that the whole set holds the ratio. The images of one seed come in one
@@ -105,11 +105,11 @@ def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, thin: boo
         for _, category in train.groupby("category"):
             ids = [np.sort(category.loc[category["domain"] == domain, "id"]) for domain in DOMAINS]
             shuffled = [generator.permutation(own) for own in ids]
-            smaller = min(map(len, shuffled)) if thin else None
+            smaller = min(map(len, shuffled)) if balance else None
             nice.append(shuffled[0][:smaller])
             real.append(shuffled[1][:smaller])
         from_real = _shares([len(images) for images in real], trial.ratio)
-        if thin:
+        if balance:
             from_nice = [len(images) - count for images, count in zip(nice, from_real, strict=True)]
         else:
             from_nice = _shares([len(images) for images in nice], 100 - trial.ratio)

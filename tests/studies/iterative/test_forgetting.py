@@ -60,10 +60,10 @@ def make_history(curves: dict[str, dict[int, tuple[float, float]]]) -> pd.DataFr
 
 def test_the_matrix_averages_the_seeds_of_a_share_on_test_images():
     matrix = accuracy_matrix(METRICS_BY_HAND, TRIALS, "nice").set_index(["share", "after"])
-    assert list(matrix.columns) == ["trials", "nice_top1", "nice_top1_sd", "real_top1", "real_top1_sd"]
+    assert list(matrix.columns) == ["trials", "nice_top1", "nice_top1_std", "real_top1", "real_top1_std"]
     assert matrix.loc[(30, "initial"), ["nice_top1", "real_top1"]].tolist() == pytest.approx([0.85, 0.15])
     assert matrix.loc[(30, "restricted"), ["nice_top1", "real_top1"]].tolist() == pytest.approx([0.35, 0.55])
-    assert matrix.loc[(30, "initial"), "nice_top1_sd"] == pytest.approx(0.1 / np.sqrt(2))
+    assert matrix.loc[(30, "initial"), "nice_top1_std"] == pytest.approx(0.1 / np.sqrt(2))
     assert matrix["trials"].tolist() == [2, 2, 1, 1]
     assert len(matrix) == 4
 
@@ -78,7 +78,7 @@ def test_measures_follow_their_definitions():
     assert row["trials"] == 2
     assert row["average_accuracy"] == pytest.approx((0.3 + 0.5 + 0.4 + 0.6) / 4)
     assert row["forgetting"] == pytest.approx((0.6 + 0.4) / 2)
-    assert row["forgetting_sd"] == pytest.approx(0.2 / np.sqrt(2))
+    assert row["forgetting_std"] == pytest.approx(0.2 / np.sqrt(2))
     assert row["backward_transfer"] == pytest.approx(-0.5)
     gains = [np.sqrt(0.3 * 0.5) - 0.3, np.sqrt(0.4 * 0.6) - 0.4]
     assert row["performance_gain"] == pytest.approx(np.mean(gains))
@@ -93,7 +93,7 @@ def test_the_other_order_measures_the_other_domain():
 def test_nothing_changed_is_nothing_forgotten():
     row = continual_measures(METRICS_BY_HAND, TRIALS, "nice").set_index("share").loc[60]
     assert (row["forgetting"], row["backward_transfer"], row["performance_gain"]) == (0, 0, 0)
-    assert np.isnan(row["forgetting_sd"])
+    assert np.isnan(row["forgetting_std"])
 
 
 def test_an_unknown_domain_is_refused():
@@ -118,7 +118,7 @@ def test_speed_averages_seeds_and_takes_the_first_domain():
     speed = forgetting_speed(make_history({"a": first, "b": second}), TRIALS, "real", after=50).iloc[0]
     assert speed["accuracy_after_50"] == pytest.approx((0.6 + 0.3) / 2)
     assert speed["iterations_to_half"] == pytest.approx(50)
-    assert speed["iterations_to_half_sd"] == pytest.approx(0)
+    assert speed["iterations_to_half_std"] == pytest.approx(0)
 
 
 def test_nothing_lost_and_short_trainings_have_no_number():

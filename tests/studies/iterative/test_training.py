@@ -60,7 +60,7 @@ def test_the_phases_are_the_halves_of_the_mixed_set(small_manifest, first):
     phases = replace(PHASES, first=first)
     trials = list_iterative_trials(phases, 20)
     sets = choose_phases(small_manifest, trials, phases)
-    mixed = choose_training_sets(small_manifest, list_trials(Mixtures(ratios=(50,))), thin=True)
+    mixed = choose_training_sets(small_manifest, list_trials(Mixtures(ratios=(50,))), balance=True)
     for _, own in sets.groupby("trial"):
         assert sorted(own["id"]) == mixed["id"].tolist()
         initial = own.loc[own["phase"] == "initial", "id"]

@@ -316,7 +316,7 @@ def test_heads_by_ratio_see_equally_many_images(manifest, pool, tmp_path, monkey
     assert (predictions.groupby(["trial", "snapshot"])["id"].nunique() == 120).all()
 
     alone = trials[trials["ratio"] == 100]
-    sets = choose_training_sets(manifest, alone, thin=True)
+    sets = choose_training_sets(manifest, alone, balance=True)
     expected = train_heads(alone, shown, pool, sets, TRAINING).predictions
     found = predictions[predictions["trial"] == alone["trial"].iloc[0]]
     pd.testing.assert_frame_equal(

@@ -12,7 +12,7 @@ from mixvision.training.config import EpochTraining
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.transforms.augmentation import Augmentation
 
-PLAN = {"name": "tuned", "head": "dense", "phases": [{"unfrozen": 2, "epochs": 1, "learning_rate": 0.01}]}
+PLAN = {"name": "tuned", "head": "dense", "phases": [{"trainable_blocks": 2, "epochs": 1, "learning_rate": 0.01}]}
 TRAINING = EpochTraining(epochs=7, patience=2)
 DIGITS, PLANTS = ["0", "1"], ["daisy", "strawberry"]
 

@@ -78,9 +78,11 @@ def plain_training(network: TransferNetwork, fine_tuning: FineTuning, pool: Imag
     phases = [phase for phase in fine_tuning.phases for _ in range(phase.epochs)]
     for epoch, phase in enumerate(phases):
         if epoch == 0 or phase is not phases[epoch - 1]:
-            optimizers, begin = {} if phase.fresh else optimizers, step
+            optimizers, begin = {} if phase.reset_optimizer else optimizers, step
             rates = phase_rates(fine_tuning, phase, phase.epochs * (len(train) // batch))
-        first = {"head": len(found), "all": 0}.get(phase.unfrozen, len(found) - int(phase.unfrozen == 1))
+        first = {"head": len(found), "all": 0}.get(
+            phase.trainable_blocks, len(found) - int(phase.trainable_blocks == 1)
+        )
         trained = {name: weights for name, weights in parameters.items() if place.get(name, 99) >= first}
         for name, layer in network.named_modules():
             follows = fine_tuning.batch_statistics and f"{name}.weight" in trained
@@ -108,7 +110,7 @@ def plain_training(network: TransferNetwork, fine_tuning: FineTuning, pool: Imag
 
 
 def phase_rates(fine_tuning: FineTuning, phase: Phase, steps: int) -> np.ndarray:
-    rising, falling = fine_tuning.warmup, steps - fine_tuning.warmup
+    rising, falling = fine_tuning.warmup_steps, steps - fine_tuning.warmup_steps
     factors = np.ones(falling)
     if fine_tuning.schedule == "cosine":
         factors = np.cos(np.linspace(0, np.pi, falling, endpoint=False)) / 2 + 0.5
@@ -123,9 +125,11 @@ TWO_PHASES = (Phase(1, 2, 1e-3), Phase("all", 1, 1e-4))
     [
         FineTuning(phases=TWO_PHASES, batch_size=25),
         FineTuning(phases=TWO_PHASES, batch_size=25, batch_statistics=True),
-        FineTuning(phases=TWO_PHASES, batch_size=25, layer_decay=0.5, weight_decay=0.1, average=0.8),
-        FineTuning(phases=TWO_PHASES, batch_size=25, optimizer="sgd", weight_decay=0.1, warmup=3, schedule="cosine"),
-        FineTuning(phases=(TWO_PHASES[0], Phase("all", 2, 1e-4, fresh=True)), batch_size=25),
+        FineTuning(phases=TWO_PHASES, batch_size=25, layer_decay=0.5, weight_decay=0.1, ema_decay=0.8),
+        FineTuning(
+            phases=TWO_PHASES, batch_size=25, optimizer="sgd", weight_decay=0.1, warmup_steps=3, schedule="cosine"
+        ),
+        FineTuning(phases=(TWO_PHASES[0], Phase("all", 2, 1e-4, reset_optimizer=True)), batch_size=25),
         FineTuning(phases=(Phase("all", 1, 1e-4), Phase("head", 1, 1e-3), Phase(1, 1, 1e-3)), batch_size=25),
     ],
     ids=["adam", "batch statistics", "average", "sgd", "fresh", "frozen again"],
@@ -137,7 +141,7 @@ def test_fine_tuning_equals_plain_pytorch(tune, pool, backbone, fine_tuning, mon
     after = plain_training(network, fine_tuning, pool)
     expected = after[0]
     for weights in after[1:]:
-        share = 1 - (fine_tuning.average or 0)
+        share = 1 - (fine_tuning.ema_decay or 0)
         expected = {name: tensor + share * (weights[name] - tensor) for name, tensor in expected.items()}
     last = result.weights["tuned"]["last"]
     assert last.keys() == expected.keys()
@@ -157,8 +161,8 @@ def test_fine_tuning_equals_plain_pytorch(tune, pool, backbone, fine_tuning, mon
 def test_frozen_blocks_keep_their_weights_and_statistics(tune, backbone):
     before = transfer_network(backbone, 16, "dense", 3).state_dict()
 
-    def changed(unfrozen, batch_statistics: bool = True) -> set[str]:
-        phases = (Phase(unfrozen, 1, 1e-3),)
+    def changed(trainable_blocks, batch_statistics: bool = True) -> set[str]:
+        phases = (Phase(trainable_blocks, 1, 1e-3),)
         fine_tuning = FineTuning(head="dense", phases=phases, batch_statistics=batch_statistics)
         after = tune(fine_tuning, SINGLE).weights["tuned"]["last"]
         return {name for name, tensor in before.items() if not torch.equal(after[name], tensor)}
@@ -248,9 +252,9 @@ FOUR_EPOCHS = (Phase(1, 2, 1e-3), Phase("all", 2, 1e-4))
 @pytest.mark.parametrize(
     "settings",
     [
-        {"average": 0.9, "warmup": 2, "schedule": "cosine"},
-        {"optimizer": "sgd", "layer_decay": 0.7, "batch_statistics": True, "average": 0.5},
-        {"phases": (FOUR_EPOCHS[0], replace(FOUR_EPOCHS[1], fresh=True))},
+        {"ema_decay": 0.9, "warmup_steps": 2, "schedule": "cosine"},
+        {"optimizer": "sgd", "layer_decay": 0.7, "batch_statistics": True, "ema_decay": 0.5},
+        {"phases": (FOUR_EPOCHS[0], replace(FOUR_EPOCHS[1], reset_optimizer=True))},
     ],
     ids=["adam with average", "sgd", "fresh"],
 )
@@ -297,7 +301,13 @@ def test_the_optimisers_state_is_of_what_was_trained(tune, backbone, tmp_path, o
 def test_a_finished_fine_tuning_is_not_repeated_and_others_start_anew(tune, tmp_path, monkeypatch):
     fine_tuning = FineTuning(phases=(Phase("head", 1, 1e-3),))
     first = tune(fine_tuning, SINGLE)
-    others = [{"average": 0.9}, {"warmup": 1}, {"schedule": "cosine"}, {"layer_decay": 0.5}, {"optimizer": "sgd"}]
+    others = [
+        {"ema_decay": 0.9},
+        {"warmup_steps": 1},
+        {"schedule": "cosine"},
+        {"layer_decay": 0.5},
+        {"optimizer": "sgd"},
+    ]
     for change in others:
         tune(replace(fine_tuning, **change), SINGLE)
     tune(fine_tuning, SINGLE, past=[{**row, "top1": 0.5} for row in PAST])
@@ -312,7 +322,7 @@ def test_a_finished_fine_tuning_is_not_repeated_and_others_start_anew(tune, tmp_
 
 
 def test_the_best_weights_are_those_of_the_best_epoch(tune, small_manifest):
-    result = tune(FineTuning(phases=(Phase("all", 3, 1e-3),), batch_size=10, average=0.7), SINGLE)
+    result = tune(FineTuning(phases=(Phase("all", 3, 1e-3),), batch_size=10, ema_decay=0.7), SINGLE)
     validated = result.history[result.history["split"] == "validation"].set_index("epoch")["top1"].loc[2:]
     assert result.outcomes.loc[0, "best_epoch"] == validated.idxmax()
     joined = result.predictions.merge(small_manifest, on="id").query("split == 'validation'")
@@ -349,13 +359,13 @@ def test_training_leaves_the_global_random_state_and_the_backbone_alone(tune, ba
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    tune(FineTuning(head="dense2", phases=(Phase("all", 1, 1e-3),), average=0.9), SINGLE, Augmentation())
+    tune(FineTuning(head="dense2", phases=(Phase("all", 1, 1e-3),), ema_decay=0.9), SINGLE, Augmentation())
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(before[name], tensor) for name, tensor in backbone.network.state_dict().items())
 
 
 def test_what_does_not_fit_the_network_is_refused_before_any_training(tune, tmp_path):
-    with pytest.raises(ValueError, match=r"unfrozen is 6, but must be .* from 1 to 5"):
+    with pytest.raises(ValueError, match=r"trainable_blocks is 6, but must be .* from 1 to 5"):
         tune(FineTuning(phases=(Phase("head", 1, 1e-3), Phase(6, 1, 1e-3))))
     with pytest.raises(ValueError, match=r"batch_size is 1 in trial tuned.*normalises"):
         tune(FineTuning(head="dense", batch_size=1))
@@ -383,21 +393,25 @@ def test_rates_rise_and_fall_within_a_phase():
         return [FineTuning(phases=(phase,), **settings).rate(phase, step, 8) for step in range(8)]
 
     assert rates() == [0.1] * 8
-    assert rates(warmup=4) == pytest.approx([0.025, 0.05, 0.075, *[0.1] * 5])
+    assert rates(warmup_steps=4) == pytest.approx([0.025, 0.05, 0.075, *[0.1] * 5])
     half_way = [0.1, 0.05 * (1 + math.sqrt(0.5)), 0.05, 0.05 * (1 - math.sqrt(0.5))]
-    assert rates(warmup=4, schedule="cosine") == pytest.approx([0.025, 0.05, 0.075, 0.1, *half_way])
+    assert rates(warmup_steps=4, schedule="cosine") == pytest.approx([0.025, 0.05, 0.075, 0.1, *half_way])
     assert rates(schedule="cosine")[4] == pytest.approx(0.05)
-    assert rates(warmup=16) == pytest.approx(rates(warmup=16, schedule="cosine"))  # the phase is too short for both
+    assert rates(warmup_steps=16) == pytest.approx(
+        rates(warmup_steps=16, schedule="cosine")
+    )  # the phase is too short for both
 
 
 def test_phases_follow_each_other():
-    fine_tuning = FineTuning(phases=[{"unfrozen": "head", "epochs": 1, "learning_rate": 0.1}, Phase(3, 2, 0.01)])
+    fine_tuning = FineTuning(
+        phases=[{"trainable_blocks": "head", "epochs": 1, "learning_rate": 0.1}, Phase(3, 2, 0.01)]
+    )
     assert fine_tuning.phases == (Phase("head", 1, 0.1), Phase(3, 2, 0.01)) and fine_tuning.epochs == 3
     assert [fine_tuning.phase_at(epoch) for epoch in range(3)] == [
         (Phase("head", 1, 0.1), 0),
         *[(Phase(3, 2, 0.01), 1)] * 2,
     ]
-    names = [Phase(unfrozen, 1, 0.1).name for unfrozen in ("head", 1, 3, "all")]
+    names = [Phase(trainable_blocks, 1, 0.1).name for trainable_blocks in ("head", 1, 3, "all")]
     assert names == ["head", "last block", "last 3 blocks", "all"]
     with pytest.raises(IndexError):
         fine_tuning.phase_at(3)
@@ -408,15 +422,21 @@ def test_phases_follow_each_other():
     [
         ({"phases": ()}, "phases is "),
         ({"phases": "all"}, "phases is 'all'"),
-        ({"phases": [{"unfrozen": 3}]}, r"one of phases is \{'unfrozen': 3\}; give unfrozen, epochs, learning_rate"),
-        ({"phases": [{"unfrozen": 3, "epochs": 1, "learning_rate": 1, "rate": 1}]}, "one of phases is"),
-        ({"phases": [{"unfrozen": 0, "epochs": 1, "learning_rate": 1}]}, "unfrozen is 0"),
-        ({"phases": [{"unfrozen": True, "epochs": 1, "learning_rate": 1}]}, "unfrozen is True"),
-        ({"phases": [{"unfrozen": "last", "epochs": 1, "learning_rate": 1}]}, "unfrozen is 'last'"),
-        ({"phases": [{"unfrozen": 1, "epochs": 0, "learning_rate": 1}]}, "epochs is 0"),
-        ({"phases": [{"unfrozen": 1, "epochs": 1, "learning_rate": "1e-3"}]}, "learning_rate is '1e-3'"),
-        ({"phases": [{"unfrozen": 1, "epochs": 1, "learning_rate": 0}]}, "learning_rate is 0"),
-        ({"phases": [{"unfrozen": 1, "epochs": 1, "learning_rate": 1, "fresh": 1}]}, "fresh is 1"),
+        (
+            {"phases": [{"trainable_blocks": 3}]},
+            r"one of phases is \{'trainable_blocks': 3\}; give trainable_blocks, epochs, learning_rate",
+        ),
+        ({"phases": [{"trainable_blocks": 3, "epochs": 1, "learning_rate": 1, "rate": 1}]}, "one of phases is"),
+        ({"phases": [{"trainable_blocks": 0, "epochs": 1, "learning_rate": 1}]}, "trainable_blocks is 0"),
+        ({"phases": [{"trainable_blocks": True, "epochs": 1, "learning_rate": 1}]}, "trainable_blocks is True"),
+        ({"phases": [{"trainable_blocks": "last", "epochs": 1, "learning_rate": 1}]}, "trainable_blocks is 'last'"),
+        ({"phases": [{"trainable_blocks": 1, "epochs": 0, "learning_rate": 1}]}, "epochs is 0"),
+        ({"phases": [{"trainable_blocks": 1, "epochs": 1, "learning_rate": "1e-3"}]}, "learning_rate is '1e-3'"),
+        ({"phases": [{"trainable_blocks": 1, "epochs": 1, "learning_rate": 0}]}, "learning_rate is 0"),
+        (
+            {"phases": [{"trainable_blocks": 1, "epochs": 1, "learning_rate": 1, "reset_optimizer": 1}]},
+            "reset_optimizer is 1",
+        ),
         ({"name": ""}, "name is ''"),
         ({"head": "deep"}, "head is 'deep'; give one of linear"),
         ({"optimizer": "rmsprop"}, "optimizer is 'rmsprop'; give one of adam, sgd"),
@@ -424,11 +444,11 @@ def test_phases_follow_each_other():
         ({"weight_decay": -1}, "weight_decay is -1"),
         ({"layer_decay": 0}, "layer_decay is 0"),
         ({"layer_decay": 1.1}, "layer_decay is 1.1"),
-        ({"warmup": -1}, "warmup is -1"),
+        ({"warmup_steps": -1}, "warmup_steps is -1"),
         ({"schedule": "linear"}, "schedule is 'linear'; give one of constant, cosine"),
         ({"batch_statistics": None}, "batch_statistics is None"),
-        ({"average": 1}, "average is 1"),
-        ({"average": 0.0}, "average is 0.0"),
+        ({"ema_decay": 1}, "ema_decay is 1"),
+        ({"ema_decay": 0.0}, "ema_decay is 0.0"),
     ],
 )
 def test_bad_settings_are_refused_by_name(wrong, sentence):

@@ -62,7 +62,7 @@ def sweep(small_manifest, small_pixels, tmp_path):
 
     def train(mixtures: Mixtures, training: Training = BRIEF, folder: Path = tmp_path, **changes) -> SweepResult:
         trials = list_trials(mixtures).assign(**changes)
-        sets = choose_training_sets(small_manifest, trials, mixtures.thin)
+        sets = choose_training_sets(small_manifest, trials, mixtures.balance)
         pool = pool_images(small_manifest, small_pixels, sets["id"])
         return train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, training, folder)
 
@@ -109,7 +109,7 @@ def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, sm
     for iteration in range(3):
         for module in network.modules():
             if hasattr(module, "rate"):
-                module.rate = max(0.01, 0.9 ** (iteration / 50))
+                module.momentum = max(0.01, 0.9 ** (iteration / 50))
         batch = torch.from_numpy(order[iteration])
         images = pool.pixels[batch].permute(0, 3, 1, 2).double() / 255
         loss = torch.nn.functional.cross_entropy(network(images)[0], pool.labels[batch])
@@ -395,7 +395,7 @@ def test_training_the_head_alone_equals_training_the_whole_with_frozen_features(
         network.head.train()
         for module in network.head.modules():
             if hasattr(module, "rate"):
-                module.rate = max(0.01, 0.9 ** (iteration / 50))
+                module.momentum = max(0.01, 0.9 ** (iteration / 50))
         loss = torch.nn.functional.cross_entropy(network.head(features)[0], pool.labels[batch])
         weights = [p for name, p in network.head.named_parameters() if name.endswith("weight")]
         loss = loss + 0.1 / 2 * sum((weight**2).sum() for weight in weights)

@@ -17,7 +17,7 @@ def test_momentum_by_hand(iteration, value):
 
 @pytest.mark.parametrize(("iteration", "rate"), [(0, 1.0), (50, 0.9), (100, 0.81), (2185, 0.0100), (5000, 0.01)])
 def test_normalisation_rate_by_hand(iteration, rate):
-    assert schedules.norm_rate(iteration) == pytest.approx(rate, abs=1e-4)
+    assert schedules.batch_norm_momentum(iteration) == pytest.approx(rate, abs=1e-4)
 
 
 def test_rate_is_halved_after_500_iterations_without_a_lower_loss():

@@ -46,7 +46,7 @@ def plan_tuned_trials(mixtures: Mixtures, chosen: dict[str, Any]) -> pd.DataFram
 
 
 def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
-    return choose_training_sets(manifest, trials, mixtures.thin)
+    return choose_training_sets(manifest, trials, mixtures.balance)
 
 
 def train(
@@ -154,7 +154,7 @@ def _notes(mixtures: Mixtures, trials: pd.DataFrame, outcomes: pd.DataFrame) -> 
         "The domains were not thinned to one size: a ratio of x takes x% of the real training images and (100 - x)% of "
         "the nice ones. It changes the amount of training data too, and x is not the share of real images in the set."
     )
-    notes = [thinned if mixtures.thin else whole]
+    notes = [thinned if mixtures.balance else whole]
     if "tuned_by" in trials:
         notes.append(f"Learning rate and L2 factor were tuned, by {trials['tuned_by'].iloc[0]}.")
     return [*notes, *failure_notes(outcomes)]

@@ -6,12 +6,12 @@ from mixvision.pipelines.sanity_check import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """From the manifest and the pixels to a table of who could learn a few images by heart, or a failure."""
-    memorise = Node(
-        nodes.memorise_images,
-        ["manifest", "nice_images", "real_images", "params:models", "params:memorising"],
+    """From the manifest and the pixels to a table of who could overfit a few images, or a failure."""
+    overfit = Node(
+        nodes.overfit_images,
+        ["manifest", "nice_images", "real_images", "params:models", "params:overfitting", "params:arithmetic"],
         ["table", "summary"],
-        name="memorise_images",
+        name="overfit_images",
     )
-    require = Node(nodes.require_memorised, "table", None, name="require_memorised")
-    return Pipeline([memorise, require], namespace="sanity_check", inputs=["manifest", "nice_images", "real_images"])
+    require = Node(nodes.require_overfit, "table", None, name="require_overfit")
+    return Pipeline([overfit, require], namespace="sanity_check", inputs=["manifest", "nice_images", "real_images"])

@@ -77,7 +77,7 @@ def describe_backbones(study: Transfer, training: EpochTraining) -> pd.DataFrame
                 }
             )
         for phase in (phase for plan in study.fine_tunings for phase in plan.phases):
-            freeze(loaded.network, phase.unfrozen)
+            freeze(loaded.network, phase.trainable_blocks)
     return pd.DataFrame(rows)
 
 

@@ -41,7 +41,7 @@ class Evidence:
         settings: one row per ``approach`` (mixed, iterative) and ``value`` (the index; per cent real, or per cent of
             the iterations spent on the initial training): ``trials``, top-1 ``nice``, ``real`` and ``performance`` on
             the test images and ``validation_nice``... on the validation images (means over the seeds),
-            ``performance_sd`` over the seeds, ``performance_low`` and ``performance_high`` of the bootstrap.
+            ``performance_std`` over the seeds, ``performance_low`` and ``performance_high`` of the bootstrap.
         resampled: nice, real and performance on resampled test images, each (draws, settings).
     """
 
@@ -90,7 +90,7 @@ def gather_evidence(
     resampled = resampled_settings(honest[honest["split"] == "test"], models, _SETTING, generator, draws)
     low, high = (resampled["performance"].quantile(end) for end in _ENDS)
     spread = test["performance"].std(ddof=1)
-    return Evidence(settings.assign(performance_sd=spread, performance_low=low, performance_high=high), resampled)
+    return Evidence(settings.assign(performance_std=spread, performance_low=low, performance_high=high), resampled)
 
 
 def judge_hypotheses(

@@ -97,7 +97,7 @@ def performance_against_share(table: pd.DataFrame, published: Mapping[str, Any] 
     figure = go.Figure()
     for snapshot, (name, colour, dash) in DRAWN.items():
         rows = table[table["snapshot"] == snapshot]
-        spread = rows["performance_top1_sd"]
+        spread = rows["performance_top1_std"]
         line = {"color": colour, "width": 2.5, "dash": dash}
         trace = go.Scatter(x=rows["share"], y=rows["performance_top1"], name=name, mode="lines+markers", line=line)
         trace.update(marker_size=8, hovertemplate="%{x}% initial: %{y:.3f}")

@@ -33,12 +33,12 @@ def accuracy_matrix(metrics: pd.DataFrame, trials: pd.DataFrame, first: str) -> 
 
     Returns:
         One row per ``share`` and ``after`` ("initial", "restricted"): ``trials``, and the test top-1 accuracy
-        ``<domain>_top1`` (a fraction) with its ``_sd`` over seeds, the first domain's columns first.
+        ``<domain>_top1`` (a fraction) with its ``_std`` over seeds, the first domain's columns first.
     """
     names = {snapshot: training for training, snapshot in TRAININGS.items()}
     chosen = metrics[metrics["snapshot"].isin(names) & (metrics["split"] == "test")]
     matrix = summarise(chosen.replace({"snapshot": names}), trials, by="share").rename(columns={"snapshot": "after"})
-    columns = [f"{domain}_top1{end}" for domain in (first, second_domain(first)) for end in ("", "_sd")]
+    columns = [f"{domain}_top1{end}" for domain in (first, second_domain(first)) for end in ("", "_std")]
     return matrix[["share", "after", "trials", *columns]]
 
 
@@ -55,7 +55,7 @@ def continual_measures(metrics: pd.DataFrame, trials: pd.DataFrame, first: str) 
 
     Returns:
         One row per ``share``: ``trials``, the three measures of top-1, ``performance_gain`` (performance at the end
-        less that after the initial training), and of each its ``_sd`` over seeds.
+        less that after the initial training), and of each its ``_std`` over seeds.
     """
     tested = metrics[(metrics["split"] == "test") & metrics["snapshot"].isin(TRAININGS.values())]
     initial, end = (tested[tested["snapshot"] == snapshot].set_index("trial") for snapshot in TRAININGS.values())
@@ -103,7 +103,7 @@ def forgetting_speed(history: pd.DataFrame, trials: pd.DataFrame, first: str, af
     Returns:
         One row per ``share``: ``trials``, ``accuracy_at_switch``, ``accuracy_after_<after>`` (NaN where the restricted
         training is shorter), ``accuracy_at_end``, ``iterations_to_half`` (until half of what is lost by the end is
-        lost for the first time; NaN where nothing is lost), and of each its ``_sd`` over seeds.
+        lost for the first time; NaN where nothing is lost), and of each its ``_std`` over seeds.
     """
     rows = {}
     for trial, curve in since_switch(history, trials).groupby("trial"):
@@ -127,7 +127,7 @@ def interpolation_summary(metrics: pd.DataFrame, trials: pd.DataFrame) -> pd.Dat
         trials: ``trial`` and ``share``.
 
     Returns:
-        One row per ``share``, ``alpha`` and ``split``: ``trials``, the metrics and their ``_sd`` over seeds.
+        One row per ``share``, ``alpha`` and ``split``: ``trials``, the metrics and their ``_std`` over seeds.
     """
     summary = summarise(metrics, trials, by="share")
     alphas = summary.pop("snapshot").str.removeprefix("alpha_").astype("float64")
@@ -142,7 +142,7 @@ def best_interpolations(interpolations: pd.DataFrame) -> pd.DataFrame:
         interpolations: what :func:`interpolation_summary` returns.
 
     Returns:
-        One row per ``share``: ``alpha``, ``trials``, the test metrics and their ``_sd``. A share without validation
+        One row per ``share``: ``alpha``, ``trials``, the test metrics and their ``_std``. A share without validation
         images of both domains is missing.
     """
     validated = interpolations[interpolations["split"] == "validation"].dropna(subset="performance_top1")
@@ -163,5 +163,5 @@ def _iterations_to_half(since: np.ndarray, accuracy: np.ndarray) -> float:
 def _by_share(values: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Mean and sample standard deviation over the seeds of each share; ``values`` are indexed by trial."""
     groups = values.join(trials.set_index("trial")["share"]).groupby("share")
-    spread = groups.std(ddof=1).add_suffix("_sd")
+    spread = groups.std(ddof=1).add_suffix("_std")
     return pd.concat([groups.size().rename("trials"), groups.mean(), spread], axis=1).reset_index()

@@ -246,7 +246,7 @@ def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
     """A table by share with its deviations beside the means; iterations in whole numbers."""
     shown = {SETTINGS["share"]: frame["share"]}
     for column in frame.columns:
-        if f"{column}_sd" in frame:
+        if f"{column}_std" in frame:
             name = column.replace("_", " ")
             whole = column.startswith("iterations")
             shown[name] = (

@@ -103,7 +103,7 @@ def choose_phases(manifest: pd.DataFrame, trials: pd.DataFrame, phases: Phases) 
     Returns:
         One row an image of a trial and phase ("initial", "restricted"): trial, phase, id.
     """
-    mixed = choose_training_sets(manifest, trials.assign(ratio=HALVES), thin=True)
+    mixed = choose_training_sets(manifest, trials.assign(ratio=HALVES), balance=True)
     domains = manifest.set_index("id")["domain"]
     mixed["phase"] = np.where(domains.loc[mixed["id"]].to_numpy() == phases.first, *PHASES)
     parts = [mixed]

@@ -132,7 +132,7 @@ def _tested(summary: pd.DataFrame, snapshot: str) -> pd.DataFrame:
 
 
 def _line(rows: pd.DataFrame, metric: str, name: str, colour: str, symbol: str = "circle") -> go.Scatter:
-    spread = rows[f"{metric}_sd"]
+    spread = rows[f"{metric}_std"]
     return go.Scatter(
         x=rows["ratio"],
         y=rows[metric],

@@ -38,7 +38,7 @@ def mix_features(
     smaller where it is smaller than they.
     """
     trials = ratio_trials(study)
-    sets = choose_training_sets(manifest, trials, thin=True)
+    sets = choose_training_sets(manifest, trials, balance=True)
     trials["batch_size"] = trials["batch_size"].clip(upper=int(sets.groupby("trial").size().min()))
     frozen = main_backbone(study, pool, features, training)
     return train_heads(trials, frozen.features(), pool, sets, training).predictions

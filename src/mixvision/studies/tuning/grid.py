@@ -86,7 +86,7 @@ class ValidationSweeps:
 
     def train(self, trials: pd.DataFrame, prune: Prune | None = None) -> SweepResult:
         """Train one sweep: trials with trial, ratio, seed, learning_rate, l2, iterations."""
-        sets = choose_training_sets(self.manifest, trials, thin=True)
+        sets = choose_training_sets(self.manifest, trials, balance=True)
         return train_sweep(
             resnet25_builder(self.pool), trials, sets, self.pool, self.training, self.checkpoints, prune=prune
         )
@@ -110,7 +110,7 @@ def validation_sweeps(
 ) -> ValidationSweeps:
     """Gather the images that any trial of the grid's ratios and seed needs; arguments as of ``train_sweep``."""
     mixtures = pd.DataFrame({"trial": [str(ratio) for ratio in grid.ratios], "ratio": grid.ratios, "seed": grid.seed})
-    used = choose_training_sets(manifest, mixtures, thin=True)["id"]
+    used = choose_training_sets(manifest, mixtures, balance=True)["id"]
     return ValidationSweeps(manifest, pool_images(manifest, pixels, used, ("validation",)), training, checkpoints)
 
 

@@ -28,32 +28,33 @@ class Phase:
     """Some epochs in which the same blocks are trained.
 
     Attributes:
-        unfrozen: how many of the backbone's last blocks are trained with the head; "head": none; "all": everything.
+        trainable_blocks: how many of the backbone's last blocks are trained with the head; "head": none; "all":
+            everything.
         epochs: how long.
         learning_rate: of the head; of the blocks, too, unless rates are discriminative.
-        fresh: forget the optimiser's state as the phase begins, as a new optimiser for every phase does: its first
-            steps are then much larger than they should be, which shows as a spike in the loss.
+        reset_optimizer: forget the optimiser's state as the phase begins, as a new optimiser for every phase does: its
+            first steps are then much larger than they should be, which shows as a spike in the loss.
     """
 
-    unfrozen: int | Literal["head", "all"]
+    trainable_blocks: int | Literal["head", "all"]
     epochs: int
     learning_rate: float
-    fresh: bool = False
+    reset_optimizer: bool = False
 
     def __post_init__(self) -> None:
-        blocks = self.unfrozen in ("head", "all") or _is_whole(self.unfrozen, 1)
+        blocks = self.trainable_blocks in ("head", "all") or _is_whole(self.trainable_blocks, 1)
         rate = is_number(self.learning_rate) and self.learning_rate > 0
-        _require(self, "unfrozen", blocks, "'head', 'all', or a number of blocks of 1 or more")
+        _require(self, "trainable_blocks", blocks, "'head', 'all', or a number of blocks of 1 or more")
         _require(self, "epochs", _is_whole(self.epochs, 1), "a whole number of 1 or more")
         _require(self, "learning_rate", rate, "a number above 0")
-        _require(self, "fresh", type(self.fresh) is bool, "true or false")
+        _require(self, "reset_optimizer", type(self.reset_optimizer) is bool, "true or false")
 
     @property
     def name(self) -> str:
         """What is trained, in words."""
-        if type(self.unfrozen) is int:
-            return "last block" if self.unfrozen == 1 else f"last {self.unfrozen} blocks"
-        return self.unfrozen
+        if type(self.trainable_blocks) is int:
+            return "last block" if self.trainable_blocks == 1 else f"last {self.trainable_blocks} blocks"
+        return self.trainable_blocks
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ class FineTuning:
         weight_decay: as in ``torch.optim.Adam``, of all but the backbone's biases and normalisation.
         layer_decay: the learning rate of each block is that of the next one times this, above 0 and at most 1; the
             head has the full rate.
-        warmup: steps as each phase begins in which the rate rises linearly.
+        warmup_steps: steps as each phase begins in which the rate rises linearly.
         schedule: "constant", or "cosine": after the warm-up the rate falls to 0 by the end of the phase.
         batch_statistics: whether batch normalisation in unfrozen blocks normalises by the batch and follows it, as a
             network that begins at random needs. A pretrained one is better off with the statistics it has: to change
             over to those of a batch undoes at once part of what it knows.
-        average: decay of an exponential moving average of the weights, between 0 and 1, or None for none. With one it
+        ema_decay: decay of an exponential moving average of the weights, between 0 and 1, or None for none. With one it
             is the average that is validated and kept.
     """
 
@@ -85,16 +86,16 @@ class FineTuning:
     batch_size: int = 32
     weight_decay: float = 0.0
     layer_decay: float = 1.0
-    warmup: int = 0
+    warmup_steps: int = 0
     schedule: str = "constant"
     batch_statistics: bool = False
-    average: float | None = None
+    ema_decay: float | None = None
 
     def __post_init__(self) -> None:
         has_phases = isinstance(self.phases, list | tuple) and bool(self.phases)
         decays = is_number(self.weight_decay) and self.weight_decay >= 0
         falls = is_number(self.layer_decay) and 0 < self.layer_decay <= 1
-        fades = self.average is None or (is_number(self.average) and 0 < self.average < 1)
+        fades = self.ema_decay is None or (is_number(self.ema_decay) and 0 < self.ema_decay < 1)
         _require(self, "name", isinstance(self.name, str) and bool(_NAME.fullmatch(self.name)), _NAMES)
         _require(self, "head", self.head in HEADS, f"one of {', '.join(HEADS)}")
         _require(self, "phases", has_phases, "a list of one or more phases")
@@ -102,10 +103,10 @@ class FineTuning:
         _require(self, "batch_size", _is_whole(self.batch_size, 1), "a whole number of 1 or more")
         _require(self, "weight_decay", decays, "a number of 0 or more")
         _require(self, "layer_decay", falls, "a number above 0 and at most 1")
-        _require(self, "warmup", _is_whole(self.warmup, 0), "a whole number of 0 or more")
+        _require(self, "warmup_steps", _is_whole(self.warmup_steps, 0), "a whole number of 0 or more")
         _require(self, "schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
         _require(self, "batch_statistics", type(self.batch_statistics) is bool, "true or false")
-        _require(self, "average", fades, "a number between 0 and 1, or null")
+        _require(self, "ema_decay", fades, "a number between 0 and 1, or null")
         object.__setattr__(self, "phases", tuple(map(_as_phase, self.phases)))
 
     @property
@@ -121,11 +122,13 @@ class FineTuning:
 
     def rate(self, phase: Phase, step: int, steps: int) -> float:
         """The head's learning rate at a step of a phase, counted from 0, that has so many ``steps``."""
-        if step < self.warmup:
-            return phase.learning_rate * (step + 1) / self.warmup
+        if step < self.warmup_steps:
+            return phase.learning_rate * (step + 1) / self.warmup_steps
         if self.schedule == "constant":
             return phase.learning_rate
-        return phase.learning_rate * (1 + math.cos(math.pi * (step - self.warmup) / (steps - self.warmup))) / 2
+        return (
+            phase.learning_rate * (1 + math.cos(math.pi * (step - self.warmup_steps) / (steps - self.warmup_steps))) / 2
+        )
 
 
 def _as_phase(phase: object) -> Phase:

@@ -43,8 +43,8 @@ class FineTuner(Classifier):
         self.history = list(self.past)
         if self.pool.pixels.is_cuda:  # on a CPU it makes no difference
             self.network.to(memory_format=torch.channels_last)
-        if fine_tuning.average is not None:
-            update = get_ema_multi_avg_fn(fine_tuning.average)
+        if fine_tuning.ema_decay is not None:
+            update = get_ema_multi_avg_fn(fine_tuning.ema_decay)
             self.average = AveragedModel(self.network, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
             self.judged = "average.module"
 
@@ -89,9 +89,9 @@ class FineTuner(Classifier):
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
         phase, begin = self.fine_tuning.phase_at(self.current_epoch)
-        freeze(self.network.backbone, phase.unfrozen, self.fine_tuning.batch_statistics)
+        freeze(self.network.backbone, phase.trainable_blocks, self.fine_tuning.batch_statistics)
         self.network.train()
-        if phase.fresh and self.current_epoch == begin:
+        if phase.reset_optimizer and self.current_epoch == begin:
             self.optimizers(use_pl_optimizer=False).state.clear()
 
     def on_train_batch_start(self, rows: np.ndarray, batch: int) -> None:
@@ -103,7 +103,7 @@ class FineTuner(Classifier):
             group["lr"] = rate * group["factor"]
 
     def on_train_batch_end(self, outputs: Any, rows: np.ndarray, batch: int) -> None:
-        if self.fine_tuning.average is not None:
+        if self.fine_tuning.ema_decay is not None:
             self.average.update_parameters(self.network)
 
 
@@ -183,6 +183,6 @@ def _most_trained(network: TransferNetwork, fine_tuning: FineTuning) -> int:
     """The most parameters that any phase trains."""
     counts = []
     for phase in fine_tuning.phases:
-        freeze(network.backbone, phase.unfrozen)
+        freeze(network.backbone, phase.trainable_blocks)
         counts.append(sum(parameter.numel() for parameter in trainable_parameters(network)))
     return max(counts)

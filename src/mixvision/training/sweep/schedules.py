@@ -20,7 +20,7 @@ def momentum(iteration: int) -> float:
     return 0.6 / (1 + math.exp((100 - iteration) / 500))
 
 
-def norm_rate(iteration: int) -> float:
+def batch_norm_momentum(iteration: int) -> float:
     """How far normalisation statistics move to a batch's: ``max(0.01, 0.9 ** (iteration / 50))``, falling from 1.
 
     The study calls one minus this the momentum of its batch normalisation.

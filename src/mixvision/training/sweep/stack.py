@@ -102,7 +102,7 @@ class Stack(lightning.LightningModule):
         if self.head_only and self.features is None:
             self.features = self._embed()
         scheduled = self.schedules_begin + self.iteration
-        losses = self._losses(self._next_batch(), schedules.norm_rate(scheduled))
+        losses = self._losses(self._next_batch(), schedules.batch_norm_momentum(scheduled))
         optimizer = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(losses.sum())
@@ -127,12 +127,12 @@ class Stack(lightning.LightningModule):
             self.order = torch.from_numpy(np.stack(drawn, axis=1)).to(self.device)
         return self.order[batch]
 
-    def _losses(self, positions: Tensor, norm_rate: float) -> Tensor:
+    def _losses(self, positions: Tensor, batch_norm_momentum: float) -> Tensor:
         """Cross-entropy plus l2 / 2 times the sum of squared weights: positions ``(K, B)`` to losses ``(K,)``."""
         learner = self.learner.train()
         for module in learner.modules():
             if isinstance(module, MovingNorm):
-                module.rate = norm_rate
+                module.momentum = batch_norm_momentum
         logits = learner(self._inputs(positions))
         labels = self.images.labels[positions]
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")

@@ -8,7 +8,10 @@ from torch import Tensor, nn
 from mixvision.models.baselines import build_baseline
 from mixvision.models.stacked import MovingNorm
 from mixvision.models.trained import ARCHITECTURES
-from mixvision.studies.sanity_check.memorising import Memorising, choose_images, memorise
+from mixvision.studies.sanity_check.overfitting import Overfitting, choose_images, overfit
+from mixvision.training.config import Arithmetic
+
+CPU = Arithmetic("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +27,9 @@ def labels() -> Tensor:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_architecture_memorises(architecture, images, labels):
+def test_every_architecture_overfits(architecture, images, labels):
     network = ARCHITECTURES[architecture](2, 32)
-    result = memorise(network, images, labels, Memorising())
+    result = overfit(network, images, labels, Overfitting(), CPU)
     assert result["accuracy"] == 1
     assert result["steps"] % 10 == 0 and result["steps"] < 300
     assert not any(module.training for module in network.modules())
@@ -37,25 +40,25 @@ def test_every_architecture_memorises(architecture, images, labels):
     assert result["cross_entropy"] == pytest.approx(-chosen.mean().item(), rel=1e-4)
 
 
-def test_labels_without_any_rule_are_memorised_too(images, labels):
+def test_labels_without_any_rule_are_overfitted_too(images, labels):
     shuffled = labels[torch.randperm(32, generator=torch.Generator().manual_seed(0))]
-    result = memorise(build_baseline("cnn", 2, 32, seed=0), images, shuffled, Memorising())
+    result = overfit(build_baseline("cnn", 2, 32, seed=0), images, shuffled, Overfitting(), CPU)
     assert result["accuracy"] == 1
 
 
-def test_images_that_do_not_differ_cannot_be_memorised(images, labels):
+def test_images_that_do_not_differ_cannot_be_overfitted(images, labels):
     network = build_baseline("cnn", 2, 32, seed=0)
-    result = memorise(network, images[:1].expand(32, -1, -1, -1), labels, Memorising(steps=25))
+    result = overfit(network, images[:1].expand(32, -1, -1, -1), labels, Overfitting(steps=25), CPU)
     assert result["accuracy"] == 0.5
     assert result["steps"] == 25  # evaluated at the end though 25 is no multiple of 10
     assert result["cross_entropy"] == pytest.approx(math.log(2), abs=0.1)  # no better than guessing
 
 
-def test_a_network_whose_first_layers_give_nothing_cannot_memorise(images, labels):
+def test_a_network_whose_first_layers_give_nothing_cannot_overfit(images, labels):
     network = build_baseline("mlp", 2, 32, seed=0)
     for parameter in network[2].parameters():
         parameter.requires_grad_(False).zero_()
-    assert memorise(network, images, labels, Memorising(steps=30))["accuracy"] == 0.5
+    assert overfit(network, images, labels, Overfitting(steps=30), CPU)["accuracy"] == 0.5
 
 
 def test_a_loss_that_is_no_number_ends_it(images):
@@ -63,30 +66,30 @@ def test_a_loss_that_is_no_number_ends_it(images):
     with torch.no_grad():
         network[-1].weight[:] = math.nan
     labels = torch.zeros(32, dtype=torch.long)  # the first category, which the largest of NaNs is taken for
-    result = memorise(network, images, labels, Memorising())
+    result = overfit(network, images, labels, Overfitting(), CPU)
     assert result["steps"] == 10 and result["accuracy"] == 0 and math.isnan(result["cross_entropy"])
 
 
 def test_dropout_is_off(images, labels):
-    memorising = Memorising(steps=10)
+    overfitting = Overfitting(steps=10)
     with_dropout, without = (build_baseline("cnn", 2, 32, seed=0, dropout=dropout) for dropout in (True, False))
-    expected = memorise(without, images, labels, memorising)
-    assert memorise(with_dropout, images, labels, memorising) == pytest.approx(expected, rel=1e-3)
+    expected = overfit(without, images, labels, overfitting, CPU)
+    assert overfit(with_dropout, images, labels, overfitting, CPU) == pytest.approx(expected, rel=1e-3)
 
 
 def test_normalisation_follows_the_images_however_it_was_left(images, labels):
     fresh, left = (ARCHITECTURES["resnet25"](2, 32) for _ in range(2))
     for module in left.modules():
         if isinstance(module, MovingNorm):
-            module.rate = 0.0
-    memorising = Memorising(steps=10)
-    expected = memorise(fresh, images, labels, memorising)
-    assert memorise(left, images, labels, memorising) == pytest.approx(expected, rel=1e-3)
+            module.momentum = 0.0
+    overfitting = Overfitting(steps=10)
+    expected = overfit(fresh, images, labels, overfitting, CPU)
+    assert overfit(left, images, labels, overfitting, CPU) == pytest.approx(expected, rel=1e-3)
 
 
 def test_one_step_is_the_step_of_plain_adam(images, labels):
     network, plain = (build_baseline("linear", 2, 32, seed=0) for _ in range(2))
-    memorise(network, images, labels, Memorising(steps=1, learning_rate=0.01))
+    overfit(network, images, labels, Overfitting(steps=1, learning_rate=0.01), CPU)
     optimizer = torch.optim.Adam(plain.parameters(), lr=0.01)
     nn.CrossEntropyLoss()(plain(images), labels).backward()
     optimizer.step()
@@ -109,19 +112,25 @@ def test_one_step_is_the_step_of_plain_adam(images, labels):
 )
 def test_parameters_that_make_no_sense_are_refused(name, value, message):
     with pytest.raises(ValueError, match=message):
-        Memorising(**{name: value})
+        Overfitting(**{name: value})
 
 
 def test_images_are_chosen_from_two_categories_of_the_training_set(small_manifest):
-    chosen = choose_images(small_manifest, Memorising(images=7))
+    chosen = choose_images(small_manifest, Overfitting(images=7))
     assert sorted(chosen["category"].value_counts()) == [3, 4] and set(chosen["split"]) == {"train"}
-    again = choose_images(small_manifest.sample(frac=1, random_state=1), Memorising(images=7))
+    again = choose_images(small_manifest.sample(frac=1, random_state=1), Overfitting(images=7))
     assert set(again["id"]) == set(chosen["id"])  # whatever the order of the rows
-    assert set(choose_images(small_manifest, Memorising(images=7, seed=1))["id"]) != set(chosen["id"])
+    assert set(choose_images(small_manifest, Overfitting(images=7, seed=1))["id"]) != set(chosen["id"])
 
 
 def test_too_few_images_or_categories_are_refused(small_manifest):
-    with pytest.raises(ValueError, match=r"memorising.images is 100.*only 40 training images of the 50"):
-        choose_images(small_manifest, Memorising(images=100))
+    with pytest.raises(ValueError, match=r"overfitting.images is 100.*only 40 training images of the 50"):
+        choose_images(small_manifest, Overfitting(images=100))
     with pytest.raises(ValueError, match="only one"):
-        choose_images(small_manifest[small_manifest["category"] == "0"], Memorising())
+        choose_images(small_manifest[small_manifest["category"] == "0"], Overfitting())
+
+
+def test_it_computes_as_precisely_as_it_is_asked_to(images, labels):
+    network = build_baseline("linear", 2, 32, seed=0)
+    overfit(network, images, labels, Overfitting(steps=1), Arithmetic("cpu", "64-true"))
+    assert {weights.dtype for weights in network.parameters()} == {torch.float64}

@@ -1,4 +1,4 @@
-"""A sanity check of any model: it must be able to learn a few images by heart."""
+"""A sanity check of any model: it must be able to overfit a few images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixvision.models.stacked import MovingNorm
-from mixvision.training.config import is_number
-from mixvision.training.sweep.schedules import norm_rate
+from mixvision.training.config import Arithmetic, is_number
+from mixvision.training.sweep.schedules import batch_norm_momentum
 
 EVALUATE_EVERY = 10
 
 
 @dataclass(frozen=True)
-class Memorising:
-    """What a model has to learn by heart, and how.
+class Overfitting:
+    """What a model has to overfit, and how.
 
     Attributes:
         images: how many, of two categories.
@@ -43,15 +43,15 @@ class Memorising:
             raise ValueError(f"learning_rate is {self.learning_rate!r}; give a number above 0.")
 
 
-def choose_images(manifest: pd.DataFrame, memorising: Memorising) -> pd.DataFrame:
+def choose_images(manifest: pd.DataFrame, overfitting: Overfitting) -> pd.DataFrame:
     """Rows of the manifest: training images of the two categories that have most of them, half of each.
 
     Raises:
         ValueError: they have too few, or there is one category only.
     """
     train = manifest[(manifest["status"] == "kept") & (manifest["split"] == "train")].sort_values("id")
-    generator = np.random.default_rng(memorising.seed)
-    wanted = memorising.images // 2, memorising.images - memorising.images // 2
+    generator = np.random.default_rng(overfitting.seed)
+    wanted = overfitting.images // 2, overfitting.images - overfitting.images // 2
     largest = train["category"].value_counts().head(2)
     if len(largest) < 2:
         raise ValueError("The sanity check needs training images of two categories, but there is only one.")
@@ -59,7 +59,7 @@ def choose_images(manifest: pd.DataFrame, memorising: Memorising) -> pd.DataFram
     for (category, available), count in zip(largest.items(), wanted, strict=True):
         if available < count:
             raise ValueError(
-                f"memorising.images is {memorising.images}, but {category!r} has only {available} training images of "
+                f"overfitting.images is {overfitting.images}, but {category!r} has only {available} training images of "
                 f"the {count} needed: lower it, or add images."
             )
         rows = generator.permutation(np.flatnonzero(train["category"] == category))[:count]
@@ -67,29 +67,41 @@ def choose_images(manifest: pd.DataFrame, memorising: Memorising) -> pd.DataFram
     return pd.concat(chosen)
 
 
-def memorise(network: nn.Module, images: Tensor, labels: Tensor, memorising: Memorising) -> dict[str, float]:
+def overfit(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    overfitting: Overfitting,
+    arithmetic: Arithmetic,
+) -> dict[str, float]:
     """Train a network on all of a few images at once, without dropout, until it classifies every one of them.
 
     It is evaluated every 10 steps and at the end, and stopped when all are right or the loss is no number.
 
     Args:
-        network: a plain network or a stack of one, on the device of the images. It is trained in place and left in
-            evaluation mode.
+        network: a plain network or a stack of one. It is moved to the device, trained in place and left in evaluation
+            mode.
         images: floats in [0, 1], ``(n, 3, S, S)``.
         labels: ``(n,)``.
-        memorising: steps and learning rate.
+        overfitting: steps and learning rate.
+        arithmetic: on what and how precisely.
 
     Returns:
         ``steps`` taken, and ``accuracy`` (a fraction) and ``cross_entropy`` on the images after them.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=memorising.learning_rate)
-    for step in range(1, memorising.steps + 1):
+    network.to(arithmetic.device, arithmetic.dtype)
+    images, labels = images.to(arithmetic.device, arithmetic.dtype), labels.to(arithmetic.device)
+    optimizer = torch.optim.Adam(network.parameters(), lr=overfitting.learning_rate)
+    for step in range(1, overfitting.steps + 1):
         _training_mode(network, step - 1)
         optimizer.zero_grad()
-        F.cross_entropy(_logits(network, images), labels).backward()
+        with arithmetic.autocast():
+            loss = F.cross_entropy(_logits(network, images), labels)
+        loss.backward()
         optimizer.step()
-        if step % EVALUATE_EVERY == 0 or step == memorising.steps:
-            accuracy, cross_entropy = _evaluate(network, images, labels)
+        if step % EVALUATE_EVERY == 0 or step == overfitting.steps:
+            with arithmetic.autocast():
+                accuracy, cross_entropy = _evaluate(network, images, labels)
             if accuracy == 1 or not math.isfinite(cross_entropy):
                 break
     return {"steps": step, "accuracy": accuracy, "cross_entropy": cross_entropy}
@@ -102,7 +114,7 @@ def _training_mode(network: nn.Module, iteration: int) -> None:
         if isinstance(module, nn.Dropout):
             module.eval()
         if isinstance(module, MovingNorm):
-            module.rate = norm_rate(iteration)
+            module.momentum = batch_norm_momentum(iteration)
 
 
 @torch.no_grad()

@@ -1,0 +1,40 @@
+"""Old parameter names are refused with the new ones, and every new name is a parameter that exists."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+from mixvision.renamed import NEW_NAMES, refuse_old_names
+from mixvision.training.fine_tuning.config import FineTuning, Phase
+from mixvision.training.mixtures import Mixtures
+
+PHASE = {"unfrozen": 2, "epochs": 1, "learning_rate": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"mixing": {"mixtures": {"thin": False}}}, "mixing.mixtures.thin is now called balance"),
+        ({"sanity_check": {"memorising": {}}}, "sanity_check.memorising is now called overfitting"),
+        (
+            {"transfer": {"study": {"fine_tunings": [{"name": "one"}, {"phases": [PHASE]}]}}},
+            "transfer.study.fine_tunings.1.phases.0.unfrozen is now called trainable_blocks",
+        ),
+        ({"transfer": {"study": {"fine_tunings": [{"average": None}]}}}, "is now called ema_decay"),
+    ],
+)
+def test_an_old_name_is_refused_with_the_new_one(parameters, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        refuse_old_names(parameters)
+
+
+def test_other_parameters_may_have_these_names():
+    refuse_old_names({"mixing": {"mixtures": {"ratios": [0]}, "thin": 1}, "transfer": {"study": None}, "average": 3})
+
+
+def test_every_new_name_is_a_parameter():
+    known = {field.name for settings in (FineTuning, Phase, Mixtures) for field in fields(settings)}
+    assert set(NEW_NAMES.values()) <= known | {"overfitting"}
+    assert not {path.split(".")[-1] for path in NEW_NAMES} & known
