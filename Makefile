@@ -1,5 +1,5 @@
 # make run    the main job on the bundled sample: ingestion, eleven models, report
-# make test   all tests, with lint and format checks
+# make test   all tests, with lint, format and import checks
 # make mlflow, make viz    look at the runs, look at the pipeline
 # make study NAME=weeds NICE=/photos/catalogue REAL=/photos/field    an environment for your own images; one of both will do
 # make lock   resolve requirements.lock anew from pyproject.toml
@@ -24,6 +24,7 @@ test: lint
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pytest --quiet --noconftest tests/test_imports.py
 
 mlflow: $(READY)
 	$(BIN)/kedro mlflow ui

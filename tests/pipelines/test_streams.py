@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from kedro_datasets.pandas import CSVDataset
 from PIL import Image
 
 from mixvision.models.trained import TrainedNetwork
-from mixvision.pipelines.streams import nodes
+from mixvision.studies.streams import learning
 from mixvision.training.events import observers
 from mixvision.training.sweep.engine import train_sweep
 
@@ -78,7 +79,7 @@ def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
 
     folders(28, 40)
     spy = Mock(wraps=train_sweep)
-    monkeypatch.setattr(nodes, "train_sweep", spy)
+    monkeypatch.setattr(learning, "train_sweep", spy)
     learn()
     assert len(arrivals(project)) == 2
     second = arrivals(project).iloc[1]
@@ -148,6 +149,25 @@ def test_a_killed_run_is_taken_up_and_ends_as_if_it_had_not_been(learn, folders,
     learn()
     assert equal(network(project, 2), uninterrupted)
     assert arrivals(project)["iterations"].tolist() == [6, 12]
+
+
+def test_a_kill_after_the_state_is_saved_loses_no_run(learn, folders, project, monkeypatch):
+    folders(0, 20)
+    save = CSVDataset.save
+
+    def killed(dataset: CSVDataset, table: pd.DataFrame) -> None:
+        if dataset._filepath.name == "arrivals.csv":
+            raise KeyError("the machine went down")
+        save(dataset, table)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CSVDataset, "save", killed)
+        with pytest.raises(KeyError, match="the machine went down"):
+            learn()
+    first = network(project, 1)
+    learn()
+    assert [path.name for path in (project / DATA / "state").iterdir()] == ["run-001"]
+    assert equal(network(project, 1), first) and arrivals(project)["run"].tolist() == [1]
 
 
 def test_a_category_that_vanishes_stays_and_one_that_comes_is_left_out(learn, folders, project):

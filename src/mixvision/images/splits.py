@@ -85,21 +85,6 @@ def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
     return result.assign(leaks=(~train & in_train) | (test & in_validation))
 
 
-def require_validation(manifest: pd.DataFrame) -> None:
-    """Refuse a manifest in which a category has no validation images in any domain.
-
-    Raises:
-        ValueError: names those categories and the parameter to raise.
-    """
-    kept = manifest[manifest["status"] == "kept"]
-    without = sorted(set(kept["category"]) - set(kept.loc[kept["split"] == "validation", "category"]))
-    if without:
-        raise ValueError(
-            f"No validation image is left for {', '.join(map(repr, without))}: raise splits.validation, or add other "
-            "pictures, as near-duplicates stay together."
-        )
-
-
 def large_clusters(pictures: pd.DataFrame, largest_cluster: float) -> pd.DataFrame:
     """Clusters above the share of a domain's category: columns domain, category, cluster, images, share."""
     images = pictures.groupby([*STRATUM, "cluster"]).size().rename("images").reset_index()

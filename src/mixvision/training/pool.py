@@ -64,6 +64,21 @@ class ImagePool:
         return pixels.permute(0, 3, 1, 2).to(torch.get_default_dtype()).div_(255)
 
 
+def require_validation(manifest: pd.DataFrame) -> None:
+    """Refuse a manifest in which a category has no validation images in any domain.
+
+    Raises:
+        ValueError: names those categories and the parameter to raise.
+    """
+    kept = manifest[manifest["status"] == "kept"]
+    without = sorted(set(kept["category"]) - set(kept.loc[kept["split"] == "validation", "category"]))
+    if without:
+        raise ValueError(
+            f"No validation image is left for {', '.join(map(repr, without))}: raise splits.validation, or add other "
+            "pictures, as near-duplicates stay together."
+        )
+
+
 def pool_images(
     manifest: pd.DataFrame,
     pixels: Mapping[str, np.ndarray],

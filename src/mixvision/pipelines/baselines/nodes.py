@@ -14,7 +14,6 @@ from PIL import Image
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
-from mixvision.images.splits import require_validation
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.summary import layer_table
 from mixvision.models.trained import TrainedNetwork
@@ -26,7 +25,7 @@ from mixvision.studies.baselines.settings import SETTINGS
 from mixvision.studies.baselines.tables import leak_numbers, summary_text, trial_table
 from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
 from mixvision.training.config import EpochTraining
-from mixvision.training.pool import pool_images
+from mixvision.training.pool import pool_images, require_validation
 from mixvision.training.results import trained_networks
 from mixvision.transforms.augmentation import Augmentation
 from mixvision.vocabulary import split_snapshot_name

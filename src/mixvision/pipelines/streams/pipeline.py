@@ -12,15 +12,15 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.learn,
                 [
+                    "state_before",
                     "unsplit_manifest",
                     "nice_images",
                     "real_images",
                     "params:learning",
                     "params:training",
-                    "state",
                     "checkpoints",
                 ],
-                ["arrivals", "news_text"],
+                ["state", "arrivals", "news_text"],  # saved in this order: what is learnt first
                 name="learn",
             ),
             Node(

@@ -18,7 +18,6 @@ from mixvision.evaluation.ensembles import combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
 from mixvision.evaluation.metrics import join_predictions, mark_independent
 from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
-from mixvision.images.splits import require_validation
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.backbones import load_backbone
 from mixvision.models.freezing import freeze
@@ -38,7 +37,7 @@ from mixvision.training.config import EpochTraining
 from mixvision.training.events import observers
 from mixvision.training.frozen.backbone import count_classes, count_parameters
 from mixvision.training.frozen.features import feature_function, images_per_second
-from mixvision.training.pool import ImagePool, pool_images
+from mixvision.training.pool import ImagePool, pool_images, require_validation
 from mixvision.transforms.augmentation import Augmentation
 from mixvision.vocabulary import (
     BEST_VALIDATION,

@@ -37,8 +37,8 @@ def mix_features(
     Every training set is as large as the smaller domain's, category by category, as in the study of mixing; batches are
     smaller where it is smaller than they.
     """
+    frozen = main_backbone(study, pool, features, training)
     trials = ratio_trials(study)
     sets = choose_training_sets(manifest, trials, balance=True)
     trials["batch_size"] = trials["batch_size"].clip(upper=int(sets.groupby("trial").size().min()))
-    frozen = main_backbone(study, pool, features, training)
     return train_heads(trials, frozen.features(), pool, sets, training).predictions

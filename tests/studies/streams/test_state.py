@@ -1,0 +1,64 @@
+"""What is remembered from run to run, and that a kill leaves nothing half written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from mixvision.studies.streams.arrivals import receive
+from mixvision.studies.streams.state import State
+
+
+def test_state_is_read_as_it_was_saved(images, network, tmp_path, remember):
+    assert State.newest(tmp_path) is None
+    state = remember(None, receive(images, None), network)
+    state.save(tmp_path)
+    read = State.newest(tmp_path)
+    pd.testing.assert_frame_equal(read.images, state.images)
+    pd.testing.assert_frame_equal(read.arrivals, state.arrivals)
+    assert read.settings == state.settings and read.network.categories == network.categories
+    assert all(torch.equal(value, network.tensors[name]) for name, value in read.network.tensors.items())
+
+
+def test_a_half_written_state_is_never_read(images, network, tmp_path, monkeypatch, remember):
+    first = remember(None, receive(images[::2], None), network)
+    first.save(tmp_path)
+    second = remember(first, receive(images, first), network)
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_parquet", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            second.save(tmp_path)
+    assert len(State.newest(tmp_path).arrivals) == 1
+    second.save(tmp_path)
+    assert len(State.newest(tmp_path).arrivals) == 2
+
+
+def test_the_thousandth_run_is_newer_than_the_999th(images, network, tmp_path, remember):
+    state = remember(None, receive(images, None), network)
+    for runs in (999, 1000):
+        replace(state, arrivals=pd.DataFrame({"run": range(runs)})).save(tmp_path)
+    assert len(State.newest(tmp_path).arrivals) == 1000
+
+
+def test_deleting_the_newest_folder_undoes_its_run_and_other_folders_do_not_disturb(
+    images, network, tmp_path, remember
+):
+    state = remember(None, receive(images, None), network)
+    for runs in (1, 2):
+        replace(state, arrivals=pd.DataFrame({"run": range(runs)})).save(tmp_path)
+    for name in ("run-002 copy", "run-old", "run-", "run-003.bak"):
+        (tmp_path / name).mkdir()
+    assert len(State.newest(tmp_path).arrivals) == 2
+    shutil.rmtree(tmp_path / "run-002")
+    assert len(State.newest(tmp_path).arrivals) == 1
+
+
+def test_other_settings_are_refused_with_the_way_out(images, network, remember):
+    state = remember(None, receive(images, None), network)
+    state.require({"image_size": 16, "l2": 0.5})
+    with pytest.raises(ValueError, match="image_size is 32, .* with 16 .* delete state to start anew"):
+        state.require({"image_size": 32, "l2": 0.5})
