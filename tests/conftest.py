@@ -13,6 +13,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from stand_ins import Study, make_study
 
+from mixvision.reporting.published import PublishedMixing
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
@@ -81,12 +83,12 @@ def study_of_three_seeds() -> Study:
 
 
 @pytest.fixture(scope="session")
-def published() -> dict:
+def published() -> PublishedMixing:
     """A published table of two ratios, one of them with a top-3 performance."""
-    return {
-        "source": "Table 2 of a paper",
-        "note": "Best iteration on the test set.",
-        "rows": [
+    return PublishedMixing(
+        source="Table 2 of a paper",
+        note="Best iteration on the test set.",
+        rows=[
             {"ratio": 0, "nice_top1": 0.9648, "real_top1": 0.2271, "performance_top1": 0.4681},
             {
                 "ratio": 60,
@@ -96,4 +98,4 @@ def published() -> dict:
                 "performance_top3": 0.8,
             },
         ],
-    }
+    )

@@ -21,6 +21,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mixvision.datasets.images import ImageSourceDataset
+from mixvision.datasets.published import PublishedDataset
 from mixvision.renamed import refuse_old_names
 from mixvision.training.events import observers
 from mixvision.vocabulary import BEST_VALIDATION, split_snapshot_name
@@ -166,13 +167,13 @@ class ParameterNames:
 
 
 class SourceCheck:
-    """Looks whether every source of images is there, before the first of them is fetched and decoded."""
+    """Looks at every source of images and at the published numbers, before the first image is fetched and decoded."""
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         for name in sorted(pipeline.inputs()):
             dataset = catalog.get(name)
-            if isinstance(dataset, ImageSourceDataset):
+            if isinstance(dataset, ImageSourceDataset | PublishedDataset):
                 dataset.check()
 
 

@@ -99,3 +99,10 @@ def test_a_missing_source_is_told_before_anything_is_fetched(run_pipeline, proje
     with pytest.raises(DatasetError, match="nowhere"):
         run_pipeline("mixing", global_settings={"real": {"source": "nowhere"}})
     assert not (project / "data").exists()
+
+
+def test_published_numbers_that_cannot_be_used_are_told_before_anything_is_fetched(run_pipeline, project):
+    (project / "conf/base/published.yml").write_text("baseline: {source: a thesis}")
+    with pytest.raises(DatasetError, match=r"published.yml cannot be used.*\['baseline'\]; there may be mixing"):
+        run_pipeline("baselines")
+    assert not (project / "data").exists()

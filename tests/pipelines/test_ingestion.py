@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
@@ -20,6 +19,7 @@ from PIL import Image
 from mixvision.images.manifest import COLUMNS
 from mixvision.images.samples import write_digits, write_mnist
 from mixvision.pipelines.ingestion import create_pipeline
+from mixvision.reporting.published import read_published
 from mixvision.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -232,9 +232,9 @@ def test_flowers(tmp_path, shared_data, monkeypatch):
 
 @pytest.mark.parametrize("study", ["tiny_imagenet", "flowers", "dogs", "berries"])
 def test_published_numbers_of_transfer_learning_are_fractions(study):
-    published = yaml.safe_load((CONF / study / "published.yml").read_text(encoding="utf-8"))["transfer"]
-    assert {"source", "note", "rows"} <= set(published) <= {"source", "note", "rows", "categories", "images"}
-    for row in published["rows"]:
+    published = read_published(CONF / study / "published.yml").transfer
+    assert published.source and published.note
+    for row in published.rows:
         model, method, *numbers = row.values()
         assert list(row)[:2] == ["model", "method"] and model and method
         assert numbers and all(0 < number < 1 for number in numbers)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
 from mixvision.reporting.image_tables import excluded_files
 from mixvision.reporting.page import Section, Table
+from mixvision.reporting.published import PublishedSection
 from mixvision.reporting.tables import trial_settings
 from mixvision.vocabulary import SNAPSHOTS
 
@@ -42,9 +42,9 @@ def settings_section(trials: pd.DataFrame) -> Section:
     return Section("Trial settings", tables=[Table("Shared by all trials", shared), Table("Each trial", differing)])
 
 
-def published_note(published: Mapping[str, Any]) -> str:
-    """Where the published numbers come from, and what to know of them (``source`` and ``note``)."""
-    return f"Published numbers: {published['source']}. {published.get('note') or ''}".strip()
+def published_note(published: PublishedSection) -> str:
+    """Where the published numbers come from, and what to know of them (source and note)."""
+    return f"Published numbers: {published.origin}"
 
 
 def failure_notes(outcomes: pd.DataFrame) -> list[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
-from mixvision.vocabulary import METRICS, SNAPSHOTS
+from mixvision.reporting.published import PublishedMixing
+from mixvision.vocabulary import SNAPSHOTS
 
 HEADINGS = {
     "nice_top1": "nice top-1",
@@ -22,14 +20,14 @@ SETTINGS = {"ratio": "% real", "share": "% initial"}
 
 
 def metric_table(
-    summary: pd.DataFrame, intervals: pd.DataFrame, published: Mapping[str, Any] | None, by: str = "ratio"
+    summary: pd.DataFrame, intervals: pd.DataFrame, published: PublishedMixing | None, by: str = "ratio"
 ) -> pd.DataFrame:
     """All numbers of the sweep, for a CSV file.
 
     Args:
         summary: what :func:`mixvision.evaluation.metrics.summarise` returns, by the setting ``by``.
         intervals: what :func:`mixvision.evaluation.intervals.performance_intervals` returns, by the same.
-        published: ``{"source", "note", "rows": [{"ratio", <metric>...}]}``, or None.
+        published: the published table, or None.
         by: the setting: ``"ratio"`` (per cent real) or ``"share"`` (per cent of the iterations on initial training).
 
     Returns:
@@ -53,19 +51,9 @@ def metric_table(
     return table.assign(order=order).sort_values([by, "order"]).drop(columns="order").reset_index(drop=True)
 
 
-def published_rows(published: Mapping[str, Any] | None) -> pd.DataFrame | None:
-    """The published table as a frame (``ratio`` and metrics as fractions), or None if nothing is published.
-
-    Raises:
-        ValueError: a row lacks its ratio or holds a column we do not know.
-    """
-    if not published:
-        return None
-    paper = pd.DataFrame(published["rows"])
-    unknown = sorted(set(paper.columns) - {"ratio", *METRICS})
-    if "ratio" not in paper or unknown:
-        raise ValueError(f"Rows of published.yml need ratio and may hold {', '.join(METRICS)}; found {unknown}.")
-    return paper
+def published_rows(published: PublishedMixing | None) -> pd.DataFrame | None:
+    """The published table as a frame (``ratio`` and metrics as fractions), or None if nothing is published."""
+    return pd.DataFrame(list(published.rows)) if published else None
 
 
 def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:
@@ -114,7 +102,7 @@ def snapshot_table(table: pd.DataFrame, snapshot: str, by: str = "ratio") -> pd.
     return pd.DataFrame(shown).rename_axis(SETTINGS[by]).reset_index()
 
 
-def metric_markdown(table: pd.DataFrame, published: Mapping[str, Any] | None) -> str:
+def metric_markdown(table: pd.DataFrame, published: PublishedMixing | None) -> str:
     """The comparison and the three snapshots' tables with what they mean, as Markdown."""
     parts = ["# Accuracy by share of real training images", markdown_table(comparison_table(table))]
     for snapshot, meaning in SNAPSHOTS.items():
@@ -127,7 +115,7 @@ def metric_markdown(table: pd.DataFrame, published: Mapping[str, Any] | None) ->
     if (table["trials"] > 1).any():
         parts.append("± is the standard deviation over the seeds of a ratio.")
     if published:
-        parts.append(f"Published: {published['source']}. {published.get('note') or ''}".strip())
+        parts.append(f"Published: {published.origin}")
     return "\n\n".join(parts) + "\n"
 
 

@@ -11,6 +11,7 @@ from stand_ins import make_manifest, make_predictions
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals
 from mixvision.evaluation.metrics import join_predictions
+from mixvision.reporting.published import PublishedBaselines
 from mixvision.studies.baselines.tables import leak_numbers, trial_table
 
 
@@ -24,7 +25,7 @@ class Baselines:
     table: pd.DataFrame
     leak: pd.DataFrame
     base: dict
-    published: dict
+    published: PublishedBaselines
 
 
 def make_baselines(domains: tuple[str, ...]) -> Baselines:
@@ -50,17 +51,17 @@ def make_baselines(domains: tuple[str, ...]) -> Baselines:
     joined = join_predictions(pd.concat(parts, ignore_index=True), manifest)
     joined = joined[(joined["trial"] != "cnn-leaky-split") | (joined["split"] == "test")]
     history, outcomes = make_epochs(trials, generator)
-    published = {
-        "source": "Table 1 of a thesis",
-        "note": "Accuracies on validation images.",
-        "image_size": 300,
-        "training_images": 4800,
-        "base": base,
-        "rows": [
+    published = PublishedBaselines(
+        source="Table 1 of a thesis",
+        note="Accuracies on validation images.",
+        image_size=300,
+        training_images=4800,
+        base=base,
+        rows=[
             {"model": "cnn", "train": 0.921, "validation": 0.745},
             {"model": "cnn", "batch_size": 64, "train": 0.851, "validation": 0.717},
         ],
-    }
+    )
     intervals = accuracy_intervals(joined, generator, draws=200)
     table = trial_table(trials, accuracies(joined), intervals, history, outcomes, published)
     leak = leak_numbers(table, joined, generator, draws=200)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, paired_difference
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.reporting.formatting import DASH, training_time
+from mixvision.reporting.published import PublishedBaselines, read_published
 from mixvision.studies.baselines import settings as baselines_settings
 from mixvision.studies.baselines import training
 from mixvision.studies.baselines.settings import published_numbers, setting_text
@@ -31,10 +32,10 @@ from mixvision.studies.baselines.tables import (
 from mixvision.transforms import augmentation
 
 BASE = {"learning_rate": 1e-4, "batch_size": 8, "dropout": True, "augmentation": "on the fly"}
-PUBLISHED = {
-    "source": "Table 1 of a study",
-    "base": BASE,
-    "rows": [
+PUBLISHED = PublishedBaselines(
+    source="Table 1 of a study",
+    base=BASE,
+    rows=[
         {"model": "mlp", "validation": 0.516},
         {"model": "cnn", "train": 0.921, "validation": 0.745},
         {"model": "cnn", "batch_size": 64, "train": 0.851},
@@ -42,7 +43,11 @@ PUBLISHED = {
         {"model": "cnn", "augmentation": "expand", "validation": 0.8},
         {"model": "vgg", "validation": 0.99},
     ],
-}
+)
+
+
+def publish(rows: list[dict]) -> PublishedBaselines:
+    return replace(PUBLISHED, rows=rows)
 
 
 def make_trials() -> pd.DataFrame:
@@ -101,7 +106,7 @@ def make_table(
     trials: pd.DataFrame | None = None,
     metrics: pd.DataFrame | None = None,
     outcomes: pd.DataFrame | None = None,
-    published: dict | None = PUBLISHED,
+    published: PublishedBaselines | None = PUBLISHED,
 ) -> pd.DataFrame:
     trials = make_trials() if trials is None else trials
     metrics = make_metrics(trials) if metrics is None else metrics
@@ -213,50 +218,32 @@ def test_a_published_row_finds_the_trial_it_names_by_what_differs_from_the_base(
 
 def test_published_settings_need_only_be_nearly_equal():
     row = {"model": "cnn", "learning_rate": 0.1**3, "test": 0.6}
-    assert make_table(published={"base": BASE, "rows": [row]}).set_index("trial")[
-        "published_test"
-    ].dropna().to_dict() == {"cnn-learning-rate-0.001": 0.6}
+    assert make_table(published=publish([row])).set_index("trial")["published_test"].dropna().to_dict() == {
+        "cnn-learning-rate-0.001": 0.6
+    }
     close = {"model": "cnn", "learning_rate": 1.01e-3, "test": 0.6}
-    assert make_table(published={"base": BASE, "rows": [close]})["published_test"].isna().all()
+    assert make_table(published=publish([close]))["published_test"].isna().all()
 
 
 def test_a_base_given_in_other_words_is_the_same_base():
     trials = make_trials().sample(frac=1, random_state=0)  # its index is in disorder, too
     row = {"model": "cnn", "batch_size": 8.0, "dropout": True, "validation": 0.9}
-    found = make_table(trials, published={"base": BASE, "rows": [row]}).set_index("trial")["published_validation"]
+    found = make_table(trials, published=publish([row])).set_index("trial")["published_validation"]
     assert found.dropna().to_dict() == {"cnn": 0.9}
-
-
-@pytest.mark.parametrize("row", [{"model": "cnn", "batchsize": 64, "train": 0.5}, {"model": "cnn", "accuracy": 0.5}])
-def test_an_unknown_published_key_is_refused_by_name(row):
-    with pytest.raises(ValueError, match="batchsize|accuracy"):
-        make_table(published={"base": BASE, "rows": [row]})
-
-
-def test_a_published_row_without_model_is_refused():
-    with pytest.raises(ValueError, match="need model"):
-        make_table(published={"base": BASE, "rows": [{"validation": 0.5}]})
 
 
 def test_published_rows_are_read_beside_the_published_base_and_not_the_runs(table):
     """A run at another batch size does not take the published numbers of the study's batch size for its own."""
-    published = PUBLISHED | {"base": BASE | {"batch_size": 64}}
+    published = replace(PUBLISHED, base=BASE | {"batch_size": 64})
     found = make_table(published=published).set_index("trial")["published_validation"].dropna()
     assert found.to_dict() == {"cnn-batch-size-64": 0.745}
 
 
-@pytest.mark.parametrize("base", [{}, {"base": None}, {"base": {"batch_size": 8}}, {"base": BASE | {"momentum": 0}}])
-def test_published_rows_without_their_base_are_refused(base):
-    published = {name: PUBLISHED[name] for name in ("source", "rows")} | base
-    with pytest.raises(ValueError, match=r"base of published.yml is \{.*needs batch_size, learning_rate, dropout, aug"):
-        make_table(published=published)
-
-
 def test_the_berries_numbers_are_the_studys(pytestconfig):
-    published = yaml.safe_load((pytestconfig.rootpath / "conf/berries/published.yml").read_text())["baselines"]
+    published = read_published(pytestconfig.rootpath / "conf/berries/published.yml").baselines
     study = training.Baselines(batch_sizes=(8, 64, 256), learning_rates=(1e-5, 1e-4, 1e-3, 1e-2))
     trials = training.list_trials(study)
-    assert published["base"] == study.base
+    assert published.base == study.base
     found = published_numbers(trials, published).set_axis(trials["trial"])["published_validation"].dropna()
     assert found.to_dict() == {
         "mlp": 0.516,
@@ -304,7 +291,7 @@ def test_nothing_published_leaves_no_column():
 
 
 def test_a_published_test_accuracy_is_shown():
-    table = make_table(published={"base": BASE, "rows": [{"model": "mlp", "test": 0.61}]})
+    table = make_table(published=publish([{"model": "mlp", "test": 0.61}]))
     shown = comparison_table(table).set_index("model")
     assert shown["published test"].to_list() == [DASH, "0.610", DASH]
     assert "published train" not in shown

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
+from mixvision.reporting.published import read_published
 from mixvision.studies.conclusions.hypotheses import (
     STATEMENTS,
     best_ratio_distribution,
@@ -166,7 +166,7 @@ def test_results_that_cannot_be_judged_are_refused():
 
 
 def test_the_published_fruits_are_judged_by_the_same_differences(pytestconfig):
-    rows = yaml.safe_load((pytestconfig.rootpath / "conf/fruits/published.yml").read_text())["mixing"]["rows"]
+    rows = read_published(pytestconfig.rootpath / "conf/fruits/published.yml").mixing.rows
     table = judged(evidence_of({0: (50, 50), 50: (60, 60)}), pd.DataFrame(rows), 0.45)
     assert table.loc[NICE, "published_estimate"] == pytest.approx(0.9648 - 0.9682)
     assert table.loc[REAL, "published_estimate"] == pytest.approx(0.5009 - 0.4707)

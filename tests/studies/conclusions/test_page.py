@@ -12,6 +12,7 @@ from mixvision.datasets.reports import ABSENT
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.pipelines.conclusions.nodes import draw, fit_mixing_law, judge, write_page
+from mixvision.reporting.published import Published, PublishedIterative
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import metric_table
 from mixvision.studies.conclusions.mixing_law import Proxies
@@ -32,10 +33,8 @@ def turn_iterative(study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def conclude(study, published=None, iterative: bool = True, proxies: Proxies = PROXIES) -> dict:
     """Everything that the pipeline makes, tables once through CSV, as the catalog does it."""
-    known = {
-        "mixing": published,
-        "iterative": {"source": "Section 5", "highest_performance": 0.45} if published else None,
-    }
+    known = Published(mixing=published, iterative=PublishedIterative("Section 5", highest_performance=0.45))
+    known = known if published else Published()
     trials, predictions = turn_iterative(study)
     if not iterative:
         trials, predictions = trials.head(0), predictions.head(0)

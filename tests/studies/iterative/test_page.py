@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import plotly.io
 import pytest
-import yaml
 
 from mixvision.evaluation.metrics import performance
 from mixvision.pipelines.iterative import report
+from mixvision.reporting.published import Published, PublishedIterative, read_published
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.style import COLOURS
 from mixvision.studies.iterative import figures
@@ -29,13 +29,13 @@ ACCURACIES = {
     50: {"after_initial": (0.9, 0.1), "last": (0.25, 0.4), "best_validation": (0.5, 0.45), "best_test": (0.5, 0.5)},
     90: {"after_initial": (0.95, 0.4), "last": (0.5, 0.3), "best_validation": (0.8, 0.35), "best_test": (0.8, 0.35)},
 }
-PUBLISHED = {
-    "source": "Section 5 of a paper",
-    "note": "From its text.",
-    "highest_performance": 0.45,
-    "accuracy_at_switch": 0.95,
-    "accuracy_after_200": 0.2,
-}
+PUBLISHED = PublishedIterative(
+    source="Section 5 of a paper",
+    note="From its text.",
+    highest_performance=0.45,
+    accuracy_at_switch=0.95,
+    accuracy_after_200=0.2,
+)
 REPORT = ReportParameters("Five fruits", bootstrap_draws=200)
 
 
@@ -83,7 +83,7 @@ class Run:
     """All that the report's nodes make of one run."""
 
     def __init__(self, manifest, published=None, first: str = "nice", seeds: int = 1, accuracies=ACCURACIES) -> None:
-        self.manifest, self.published, self.phases = manifest, {"iterative": published}, Phases(first)
+        self.manifest, self.published, self.phases = manifest, Published(iterative=published), Phases(first)
         self.trials = make_trials(list(accuracies), seeds)
         self.history = make_history(self.trials, accuracies)
         predictions = pd.concat(
@@ -104,7 +104,7 @@ class Run:
 
     @property
     def results(self) -> IterativeResults:
-        parts = (self.measures, self.speed, self.by_alpha, self.published["iterative"])
+        parts = (self.measures, self.speed, self.by_alpha, self.published.iterative)
         return IterativeResults(self.phases.first, self.table, None, *parts)
 
     def figures(self) -> tuple:
@@ -218,6 +218,13 @@ def test_nothing_published_leaves_no_trace(study, outcomes):
     assert "Published" not in run.page(outcomes)
 
 
+def test_what_the_paper_does_not_say_is_left_out(study, outcomes):
+    run = Run(study.manifest, PublishedIterative("Section 5 of a paper"))
+    texts = [run.summary, *(figure.to_json() for figure in run.figures())]
+    assert not [text for text in texts if "published" in text.lower()]
+    assert "Published numbers: Section 5 of a paper." in run.page(outcomes)
+
+
 def test_forgetting_curves_have_a_panel_and_a_switch_for_each_share(run):
     figure = run.figures()[1]
     assert [note.text for note in figure.layout.annotations] == ["10% initial", "50% initial", "90% initial"]
@@ -271,11 +278,8 @@ def test_no_validation_images_is_refused_with_advice(run):
 
 
 def test_the_fruits_numbers_are_the_papers(pytestconfig):
-    conf = pytestconfig.rootpath / "conf"
-    assert yaml.safe_load((conf / "base/published.yml").read_text())["iterative"] is None
-    paper = yaml.safe_load((conf / "fruits/published.yml").read_text())["iterative"]
-    assert set(paper) == set(PUBLISHED)
-    assert (paper["highest_performance"], paper["accuracy_at_switch"], paper["accuracy_after_200"]) == (0.45, 0.95, 0.2)
+    paper = read_published(pytestconfig.rootpath / "conf/fruits/published.yml").iterative
+    assert (paper.highest_performance, *paper.forgetting) == (0.45, 0.95, 0.2)
 
 
 def test_trials_that_diverged_do_not_count_in_the_curves(study):

@@ -12,6 +12,7 @@ from stand_ins import CATEGORIES, make_manifest, make_study
 from mixvision.evaluation.classification import accuracies, accuracy_intervals
 from mixvision.evaluation.ensembles import combine, mean_of_views, top_predictions
 from mixvision.evaluation.metrics import join_predictions, mark_independent
+from mixvision.reporting.published import Published, PublishedTransfer
 from mixvision.studies.transfer.ratios import ratio_table
 from mixvision.studies.transfer.tables import transfer_table
 
@@ -27,7 +28,7 @@ class Transfer:
     backbones: pd.DataFrame
     table: pd.DataFrame
     ratios: pd.DataFrame
-    published: dict
+    published: Published
 
 
 # Method, input size, head, fine-tuning and how much the model knows; "dropout-64" fails.
@@ -74,16 +75,16 @@ def make_transfer(test_only: str | None = None) -> Transfer:
     splits = set(joined["split"]) - {"validation"}
     intervals = {split: accuracy_intervals(joined, generator, split=split, draws=200) for split in splits}
     table = transfer_table(trials, members, accuracies(joined), intervals, history, outcomes, backbones, joined)
-    published = {
-        "transfer": {
-            "source": "Table 5 of a thesis",
-            "note": "On 30% of the images.",
-            "rows": [
+    published = Published(
+        transfer=PublishedTransfer(
+            source="Table 5 of a thesis",
+            note="On 30% of the images.",
+            rows=[
                 {"model": "VGG-19", "method": "two layers", "test": 0.89},
                 {"model": "VGG-19", "method": "fine-tuned", "test": 0.92, "test_top2": 0.985},
             ],
-        }
-    }
+        )
+    )
     return Transfer(manifest, trials, members, joined, history, outcomes, backbones, table, make_ratios(), published)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.reporting.published import Published
 from mixvision.studies.transfer.notes import extent_sentence, independent_test_sentence, sources_sentence
 from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence
@@ -125,8 +127,7 @@ def test_the_published_table_stands_under_ours_with_its_notes(transfer, page):
     text = page.text("Models compared")
     assert "Published numbers: Table 5 of a thesis. On 30% of the images." in text
     assert text.index("fine-tuned-64") < text.index("VGG-19") and "test top2" in text
-    assert "Published" not in Reader(make_page(transfer, published={})).text("Models compared")
-    assert "Published" not in Reader(make_page(transfer, published={"transfer": None})).text("Models compared")
+    assert "Published" not in Reader(make_page(transfer, published=Published())).text("Models compared")
 
 
 def test_as_is_says_how_often_the_network_named_something_else(transfer, page):
@@ -143,7 +144,7 @@ def test_without_as_is_the_page_says_why(transfer):
 
 def test_the_verdict_on_ratios_is_on_the_page(transfer, page, published):
     assert ratio_sentence(transfer.ratios, None) in page.text("Does the best mixing ratio move?")
-    text = Reader(make_page(transfer, published={"mixing": published})).text("Does the best mixing ratio move?")
+    text = Reader(make_page(transfer, published=Published(mixing=published))).text("Does the best mixing ratio move?")
     assert ratio_sentence(transfer.ratios, published) in text and "Table 2 of a paper" in text
 
 
@@ -220,12 +221,12 @@ def test_where_images_may_be_those_of_the_pretraining_the_page_says_so(transfer,
 
 
 def test_the_published_extent_stands_beside_this_runs(transfer):
-    published = {**transfer.published["transfer"], "categories": 26, "images": 12_345}
+    published = replace(transfer.published.transfer, categories=26, images=12_345)
     kept = (transfer.manifest["status"] == "kept").sum()
     sentence = f"The study had 26 categories and 12,345 images; this run has 5 and {kept}."
     assert extent_sentence(transfer.manifest, published).startswith(sentence)
-    assert sentence in Reader(make_page(transfer, published={"transfer": published})).text("Models compared")
-    assert extent_sentence(transfer.manifest, transfer.published["transfer"]) is None
+    assert sentence in Reader(make_page(transfer, published=Published(transfer=published))).text("Models compared")
+    assert extent_sentence(transfer.manifest, transfer.published.transfer) is None
 
 
 def test_sources_are_named_without_the_folders_of_this_machine(page):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mixvision.evaluation.metrics import join_predictions, trial_metrics
+from mixvision.reporting.published import PublishedMixing
 from mixvision.studies.transfer.ratios import best_frozen_ratio, ratio_sentence, ratio_table
 
 RATIOS = pd.DataFrame(
@@ -25,9 +26,9 @@ RATIOS = pd.DataFrame(
 )
 
 
-def published(**performances: float) -> dict:
+def published(**performances: float) -> PublishedMixing:
     rows = [{"ratio": int(name[1:]), "performance_top1": value} for name, value in performances.items()]
-    return {"source": "Table 2 of a paper", "rows": rows}
+    return PublishedMixing("Table 2 of a paper", rows=rows)
 
 
 def test_the_table_holds_the_test_accuracies_and_what_the_best_is_picked_by(study, transfer):
@@ -104,7 +105,7 @@ BEST = (
             published(r50=0.6),
             "; trained from scratch the published best is 50% (0.600), which was not tried here.",
         ),
-        ({"source": "a paper", "rows": [{"ratio": 0, "nice_top1": 0.9}]}, "."),
+        (PublishedMixing("a paper", rows=[{"ratio": 0, "nice_top1": 0.9}]), "."),
     ],
 )
 def test_the_verdict_follows_from_the_numbers(paper, verdict):

@@ -12,6 +12,7 @@ import plotly.io
 import pytest
 
 from mixvision.reporting.formatting import DASH
+from mixvision.reporting.published import PublishedTuning
 from mixvision.studies.tuning.figures import (
     adaptive_trials,
     best_against_ratio,
@@ -34,7 +35,7 @@ from mixvision.studies.tuning.page import (
 
 COLUMNS = ["step", "round", "ratio", "learning_rate", "l2", "iterations", "status", "trained_iterations"]
 CHOSEN = {"learning_rate": 0.02, "l2": 0.5, "performance_top1": 0.75, "source": "the grid"}
-PUBLISHED = {"source": "section 4 of a paper", "learning_rate": 0.004, "l2": 0.5}
+PUBLISHED = PublishedTuning("section 4 of a paper", learning_rate=0.004, l2=0.5)
 
 
 def scores_of(rows: list[tuple]) -> pd.DataFrame:

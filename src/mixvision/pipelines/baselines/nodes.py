@@ -18,6 +18,7 @@ from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.summary import layer_table
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import charts, contact_sheets
+from mixvision.reporting.published import Published
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.baselines import figures as baselines_figures
 from mixvision.studies.baselines.page import BaselinesResults, baselines_page, best_trial
@@ -75,14 +76,14 @@ def measure(
     trials: pd.DataFrame,
     history: pd.DataFrame,
     outcomes: pd.DataFrame,
-    published: dict[str, Any],
+    published: Published,
     study: Baselines,
     report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
     """Accuracies of every trial; all its numbers beside the published ones; what the leak would gain; and in short."""
     metrics, generator = accuracies(joined), np.random.default_rng(report.seed)
     intervals = accuracy_intervals(joined, generator, draws=report.bootstrap_draws)
-    table = trial_table(trials, metrics, intervals, history, outcomes, published["baselines"])
+    table = trial_table(trials, metrics, intervals, history, outcomes, published.baselines)
     leak = leak_numbers(table, joined, generator, report.bootstrap_draws)
     return metrics, table, leak, summary_text(report.title, table, leak, study.base, study.ablated)
 
@@ -128,7 +129,7 @@ def draw_sheets(
 
 
 def write_page(
-    published: dict[str, Any],
+    published: Published,
     real_images: ImageStore,
     study: Baselines,
     views: Augmentation,
@@ -141,4 +142,4 @@ def write_page(
     settings = {**vars(training), **{f"views: {name}": str(value) for name, value in vars(views).items()}}
     shown = replace(shown, trials=shown.trials.assign(**settings))
     image_size = real_images.pixels.shape[1]
-    return baselines_page(report.title, shown, study.base, study.ablated, published["baselines"], image_size)
+    return baselines_page(report.title, shown, study.base, study.ablated, published.baselines, image_size)

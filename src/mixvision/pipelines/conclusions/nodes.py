@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.datasets.reports import ABSENT, Absent
+from mixvision.reporting.published import Published
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import published_rows
 from mixvision.studies.conclusions import figures
@@ -27,7 +28,7 @@ def judge(
     mixing_joined: pd.DataFrame,
     iterative_trials: pd.DataFrame,
     iterative_joined: pd.DataFrame,
-    published: dict[str, Any],
+    published: Published,
     report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The verdicts, how often each ratio is best, and what every setting of both approaches achieves."""
@@ -35,7 +36,7 @@ def judge(
     models = list_models(mixing_trials, iterative_trials)
     generator = np.random.default_rng(report.seed)
     evidence = gather_evidence(joined, models, generator, report.bootstrap_draws)
-    verdicts = judge_hypotheses(evidence, published_rows(published["mixing"]), _highest_iterative(published))
+    verdicts = judge_hypotheses(evidence, published_rows(published.mixing), _highest_iterative(published))
     return verdicts, best_ratio_distribution(evidence), evidence.settings.reset_index()
 
 
@@ -57,23 +58,23 @@ def draw(
     best_ratios: pd.DataFrame,
     settings: pd.DataFrame,
     curves: pd.DataFrame,
-    published: dict[str, Any],
+    published: Published,
 ) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure | Absent]:
     """Differences, the best ratio, both approaches, and the law of mixing."""
     return (
         figures.hypothesis_differences(verdicts),
-        figures.best_ratio_shares(best_ratios, published["mixing"]),
-        figures.approaches(settings, published["mixing"], _highest_iterative(published)),
+        figures.best_ratio_shares(best_ratios, published.mixing),
+        figures.approaches(settings, published.mixing, _highest_iterative(published)),
         figures.mixing_law_fits(curves) if len(curves) else ABSENT,
     )
 
 
-def write_page(published: dict[str, Any], report: ReportParameters, **results: Any) -> tuple[str, str]:
+def write_page(published: Published, report: ReportParameters, **results: Any) -> tuple[str, str]:
     """Everything on one page that opens offline, and in short; ``results`` are those of its results class."""
     shown = ConclusionsResults(**results)
     page = conclusions_page(report.title, shown, published)
     return page, conclusions_summary(report.title, shown.verdicts, shown.settings, shown.law)
 
 
-def _highest_iterative(published: dict[str, Any]) -> float | None:
-    return (published.get("iterative") or {}).get("highest_performance")
+def _highest_iterative(published: Published) -> float | None:
+    return published.iterative.highest_performance if published.iterative else None

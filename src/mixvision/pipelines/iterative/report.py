@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.formatting import markdown_table
+from mixvision.reporting.published import Published
 from mixvision.reporting.sections import failure_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import metric_table
@@ -31,7 +32,7 @@ def measure(
     history: pd.DataFrame,
     manifest: pd.DataFrame,
     trials: pd.DataFrame,
-    published: dict[str, Any],
+    published: Published,
     phases: Phases,
     report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
@@ -45,7 +46,7 @@ def measure(
     between = trial_metrics(join_predictions(interpolations, manifest))
     by_alpha = forgetting.interpolation_summary(between, trials)
     clean = without_leaks if joined["leaks"].any() else None
-    results = IterativeResults(first, table, clean, measures, speed, by_alpha, published["iterative"])
+    results = IterativeResults(first, table, clean, measures, speed, by_alpha, published.iterative)
     summary = f"{report.title}: performance by share of the iterations for the initial training on {first} images\n\n"
     summary += f"{markdown_table(shares_table(results))}\n\n{answer(results)}"
     matrix = forgetting.accuracy_matrix(metrics, trials, first)
@@ -59,22 +60,22 @@ def draw_curves(
     table: pd.DataFrame,
     matrix: pd.DataFrame,
     interpolation_table: pd.DataFrame,
-    published: dict[str, Any],
+    published: Published,
     phases: Phases,
 ) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
     """Performance by share, the forgetting curves, their first iterations, the matrices, and accuracy by alpha."""
     history = _finished(history, metrics)
     return (
-        figures.performance_against_share(table, published["iterative"]),
+        figures.performance_against_share(table, published.iterative),
         figures.forgetting_curves(history, trials),
-        figures.forgetting_zoom(history, trials, phases.first, published["iterative"]),
+        figures.forgetting_zoom(history, trials, phases.first, published.iterative),
         figures.accuracy_matrices(matrix, phases.first),
         figures.interpolation_curves(interpolation_table),
     )
 
 
 def write_page(
-    published: dict[str, Any], phases: Phases, training: Training, report: ReportParameters, **results: Any
+    published: Published, phases: Phases, training: Training, report: ReportParameters, **results: Any
 ) -> str:
     """Everything on one page that opens offline; ``results`` are those of :class:`IterativeReport`."""
     shown = IterativeReport(**results)
@@ -82,7 +83,7 @@ def write_page(
     measured = shown.measures, shown.speed, shown.interpolations
     return iterative_page(
         report.title,
-        IterativeResults(phases.first, shown.table, clean, *measured, published["iterative"]),
+        IterativeResults(phases.first, shown.table, clean, *measured, published.iterative),
         replace(shown, trials=_settings(shown.trials, phases, training)),
         _notes(phases, shown.outcomes),
     )

@@ -23,6 +23,7 @@ from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
 from mixvision.reporting.formatting import markdown_table
+from mixvision.reporting.published import Published
 from mixvision.reporting.sections import failure_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import best_ratio, comparison_table, metric_markdown, metric_table
@@ -69,7 +70,7 @@ def join(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure(
-    joined: pd.DataFrame, trials: pd.DataFrame, published: dict[str, Any], report: ReportParameters
+    joined: pd.DataFrame, trials: pd.DataFrame, published: Published, report: ReportParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str, str]:
     """Metrics of every trial; the table by ratio on all and on leak-free test images, as text, and in short."""
     metrics = trial_metrics(joined)
@@ -77,24 +78,24 @@ def measure(
     def table(measured: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         generator = np.random.default_rng(report.seed)
         intervals = performance_intervals(images, trials, generator, draws=report.bootstrap_draws)
-        return metric_table(summarise(measured, trials), intervals, published["mixing"])
+        return metric_table(summarise(measured, trials), intervals, published.mixing)
 
     whole = table(metrics, joined)
     without_leaks = table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]])
     clean = without_leaks if joined["leaks"].any() else None
     summary = f"{report.title}: performance by share of real training images\n\n"
     summary += f"{markdown_table(comparison_table(whole, clean))}\n\n{answer(whole, clean)}"
-    return metrics, whole, without_leaks, metric_markdown(whole, published["mixing"]), summary
+    return metrics, whole, without_leaks, metric_markdown(whole, published.mixing), summary
 
 
 def draw_curves(
-    metrics: pd.DataFrame, history: pd.DataFrame, trials: pd.DataFrame, published: dict[str, Any]
+    metrics: pd.DataFrame, history: pd.DataFrame, trials: pd.DataFrame, published: Published
 ) -> tuple[go.Figure, go.Figure, go.Figure]:
     """Accuracy and performance against the ratio, and the learning curves."""
     summary = summarise(metrics, trials)
     return (
-        figures.accuracy_against_ratio(summary, published["mixing"]),
-        figures.performance_against_ratio(summary, published["mixing"]),
+        figures.accuracy_against_ratio(summary, published.mixing),
+        figures.performance_against_ratio(summary, published.mixing),
         figures.learning_curves(history, trials),
     )
 
@@ -135,14 +136,14 @@ def draw_sheets(
 
 
 def write_page(
-    published: dict[str, Any], mixtures: Mixtures, training: Training, report: ReportParameters, **results: Any
+    published: Published, mixtures: Mixtures, training: Training, report: ReportParameters, **results: Any
 ) -> str:
     """Everything on one page that opens offline; ``results`` are those of :class:`MixingResults`."""
     shown = MixingResults(**results)
     notes = _notes(mixtures, shown.trials, shown.outcomes)
     clean = shown.table_without_leaks if shown.leaks else None
     shown = replace(shown, trials=shown.trials.assign(**vars(training)), table_without_leaks=clean)
-    return mixing_page(report.title, shown, published["mixing"], notes)
+    return mixing_page(report.title, shown, published.mixing, notes)
 
 
 def _notes(mixtures: Mixtures, trials: pd.DataFrame, outcomes: pd.DataFrame) -> list[str]:

@@ -23,6 +23,7 @@ from mixvision.models.backbones import load_backbone
 from mixvision.models.freezing import freeze
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
+from mixvision.reporting.published import Published
 from mixvision.studies.transfer import close_ups as transfer_close_ups
 from mixvision.studies.transfer import figures as transfer_figures
 from mixvision.studies.transfer.activations import hits_and_misses_sheet
@@ -168,9 +169,9 @@ def measure_ratios(
     return ratio_table(joined, trials, np.random.default_rng(report.seed), report.bootstrap_draws)
 
 
-def summarise(table: pd.DataFrame, ratios: pd.DataFrame, published: dict[str, Any], report: TransferReport) -> str:
+def summarise(table: pd.DataFrame, ratios: pd.DataFrame, published: Published, report: TransferReport) -> str:
     """What came out, in short."""
-    sentences = [ratio_sentence(ratios, published.get("mixing"))] if len(ratios) else []
+    sentences = [ratio_sentence(ratios, published.mixing)] if len(ratios) else []
     return summary_text(report.title, table, sentences)
 
 
@@ -180,11 +181,11 @@ def draw_figures(
     outcomes: pd.DataFrame,
     trials: pd.DataFrame,
     ratios: pd.DataFrame,
-    published: dict[str, Any],
+    published: Published,
 ) -> tuple[go.Figure | Absent, ...]:
     """Models compared, accuracy and loss by epoch, and by input size and mixing ratio where there are several."""
     sizes = transfer_figures.accuracy_by_input_size(table) if trials["input_size"].nunique() > 1 else ABSENT
-    mixed = transfer_figures.frozen_ratios(ratios, published.get("mixing")) if len(ratios) else ABSENT
+    mixed = transfer_figures.frozen_ratios(ratios, published.mixing) if len(ratios) else ABSENT
     kinds = (transfer_figures.learning_curves, transfer_figures.loss_across_switch)
     curves = (draw(history, outcomes, trials) for draw in kinds)
     drawn = (curve if curve.data else ABSENT for curve in curves)  # networks as they are have none
@@ -246,7 +247,7 @@ def draw_sheets(
 
 
 def write_page(
-    published: dict[str, Any], views: Augmentation, training: EpochTraining, report: TransferReport, **results: Any
+    published: Published, views: Augmentation, training: EpochTraining, report: TransferReport, **results: Any
 ) -> str:
     """Everything on one page that opens offline; ``results`` are those of :class:`TransferResults`."""
     shown = TransferResults(**results)

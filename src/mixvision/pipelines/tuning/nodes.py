@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.images.store import ImageStore, pixels_by_domain
+from mixvision.reporting.published import Published
 from mixvision.studies.tuning import adaptive, figures
 from mixvision.studies.tuning import grid as tuning
 from mixvision.studies.tuning import page as report
@@ -78,11 +79,11 @@ def draw(
 
 
 def write_page(
-    published: dict[str, Any], grid: Grid, search: AdaptiveSearch, training: Training, title: str, **results: Any
+    published: Published, grid: Grid, search: AdaptiveSearch, training: Training, title: str, **results: Any
 ) -> tuple[str, str]:
     """The summary and everything on one page that opens offline; ``results`` are those of its results class."""
     shown = report.TuningResults(**results)
-    published = published.get("tuning")
+    published = published.tuning
     settings = {
         **{f"grid, {name}": value for name, value in asdict(grid).items()},
         **{f"adaptive search, {name}": value for name, value in asdict(search).items()},

@@ -16,6 +16,7 @@ from mixvision.evaluation.mistakes import select_predictions
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     audit_section,
@@ -91,7 +92,7 @@ def baselines_page(
     results: BaselinesResults,
     base: Mapping[str, Any],
     ablated: str,
-    published: Mapping[str, Any] | None,
+    published: PublishedBaselines | None,
     image_size: int,
 ) -> str:
     """The whole report as one HTML page.
@@ -154,14 +155,14 @@ def answer(table: pd.DataFrame) -> str:
     return f"{sentence}; for comparison: {floors}." if floors else f"{sentence}."
 
 
-def _models_section(table: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure) -> Section:
+def _models_section(table: pd.DataFrame, published: PublishedBaselines | None, figure: go.Figure) -> Section:
     text = [
         "Every model with the base settings. The green row is the best of them on the validation images; train, "
         "validation and test are accuracies with the weights of the best epoch (3 of 5: the 3rd of 5 trained), and "
         "steps counts the batches of all epochs."
     ]
     if published:
-        text.append(f"Published: {published['source']}; see the notes at the end.")
+        text.append(f"Published: {published.source}; see the notes at the end.")
     best = _best_row(table[table["trial"] == table["model"]])
     shown = Table("Accuracy of every model", comparison_table(table), highlighted_row=best)
     return Section("Models compared", text, [shown], [figure])
@@ -296,16 +297,16 @@ def _floors(table: pd.DataFrame) -> dict[str, float]:
     return {name: accuracies[model] for model, name in FLOORS.items() if model in accuracies}
 
 
-def _published_notes(manifest: pd.DataFrame, published: Mapping[str, Any] | None, image_size: int) -> list[str]:
+def _published_notes(manifest: pd.DataFrame, published: PublishedBaselines | None, image_size: int) -> list[str]:
     """Where the published numbers come from, and in what this run differs from theirs."""
     if not published:
         return []
     notes = [published_note(published)]
-    if published.get("image_size", image_size) != image_size:
-        notes.append(f"Images are {image_size} pixels a side here, {published['image_size']} in the study.")
+    if published.image_size not in (None, image_size):
+        notes.append(f"Images are {image_size} pixels a side here, {published.image_size} in the study.")
     images = int(((manifest["status"] == "kept") & (manifest["split"] == "train")).sum())
-    if published.get("training_images", images) != images:
-        notes.append(f"There are {images:,} training images here, {published['training_images']:,} in the study.")
+    if published.training_images not in (None, images):
+        notes.append(f"There are {images:,} training images here, {published.training_images:,} in the study.")
     return notes
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from mixvision.reporting.formatting import setting_value
+from mixvision.reporting.published import BASELINE_SETTINGS, PublishedBaselines
 from mixvision.vocabulary import SPLITS
 
-SETTINGS = ("batch_size", "learning_rate", "dropout", "augmentation")
+SETTINGS = BASELINE_SETTINGS
 AUGMENTATIONS = ("none", "on the fly", "expand")
 
 
@@ -33,36 +34,23 @@ def have_settings(trials: pd.DataFrame, settings: Mapping[str, Any]) -> pd.Serie
     return same
 
 
-def published_numbers(trials: pd.DataFrame, published: Mapping[str, Any] | None) -> pd.DataFrame:
+def published_numbers(trials: pd.DataFrame, published: PublishedBaselines | None) -> pd.DataFrame:
     """What is published of each trial; rows that describe none of them are left out.
 
     Args:
         trials: one row per trial: ``model``, the four :data:`SETTINGS` and ``split_first``.
-        published: ``{"source", "note", "base", "rows"}``, or None. ``base`` are the published base settings. A
-            row names its ``model`` and the settings that differ from them, and holds accuracies of :data:`SPLITS`.
+        published: their base settings, and rows with what differs from them, or None.
 
     Returns:
         ``published_train``, ``published_validation`` and ``published_test`` with the index of ``trials``, NaN where
         nothing is published.
-
-    Raises:
-        ValueError: ``base`` is not complete, or a row names no model or holds a key that we do not know.
     """
     numbers = pd.DataFrame(np.nan, index=trials.index, columns=[f"published_{split}" for split in SPLITS])
     if not published:
         return numbers
-    base = published.get("base") or {}
-    if set(base) != set(SETTINGS):
-        needed = ", ".join(SETTINGS)
-        raise ValueError(f"base of published.yml is {dict(base)}; its rows are read beside it, so it needs {needed}.")
-    for row in published["rows"]:
-        unknown = sorted(set(row) - {"model", *SETTINGS, *SPLITS})
-        if "model" not in row or unknown:
-            allowed = ", ".join([*SETTINGS, *SPLITS])
-            raise ValueError(
-                f"Rows of published.yml need model and may hold {allowed}; found {unknown} in {dict(row)}."
-            )
-        described = (trials["model"] == row["model"]) & trials["split_first"] & have_settings(trials, {**base, **row})
+    for row in published.rows:
+        settings = {**published.base, **row}
+        described = (trials["model"] == row["model"]) & trials["split_first"] & have_settings(trials, settings)
         for split in SPLITS:
             if split in row:
                 numbers.loc[described, f"published_{split}"] = row[split]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mixvision.evaluation.classification import paired_difference
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
+from mixvision.reporting.published import PublishedBaselines
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
 from mixvision.vocabulary import SPLITS
 
@@ -27,7 +28,7 @@ def trial_table(
     intervals: pd.DataFrame,
     history: pd.DataFrame,
     outcomes: pd.DataFrame,
-    published: Mapping[str, Any] | None,
+    published: PublishedBaselines | None,
 ) -> pd.DataFrame:
     """All numbers of the run, for a CSV file.
 
@@ -45,9 +46,6 @@ def trial_table(
         (of the best epoch), ``validation_top1``, ``test_top1``, ``test_low`` and ``test_high`` (best_validation),
         ``last_validation_top1``, ``last_test_top1``, ``nice_test_top1`` and ``real_test_top1`` where both domains have
         images, and ``published_train``, ``published_validation`` and ``published_test``. NaN where there is none.
-
-    Raises:
-        ValueError: the published numbers are not what they must be.
     """
     columns = ["trial", "status", "best_epoch", "epochs", "iterations", "parameters", "seconds", "views_top1"]
     table = trials.merge(outcomes[columns], on="trial", how="left", validate="one_to_one")

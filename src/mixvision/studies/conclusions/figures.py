@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
 from mixvision.studies.conclusions.hypotheses import CENTRE, NEAR
@@ -48,7 +46,7 @@ def hypothesis_differences(verdicts: pd.DataFrame) -> go.Figure:
     return figure.update_xaxes(title="difference in test accuracy or performance (fraction)", tickformat="+.2f")
 
 
-def best_ratio_shares(distribution: pd.DataFrame, published: Mapping[str, Any] | None) -> go.Figure:
+def best_ratio_shares(distribution: pd.DataFrame, published: PublishedMixing | None) -> go.Figure:
     """How often each ratio is best on the resampled test images; "near 50%" is shaded.
 
     Args:
@@ -72,7 +70,7 @@ def best_ratio_shares(distribution: pd.DataFrame, published: Mapping[str, Any] |
 
 
 def approaches(
-    settings: pd.DataFrame, published: Mapping[str, Any] | None, published_iterative: float | None
+    settings: pd.DataFrame, published: PublishedMixing | None, published_iterative: float | None
 ) -> go.Figure:
     """Performance of mixed models by ratio and of iterative ones by initial share, side by side on one scale.
 

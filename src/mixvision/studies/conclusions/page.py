@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
+from mixvision.reporting.published import Published, PublishedMixing
+from mixvision.reporting.sections import published_note
 from mixvision.reporting.tables import comparison_table, snapshot_table
 from mixvision.studies.conclusions.hypotheses import NOT_JUDGED, RULES, STATEMENTS
 from mixvision.vocabulary import SNAPSHOTS
@@ -45,13 +45,13 @@ class ConclusionsResults:
     law_fits: go.Figure | None
 
 
-def conclusions_page(title: str, results: ConclusionsResults, published: Mapping[str, Any]) -> str:
+def conclusions_page(title: str, results: ConclusionsResults, published: Published) -> str:
     """The whole report as one HTML page.
 
     Args:
         title: heading.
         results: all that it shows.
-        published: the paper's numbers, by ``mixing`` and ``iterative``.
+        published: the paper's numbers; those of mixing and iterative training are used.
     """
     verdicts, settings, law = results.verdicts, results.settings, results.law
     hypotheses = [results.differences, results.best_ratios]
@@ -62,7 +62,7 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Mapping
     sections = [
         Section("The three hypotheses", list(verdicts["sentence"]), [judged], hypotheses),
         Section("Mixed against iterative training", tables=[compared], figures=[results.approaches]),
-        _published_section(results.metric_table, published["mixing"]),
+        _published_section(results.metric_table, published.mixing),
         Section("A law of mixing", law_sentences(law), [fits], law_figures),
     ]
     footnotes = conclusions_footnotes(settings, published)
@@ -175,7 +175,7 @@ def seeds_sentence(settings: pd.DataFrame) -> str:
     )
 
 
-def conclusions_footnotes(settings: pd.DataFrame, published: Mapping[str, Any]) -> list[str]:
+def conclusions_footnotes(settings: pd.DataFrame, published: Published) -> list[str]:
     """What the verdicts mean, and what to be careful about."""
     lines = [
         *RULES,
@@ -185,22 +185,20 @@ def conclusions_footnotes(settings: pd.DataFrame, published: Mapping[str, Any]) 
         "Performance is the square root of nice accuracy times real accuracy. All models are taken with their "
         f"best_validation weights: {SNAPSHOTS['best_validation']}.",
     ]
-    if published["mixing"]:
+    if published.mixing:
         lines.append(
             "Published verdicts go by the published estimate alone, as its spread is not known. Of the study's Figures "
             "8 to 14 only the numbers shown here are known to us; our figures stand beside those."
         )
-    known = [published[part] for part in ("mixing", "iterative") if published.get(part)]
-    return lines + [f"Published numbers: {part['source']}. {part.get('note') or ''}".strip() for part in known]
+    return lines + [published_note(part) for part in (published.mixing, published.iterative) if part]
 
 
-def _published_section(metric_table: pd.DataFrame, published: Mapping[str, Any] | None) -> Section:
+def _published_section(metric_table: pd.DataFrame, published: PublishedMixing | None) -> Section:
     tables = [Table("Performance (top-1) by our three figures", comparison_table(metric_table))]
     if not published:
         return Section("Mixed training by ratio", ["Nothing is published on these images."], tables)
     text = [
-        f"Published: {published['source']}. It picks the best iteration on the test images, "
-        "so it compares with best_test."
+        f"Published: {published.source}. It picks the best iteration on the test images, so it compares with best_test."
     ]
     tables.insert(0, Table("best_test beside the published numbers", snapshot_table(metric_table, "best_test")))
     return Section("The published table beside ours", text, tables)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
+from mixvision.reporting.published import PublishedIterative
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.studies.iterative.forgetting import second_domain, since_switch
 from mixvision.vocabulary import AFTER_INITIAL
@@ -57,7 +57,7 @@ def forgetting_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = 
 
 
 def forgetting_zoom(
-    history: pd.DataFrame, trials: pd.DataFrame, first: str, published: Mapping[str, Any] | None
+    history: pd.DataFrame, trials: pd.DataFrame, first: str, published: PublishedIterative | None
 ) -> go.Figure:
     """Test accuracy on the first domain in the first iterations after the switch, one line a share.
 
@@ -75,8 +75,8 @@ def forgetting_zoom(
         line = {"color": colour, "width": 2}
         trace = go.Scatter(x=rows["since"], y=rows[f"{first}_top1"], name=f"{share}%", mode="lines+markers", line=line)
         figure.add_trace(trace.update(marker_size=5))
-    if published and first == "nice":
-        paper = {"x": [0, 200], "y": [published["accuracy_at_switch"], published["accuracy_after_200"]]}
+    if published and published.forgetting and first == "nice":
+        paper = {"x": [0, 200], "y": published.forgetting}
         line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dash"}
         marker = {"symbol": "circle-open", "size": 9}
         figure.add_trace(go.Scatter(**paper, name="published", mode="lines+markers", line=line, marker=marker))
@@ -87,7 +87,7 @@ def forgetting_zoom(
     return figure.update_yaxes(title=f"accuracy on {first} images (fraction)", range=[0, 1.02])
 
 
-def performance_against_share(table: pd.DataFrame, published: Mapping[str, Any] | None) -> go.Figure:
+def performance_against_share(table: pd.DataFrame, published: PublishedIterative | None) -> go.Figure:
     """Test performance at the end of both trainings against the share of the initial one.
 
     Args:
@@ -102,10 +102,10 @@ def performance_against_share(table: pd.DataFrame, published: Mapping[str, Any] 
         trace = go.Scatter(x=rows["share"], y=rows["performance_top1"], name=name, mode="lines+markers", line=line)
         trace.update(marker_size=8, hovertemplate="%{x}% initial: %{y:.3f}")
         figure.add_trace(trace.update(error_y={"type": "data", "array": spread, "visible": bool(spread.notna().any())}))
-    if published:
-        text = f"published: never above {published['highest_performance']:.2f}"
+    if published and published.highest_performance is not None:
+        text = f"published: never above {published.highest_performance:.2f}"
         line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dash"}
-        figure.add_hline(y=published["highest_performance"], line=line, annotation_text=text)
+        figure.add_hline(y=published.highest_performance, line=line, annotation_text=text)
     seeds = int(table["trials"].max()) if len(table) else 0
     subtitle = "top-1, test images" + (f"; bars: standard deviation over {seeds} seeds" if seeds > 1 else "")
     title = title_with("Performance, √(nice · real), at the end of both trainings", subtitle)

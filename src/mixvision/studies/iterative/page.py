@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.reporting.formatting import DASH, number, with_spread
 from mixvision.reporting.page import Page, Section, Table, render_page
+from mixvision.reporting.published import PublishedIterative
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     INTERVALS,
@@ -35,7 +35,7 @@ class IterativeResults:
         table_without_leaks: the same on test images without near-duplicates in training, or None where none leaks.
         measures, speed, interpolations: what the functions ``continual_measures``, ``forgetting_speed`` and
             ``interpolation_summary`` of :mod:`mixvision.studies.iterative.forgetting` return.
-        published: ``{"source", "note", "highest_performance", "accuracy_at_switch", "accuracy_after_200"}``, or None.
+        published: the paper's numbers, or None.
     """
 
     first: str
@@ -44,7 +44,7 @@ class IterativeResults:
     measures: pd.DataFrame
     speed: pd.DataFrame
     interpolations: pd.DataFrame
-    published: Mapping[str, Any] | None
+    published: PublishedIterative | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +131,8 @@ def _performance_section(results: IterativeResults, figures: Sequence[go.Figure]
     shown = shares_table(results)
     best = best_ratio(results.table, "share")
     text = ["The green row is the best share, picked on the validation images."]
-    if results.published:
-        highest = number(results.published["highest_performance"])
+    if results.published and results.published.highest_performance is not None:
+        highest = number(results.published.highest_performance)
         text.append(f"Published: never above {highest}, and never improved by the restricted training.")
     highlighted = int(shown.index[shown[SETTINGS["share"]] == best][0])
     table = Table("Performance (top-1) on the test images", shown, highlighted_row=highlighted)
@@ -145,8 +145,8 @@ def _curves_section(results: IterativeResults, figures: Sequence[go.Figure]) -> 
         f"Accuracy on {first} images at the switch, later and at the end, and the iterations until half of what is "
         "lost by the end was lost for the first time. Values between two evaluations are interpolated."
     ]
-    if results.published and first == "nice":
-        paper = [number(results.published[f"accuracy_{name}"]) for name in ("at_switch", "after_200")]
+    if results.published and results.published.forgetting and first == "nice":
+        paper = [number(accuracy) for accuracy in results.published.forgetting]
         text.append(f"Published: from about {paper[0]} at the switch to {paper[1]} within 200 iterations.")
     speed = _as_text(results.speed)
     return Section("Forgetting along training", text, [Table(f"Accuracy on {first} images", speed)], figures)

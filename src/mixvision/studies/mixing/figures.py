@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.reporting.charts import PANELS_ACROSS, accuracy_panels, named_confusion_matrices
+from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
 
@@ -20,7 +18,7 @@ SNAPSHOT_NAMES = {
 
 
 def accuracy_against_ratio(
-    summary: pd.DataFrame, published: Mapping[str, Any] | None, snapshot: str = "best_validation"
+    summary: pd.DataFrame, published: PublishedMixing | None, snapshot: str = "best_validation"
 ) -> go.Figure:
     """Top-1 test accuracy on nice and real images against the share of real training images.
 
@@ -38,7 +36,7 @@ def accuracy_against_ratio(
 
 
 def performance_against_ratio(
-    summary: pd.DataFrame, published: Mapping[str, Any] | None, snapshot: str = "best_validation"
+    summary: pd.DataFrame, published: PublishedMixing | None, snapshot: str = "best_validation"
 ) -> go.Figure:
     """Test performance, the root of nice times real accuracy, against the share of real training images.
 
@@ -147,7 +145,7 @@ def _line(rows: pd.DataFrame, metric: str, name: str, colour: str, symbol: str =
 
 def _add_published(
     figure: go.Figure,
-    published: Mapping[str, Any] | None,
+    published: PublishedMixing | None,
     metric: str,
     name: str,
     colour: str,

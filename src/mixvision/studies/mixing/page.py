@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,6 +12,7 @@ from PIL import Image
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     INTERVALS,
@@ -55,7 +55,7 @@ class MixingResults(StudyResults):
 
 
 def mixing_page(
-    title: str, results: MixingResults, published: Mapping[str, Any] | None, notes: Sequence[str] = ()
+    title: str, results: MixingResults, published: PublishedMixing | None, notes: Sequence[str] = ()
 ) -> str:
     """The whole report as one HTML page.
 
@@ -130,7 +130,7 @@ def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None)
     )
 
 
-def footnotes(table: pd.DataFrame, published: Mapping[str, Any] | None, notes: Sequence[str] = ()) -> list[str]:
+def footnotes(table: pd.DataFrame, published: PublishedMixing | None, notes: Sequence[str] = ()) -> list[str]:
     """What the numbers mean, and what to be careful about."""
     lines = [
         *MEASURES,
@@ -148,7 +148,7 @@ def footnotes(table: pd.DataFrame, published: Mapping[str, Any] | None, notes: S
 def _comparison_section(
     table: pd.DataFrame,
     table_without_leaks: pd.DataFrame | None,
-    published: Mapping[str, Any] | None,
+    published: PublishedMixing | None,
     best: int,
     figures: Sequence[go.Figure],
 ) -> Section:
@@ -156,7 +156,7 @@ def _comparison_section(
     highlighted = int(comparison.index[comparison["% real"] == best][0])
     text = ["The green row is the best ratio, picked on the validation images."]
     if published:
-        text.append(f"Published: {published['source']}; see the notes at the end.")
+        text.append(f"Published: {published.source}; see the notes at the end.")
     performances = Table("Performance (top-1) on the test images", comparison, highlighted_row=highlighted)
     return Section("Accuracy by share of real training images", text, [performances], figures)
 

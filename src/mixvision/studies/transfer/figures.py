@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.reporting.charts import PANELS_ACROSS, SIDE_BY_SIDE, SPLIT_COLOURS, accuracy_panels, interval_bars
+from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
 from mixvision.studies.transfer.tables import splits_tested
@@ -128,7 +128,7 @@ def accuracy_by_input_size(table: pd.DataFrame) -> go.Figure:
     return figure.update_yaxes(title="accuracy (fraction)")
 
 
-def frozen_ratios(ratios: pd.DataFrame, published: Mapping[str, Any] | None) -> go.Figure:
+def frozen_ratios(ratios: pd.DataFrame, published: PublishedMixing | None) -> go.Figure:
     """Accuracy of heads on frozen features by mixing ratio, beside published networks trained from scratch.
 
     Args:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
 from mixvision.evaluation.metrics import mark_independent
+from mixvision.reporting.published import PublishedTransfer
 
 QUESTION = (
     "How well do networks that were trained on ImageNet tell these categories apart: as they come, with a new head on "
@@ -58,13 +58,13 @@ def sources_sentence(sources: Mapping[str, str | None]) -> str | None:
     return f"Sources: {'; '.join(f'{domain}: {name}' for domain, name in named.items())}." if named else None
 
 
-def extent_sentence(manifest: pd.DataFrame, published: Mapping[str, Any]) -> str | None:
-    """How many ``categories`` and ``images`` the published study had, if that is given, and how many this run has."""
-    if "images" not in published or "categories" not in published:
+def extent_sentence(manifest: pd.DataFrame, published: PublishedTransfer) -> str | None:
+    """How many categories and images the published study had, if that is given, and how many this run has."""
+    if published.images is None or published.categories is None:
         return None
     kept = manifest[manifest["status"] == "kept"]
     return (
-        f"The study had {published['categories']:,} categories and {published['images']:,} images; this run has "
+        f"The study had {published.categories:,} categories and {published.images:,} images; this run has "
         f"{kept['category'].nunique():,} and {len(kept):,}. Where that differs files were left out, or other images "
         "stand in for the study's, and accuracies compare only roughly."
     )

@@ -14,6 +14,7 @@ from mixvision.evaluation.classification import category_scores, confused_pairs
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
+from mixvision.reporting.published import Published, PublishedMixing, PublishedTransfer
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     audit_section,
@@ -78,15 +79,13 @@ class TransferResults(StudyResults):
     activations: Image.Image | None
 
 
-def transfer_page(
-    title: str, results: TransferResults, published: Mapping[str, Any], sources: Mapping[str, str | None]
-) -> str:
+def transfer_page(title: str, results: TransferResults, published: Published, sources: Mapping[str, str | None]) -> str:
     """The whole report as one HTML page.
 
     Args:
         title: heading.
         results: all that it shows.
-        published: the published numbers of all pipelines; "transfer" and "mixing" are used, either may be missing.
+        published: the published numbers; those of transfer learning and of mixing are used.
         sources: by domain where its images come from.
     """
     table, manifest = results.table, results.manifest
@@ -94,10 +93,10 @@ def transfer_page(
     chosen = (results.joined["trial"] == best_model(table)) & (results.joined["snapshot"] == BEST_VALIDATION)
     best = results.joined[chosen]
     sections = [
-        _models_section(table, manifest, published.get("transfer"), results.models),
+        _models_section(table, manifest, published.transfer, results.models),
         _as_is_section(table),
         *_optional_figure("Input size", results.input_sizes),
-        _ratios_section(results.ratios, manifest, published.get("mixing"), results.ratios_drawn),
+        _ratios_section(results.ratios, manifest, published.mixing, results.ratios_drawn),
         Section("Learning curves", figures=curves),
         _best_section(table, best, results.confusion, results.mistakes),
         *_activation_sections(results.activations),
@@ -115,7 +114,7 @@ def transfer_page(
 
 
 def _models_section(
-    table: pd.DataFrame, manifest: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure
+    table: pd.DataFrame, manifest: pd.DataFrame, published: PublishedTransfer | None, figure: go.Figure
 ) -> Section:
     measured = ", ".join(["validation", *splits_tested(table)])
     text = [
@@ -128,7 +127,7 @@ def _models_section(
     tables = [Table("Accuracy of every model", comparison_table(table), highlighted_row=best)]
     if published:
         text += [published_note(published), *filter(None, [extent_sentence(manifest, published)])]
-        rows = pd.DataFrame(published["rows"]).rename(columns=lambda name: name.replace("_", " "))
+        rows = pd.DataFrame(list(published.rows)).rename(columns=lambda name: name.replace("_", " "))
         tables.append(Table("Published", rows))
     return Section("Models compared", text, tables, [figure])
 
@@ -162,7 +161,7 @@ def _independently(row: Any) -> str:
 
 
 def _ratios_section(
-    ratios: pd.DataFrame, manifest: pd.DataFrame, published: Mapping[str, Any] | None, figure: go.Figure | None
+    ratios: pd.DataFrame, manifest: pd.DataFrame, published: PublishedMixing | None, figure: go.Figure | None
 ) -> Section:
     """Whether the best mixing ratio moves, or why there is nothing to mix."""
     title = "Does the best mixing ratio move?"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.intervals import LEVEL, performance_intervals, resampled_settings
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.reporting.formatting import interval, number
+from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.tables import best_ratio, metric_table, published_rows
 
 _COLUMNS = ["ratio", "trials", "nice_top1", "real_top1", "performance_top1", "low", "high"]
@@ -64,7 +62,7 @@ def best_frozen_ratio(ratios: pd.DataFrame) -> int:
     return best_ratio(ratios.assign(snapshot="best_validation"))
 
 
-def best_published_ratio(published: Mapping[str, Any] | None) -> tuple[int, float] | None:
+def best_published_ratio(published: PublishedMixing | None) -> tuple[int, float] | None:
     """The published ratio of the highest performance, as a share in per cent and that performance, if there is one."""
     paper = published_rows(published)
     if paper is None or paper.get("performance_top1", pd.Series(dtype=float)).isna().all():
@@ -73,7 +71,7 @@ def best_published_ratio(published: Mapping[str, Any] | None) -> tuple[int, floa
     return int(row["ratio"]), float(row["performance_top1"])
 
 
-def ratio_sentence(ratios: pd.DataFrame, published: Mapping[str, Any] | None) -> str:
+def ratio_sentence(ratios: pd.DataFrame, published: PublishedMixing | None) -> str:
     """Whether the best ratio moves when the backbone is pretrained and frozen.
 
     Args:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
+from mixvision.reporting.published import PublishedTuning
 
 QUESTION = "Which learning rate and which L2 factor should the models of all ratios be trained with?"
 STEPS = {
@@ -107,11 +108,11 @@ def ratios_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
 
 
 def tuning_answer(
-    chosen: Mapping[str, Any], grid: pd.DataFrame, adaptive: pd.DataFrame, published: Mapping[str, Any] | None
+    chosen: Mapping[str, Any], grid: pd.DataFrame, adaptive: pd.DataFrame, published: PublishedTuning | None
 ) -> str:
     """The outcome in a few sentences."""
     means = [mean_of_best(scores) for scores in (grid, adaptive)]
-    paper = f" (published: {published['learning_rate']:g} and {published['l2']:g})" if published else ""
+    paper = f" (published: {published.learning_rate:g} and {published.l2:g})" if published else ""
     return (
         f"Chosen: learning rate {chosen['learning_rate']:g} with L2 {chosen['l2']:g}{paper}, with mean performance "
         f"{number(chosen['performance_top1'])} on the validation images. With a setting of its own for every ratio, "
@@ -124,7 +125,7 @@ def tuning_summary(
     chosen: Mapping[str, Any],
     grid: pd.DataFrame,
     adaptive: pd.DataFrame,
-    published: Mapping[str, Any] | None,
+    published: PublishedTuning | None,
 ) -> str:
     """The outcome as Markdown: the chosen setting, the steps, both searches."""
     parts = [f"{title}, by the best performance on the validation images"]
@@ -159,7 +160,7 @@ class TuningResults:
 
 
 def tuning_page(
-    title: str, results: TuningResults, settings: Mapping[str, Any], published: Mapping[str, Any] | None
+    title: str, results: TuningResults, settings: Mapping[str, Any], published: PublishedTuning | None
 ) -> str:
     """The whole report as one HTML page.
 
@@ -206,7 +207,7 @@ def _shown(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.assign(**settings).drop(columns=["round", "seed"])
 
 
-def _footnotes(published: Mapping[str, Any] | None) -> list[str]:
+def _footnotes(published: PublishedTuning | None) -> list[str]:
     notes = [
         "Performance is the square root of nice accuracy times real accuracy, here on the validation images, and the "
         "best along training. No test image was looked at.",
@@ -217,4 +218,4 @@ def _footnotes(published: Mapping[str, Any] | None) -> list[str]:
         "The adaptive search has the grid's budget, counted in iterations of one model, and ends when its next round "
         "might exceed it. Each ratio has an Optuna study of its own; the grid's steps look at all ratios at once.",
     ]
-    return [*notes, f"Published: {published['source']}."] if published else notes
+    return [*notes, f"Published: {published.source}."] if published else notes

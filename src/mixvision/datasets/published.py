@@ -1,0 +1,44 @@
+"""The Kedro dataset for published numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+from mixvision.reporting.published import Published, read_published
+
+
+class PublishedDataset(AbstractDataset[None, Published]):
+    """The published numbers of a study, from a YAML file; see `reporting.published`.
+
+    ```yaml
+    published:
+      type: mixvision.datasets.published.PublishedDataset
+      filepath: conf/fruits/published.yml
+    ```
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Published:
+        try:
+            return read_published(self._filepath)
+        except (OSError, ValueError) as error:
+            raise DatasetError(str(error)) from error
+
+    def check(self) -> None:
+        """Refuse a file that cannot be used (raises DatasetError)."""
+        self.load()
+
+    def save(self, data: None) -> None:
+        raise DatasetError("Published numbers are only read.")
+
+    def _exists(self) -> bool:
+        return self._filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
