@@ -102,6 +102,7 @@ def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
     assert not (project / DATA / "checkpoints").exists()
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     tracked = mlflow.search_runs(experiment_names=["digits"], filter_string="run_name = 'run-002'")
+    assert tracked["metrics.prequential.real_top1"].item() == pytest.approx(second["real_top1"])
     curve = mlflow.MlflowClient().get_metric_history(tracked["run_id"].item(), "validation_performance_top1")
     assert [point.step for point in curve] == [9, 12]
 

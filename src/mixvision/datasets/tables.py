@@ -40,24 +40,23 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def __init__(self, *, filepath: str, schema: str, metadata: dict[str, Any] | None = None) -> None:
         self.filepath = Path(filepath)
-        self.schema = schema
+        self.schema, self.table = schema, table_named(schema)
         self.metadata = metadata
-        self._table = table_named(schema)
         self._checked: tuple[int, int] | None = None  # the stamp of the file when it was checked
 
     def load(self) -> pd.DataFrame:
         with errors_as_sentences():
             frame, stamp = self._read(), self._stamp()
             if stamp != self._checked:
-                check(frame, self._table, str(self.filepath), self._written_by())
+                check(frame, self.table, str(self.filepath), self._written_by())
                 self._checked = stamp
-            return _typed(frame, self._table)
+            return _typed(frame, self.table)
 
     def save(self, data: pd.DataFrame) -> None:
         with errors_as_sentences():
             self._require_suffix()
-            frame = self._table.empty() if data.empty and not len(data.columns) else data
-            check(frame, self._table, str(self.filepath))
+            frame = self.table.empty() if data.empty and not len(data.columns) else data
+            check(frame, self.table, str(self.filepath))
             self._write(frame.reset_index(drop=True))
             self._checked = self._stamp()
 
@@ -70,7 +69,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         if not self.filepath.exists():
             raise FileNotFoundError(f"There is no {self.filepath}: run the node that writes it first.")
         if self.filepath.suffix == ".csv":
-            return _read_csv(self.filepath, self._table, rows)
+            return _read_csv(self.filepath, self.table, rows)
         return pd.read_parquet(self.filepath) if rows is None else parquet.read_table(self.filepath)[:rows].to_pandas()
 
     def _write(self, frame: pd.DataFrame) -> None:
@@ -80,7 +79,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             if self.filepath.suffix == ".csv":
                 frame.to_csv(partial, index=False)
             else:
-                _write_parquet(_typed(frame, self._table), partial)
+                _write_parquet(_typed(frame, self.table), partial)
             partial.replace(self.filepath)
         finally:
             partial.unlink(missing_ok=True)
