@@ -1,4 +1,13 @@
-"""What follows a run: one MLflow child run a model, every report as an artifact, and a summary at the end."""
+"""What follows a run: one MLflow child run a model, every report as an artifact, and a summary at the end.
+
+What a dataset is to these hooks, its role, is said in the catalog, ``metadata: {mixvision: {role: ...}}``:
+
+- final_metrics: a table that measures trials. Its schema says which columns do; ``trial`` and ``prefix``, templates
+  filled from each row ("{trial}" and "{snapshot}." unless given), say whose metrics they are and how their names begin.
+- models: trained networks, kept with the trials' runs.
+- checkpoints: a folder to be removed when the run is through.
+- summary, page: what is printed, and pointed to, at the end.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +23,7 @@ import mlflow
 import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol
+from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
@@ -22,9 +31,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from mixvision.datasets.images import ImageSourceDataset
 from mixvision.datasets.published import PublishedDataset
+from mixvision.datasets.tables import TableDataset
+from mixvision.models.trained import TrainedNetwork
 from mixvision.renamed import refuse_old_names
 from mixvision.training.events import observers
-from mixvision.vocabulary import BEST_VALIDATION, split_snapshot_name
+from mixvision.vocabulary import BEST_VALIDATION, TEST, split_snapshot_name
 
 SECONDS_BETWEEN_LOGS = 2.0
 
@@ -44,6 +55,10 @@ class TrialRuns:
         self.unlogged: list[dict] = []
         self.logged_at = 0.0
         atexit.register(self.interrupted)
+
+    @hook_impl
+    def after_catalog_created(self, catalog: DataCatalog) -> None:
+        self.catalog = catalog
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -68,15 +83,11 @@ class TrialRuns:
         """Keep each trial's final metrics and its weights with its run."""
         if not self.client:
             return
-        if dataset_name.endswith(".metrics"):
-            self._log_final_metrics(data)
-        if dataset_name.endswith(".models"):
-            with tempfile.TemporaryDirectory() as folder:
-                for name, network in data.items():
-                    trial, snapshot = split_snapshot_name(name)
-                    if trial in self.runs and snapshot == BEST_VALIDATION:
-                        network.save(Path(folder) / f"{snapshot}.safetensors")
-                        self.client.log_artifact(self.runs[trial], Path(folder) / f"{snapshot}.safetensors")
+        dataset = self.catalog.get(dataset_name)
+        if role(dataset) == "final_metrics" and isinstance(dataset, TableDataset):
+            self._log_final_metrics(data, dataset)
+        if role(dataset) == "models":
+            self._keep_networks(data)
 
     @hook_impl
     def before_node_run(self, inputs: dict[str, Any]) -> None:
@@ -137,13 +148,26 @@ class TrialRuns:
                 self.client.log_batch(self.runs[trial], metrics=metrics[begin : begin + 1000])
         self.unlogged, self.logged_at = [], time.monotonic()
 
-    def _log_final_metrics(self, metrics: pd.DataFrame) -> None:
-        now = int(time.time() * 1000)
-        for row in metrics[metrics["split"] == "test"].to_dict("records"):
-            values = {name: value for name, value in row.items() if "top" in name and isinstance(value, float)}
-            final = [Metric(f"{row['snapshot']}.{name}", value, now, 0) for name, value in values.items()]
-            if row["trial"] in self.runs:
-                self.client.log_batch(self.runs[row["trial"]], metrics=final)
+    def _log_final_metrics(self, table: pd.DataFrame, dataset: TableDataset) -> None:
+        """Log what a table says of the trials of this run, on test images where it tells splits apart."""
+        now, about = int(time.time() * 1000), said_of(dataset, "mixvision")
+        tested = table[table["split"] == TEST] if "split" in table else table
+        for row in tested.to_dict("records"):
+            trial = about.get("trial", "{trial}").format(**row)
+            prefix = about.get("prefix", "{snapshot}.").format(**row)
+            values = {prefix + name: row[name] for name in dataset.table.metrics(table)}
+            final = [Metric(name, value, now, 0) for name, value in values.items() if value == value]  # NaN is none
+            if trial in self.runs and final:
+                self.client.log_batch(self.runs[trial], metrics=final)
+
+    def _keep_networks(self, networks: dict[str, TrainedNetwork]) -> None:
+        """Keep each trial's network, at its best on the validation images, with its run."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, network in networks.items():
+                trial, snapshot = split_snapshot_name(name)
+                if trial in self.runs and snapshot == BEST_VALIDATION:
+                    network.save(Path(folder) / f"{snapshot}.safetensors")
+                    self.client.log_artifact(self.runs[trial], Path(folder) / f"{snapshot}.safetensors")
 
     def _close(self, trial: str, status: str) -> None:
         self._log_curves()
@@ -181,14 +205,14 @@ class ReportArtifacts:
     """Logs everything of the reporting layer to the run as it is saved."""
 
     @hook_impl
-    def after_catalog_created(self, catalog: CatalogProtocol) -> None:
+    def after_catalog_created(self, catalog: DataCatalog) -> None:
         self.catalog = catalog
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
-        dataset = self.catalog.get(dataset_name)
-        if layer(dataset) == "reporting" and mlflow.active_run():
-            path = Path(dataset._describe()["filepath"])
+        layer = said_of(self.catalog.get(dataset_name), "kedro-viz").get("layer")
+        if layer == "reporting" and mlflow.active_run():
+            path = file_of(dataset_name, self.catalog)
             mlflow.log_artifact(str(path), artifact_path=path.parent.name)
 
 
@@ -196,21 +220,29 @@ class RunSummary:
     """Prints what came out at the end of a run, and clears checkpoints that are no longer needed."""
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         for name in sorted(pipeline.inputs()):
-            if name.endswith(".checkpoints"):
+            if role(catalog.get(name)) == "checkpoints":
                 shutil.rmtree(catalog.load(name))
-        outputs = sorted(pipeline.all_outputs())
-        for name in outputs:
-            if name.endswith(".summary"):
-                print(f"\n{catalog.load(name)}")
-        for name in outputs:
-            if name.endswith(".page"):
-                print(f"\nThe page, with every table and picture: {catalog.get(name)._describe()['filepath']}")
-        if any(name.endswith(".models") for name in outputs):
+        outputs = {name: role(catalog.get(name)) for name in sorted(pipeline.all_outputs())}
+        for name in (name for name, its_role in outputs.items() if its_role == "summary"):
+            print(f"\n{catalog.load(name)}")
+        for name in (name for name, its_role in outputs.items() if its_role == "page"):
+            print(f"\nThe page, with every table and picture: {file_of(name, catalog)}")
+        if "models" in outputs.values():
             print("Compare the models in MLflow: make mlflow. Look at the pipeline in kedro-viz: make viz.")
 
 
-def layer(dataset: Any) -> str | None:
-    """The kedro-viz layer that the catalog names for a dataset."""
-    return ((getattr(dataset, "metadata", None) or {}).get("kedro-viz") or {}).get("layer")
+def role(dataset: AbstractDataset | None) -> str | None:
+    """What a dataset is to the hooks, as the catalog says; None for most."""
+    return said_of(dataset, "mixvision").get("role")
+
+
+def said_of(dataset: AbstractDataset | None, reader: str) -> dict[str, Any]:
+    """What the catalog's metadata of a dataset has for one reader of them, kedro-viz or mixvision."""
+    return (getattr(dataset, "metadata", None) or {}).get(reader) or {}
+
+
+def file_of(name: str, catalog: DataCatalog) -> Path:
+    """The file that the catalog names for a dataset."""
+    return Path(catalog.config_resolver.resolve_pattern(name)["filepath"])

@@ -8,11 +8,12 @@ from mixvision.images.audit import audit_splits, summarise_audit
 from mixvision.images.categories import Categories, common_categories, large_categories
 from mixvision.images.decoding import Decoding
 from mixvision.images.duplicates import Duplicates
-from mixvision.images.manifest import COLUMNS, build_manifest, excluded_files, split_manifest
+from mixvision.images.manifest import build_manifest, excluded_files, split_manifest
 from mixvision.images.outliers import Outliers, find_outliers
 from mixvision.images.sources import open_source
 from mixvision.images.splits import Splits
 from mixvision.images.store import ImageStore, PendingImages, read_store, write_store
+from mixvision.schema import MANIFEST
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def manifest_of(stores, categories=None, outliers=None) -> tuple[pd.DataFrame, p
 
 def test_manifest_has_a_row_per_file(stores):
     manifest, pairs = manifest_of(stores)
-    assert list(manifest.columns) == COLUMNS and len(manifest) == 55 and pairs.empty
+    assert list(manifest.columns) == MANIFEST.names and len(manifest) == 55 and pairs.empty
     assert manifest["id"].is_unique and manifest["id"].is_monotonic_increasing
     excluded = manifest[manifest["status"] == "excluded"]
     assert set(excluded["category"]) == {"Quince", "quince"}
@@ -101,7 +102,7 @@ def test_split_manifest_leaves_excluded_rows_alone(stores):
     manifest = split_manifest(manifest_of(stores)[0], Splits())
     excluded = manifest["status"] == "excluded"
     assert set(manifest.loc[excluded, "split"]) == {""} and set(manifest.loc[~excluded, "split"]) > {"train", "test"}
-    assert list(manifest.columns) == COLUMNS and manifest["leaks"].dtype == bool
+    assert list(manifest.columns) == MANIFEST.names and manifest["leaks"].dtype == bool
 
 
 def test_too_few_images_name_category_and_domain(stores):
@@ -144,7 +145,7 @@ def test_a_study_of_one_domain(folder, stores, tmp_path, domain):
         return list((both | {other: read_store(tmp_path / other)}).values())
 
     manifest, pairs = manifest_of(without_the_other, Categories(minimum=3))
-    assert list(manifest.columns) == COLUMNS and set(manifest["domain"]) == {domain}
+    assert list(manifest.columns) == MANIFEST.names and set(manifest["domain"]) == {domain}
     assert (manifest.dtypes == manifest_of(stores)[0].dtypes).all()
     kept = manifest[manifest["status"] == "kept"]
     assert {name.lower() for name in kept["category"]} == {"apple", "pear", "quince"}

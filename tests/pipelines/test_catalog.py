@@ -1,4 +1,4 @@
-"""Tables of names come back from their files as they went in, whatever the names are."""
+"""Tables of names come back from their files as they went in, whatever the names are; and what the catalog declares."""
 
 from __future__ import annotations
 
@@ -8,32 +8,72 @@ import pandas as pd
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
+from kedro_datasets.pandas import CSVDataset, ParquetDataset
 
+from mixvision.columns import TEXT
+from mixvision.datasets.tables import TableDataset
+from mixvision.pipeline_registry import register_pipelines
+from mixvision.schema import TABLES
 from mixvision.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
 TRIALS = ["NA", "007", "linear"]
-TABLES = {
-    "trials": {
-        "trial": TRIALS,
-        "fine_tuning": ["NA", "007", ""],
-        "learning_rate": [0.1, 0.2, None],
-        "batch_size": [8, 16, 32],
-        "patience": [None, None, 5],
-        "augmented": [True, True, False],
-    },
-    "outcomes": {"trial": TRIALS, "status": ["finished"] * 3, "reason": ["", "", ""], "epochs": [1, 2, 3]},
-    "members": {"trial": ["NA+views", "mean-of-2"], "method": ["views"] * 2, "members": ["NA", "007"], "views": [2, 1]},
+NAMES = {
+    "transfer.trials": {"trial": TRIALS, "fine_tuning": ["NA", "007", ""], "learning_rate": [0.1, 0.2, None]},
+    "transfer.outcomes": {"trial": TRIALS, "status": "finished", "reason": ["", "NA", "diverged"], "epochs": [1, 2, 3]},
+    "transfer.members": {"trial": TRIALS, "members": ["NA", "007", "NA + 007"], "views": [2, 1, 1]},
+    "transfer.table": {"trial": TRIALS, "head": ["NA", "007", ""], "members": "", "status": "failed"},
+    "mixing.mistakes": {"id": TRIALS, "category": ["NA", "007", ""], "prediction": "001", "domain": "real"},
+    "iterative.interpolations": {"trial": TRIALS, "prediction_1": ["NA", "007", ""], "prediction_2": "NA"},
+    "split_audit": {"domain": "real", "category": ["NA", "007", ""]},
 }
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.fixture
+def catalog(tmp_path, monkeypatch) -> DataCatalog:
+    """The catalog of the sample study, its files in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return DataCatalog.from_config(OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rows", [slice(None), slice(1), slice(1, 2), slice(0)])
-def test_names_are_names(tmp_path, name, rows):
+def test_names_are_names(catalog, name, rows):
     """Also where "NA" or "007" stands alone in its column, and in a table without rows."""
-    entry = OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"][f"transfer.{name}"]
-    catalog = DataCatalog.from_config({name: entry | {"filepath": str(tmp_path / "table.csv")}})
-    table = pd.DataFrame(TABLES[name])[rows]
-    catalog.save(name, table)
-    loaded = catalog.load(name)
-    pd.testing.assert_frame_equal(loaded, table.reset_index(drop=True), check_dtype=False)
+    table = TABLES[catalog.get(name).schema]
+    others = {column.name: "" if column.kind == TEXT else 0 for column in table.columns if not column.optional}
+    own = {column: NAMES[name][column] for column in NAMES[name]}
+    frame = pd.DataFrame({**others, **own}, index=range(3))
+    flags = [column.name for column in table.columns if column.kind == "True or False"]
+    frame = frame.astype(dict.fromkeys(flags, "bool"))[rows]
+    catalog.save(name, frame)
+    pd.testing.assert_frame_equal(catalog.load(name), frame.reset_index(drop=True), check_dtype=False)
+
+
+def test_the_tables_that_carry_everything_are_checked(catalog):
+    """Whatever pipeline they belong to; and every dataset of every pipeline can be made from the catalog."""
+    ends = (
+        "manifest",
+        "trials",
+        "training_sets",
+        "history",
+        "predictions",
+        "outcomes",
+        "metrics",
+        "scores",
+        "arrivals",
+    )
+    names = {name for pipeline in register_pipelines().values() for name in pipeline.datasets()}
+    datasets = {name: catalog.get(name) for name in sorted(names) if not name.startswith("params:")}
+    assert None not in datasets.values()
+    carrying = {name for name in datasets if name.endswith(ends)}
+    assert len(carrying) > 25 and all(isinstance(datasets[name], TableDataset) for name in carrying)
+    declared = {dataset.schema for dataset in datasets.values() if isinstance(dataset, TableDataset)}
+    assert declared == set(TABLES) - {"probabilities"}  # which is of every file in a folder
+
+
+def test_the_catalog_repeats_no_columns():
+    settings = OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"]
+    plain = [entry for entry in settings.values() if entry["type"].startswith("pandas.")]
+    assert {CSVDataset.__name__, ParquetDataset.__name__} >= {entry["type"].partition(".")[2] for entry in plain}
+    assert not any("load_args" in entry for entry in settings.values())

@@ -16,10 +16,10 @@ from kedro.runner import SequentialRunner
 from kedro.validation.parameter_validator import ParameterValidator
 from PIL import Image
 
-from mixvision.images.manifest import COLUMNS
 from mixvision.images.samples import write_digits, write_mnist
 from mixvision.pipelines.ingestion import create_pipeline
 from mixvision.reporting.published import read_published
+from mixvision.schema import MANIFEST
 from mixvision.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -65,7 +65,7 @@ def run_ingestion(
 def test_digits(tmp_path, digits):
     tables = run_ingestion(tmp_path, digits)
     manifest = tables["manifest"]
-    assert list(manifest.columns) == COLUMNS and len(manifest) == 600 and (manifest["status"] == "kept").all()
+    assert list(manifest.columns) == MANIFEST.names and len(manifest) == 600 and (manifest["status"] == "kept").all()
     assert manifest["phash"].dtype == "uint64"
     assert tables["nice_images"].pixels.shape == (300, 32, 32, 3)
     assert (manifest.groupby("cluster")["split"].nunique() == 1).all()

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kedro_datasets.pandas import CSVDataset
 from PIL import Image
 
+from mixvision.datasets.tables import TableDataset
 from mixvision.models.trained import TrainedNetwork
 from mixvision.studies.streams import learning
 from mixvision.training.events import observers
@@ -102,6 +102,7 @@ def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
     assert not (project / DATA / "checkpoints").exists()
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     tracked = mlflow.search_runs(experiment_names=["digits"], filter_string="run_name = 'run-002'")
+    assert tracked["metrics.prequential.real_top1"].item() == pytest.approx(second["real_top1"])
     curve = mlflow.MlflowClient().get_metric_history(tracked["run_id"].item(), "validation_performance_top1")
     assert [point.step for point in curve] == [9, 12]
 
@@ -153,15 +154,15 @@ def test_a_killed_run_is_taken_up_and_ends_as_if_it_had_not_been(learn, folders,
 
 def test_a_kill_after_the_state_is_saved_loses_no_run(learn, folders, project, monkeypatch):
     folders(0, 20)
-    save = CSVDataset.save
+    save = TableDataset.save
 
-    def killed(dataset: CSVDataset, table: pd.DataFrame) -> None:
-        if dataset._filepath.name == "arrivals.csv":
+    def killed(dataset: TableDataset, table: pd.DataFrame) -> None:
+        if dataset.filepath.name == "arrivals.csv":
             raise KeyError("the machine went down")
         save(dataset, table)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CSVDataset, "save", killed)
+        patch.setattr(TableDataset, "save", killed)
         with pytest.raises(KeyError, match="the machine went down"):
             learn()
     first = network(project, 1)

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mixvision.columns import TEXT
 from mixvision.images.decoding import Decoding, decode_file
 from mixvision.models.backbones import Backbone, load_backbone
 from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import transfer_network
 from mixvision.pipelines.submission import nodes
 from mixvision.pipelines.submission.nodes import classify_folder
+from mixvision.schema import TRANSFER_TABLE
 
 CATEGORIES = ("001", "NA", "two words")
 TABLE = pd.DataFrame(
@@ -93,7 +95,9 @@ def test_as_a_command_runs_it(run_pipeline, project, folder, model):
     networks = project / "data/06_models/letters/transfer/networks/best"
     for path in (report / "transfer", networks):
         path.mkdir(parents=True)
-    TABLE.to_csv(report / "transfer/table.csv", index=False)
+    texts = {column.name: "" for column in TRANSFER_TABLE.columns if column.kind == TEXT}
+    table = TRANSFER_TABLE.empty().reindex(TABLE.index).assign(**texts | {"status": "finished"} | dict(TABLE))
+    table.to_csv(report / "transfer/table.csv", index=False)
     model.save(networks / "best_validation.safetensors")
     run_pipeline("submission", {"unlabelled": str(folder)}, {"study": "letters"})
     assert (report / "submission/answers.txt").read_text() == answer(folder, model)

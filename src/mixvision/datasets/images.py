@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from mixvision.datasets.errors import errors_as_sentences
 from mixvision.images.sources import RawImages, check_source, open_source
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, write_store
 
@@ -52,14 +51,14 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         self.metadata = metadata
 
     def load(self) -> RawImages:
-        with _errors_as_sentences():
+        with errors_as_sentences():
             return open_source(
                 self._source, self._domain, self._folder, self._sha256, self._layout, self._mapping, self._labels
             )
 
     def check(self) -> None:
         """Refuse a source or mapping that does not exist, without fetching anything (raises DatasetError)."""
-        with _errors_as_sentences():
+        with errors_as_sentences():
             check_source(self._source, self._domain, self._mapping)
 
     def save(self, data: None) -> None:
@@ -94,12 +93,3 @@ class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
-
-
-@contextmanager
-def _errors_as_sentences() -> Iterator[None]:
-    """The sentence of an error alone, without Kedro's description of the dataset."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise DatasetError(str(error)) from error

@@ -10,6 +10,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from mixvision.schema import MEMBERS, PREDICTIONS
 from mixvision.vocabulary import BEST_VALIDATION, LAST, WHOLE, snapshot_name
 
 FOLDS = 5
@@ -71,9 +72,8 @@ def combine(
         ):
             predictions.append(top_predictions(frame, name, "best_validation"))
             members.append((name, method, " + ".join(names), 1))
-    table = pd.DataFrame(members, columns=["trial", "method", "members", "views"]).drop_duplicates(ignore_index=True)
-    none = pd.DataFrame(columns=["trial", "snapshot", "id", "prediction_1", "probability_1"])
-    return pd.concat(predictions, ignore_index=True) if predictions else none, table
+    table = pd.DataFrame(members, columns=MEMBERS.names).drop_duplicates(ignore_index=True)
+    return pd.concat(predictions, ignore_index=True) if predictions else PREDICTIONS.empty(), table
 
 
 def top_predictions(frame: pd.DataFrame, trial: str, snapshot: str, count: int = 5) -> pd.DataFrame:

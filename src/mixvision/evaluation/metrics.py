@@ -8,12 +8,13 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from mixvision import schema
 from mixvision.vocabulary import DOMAINS, METRICS, TEST_SPLITS
 
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
 _FACTS = ["id", "domain", "category", "split", "leaks", "cluster", "pixel_row"]
-_KEYS = ["trial", "snapshot", "split"]
+_KEYS = list(schema.METRICS.key)
 
 
 def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Sequence[int] = (1, 3)) -> pd.DataFrame:

@@ -18,11 +18,7 @@ from mixvision.images.duplicates import (
 from mixvision.images.outliers import Outliers, find_outliers
 from mixvision.images.splits import Splits, assign_splits
 from mixvision.images.store import ImageStore
-
-COLUMNS = [
-    "id", "domain", "category", "path", "bytes", "format", "width", "height", "mode", "sha256",
-    "pixels_sha256", "phash", "status", "reason", "pixel_row", "cluster", "split", "leaks",
-]  # fmt: skip
+from mixvision.schema import EXCLUDED_FILES, MANIFEST
 
 
 def build_manifest(
@@ -60,7 +56,7 @@ def build_manifest(
     manifest["cluster"] = np.int64(-1)
     manifest.loc[kept.index, "cluster"] = clusters_of(len(kept), pairs)
     ids = kept["id"].to_numpy()
-    manifest = manifest.assign(split="", leaks=False)[COLUMNS]
+    manifest = manifest.assign(split="", leaks=False)[MANIFEST.names]
     return manifest, pd.DataFrame({"id_a": ids[pairs[:, 0]], "id_b": ids[pairs[:, 1]]}, dtype=str)
 
 
@@ -94,7 +90,7 @@ def excluded_files(
     ]
     if folders:
         counts = pd.concat([counts, pd.DataFrame(folders, columns=counts.columns)], ignore_index=True)
-    return excluded[["id", "domain", "category", "path", "reason"]].reset_index(drop=True), counts
+    return excluded[EXCLUDED_FILES.names].reset_index(drop=True), counts
 
 
 def _kept(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -36,8 +36,8 @@ def metric_table(
         ``performance_top1_low``... and ``validation_performance_top1``, by which the best ratio is picked;
         and ``published_<metric>`` where published.
     """
-    tested = summary[summary["split"] == "test"].drop(columns="split").rename(columns={"snapshot": "snapshot"})
-    validated = summary[summary["split"] == "validation"].rename(columns={"snapshot": "snapshot"})
+    tested = summary[summary["split"] == "test"].drop(columns="split")
+    validated = summary[summary["split"] == "validation"]
     validated = validated[[by, "snapshot", "performance_top1"]].rename(
         columns={"performance_top1": "validation_performance_top1"}
     )

@@ -24,6 +24,7 @@ from mixvision.models.freezing import freeze
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
 from mixvision.reporting.published import Published
+from mixvision.schema import PREDICTIONS
 from mixvision.studies.transfer import close_ups as transfer_close_ups
 from mixvision.studies.transfer import figures as transfer_figures
 from mixvision.studies.transfer.activations import hits_and_misses_sheet
@@ -121,7 +122,7 @@ def predict(
         for observer in observers:
             observer.started(members[members["trial"] == name])
             observer.finished(name)
-    return pd.concat([*tables, derived], ignore_index=True), members
+    return pd.concat([*tables, *([derived] if len(derived) else [])], ignore_index=True), members
 
 
 def train_by_ratio(
@@ -135,7 +136,7 @@ def train_by_ratio(
     """Predictions of linear heads on frozen features, one a mixing ratio; none where there is nothing to mix."""
     trained = manifest.loc[(manifest["status"] == "kept") & (manifest["split"] == "train"), "domain"].nunique()
     if trained < 2 or not study.ratios:
-        return pd.DataFrame(columns=["trial", "snapshot", "id", "prediction_1", "probability_1"], dtype=str)
+        return PREDICTIONS.empty()
     pool = _all_images(manifest, nice_images, real_images)
     return mix_features(manifest, pool, study, training, features)
 

@@ -1,0 +1,141 @@
+"""A Kedro dataset for tables whose columns `mixvision.schema` declares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from kedro.io import AbstractDataset
+from kedro_datasets._typing import TablePreview
+from pandas.api.types import is_integer_dtype
+from pyarrow import parquet
+
+import mixvision
+from mixvision.columns import DTYPES, NUMBER, TEXT, Table, check
+from mixvision.datasets.errors import errors_as_sentences
+from mixvision.schema import table_named
+
+SUFFIXES = (".csv", ".parquet")
+VERSION = b"mixvision_version"  # in the metadata of a Parquet file
+
+
+class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """A table in a CSV or Parquet file, as its suffix says.
+
+    ```yaml
+    mixing.metrics:
+      type: mixvision.datasets.tables.TableDataset
+      filepath: data/08_reporting/fruits/mixing/metrics.csv
+      schema: mixing.metrics      # a name in mixvision.schema.TABLES
+      metadata: {kedro-viz: {layer: reporting, preview_args: {nrows: 200}}}
+    ```
+
+    Columns have the types that the schema gives them: in a CSV file a category called "NA" or "007" is that name, an
+    empty text is a text, and an empty number is missing. A table is checked when it is saved, and a file when it is
+    first loaded or has changed since. The index is not kept. The new file replaces the old one when it is complete.
+    """
+
+    def __init__(self, *, filepath: str, schema: str, metadata: dict[str, Any] | None = None) -> None:
+        self.filepath = Path(filepath)
+        self.schema, self.table = schema, table_named(schema)
+        self.metadata = metadata
+        self._checked: tuple[int, int] | None = None  # the stamp of the file when it was checked
+
+    def load(self) -> pd.DataFrame:
+        with errors_as_sentences():
+            frame, stamp = self._read(), self._stamp()
+            if stamp != self._checked:
+                check(frame, self.table, str(self.filepath), self._written_by())
+                self._checked = stamp
+            return _typed(frame, self.table)
+
+    def save(self, data: pd.DataFrame) -> None:
+        with errors_as_sentences():
+            self._require_suffix()
+            frame = self.table.empty() if data.empty and not len(data.columns) else data
+            check(frame, self.table, str(self.filepath))
+            self._write(frame.reset_index(drop=True))
+            self._checked = self._stamp()
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first rows, for kedro-viz."""
+        return self._read(nrows).to_dict(orient="split")
+
+    def _read(self, rows: int | None = None) -> pd.DataFrame:
+        self._require_suffix()
+        if not self.filepath.exists():
+            raise FileNotFoundError(f"There is no {self.filepath}: run the node that writes it first.")
+        if self.filepath.suffix == ".csv":
+            return _read_csv(self.filepath, self.table, rows)
+        return pd.read_parquet(self.filepath) if rows is None else parquet.read_table(self.filepath)[:rows].to_pandas()
+
+    def _write(self, frame: pd.DataFrame) -> None:
+        self.filepath.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.filepath.with_name(f".{self.filepath.name}.partial-{os.getpid()}")
+        try:
+            if self.filepath.suffix == ".csv":
+                frame.to_csv(partial, index=False)
+            else:
+                _write_parquet(_typed(frame, self.table), partial)
+            partial.replace(self.filepath)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _written_by(self) -> str:
+        """Which version of Mixvision has written the file, in words; a CSV file does not say."""
+        if self.filepath.suffix == ".csv":
+            return "another version of Mixvision"
+        version = (parquet.read_schema(self.filepath).metadata or {}).get(VERSION, b"").decode()
+        if version == mixvision.__version__:
+            return f"another state of version {version} of Mixvision"
+        return f"version {version} of Mixvision" if version else "an earlier version of Mixvision"
+
+    def _require_suffix(self) -> None:
+        if self.filepath.suffix not in SUFFIXES:
+            raise ValueError(f"{self.filepath} is to hold a table: its name must end in {' or '.join(SUFFIXES)}.")
+
+    def _stamp(self) -> tuple[int, int]:
+        status = self.filepath.stat()
+        return status.st_mtime_ns, status.st_size
+
+    def _exists(self) -> bool:
+        return self.filepath.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self.filepath), "schema": self.schema}
+
+
+def _read_csv(file: Path, table: Table, rows: int | None) -> pd.DataFrame:
+    """Texts as they stand; of the other columns an empty value is missing, and the check looks at what they hold."""
+    try:
+        names = pd.read_csv(file, nrows=0).columns
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame()
+    texts = [name for name, kind in table.kinds(names).items() if kind == TEXT]
+    return pd.read_csv(
+        file,
+        dtype=dict.fromkeys(texts, "str"),
+        keep_default_na=False,
+        na_values={name: [""] for name in names if name not in texts},
+        index_col=False,
+        nrows=rows,
+    )
+
+
+def _write_parquet(frame: pd.DataFrame, file: Path) -> None:
+    rows = pa.Table.from_pandas(frame)
+    parquet.write_table(rows.replace_schema_metadata({**rows.schema.metadata, VERSION: mixvision.__version__}), file)
+
+
+def _typed(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The frame with the schema's types where a file does not settle them: without rows, and of numbers without points.
+
+    Other types stay as they are: probabilities may have 32 bits.
+    """
+    kinds = table.kinds(frame)
+    if len(frame):
+        kinds = {name: kind for name, kind in kinds.items() if kind == NUMBER and is_integer_dtype(frame[name])}
+    return frame.astype({name: DTYPES[kind] for name, kind in kinds.items()})

@@ -1,0 +1,102 @@
+"""What the hooks do with a dataset is what the catalog says of it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from unittest.mock import Mock
+
+import pandas as pd
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog, MemoryDataset
+
+from mixvision.hooks import TrialRuns, file_of, role
+from mixvision.pipeline_registry import register_pipelines
+from mixvision.settings import CONFIG_LOADER_ARGS
+
+CONF = Path(__file__).parents[1] / "conf"
+ROLES = {
+    "final_metrics": {
+        *(f"{study}.metrics" for study in ("mixing", "iterative", "baselines", "transfer")),
+        *("tuning.grid_scores", "tuning.adaptive_scores", "streams.arrivals"),
+    },
+    "models": {f"{study}.models" for study in ("mixing", "iterative", "baselines", "transfer")},
+    "checkpoints": {
+        f"{study}.checkpoints" for study in ("mixing", "iterative", "baselines", "transfer", "tuning", "streams")
+    },
+    "page": {
+        f"{study}.page"
+        for study in ("mixing", "iterative", "baselines", "transfer", "tuning", "streams", "conclusions")
+    },
+}
+
+
+@pytest.fixture
+def catalog(tmp_path, monkeypatch) -> DataCatalog:
+    """The catalog of the sample study."""
+    monkeypatch.chdir(tmp_path)
+    return DataCatalog.from_config(OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
+
+
+@pytest.fixture
+def runs(catalog) -> TrialRuns:
+    """The hook, in a run in which the child runs of two trials were opened."""
+    hook = TrialRuns()
+    hook.after_catalog_created(catalog)
+    hook.client, hook.runs = Mock(), {"a": "run of a", "run-002": "run of run-002"}
+    return hook
+
+
+def logged(runs: TrialRuns) -> dict[str, dict[str, float]]:
+    """By child run, all metrics that were logged."""
+    found = {}
+    for call in runs.client.log_batch.call_args_list:
+        found.setdefault(call.args[0], {}).update({metric.key: metric.value for metric in call.kwargs["metrics"]})
+    return found
+
+
+def test_roles_are_said_in_the_catalog(catalog):
+    names = {name for pipeline in register_pipelines().values() for name in pipeline.datasets()}
+    names = {name for name in names if not name.startswith("params:")}
+    for wanted, having in ROLES.items():
+        assert {name for name in names if role(catalog.get(name)) == wanted} == having
+    assert role(catalog.get("mixing.summary")) == "summary"
+    assert role(MemoryDataset()) is None and role(None) is None
+
+
+@pytest.mark.parametrize("name", ["mixing.page", "transfer.table", "tuning.rates_figure", "mixing.nice_confusion"])
+def test_the_file_of_a_dataset_is_that_of_the_catalog(catalog, name):
+    file = file_of(name, catalog)
+    assert file.parts[:2] == ("data", "08_reporting") and file.stem in name
+
+
+def test_final_metrics_are_those_of_the_schema_on_test_images(runs):
+    rows = [("a", "last", "test", 0.5), ("a", "last", "validation", 0.6), ("other", "last", "test", 0.7)]
+    metrics = pd.DataFrame(rows, columns=["trial", "snapshot", "split", "top1"])
+    runs.after_dataset_saved(
+        "baselines.metrics", metrics.assign(images=3, top3=1.0, nice_top1=math.nan, real_top1=0.25)
+    )
+    assert logged(runs) == {"run of a": {"last.top1": 0.5, "last.top3": 1.0, "last.real_top1": 0.25}}
+
+
+def test_a_setting_is_no_metric_of_tuning(runs):
+    scores = pd.DataFrame({"trial": ["a"], "learning_rate": 0.1, "l2": 0.2, "performance_top1": 0.75})
+    runs.after_dataset_saved("tuning.grid_scores", scores)
+    assert logged(runs) == {"run of a": {"best_validation.validation_performance_top1": 0.75}}
+    runs.client.log_batch.reset_mock()
+    runs.after_dataset_saved("tuning.adaptive_scores", scores.assign(performance_top1=math.nan))
+    assert logged(runs) == {}  # it diverged
+
+
+def test_an_arrival_is_measured_in_the_run_that_received_it(runs):
+    arrivals = pd.DataFrame(
+        {"run": [1, 2], "nice_measured": [0, 4], "nice_top1": [None, 0.5], "real_top1": [None, 1.0]}
+    )
+    runs.after_dataset_saved("streams.arrivals", arrivals)
+    assert logged(runs) == {"run of run-002": {"prequential.nice_top1": 0.5, "prequential.real_top1": 1.0}}
+
+
+def test_other_tables_are_not_logged(runs):
+    runs.after_dataset_saved("mixing.metric_table", pd.DataFrame({"performance_top1": [0.5]}))
+    assert logged(runs) == {}
