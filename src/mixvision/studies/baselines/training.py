@@ -17,7 +17,7 @@ from mixvision.models.baselines import BASELINES, build_baseline, has_dropout
 from mixvision.training.config import EpochTraining, is_number
 from mixvision.training.epochs.classifier import Examples
 from mixvision.training.epochs.engine import TrainingData, train_by_epochs
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.pool import ImagePool
 from mixvision.training.predictions import TOP, prediction_table
 from mixvision.training.results import SweepResult, join_results
@@ -151,7 +151,12 @@ def _expanded(positions: np.ndarray, augmentation: Augmentation, generator: np.r
 
 
 def train_baselines(
-    trials: pd.DataFrame, pool: ImagePool, augmentation: Augmentation, training: EpochTraining, checkpoints: Path
+    trials: pd.DataFrame,
+    pool: ImagePool,
+    augmentation: Augmentation,
+    training: EpochTraining,
+    checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train every trial of :func:`list_trials`; see :func:`mixvision.training.epochs.engine.train_by_epochs`.
 
@@ -166,14 +171,14 @@ def train_baselines(
         size = len(pool.categories), pool.pixels.shape[1]
         return build_baseline(trial["model"], *size, trial["seed"], trial["dropout"])
 
-    guesses = [guess(trial, pool) for trial in trials[guessing].to_dict("records")]
-    return join_results([*guesses, train_by_epochs(build, data, trials[~guessing], pool, training, checkpoints)])
+    guesses = [guess(trial, pool, events) for trial in trials[guessing].to_dict("records")]
+    trained = train_by_epochs(build, data, trials[~guessing], pool, training, checkpoints, events)
+    return join_results([*guesses, trained])
 
 
-def guess(trial: Mapping[str, Any], pool: ImagePool) -> SweepResult:
+def guess(trial: Mapping[str, Any], pool: ImagePool, events: TrainingListener = SILENT) -> SweepResult:
     """Guessing at random, as if it were a trained model: categories in random order, each equally probable."""
-    for observer in observers:
-        observer.started(pd.DataFrame([trial]))
+    events.started(pd.DataFrame([trial]))
     categories, images = len(pool.categories), len(pool.all_held_out)
     generator = np.random.default_rng([trial["seed"], 5])
     top = generator.permuted(np.tile(np.arange(categories), (images, 1)), axis=1)[:, :TOP]
@@ -185,6 +190,5 @@ def guess(trial: Mapping[str, Any], pool: ImagePool) -> SweepResult:
     predictions = pd.concat(
         [prediction_table(trial["trial"], name, pool, *guesses) for name in (BEST_VALIDATION, LAST)]
     )
-    for observer in observers:
-        observer.finished(trial["trial"])
+    events.finished(trial["trial"])
     return SweepResult(pd.DataFrame(), predictions, pd.DataFrame([outcome]), {})

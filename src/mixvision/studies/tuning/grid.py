@@ -15,6 +15,7 @@ import torch
 
 import mixvision
 from mixvision.training.config import Training, is_number
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import SweepResult
@@ -84,11 +85,18 @@ class ValidationSweeps:
     training: Training
     checkpoints: Path
 
-    def train(self, trials: pd.DataFrame, prune: Prune | None = None) -> SweepResult:
+    def train(self, trials: pd.DataFrame, prune: Prune | None = None, events: TrainingListener = SILENT) -> SweepResult:
         """Train one sweep: trials with trial, ratio, seed, learning_rate, l2, iterations."""
         sets = choose_training_sets(self.manifest, trials, balance=True)
         return train_sweep(
-            resnet25_builder(self.pool), trials, sets, self.pool, self.training, self.checkpoints, prune=prune
+            resnet25_builder(self.pool),
+            trials,
+            sets,
+            self.pool,
+            self.training,
+            self.checkpoints,
+            prune=prune,
+            events=events,
         )
 
     def with_checkpoints_in(self, name: str) -> ValidationSweeps:
@@ -114,7 +122,9 @@ def validation_sweeps(
     return ValidationSweeps(manifest, pool_images(manifest, pixels, used, ("validation",)), training, checkpoints)
 
 
-def search_grid(grid: Grid, sweeps: ValidationSweeps) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def search_grid(
+    grid: Grid, sweeps: ValidationSweeps, events: TrainingListener = SILENT
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Run the study's three steps: learning rates, L2 factors with the two best rates, a longer final set.
 
     Each step is one sweep. A setting is judged by the mean over the ratios of its best validation performances.
@@ -126,7 +136,7 @@ def search_grid(grid: Grid, sweeps: ValidationSweeps) -> tuple[pd.DataFrame, pd.
 
     def run(step: str, settings: Iterable[tuple[float, float]], iterations: int) -> pd.DataFrame:
         trials = _list_trials(grid, step, settings, iterations).assign(round=len(done))
-        result = sweeps.train(trials)
+        result = sweeps.train(trials, events=events)
         done.append((trials, result))
         return rank_settings(score_trials(trials, result.history, result.outcomes))
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from mixvision.models.seeding import seeded
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_at_once
 from mixvision.training.optimizer import make_optimizer
 from mixvision.training.pool import ImagePool
@@ -61,6 +61,7 @@ class Classifier(lightning.LightningModule):
         train, validation: the examples.
         augmentation: for views drawn anew in every epoch, or None for the examples' own.
         patience: epochs.
+        events: told of every evaluation.
 
     After training, ``history`` holds a row per epoch and split.
 
@@ -79,11 +80,12 @@ class Classifier(lightning.LightningModule):
         validation: Examples,
         augmentation: Augmentation | None,
         patience: int,
+        events: TrainingListener = SILENT,
     ) -> None:
         super().__init__()
         self.network, self.trial, self.pool = network, trial, pool
         self.train_examples, self.validation_examples = train, validation
-        self.augmentation, self.patience = augmentation, patience
+        self.augmentation, self.patience, self.events = augmentation, patience, events
         self.history: list[dict] = []
         self.sums: dict[str, Tensor] = {}  # of the cross-entropy and of the hits, on the device
         self.counts: dict[str, int] = {}
@@ -139,8 +141,7 @@ class Classifier(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         self.trainer.should_stop = self.is_through  # the checkpoint may be of a training that had stopped
-        for observer in observers:
-            observer.evaluated(self.history)
+        self.events.evaluated(self.history)
 
     def on_train_epoch_start(self) -> None:
         self.began = time.perf_counter()
@@ -180,8 +181,7 @@ class Classifier(lightning.LightningModule):
             {**about, "split": "validation", **self._means("validation")},
         ]
         self.history += rows
-        for observer in observers:
-            observer.evaluated(rows)
+        self.events.evaluated(rows)
         self.trainer.should_stop = self.is_through
 
     @torch.no_grad()

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mixvision.models.heads import StackedBatchNorm
 from mixvision.training.config import EpochTraining
 from mixvision.training.epochs.classifier import Classifier, DivergedError, Examples
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fingerprints import digest_pool
 from mixvision.training.pool import ImagePool
 from mixvision.training.predictions import predict, prediction_table
@@ -59,6 +59,7 @@ def train_by_epochs(
     pool: ImagePool,
     training: EpochTraining,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train every trial, one after the other, and predict the held-out images with its best and its last weights.
 
@@ -73,6 +74,7 @@ def train_by_epochs(
         pool: all images.
         training: how long and on what.
         checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
+        events: told how the trials fare; after a kill, of what was before it, too.
 
     Returns:
         history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
@@ -84,7 +86,7 @@ def train_by_epochs(
         ValueError: a GPU is asked for and there is none, a batch is larger than a training set or too small for the
             network, an image is too small for it, or all trials diverged.
     """
-    result = train_each(build_network, prepare, trials, pool, training, checkpoints)
+    result = train_each(build_network, prepare, trials, pool, training, checkpoints, events)
     if not result.weights:
         raise ValueError(f"Every trial diverged. {result.outcomes['reason'].iloc[0]}")
     return result
@@ -97,6 +99,7 @@ def train_each(
     pool: ImagePool,
     training: EpochTraining,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
     make_classifier: Callable[..., Classifier] = Classifier,
 ) -> SweepResult:
     """As :func:`train_by_epochs`, but that all trials may diverge: then there are no weights and no predictions.
@@ -117,11 +120,10 @@ def train_each(
     results = []
     for trial in records:
         log.info("Training %s.", trial["trial"])
-        for observer in observers:
-            observer.started(trials[trials["trial"] == trial["trial"]])
+        events.started(trials[trials["trial"] == trial["trial"]])
         own, network = data[trial["trial"]], build_network(trial)
         classifier = make_classifier(
-            network, trial, on_device, own.train, own.validation, own.augmentation, training.patience
+            network, trial, on_device, own.train, own.validation, own.augmentation, training.patience, events
         )
         results.append(_train(classifier, own, training, checkpoints / _fingerprint(shared, classifier, own)))
     return join_results(results)
@@ -154,8 +156,10 @@ def _train(classifier: Classifier, data: TrainingData, training: EpochTraining, 
             views_top1 = classifier.accuracy(data.views)
     except DivergedError as error:
         reason = str(error)
-    for observer in observers:
-        observer.failed(name, reason) if reason else observer.finished(name)
+    if reason:
+        classifier.events.failed(name, reason)
+    else:
+        classifier.events.finished(name)
     outcome = _outcome(classifier, reason) | {"views_top1": views_top1}
     return SweepResult(pd.DataFrame(classifier.history), predictions, pd.DataFrame([outcome]), weights)
 

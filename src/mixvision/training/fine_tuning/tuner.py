@@ -18,6 +18,7 @@ from mixvision.models.transfer import TransferNetwork
 from mixvision.training.config import EpochTraining
 from mixvision.training.epochs.classifier import Classifier, Examples
 from mixvision.training.epochs.engine import TrainingData, Trial, train_each
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.config import FineTuning
 from mixvision.training.optimizer import decayed_rate, make_optimizer
 from mixvision.training.pool import ImagePool
@@ -116,6 +117,7 @@ def fine_tune(
     augmentation: Augmentation | None,
     training: EpochTraining,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Fine-tune every trial, one after the other; see :func:`mixvision.training.epochs.engine.train_each`.
 
@@ -128,6 +130,7 @@ def fine_tune(
         augmentation: of the training images' views, drawn anew in every epoch, or None for the images as they are.
         training: on what; how long is for the fine-tuning to say.
         checkpoints: folder for the checkpoints.
+        events: told how the trials fare.
 
     Returns:
         As ``train_by_epochs``, but each history begins with the rows of the past (phase "head") and counts on from
@@ -151,6 +154,7 @@ def fine_tune(
         pool,
         replace(training, epochs=fine_tuning.epochs),
         checkpoints,
+        events,
         partial(FineTuner, fine_tuning=fine_tuning, past=rows),
     )
     outcomes = result.outcomes.drop(columns="views_top1").assign(trained_parameters=list(trained.values()))
@@ -158,7 +162,7 @@ def fine_tune(
 
 
 def _plain_rows(history: Sequence[dict], trial: str) -> list[dict]:
-    """The rows as observers are told them: of this trial, numbers only, and without what a row does not have."""
+    """The rows as listeners are told them: of this trial, numbers only, and without what a row does not have."""
     return [
         {name: value for name, value in row.items() if name != "phase" and value == value} | {"trial": trial}
         for row in history

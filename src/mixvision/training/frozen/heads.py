@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from mixvision.models.heads import HEADS, StackedHeads, trained_head
 from mixvision.training.config import EpochTraining
 from mixvision.training.epochs.engine import require_batches
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.optimizer import decayed_rate, make_optimizer, require_optimizer
 from mixvision.training.pool import ImagePool, training_positions
 from mixvision.training.predictions import predict, prediction_table
@@ -29,7 +29,12 @@ EVALUATION_BATCH = 256
 
 
 def train_heads(
-    trials: pd.DataFrame, features: Tensor, pool: ImagePool, training_sets: pd.DataFrame, settings: EpochTraining
+    trials: pd.DataFrame,
+    features: Tensor,
+    pool: ImagePool,
+    training_sets: pd.DataFrame,
+    settings: EpochTraining,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train a head for every trial and predict the held-out images with its best and its last weights.
 
@@ -46,6 +51,7 @@ def train_heads(
         pool: ids, labels and splits of the images.
         training_sets: one row an image of a trial: trial, id.
         settings: how long and on what.
+        events: told how the trials fare.
 
     Returns:
         history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
@@ -65,8 +71,7 @@ def train_heads(
         require_optimizer(trial["optimizer"])
         normalises = bool(HEADS.get(trial["head"], (0, ()))[1])
         require_batches(trial, len(sets.get(trial["trial"], ())), normalises)
-    for observer in observers:
-        observer.started(trials)
+    events.started(trials)
     device = settings.device
     features = features.to(device, torch.float64 if settings.precision == "64-true" else torch.float32)
     held_out = {split: positions.to(device) for split, positions in pool.held_out.items()}
@@ -75,7 +80,8 @@ def train_heads(
     results = []
     for _, stack in trials.groupby(["head", "optimizer", "batch_size", np.array(steps)], sort=False):
         log.info("Training %d of %d heads together: %s", len(stack), len(trials), ", ".join(stack["trial"]))
-        results.append(_train_stack(stack, features, pool, [sets[trial] for trial in stack["trial"]], settings))
+        own = [sets[trial] for trial in stack["trial"]]
+        results.append(_train_stack(HeadStack(stack, features, pool, own, settings, events)))
     joined = join_results(results)
     if not joined.weights:
         raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
@@ -102,17 +108,13 @@ def _require_fit(features: Tensor, pool: ImagePool) -> None:
         raise ValueError("There are no validation images, but training stops by their accuracy: hold some out.")
 
 
-def _train_stack(
-    trials: pd.DataFrame, features: Tensor, pool: ImagePool, sets: list[np.ndarray], settings: EpochTraining
-) -> SweepResult:
-    stack = HeadStack(trials, features, pool, sets, settings)
-    for _ in range(settings.epochs):
+def _train_stack(stack: HeadStack) -> SweepResult:
+    for _ in range(stack.settings.epochs):
         stack.train_epoch()
         if not stack.going_on.any():
             break
     for name in stack.finished:
-        for observer in observers:
-            observer.finished(name)
+        stack.events.finished(name)
     return stack.result()
 
 
@@ -125,6 +127,7 @@ class HeadStack:
         pool: the images, on the device.
         training_sets: for each trial the positions of its training images in the pool.
         settings: how long and on what.
+        events: told of every evaluation and failure.
 
     After training, ``history`` holds a row per trial, epoch and split, ``snapshots`` the stacked weights, in which each
     trial's are those of its own best epoch and of its own last.
@@ -137,9 +140,10 @@ class HeadStack:
         pool: ImagePool,
         training_sets: Sequence[np.ndarray],
         settings: EpochTraining,
+        events: TrainingListener = SILENT,
     ) -> None:
         self.trials, self.features, self.pool = trials.to_dict("records"), features, pool
-        self.training_sets, self.settings = training_sets, settings
+        self.training_sets, self.settings, self.events = training_sets, settings, events
         self.batch = int(self.trials[0]["batch_size"])
         self.steps = len(training_sets[0]) // self.batch  # of an epoch; the few images left over sit it out
         generators = [torch.Generator().manual_seed(trial["seed"]) for trial in self.trials]
@@ -184,8 +188,7 @@ class HeadStack:
         self.epochs[self.going_on] = self.epoch
         rows = self._rows("train", trained, seconds=seconds) + self._rows("validation", validated)
         self.history += rows
-        for observer in observers:
-            observer.evaluated(rows)
+        self.events.evaluated(rows)
         self.going_on &= self.epoch - self.best_epoch < self.settings.patience
 
     @torch.no_grad()
@@ -290,5 +293,4 @@ class HeadStack:
                 f"The training or validation loss is no finite number in epoch {self.epoch}: the training diverged. "
                 f"Lower learning_rate (now {trial['learning_rate']:g})."
             )
-            for observer in observers:
-                observer.failed(trial["trial"], self.failures[trial["trial"]])
+            self.events.failed(trial["trial"], self.failures[trial["trial"]])

@@ -15,7 +15,7 @@ from torch import nn
 
 from mixvision.models.resnet25 import ResNet25
 from mixvision.training.config import Continuation, Training
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
 from mixvision.training.results import SweepResult, join_results
@@ -40,6 +40,7 @@ def train_sweep(
     continuation: Continuation | None = None,
     keep: Collection[int] = (),
     prune: Prune | None = None,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train every trial and predict every held-out image.
 
@@ -58,6 +59,7 @@ def train_sweep(
         continuation: the trained networks to go on from.
         keep: iterations whose weights and predictions are kept besides, as "iteration_<n>".
         prune: names, from the history rows of an evaluation, the trials that are not worth going on with.
+        events: told how the trials fare; after a kill, of what was before it, too.
 
     Raises:
         ValueError: a GPU is asked for and there is none, a training set has fewer than 20 images or holds others than
@@ -65,8 +67,7 @@ def train_sweep(
     """
     training.require_device()
     sets = _positions(training_sets, trials, pool)
-    for observer in observers:
-        observer.started(trials)
+    events.started(trials)
     shared = digest_shared(pool, training, continuation, keep, prune is not None)
 
     def train(names: list[str]) -> SweepResult:
@@ -75,7 +76,15 @@ def train_sweep(
         network, how = _first_network(build_network, chosen, training, continuation)
         own_sets = [sets[trial] for trial in chosen["trial"]]
         stack = Stack(
-            network, chosen, own_sets, pool, evaluate_every=training.evaluate_every, keep=keep, prune=prune, **how
+            network,
+            chosen,
+            own_sets,
+            pool,
+            evaluate_every=training.evaluate_every,
+            keep=keep,
+            prune=prune,
+            events=events,
+            **how,
         )
         past = [row for trial in chosen["trial"] for row in continuation.starts[trial].history] if continuation else []
         seconds = fit_stack(stack, training, checkpoints / fingerprint(stack, shared, past), past)

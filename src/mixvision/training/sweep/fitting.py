@@ -14,7 +14,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader
 
 from mixvision.training.config import Continuation, Training
-from mixvision.training.events import observers
 from mixvision.training.fingerprints import digest_pool
 from mixvision.training.pool import ImagePool
 from mixvision.training.sweep.stack import Stack
@@ -33,8 +32,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         log.info("Continuing from the checkpoint %s.", checkpoint)
     elif past:
         stack.history = list(past)
-        for observer in observers:
-            observer.evaluated(past)
+        stack.events.evaluated(past)
     begin = time.perf_counter()
     checkpoints = ModelCheckpoint(
         folder,
@@ -50,8 +48,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         trainer.fit(stack, steps, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
     for trial in stack.trials["trial"]:
         if trial not in stack.failures and trial not in stack.pruned:
-            for observer in observers:
-                observer.finished(trial)
+            stack.events.finished(trial)
     return time.perf_counter() - begin
 
 
