@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from mixvision.models.baselines import build_baseline
 from mixvision.training.config import EpochTraining
-from mixvision.training.epochs.classifier import Examples
-from mixvision.training.epochs.engine import TrainingData, train_by_epochs
+from mixvision.training.epochs.engine import train_by_epochs
+from mixvision.training.epochs.examples import Examples, TrainingData
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.transforms.augmentation import Augmentation, draw_views
@@ -214,22 +214,6 @@ def test_a_batch_of_one_is_refused_for_what_normalises_over_it(pool, train_posit
         train_by_epochs(build, lambda _: data, trials, pool, BRIEF, tmp_path)
     result = train_by_epochs(build, lambda _: data, trials[:1], pool, replace(BRIEF, epochs=1), tmp_path)
     assert result.outcomes.loc[0, "iterations"] == 120
-
-
-def test_further_views_are_measured_with_the_best_weights(pool, train_positions, tmp_path, small_manifest):
-    tested = Examples(pool.held_out["test"].numpy())
-    data = TrainingData(Examples(train_positions), Examples(pool.held_out["validation"].numpy()), views=tested)
-    training = EpochTraining(epochs=40, patience=2, accelerator="cpu")
-    trials = trials_of(*({"learning_rate": 0.05, "seed": seed} for seed in range(4)))
-    result = train_by_epochs(
-        lambda trial: build_baseline("linear", 3, 16, trial["seed"]), lambda _: data, trials, pool, training, tmp_path
-    )
-    found = {}
-    for name in ("best_validation", "last"):
-        own = {trial: rows for trial, rows in result.predictions.groupby("trial")}
-        found[name] = [accuracy(own[trial], small_manifest, name, "test") for trial in trials["trial"]]
-    assert result.outcomes["views_top1"].tolist() == pytest.approx(found["best_validation"])
-    assert found["best_validation"] != found["last"]  # one trial in twelve ends as good as it was at its best
 
 
 def test_batches_of_rows_stay_on_the_host(train, monkeypatch):

@@ -23,6 +23,7 @@ from mixvision.training.frozen.backbone import FrozenBackbone, as_is_probabiliti
 from mixvision.training.frozen.heads import head_probabilities, train_heads
 from mixvision.training.memory import images_at_once
 from mixvision.training.pool import ImagePool
+from mixvision.training.results import NO_EPOCHS, outcome
 from mixvision.transforms.augmentation import Augmentation
 from mixvision.transforms.test_time import TEST_VIEWS, view_of
 from mixvision.vocabulary import (
@@ -117,9 +118,7 @@ def _take_as_is(trials: pd.DataFrame, frozen: FrozenBackbone, events: TrainingLi
         events.started(pd.DataFrame([trial]))
         events.finished(trial["trial"])
         probabilities[snapshot_name(trial["trial"], BEST_VALIDATION)] = frames[trial["method"]]
-        outcome = {"trial": trial["trial"], "status": "finished", "reason": "", "parameters": parameters}
-        counts = ("epochs", "iterations", "best_epoch", "seconds", "trained_parameters")
-        outcomes.append(outcome | dict.fromkeys(counts, 0))
+        outcomes.append(outcome(trial["trial"], parameters=parameters, **NO_EPOCHS, trained_parameters=0))
     return TransferResult({}, pd.DataFrame(), pd.DataFrame(outcomes), probabilities)
 
 
@@ -217,9 +216,8 @@ def _not_begun(trials: pd.DataFrame, why: str, events: TrainingListener) -> Tran
     name, reason = trials["trial"].iloc[0], f"Not begun: {why}."
     events.started(trials)
     events.failed(name, reason)
-    outcome = {"trial": name, "status": "failed", "reason": reason}
-    counts = ("epochs", "iterations", "best_epoch", "seconds", "parameters", "trained_parameters")
-    return TransferResult({}, pd.DataFrame(), pd.DataFrame([outcome | dict.fromkeys(counts, 0)]), {})
+    ended = outcome(name, reason, **NO_EPOCHS, parameters=0, trained_parameters=0)
+    return TransferResult({}, pd.DataFrame(), pd.DataFrame([ended]), {})
 
 
 def _head_model(frozen: FrozenBackbone, head: str, tensors: Mapping[str, Tensor]) -> TrainedNetwork:

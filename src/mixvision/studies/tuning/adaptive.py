@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mixvision.studies.tuning.grid import Grid, ValidationSweeps
 from mixvision.training.events import SILENT, TrainingEvents, TrainingListener
+from mixvision.training.results import outcome
 
 log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # not a line for every study that is opened
@@ -152,8 +153,7 @@ class _Round(TrainingListener):
             if self.failures.keys() != self.places.keys():
                 raise
             return pd.DataFrame(
-                {"trial": trial, "status": "failed", "reason": reason, "iterations": max(self.rows[trial])}
-                for trial, reason in self.failures.items()
+                outcome(trial, reason, iterations=max(self.rows[trial])) for trial, reason in self.failures.items()
             )
 
     def _record(self, outcomes: pd.DataFrame) -> None:

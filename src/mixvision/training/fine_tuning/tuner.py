@@ -16,8 +16,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mixvision.models.freezing import freeze, layer_decay_groups, trainable_parameters
 from mixvision.models.transfer import TransferNetwork
 from mixvision.training.config import EpochTraining
-from mixvision.training.epochs.classifier import Classifier, Examples
-from mixvision.training.epochs.engine import TrainingData, Trial, train_each
+from mixvision.training.epochs.classifier import Classifier
+from mixvision.training.epochs.engine import Trial, train_each
+from mixvision.training.epochs.examples import Examples, TrainingData
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.config import FineTuning
 from mixvision.training.optimizer import decayed_rate, make_optimizer
@@ -97,7 +98,7 @@ class FineTuner(Classifier):
 
     def on_train_batch_start(self, rows: np.ndarray, batch: int) -> None:
         phase, begin = self.fine_tuning.phase_at(self.current_epoch)
-        steps = len(self.train_examples) // self.trial["batch_size"]
+        steps = len(self.data.train) // self.trial["batch_size"]
         rate = self.fine_tuning.rate(phase, self.global_step - begin * steps, phase.epochs * steps)
         rate = decayed_rate(self.fine_tuning.optimizer, rate, self.global_step)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
@@ -157,7 +158,7 @@ def fine_tune(
         events,
         partial(FineTuner, fine_tuning=fine_tuning, past=rows),
     )
-    outcomes = result.outcomes.drop(columns="views_top1").assign(trained_parameters=list(trained.values()))
+    outcomes = result.outcomes.assign(trained_parameters=list(trained.values()))
     return replace(result, history=_with_phases(result.history, fine_tuning, rows), outcomes=outcomes)
 
 

@@ -21,7 +21,8 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.optimizer import decayed_rate, make_optimizer, require_optimizer
 from mixvision.training.pool import ImagePool, training_positions
 from mixvision.training.predictions import predict, prediction_table
-from mixvision.training.results import SweepResult, join_results
+from mixvision.training.results import SweepResult, diverged, join_results, outcome, require_success
+from mixvision.vocabulary import TRAIN, VALIDATION
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +84,7 @@ def train_heads(
         own = [sets[trial] for trial in stack["trial"]]
         results.append(_train_stack(HeadStack(stack, features, pool, own, settings, events)))
     joined = join_results(results)
-    if not joined.weights:
-        raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
+    require_success(joined)
     return replace(joined, history=joined.history.assign(phase="head"))
 
 
@@ -210,16 +210,15 @@ class HeadStack:
 
     def _outcome(self, k: int) -> dict[str, Any]:
         name = self.trials[k]["trial"]
-        return {
-            "trial": name,
-            "status": "failed" if name in self.failures else "finished",
-            "reason": self.failures.get(name, ""),
-            "epochs": self.epochs[k],
-            "iterations": self.epochs[k] * self.steps,
-            "best_epoch": self.best_epoch[k],
-            "seconds": sum(row.get("seconds", 0.0) for row in self.history if row["trial"] == name),
-            "parameters": sum(weights[k].numel() for weights in self.network.parameters()),
-        }
+        return outcome(
+            name,
+            self.failures.get(name, ""),
+            epochs=self.epochs[k],
+            iterations=self.epochs[k] * self.steps,
+            best_epoch=self.best_epoch[k],
+            seconds=sum(row.get("seconds", 0.0) for row in self.history if row["trial"] == name),
+            parameters=sum(weights[k].numel() for weights in self.network.parameters()),
+        )
 
     def _train(self) -> np.ndarray:
         """One epoch; mean cross-entropy and accuracy of each trial, ``(2, K)``."""
@@ -287,10 +286,8 @@ class HeadStack:
 
     def _note_failures(self, trained: np.ndarray, validated: np.ndarray) -> None:
         for k in np.flatnonzero(self.going_on & ~np.isfinite(trained + validated)):
-            trial = self.trials[k]
+            name, rate = self.trials[k]["trial"], self.trials[k]["learning_rate"]
+            split, loss = (TRAIN, trained[k]) if not np.isfinite(trained[k]) else (VALIDATION, validated[k])
             self.going_on[k] = False
-            self.failures[trial["trial"]] = (
-                f"The training or validation loss is no finite number in epoch {self.epoch}: the training diverged. "
-                f"Lower learning_rate (now {trial['learning_rate']:g})."
-            )
-            self.events.failed(trial["trial"], self.failures[trial["trial"]])
+            self.failures[name] = diverged(split, loss, f"in epoch {self.epoch}", rate)
+            self.events.failed(name, self.failures[name])

@@ -18,7 +18,7 @@ from mixvision.training.config import Continuation, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
-from mixvision.training.results import SweepResult, join_results
+from mixvision.training.results import SweepResult, join_results, require_success
 from mixvision.training.sweep.fitting import digest_shared, fingerprint, fit_stack
 from mixvision.training.sweep.gathering import gather_result
 from mixvision.training.sweep.stack import Prune, Stack
@@ -92,8 +92,7 @@ def train_sweep(
 
     results = _in_stacks_that_fit(train, _stacks(trials, sets, pool, training))
     joined = join_results(results)
-    if (joined.outcomes["status"] == "failed").all() and not joined.weights:
-        raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
+    require_success(joined)
     return joined
 
 

@@ -19,6 +19,7 @@ from mixvision.training.memory import images_in_cache
 from mixvision.training.optimizer import StackedSGD
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, draw_order
 from mixvision.training.predictions import Snapshot, measure, predict
+from mixvision.training.results import diverged
 from mixvision.training.sweep import schedules
 
 Prune = Callable[[list[dict]], set[str]]
@@ -208,12 +209,10 @@ class Stack(lightning.LightningModule):
         ]
 
     def _note_failures(self, losses: Tensor) -> None:
-        for trial, loss in zip(self.trials["trial"], losses.tolist(), strict=True):
+        rows = zip(self.trials["trial"], self.trials["learning_rate"], losses.tolist(), strict=True)
+        for trial, rate, loss in rows:
             if not math.isfinite(loss) and trial not in self.failures:
-                self.failures[trial] = (
-                    f"The training loss is {loss} by iteration {self.begin + self.iteration}: the training diverged. "
-                    "Lower learning_rate (or l2)."
-                )
+                self.failures[trial] = diverged("train", loss, f"by iteration {self.begin + self.iteration}", rate)
                 self.events.failed(trial, self.failures[trial])
 
     @property
