@@ -18,6 +18,7 @@ from mixvision.evaluation.ensembles import combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
 from mixvision.evaluation.metrics import join_predictions, mark_independent
 from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
+from mixvision.evaluation.selection import best_model
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.backbones import load_backbone
 from mixvision.models.freezing import freeze
@@ -30,7 +31,7 @@ from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence, ratio_table
 from mixvision.studies.transfer.ratios_training import main_backbone, mix_features, ratio_trials
 from mixvision.studies.transfer.report_settings import TransferReport
-from mixvision.studies.transfer.tables import best_model, summary_text, transfer_table
+from mixvision.studies.transfer.tables import summary_text, transfer_table
 from mixvision.studies.transfer.training import train_transfer
 from mixvision.studies.transfer.trials import Transfer, input_sizes, list_trials, shared_settings
 from mixvision.training.config import EpochTraining

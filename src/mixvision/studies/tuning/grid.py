@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 import mixvision
+from mixvision.evaluation.selection import best_first
 from mixvision.training.config import Training, is_number
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets
@@ -178,7 +179,7 @@ def rank_settings(scores: pd.DataFrame) -> pd.DataFrame:
     )
     settings = judged.groupby(["learning_rate", "l2"], sort=False)
     ranked = settings.agg(performance_top1=("performance_top1", "mean"), failed=("failed", "sum")).reset_index()
-    return ranked.sort_values("performance_top1", ascending=False, kind="stable", ignore_index=True)
+    return best_first(ranked, "performance_top1").reset_index(drop=True)
 
 
 def choose_setting(scores: pd.DataFrame) -> dict[str, float | str]:

@@ -21,6 +21,7 @@ from mixvision.training.memory import images_at_once
 from mixvision.training.optimizer import make_optimizer
 from mixvision.training.pool import ImagePool
 from mixvision.training.results import diverged
+from mixvision.training.stopping import EarlyStopping
 from mixvision.transforms.augmentation import draw_views
 
 STEPS_BETWEEN_CHECKS = 50
@@ -63,7 +64,8 @@ class Classifier(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.network, self.trial, self.pool, self.data = network, trial, pool, data
-        self.patience, self.events = patience, events
+        self.stopping, self.events = EarlyStopping(patience), events
+        self.past: Sequence[dict] = ()  # rows that led to the first weights
         self.history: list[dict] = []
         self.sums: dict[str, Tensor] = {}  # of the cross-entropy and of the hits, on the device
         self.counts: dict[str, int] = {}
@@ -103,14 +105,14 @@ class Classifier(lightning.LightningModule):
         return self.pool.pixels.shape[1]
 
     @property
-    def best(self) -> dict:
-        """The validation row of the first epoch with the highest accuracy."""
-        return max((row for row in self.history if row["split"] == "validation"), key=lambda row: row["top1"])
+    def best_epoch(self) -> int:
+        """The first epoch with the highest accuracy on the validation examples."""
+        return int(self.stopping.best_epoch[0])
 
     @property
     def is_through(self) -> bool:
         """Whether the accuracy has not risen for so many epochs that training stops."""
-        return bool(self.history) and self.history[-1]["epoch"] - self.best["epoch"] >= self.patience
+        return bool(self.stopping.through[0])
 
     @property
     def progress(self) -> dict[str, int]:
@@ -159,6 +161,7 @@ class Classifier(lightning.LightningModule):
             {**about, "split": "validation", **self._means("validation")},
         ]
         self.history += rows
+        self._note(rows)
         self.events.evaluated(rows)
         self.trainer.should_stop = self.is_through
 
@@ -167,6 +170,12 @@ class Classifier(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.history = checkpoint["history"]
+        self._note(self.history[len(self.past) :])
+
+    def _note(self, rows: Sequence[dict]) -> None:
+        for row in rows:
+            if row["split"] == "validation":
+                self.stopping.note(row["epoch"], np.array([row["top1"]]))
 
     def _begin(self, split: str) -> None:
         self.sums[split], self.counts[split] = torch.zeros(2, device=self.device), 0

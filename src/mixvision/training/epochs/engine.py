@@ -190,7 +190,7 @@ def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
         reason,
         epochs=len(trained),
         iterations=trained[-1]["iteration"] if trained else 0,
-        best_epoch=0 if reason else classifier.best["epoch"],
+        best_epoch=0 if reason else classifier.best_epoch,
         seconds=sum(row["seconds"] for row in trained),
         parameters=sum(weights.numel() for weights in classifier.network.parameters()),
     )

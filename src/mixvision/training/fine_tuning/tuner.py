@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -43,6 +44,7 @@ class FineTuner(Classifier):
         super().__init__(*arguments)
         self.fine_tuning, self.past = fine_tuning, past[self.trial["trial"]]
         self.history = list(self.past)
+        self.stopping.patience = math.inf  # all epochs are run
         if self.pool.pixels.is_cuda:  # on a CPU it makes no difference
             self.network.to(memory_format=torch.channels_last)
         if fine_tuning.ema_decay is not None:
@@ -62,17 +64,6 @@ class FineTuner(Classifier):
     @property
     def learning_rate(self) -> float:
         return self.fine_tuning.phase_at(self.current_epoch)[0].learning_rate
-
-    @property
-    def best(self) -> dict:
-        """The validation row of the first of its own epochs with the highest accuracy."""
-        own = [row for row in self.history[len(self.past) :] if row["split"] == "validation"]
-        return max(own, key=lambda row: row["top1"])
-
-    @property
-    def is_through(self) -> bool:
-        """Never before the last epoch."""
-        return False
 
     @property
     def progress(self) -> dict[str, int]:

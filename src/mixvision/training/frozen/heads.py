@@ -22,6 +22,7 @@ from mixvision.training.optimizer import decayed_rate, make_optimizer, require_o
 from mixvision.training.pool import ImagePool, training_positions
 from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import SweepResult, diverged, join_results, outcome, require_success
+from mixvision.training.stopping import EarlyStopping
 from mixvision.vocabulary import TRAIN, VALIDATION
 
 log = logging.getLogger(__name__)
@@ -162,8 +163,8 @@ class HeadStack:
         )
         self.snapshots = {name: self._weights() for name in ("best_validation", "last")}
         count = len(self.trials)
-        self.epoch, self.going_on = 0, np.ones(count, dtype=bool)
-        self.epochs, self.best_epoch, self.best_top1 = np.zeros(count, int), np.zeros(count, int), np.full(count, -1.0)
+        self.epoch, self.epochs, self.going_on = 0, np.zeros(count, int), np.ones(count, dtype=bool)
+        self.stopping = EarlyStopping(settings.patience, count)
         self.history: list[dict] = []
         self.failures: dict[str, str] = {}
 
@@ -181,15 +182,13 @@ class HeadStack:
         validated = self._validate()
         self.epoch += 1
         self._note_failures(trained[0], validated[0])
-        improved = self.going_on & (validated[1] > self.best_top1)
-        self._keep("best_validation", improved)
+        self._keep("best_validation", self.stopping.note(self.epoch, validated[1], self.going_on))
         self._keep("last", self.going_on)
-        self.best_top1[improved], self.best_epoch[improved] = validated[1][improved], self.epoch
         self.epochs[self.going_on] = self.epoch
         rows = self._rows("train", trained, seconds=seconds) + self._rows("validation", validated)
         self.history += rows
         self.events.evaluated(rows)
-        self.going_on &= self.epoch - self.best_epoch < self.settings.patience
+        self.going_on &= ~self.stopping.through
 
     @torch.no_grad()
     def result(self) -> SweepResult:
@@ -215,7 +214,7 @@ class HeadStack:
             self.failures.get(name, ""),
             epochs=self.epochs[k],
             iterations=self.epochs[k] * self.steps,
-            best_epoch=self.best_epoch[k],
+            best_epoch=self.stopping.best_epoch[k],
             seconds=sum(row.get("seconds", 0.0) for row in self.history if row["trial"] == name),
             parameters=sum(weights[k].numel() for weights in self.network.parameters()),
         )
