@@ -127,7 +127,7 @@ def test_a_linear_head_equals_plain_pytorch(features, pool, train, optimizer, mo
         assert rows["cross_entropy"] == pytest.approx(F.cross_entropy(logits, pool.labels[VALIDATION]).item())
         assert rows["top1"] == pytest.approx((logits.argmax(1) == pool.labels[VALIDATION]).double().mean().item())
         probabilities = network(standardised).softmax(1).max(1).values
-        told = result.predictions.query("trial == @trial['trial'] and weights == 'last'")
+        told = result.predictions.query("trial == @trial['trial'] and snapshot == 'last'")
         assert told["id"].tolist() == pool.ids[1000:].tolist()
         np.testing.assert_allclose(told["probability_1"], probabilities[1000:].detach(), rtol=1e-5)
 

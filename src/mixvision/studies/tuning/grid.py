@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Mapping
@@ -11,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
-import mixvision
 from mixvision.evaluation.selection import best_first
 from mixvision.training.config import Training, is_number
 from mixvision.training.events import SILENT, TrainingListener
+from mixvision.training.fingerprints import fingerprint
 from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import SweepResult
@@ -107,11 +105,8 @@ class ValidationSweeps:
     def fingerprint(self, *settings: object) -> str:
         """A name for some settings and all that decides a trial's result besides: images, splits, way of training."""
         training = (self.training.evaluate_every, self.training.precision, self.training.on_gpu)
-        digest = hashlib.sha256(repr((*settings, training, torch.__version__, mixvision.__version__)).encode())
-        kept = self.manifest[self.manifest["status"] == "kept"]
-        digest.update(kept[["id", "category", "split"]].to_csv().encode())
-        digest.update(self.pool.pixels.numpy())
-        return digest.hexdigest()[:16]
+        kept = self.manifest.loc[self.manifest["status"] == "kept", ["id", "category", "split"]]
+        return fingerprint("sweep", settings, training, kept, self.pool.pixels)
 
 
 def validation_sweeps(

@@ -51,6 +51,7 @@ class Classifier(lightning.LightningModule):
         DivergedError: the loss is not finite.
     """
 
+    engine = "epochs"  # whose version decides whether a checkpoint still fits
     judged = "network"  # the part that is evaluated and whose weights are kept
 
     def __init__(
@@ -75,9 +76,9 @@ class Classifier(lightning.LightningModule):
         return self.network(images)[None]
 
     @property
-    def settings(self) -> str:
-        """All that decides the result besides the trial, the examples and the first weights, in words."""
-        return ""
+    def settings(self) -> tuple:
+        """All that decides the result besides the trial, the examples and the first weights."""
+        return ()
 
     @property
     def learning_rate(self) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from mixvision.training.config import EpochTraining
 from mixvision.training.epochs.classifier import Classifier, DivergedError
 from mixvision.training.epochs.examples import TrainingData
 from mixvision.training.events import SILENT, TrainingListener
-from mixvision.training.fingerprints import digest_pool
+from mixvision.training.fingerprints import fingerprint
 from mixvision.training.pool import ImagePool
 from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import SweepResult, join_results, outcome, require_success
@@ -95,7 +94,7 @@ def train_each(
             network = build_network(trial)
         normalises = any(isinstance(module, nn.BatchNorm1d | StackedBatchNorm) for module in network.modules())
         require_batches(trial, len(data[trial["trial"]].train), normalises)
-    shared = digest_pool(pool, (training.epochs, training.patience, training.precision, training.on_gpu))
+    shared = fingerprint("epochs", pool, training.epochs, training.patience, training.precision, training.on_gpu)
     on_device = pool.to(training.device)
     results = []
     for trial in records:
@@ -196,15 +195,7 @@ def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
     )
 
 
-def _fingerprint(shared: hashlib._Hash, classifier: Classifier) -> str:
+def _fingerprint(shared: str, classifier: Classifier) -> str:
     """A name for all that decides a trial's result: what is shared, its settings, examples and first weights."""
-    digest, data = shared.copy(), classifier.data
-    drawn = asdict(data.augmentation) if data.augmentation else None
-    digest.update(f"{sorted(classifier.trial.items())} {drawn} {classifier.settings}".encode())
-    for examples in (data.train, data.validation):
-        digest.update(examples.positions.tobytes())
-        for values in vars(examples.views).values() if examples.views else ():
-            digest.update(values.numpy().tobytes())
-    for tensor in classifier.network.state_dict().values():
-        digest.update(tensor.detach().contiguous().numpy())
-    return digest.hexdigest()[:16]
+    weights = classifier.network.state_dict()
+    return fingerprint(classifier.engine, shared, classifier.trial, classifier.settings, classifier.data, weights)

@@ -40,6 +40,8 @@ class FineTuner(Classifier):
         past: by trial the history rows that led to the network; the trial's own epochs and steps count on from there.
     """
 
+    engine = "fine_tuning"
+
     def __init__(self, *arguments: Any, fine_tuning: FineTuning, past: Mapping[str, Sequence[dict]]) -> None:
         super().__init__(*arguments)
         self.fine_tuning, self.past = fine_tuning, past[self.trial["trial"]]
@@ -57,9 +59,9 @@ class FineTuner(Classifier):
         return self.network.preprocessing.size
 
     @property
-    def settings(self) -> str:
+    def settings(self) -> tuple:
         past = [{name: value for name, value in row.items() if name != "seconds"} for row in self.past]
-        return f"{self.fine_tuning} {past}"
+        return self.fine_tuning, past
 
     @property
     def learning_rate(self) -> float:

@@ -19,7 +19,7 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
 from mixvision.training.results import SweepResult, join_results, require_success
-from mixvision.training.sweep.fitting import digest_shared, fingerprint, fit_stack
+from mixvision.training.sweep.fitting import fingerprint_shared, fingerprint_stack, fit_stack
 from mixvision.training.sweep.gathering import gather_result
 from mixvision.training.sweep.stack import Prune, Stack
 
@@ -68,7 +68,7 @@ def train_sweep(
     training.require_device()
     sets = _positions(training_sets, trials, pool)
     events.started(trials)
-    shared = digest_shared(pool, training, continuation, keep, prune is not None)
+    shared = fingerprint_shared(pool, training, continuation, keep, prune is not None)
 
     def train(names: list[str]) -> SweepResult:
         chosen = trials[trials["trial"].isin(names)]
@@ -87,7 +87,7 @@ def train_sweep(
             **how,
         )
         past = [row for trial in chosen["trial"] for row in continuation.starts[trial].history] if continuation else []
-        seconds = fit_stack(stack, training, checkpoints / fingerprint(stack, shared, past), past)
+        seconds = fit_stack(stack, training, checkpoints / fingerprint_stack(stack, shared, past), past)
         return gather_result(stack, names, seconds)
 
     results = _in_stacks_that_fit(train, _stacks(trials, sets, pool, training))
