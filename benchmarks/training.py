@@ -18,8 +18,8 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,7 @@ from torchvision.datasets import ImageFolder
 
 from mixvision.models.resnet25 import ResNet25
 from mixvision.training.config import Training
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool
 from mixvision.training.sweep.engine import train_sweep
 
@@ -43,7 +43,7 @@ CATEGORIES = 18
 HELD_OUT = 2  # images: next to no evaluation
 
 
-class StepClock:
+class StepClock(TrainingListener):
     """Hears of the evaluations half way and at the end of each stack, and adds up the seconds between the two."""
 
     def __init__(self, iterations: int) -> None:
@@ -51,17 +51,6 @@ class StepClock:
 
     def evaluated(self, history: list[dict]) -> None:
         self.seconds += time.perf_counter() * (1 if history[0]["iteration"] == 2 * self.iterations else -1)
-
-    def started(self, *_) -> None: ...
-
-    failed = pruned = finished = started
-
-
-@contextmanager
-def listening(clock: StepClock) -> Iterator[StepClock]:
-    observers.append(clock)
-    yield clock
-    observers.remove(clock)
 
 
 def write_photos(folder: Path, count: int, size: int) -> None:
@@ -89,14 +78,17 @@ def pool_photos(folder: Path) -> ImagePool:
     )
 
 
-def train_stacked(pool: ImagePool, count: int, size: int, training: Training) -> pd.DataFrame:
+def train_stacked(
+    pool: ImagePool, count: int, size: int, training: Training, events: TrainingListener = SILENT
+) -> pd.DataFrame:
     """Train ``count`` models with the sweep engine as the pipeline does; returns the outcomes."""
     names = [str(trial) for trial in range(count)]
     trials = pd.DataFrame({"trial": names, "seed": range(count), "learning_rate": 0.004, "l2": 0.5})
     images = pool.ids[:-HELD_OUT]
     sets = pd.DataFrame({"trial": np.repeat(names, len(images)), "id": np.tile(images, count)})
     with tempfile.TemporaryDirectory() as checkpoints, redirect_stdout(io.StringIO()):  # no progress bars in the table
-        result = train_sweep(partial(ResNet25, CATEGORIES, size), trials, sets, pool, training, Path(checkpoints))
+        build = partial(ResNet25, CATEGORIES, size)
+        result = train_sweep(build, trials, sets, pool, training, Path(checkpoints), events=events)
     return result.outcomes
 
 
@@ -116,8 +108,8 @@ def compare(settings: argparse.Namespace, folder: Path, pool: ImagePool) -> tupl
             network = plain_network(size, CATEGORIES)
             seconds[name].append(train_plainly(network, source(), iterations, device, settings.bfloat16))
         for count in settings.trials:
-            with listening(StepClock(iterations)) as clock:
-                outcomes = train_stacked(pool, count, size, training)
+            clock = StepClock(iterations)
+            outcomes = train_stacked(pool, count, size, training, clock)
             seconds[count].append(clock.seconds)
             stacks[count] = round((1 / outcomes["stack_size"]).sum())
     return seconds, stacks

@@ -34,19 +34,20 @@ from mixvision.datasets.published import PublishedDataset
 from mixvision.datasets.tables import TableDataset
 from mixvision.models.trained import TrainedNetwork
 from mixvision.renamed import refuse_old_names
-from mixvision.training.events import observers
+from mixvision.training.events import TrainingEvents, TrainingListener
 from mixvision.vocabulary import BEST_VALIDATION, TEST, split_snapshot_name
 
 SECONDS_BETWEEN_LOGS = 2.0
 
 
-class TrialRuns:
+class TrialRuns(TrainingListener):
     """Opens a child run for every trial of a sweep, draws its curves while it trains, and keeps its weights.
 
     Child runs are written through a client by their ids, so the run that kedro-mlflow has opened stays the active one.
     """
 
     def __init__(self) -> None:
+        self.events: TrainingEvents | None = None  # that it listens to
         self.client: MlflowClient | None = None
         self.parent = ""
         self.runs: dict[str, str] = {}
@@ -57,18 +58,16 @@ class TrialRuns:
         atexit.register(self.interrupted)
 
     @hook_impl
-    def after_catalog_created(self, catalog: DataCatalog) -> None:
+    def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
         self.catalog = catalog
-
-    @hook_impl
-    def before_pipeline_run(self) -> None:
         self.interrupted()  # an earlier run of this process that was stopped by Ctrl-C, in a notebook
         self.runs, self.open, self.unlogged = {}, set(), []
         run = mlflow.active_run()
         self.client = MlflowClient() if run else None
         if run:
             self.parent = run.info.run_id
-            observers.append(self)
+            self.events = catalog.get("training_events").load()
+            self.events.listen(self)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -126,7 +125,7 @@ class TrialRuns:
 
     def interrupted(self) -> None:
         """The process ends in the middle of a run (Ctrl-C raises no pipeline error): say so in MLflow."""
-        if self in observers:
+        if self.events:
             self._stop("KILLED")
             while mlflow.active_run():  # kedro-mlflow enters the run anew for every node
                 mlflow.end_run("KILLED")
@@ -178,8 +177,9 @@ class TrialRuns:
     def _stop(self, status: str) -> None:
         for trial in tuple(self.open):
             self._close(trial, status)
-        if self in observers:
-            observers.remove(self)
+        if self.events:
+            self.events.stop(self)
+            self.events = None
 
 
 class ParameterNames:

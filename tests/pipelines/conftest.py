@@ -9,10 +9,24 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from kedro.framework.hooks import hook_impl
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from mixvision.training.events import TrainingListener
+
 PROJECT = Path(__file__).parents[2]
+
+
+class Listening:
+    """Makes a listener hear of a run's trials."""
+
+    def __init__(self, listener: TrainingListener) -> None:
+        self.listener = listener
+
+    @hook_impl
+    def after_catalog_created(self, catalog) -> None:
+        catalog.get("training_events").load().listen(self.listener)
 
 
 @pytest.fixture
@@ -33,7 +47,7 @@ def project(tmp_path, monkeypatch) -> Path:
 def run_pipeline(project) -> Callable[..., Path]:
     """Run a pipeline by name with parameters for conf/local: ``run_pipeline("mixing", {...})``.
 
-    Or in a study's environment as it is: ``run_pipeline("baselines", env="berries")``.
+    Or in a study's environment as it is: ``run_pipeline("baselines", env="berries")``. A listener hears of the trials.
     """
 
     def run(
@@ -41,6 +55,7 @@ def run_pipeline(project) -> Callable[..., Path]:
         parameters: dict | None = None,
         global_settings: dict | None = None,
         env: str | None = None,
+        listener: TrainingListener | None = None,
         **options,
     ) -> Path:
         local = project / "conf" / "local"
@@ -52,6 +67,8 @@ def run_pipeline(project) -> Callable[..., Path]:
         bootstrap_project(project)
         try:
             with KedroSession.create(project_path=project, env=env) as session:
+                if listener:
+                    session._hook_manager.register(Listening(listener))
                 session.run(pipeline_names=[name], **options)
         finally:
             while mlflow.active_run():  # a command ends with its process; several runs in one process share a stack

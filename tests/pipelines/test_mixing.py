@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from mixvision.models.trained import TrainedNetwork
-from mixvision.training.events import observers
+from mixvision.training.events import TrainingListener
 
 BRIEF = {
     "mixing": {
@@ -97,28 +97,18 @@ def test_two_runs_give_the_same_table_and_do_not_decode_again(finished, run_pipe
     assert pixels.stat().st_mtime_ns == decoded
 
 
-class Killer:
+class Killer(TrainingListener):
     """Ends a run in the middle of training, as a crash would."""
-
-    def started(self, trials): ...
 
     def evaluated(self, history):
         raise KeyError("the machine went down")
 
-    def failed(self, trial, reason): ...
-
-    def finished(self, trial): ...
-
 
 def test_a_failed_run_says_so_and_the_next_one_resumes(run_pipeline, project):
-    killer = Killer()
-    observers.append(killer)
     with pytest.raises(KeyError, match="the machine went down"):
-        run_pipeline("mixing", BRIEF, SMALL)
-    observers.remove(killer)
+        run_pipeline("mixing", BRIEF, SMALL, listener=Killer())
     parent, children = runs(project)
     assert parent["status"] == "FAILED" and set(children["status"]) == {"FAILED"}
-    assert observers == []
     (checkpoint,) = project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")
     assert checkpoint.stat().st_size > 0
     run_pipeline("mixing", BRIEF, SMALL)

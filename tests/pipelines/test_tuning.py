@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mixvision.training.events import observers
+from mixvision.training.events import TrainingListener
 
 BRIEF = {
     "tuning": {
@@ -67,28 +67,18 @@ def check_results(project) -> pd.DataFrame:
     return scores
 
 
-class Killer:
+class Killer(TrainingListener):
     """Ends a run in the second round of the adaptive search, as a crash would; Kedro runs it before the grid."""
-
-    def started(self, trials): ...
 
     def evaluated(self, history):
         if history[0]["trial"].startswith("adaptive-020-001"):
             raise KeyError("the machine went down")
 
-    def failed(self, trial, reason): ...
-
-    def pruned(self, trial, iteration): ...
-
-    def finished(self, trial): ...
-
 
 def test_tuning_killed_in_the_adaptive_search_goes_on_to_the_result_of_a_whole_run(run_pipeline, project):
-    observers.append(killer := Killer())
     with pytest.raises(KeyError, match="the machine went down"):
-        run_pipeline("tuning", BRIEF, SMALL)
-    observers.remove(killer)
-    assert runs(project)[0]["status"] == "FAILED" and observers == []
+        run_pipeline("tuning", BRIEF, SMALL, listener=Killer())
+    assert runs(project)[0]["status"] == "FAILED"
     run_pipeline("tuning", BRIEF, SMALL)
     resumed = check_results(project)
 

@@ -10,6 +10,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from mixvision.evaluation.selection import rank
 from mixvision.schema import MEMBERS, PREDICTIONS
 from mixvision.vocabulary import BEST_VALIDATION, LAST, WHOLE, snapshot_name
 
@@ -62,8 +63,8 @@ def combine(
                 members.append((name, "views", trial, views))
             if snapshot == BEST_VALIDATION and method in METHODS and len(truth):
                 ranked = [(_accuracy(way, truth), name, way) for name, way in ways.items()]
-                best.append(max(ranked, key=lambda way: way[0]))  # the whole image where both are as good
-                best = sorted(best, key=lambda ranked: -ranked[0])[:count]  # stable: the earlier of equals stays
+                best.append(_best(ranked)[0])  # the whole image where both are as good
+                best = _best(best)[:count]  # the earlier of equals stays
     if len(best) > 1:
         names, frames = [name for _, name, _ in best], [frame for _, _, frame in best]
         for name, method, frame in (
@@ -200,6 +201,10 @@ def _aligned(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
                     f"number {place}'s {len(theirs)}, {len(set(ours) ^ set(theirs))} are not in both."
                 )
     return [frame.loc[first.index, first.columns] for frame in indexed]
+
+
+def _best(scored: Sequence[tuple[float, str, pd.DataFrame]]) -> list[tuple[float, str, pd.DataFrame]]:
+    return [scored[place] for place in rank([score for score, *_ in scored])]
 
 
 def _accuracy(frame: pd.DataFrame, truth: pd.Series) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mixvision.evaluation.selection import best_first
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
 from mixvision.reporting.published import PublishedMixing
 from mixvision.vocabulary import SNAPSHOTS
@@ -65,7 +66,7 @@ def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:
     honest = table[table["snapshot"] == "best_validation"].dropna(subset="validation_performance_top1")
     if honest.empty:
         raise ValueError(f"No {by} has a validation performance; keep some images of both domains for validation.")
-    return int(honest.loc[honest["validation_performance_top1"].idxmax(), by])
+    return int(best_first(honest, "validation_performance_top1")[by].iloc[0])
 
 
 def comparison_table(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
 from mixvision.models.trained import TrainedNetwork
 from mixvision.training.pool import ImagePool
-from mixvision.vocabulary import snapshot_name
+from mixvision.vocabulary import TRAIN, snapshot_name
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,34 @@ class SweepResult:
     predictions: pd.DataFrame
     outcomes: pd.DataFrame
     weights: dict[str, dict[str, dict[str, Tensor]]]
+
+
+def outcome(trial: str, reason: str = "", pruned: bool = False, **counts: float) -> dict[str, Any]:
+    """How one trial ended, as a row of the outcomes table.
+
+    Args:
+        trial: its name.
+        reason: why it failed; empty if it did not.
+        pruned: whether it was stopped because it was not worth going on with.
+        counts: further columns, in this order: what was trained and how long it took.
+    """
+    status = "pruned" if pruned else "failed" if reason else "finished"
+    return {"trial": trial, "status": status, "reason": reason, **counts}
+
+
+NO_EPOCHS = {"epochs": 0, "iterations": 0, "best_epoch": 0, "seconds": 0}  # the counts of what is not trained
+
+
+def diverged(split: str, loss: float, when: str, learning_rate: float) -> str:
+    """The reason why a trial has failed whose loss on a split, "train" or another, is no finite number any more."""
+    named = "training" if split == TRAIN else split
+    return f"The {named} loss is {loss} {when}: training diverged. Lower learning_rate (now {learning_rate:g})."
+
+
+def require_success(result: SweepResult) -> None:
+    """Refuse a result of which nothing is left (ValueError): every trial failed, and nothing was kept before."""
+    if (result.outcomes["status"] == "failed").all() and not result.weights:
+        raise ValueError(f"Every trial diverged. {result.outcomes['reason'].iloc[0]}")
 
 
 def join_results(results: Sequence[SweepResult]) -> SweepResult:

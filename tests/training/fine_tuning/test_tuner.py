@@ -17,7 +17,7 @@ from mixvision.models.backbones import Backbone, PretrainedBackbone, load_backbo
 from mixvision.models.freezing import blocks
 from mixvision.models.transfer import TransferNetwork, transfer_network
 from mixvision.training.config import EpochTraining
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.training.fine_tuning.tuner import fine_tune
 from mixvision.training.optimizer import decayed_rate
@@ -53,11 +53,12 @@ def tune(pool, backbone, tmp_path):
         folder: Path = tmp_path / "checkpoints",
         past: list[dict] = PAST,
         size: int = 16,
+        events: TrainingListener = SILENT,
     ):
         def build(_) -> TransferNetwork:
             return transfer_network(backbone, size, fine_tuning.head, 3)
 
-        return fine_tune(TRIALS, fine_tuning, build, {"tuned": past}, pool, augmentation, training, folder)
+        return fine_tune(TRIALS, fine_tuning, build, {"tuned": past}, pool, augmentation, training, folder, events)
 
     return run
 
@@ -178,15 +179,12 @@ def test_frozen_blocks_keep_their_weights_and_statistics(tune, backbone):
 def test_the_history_goes_on_from_the_heads(tune, backbone):
     recorded = []
 
-    class Recorder:
-        def __getattr__(self, name):
-            return recorded.extend if name == "evaluated" else lambda *_: None
+    class Recorder(TrainingListener):
+        def evaluated(self, history: list[dict]) -> None:
+            recorded.extend(history)
 
-    observers.append(recorder := Recorder())
-    try:
-        result = tune(FineTuning(phases=(Phase("head", 1, 1e-9), Phase(2, 2, 1e-9), Phase("all", 1, 1e-9))), SINGLE)
-    finally:
-        observers.remove(recorder)
+    plan = FineTuning(phases=(Phase("head", 1, 1e-9), Phase(2, 2, 1e-9), Phase("all", 1, 1e-9)))
+    result = tune(plan, SINGLE, events=Recorder())
     history, outcome = result.history, result.outcomes.iloc[0]
     assert (history["trial"] == "tuned").all()
     assert history["epoch"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
@@ -223,14 +221,11 @@ class KilledError(Exception):
     pass
 
 
-class Killer:
+class Killer(TrainingListener):
     """Stops the process, as it were, before the checkpoint of an epoch (in the history's numbering) is written."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
-
-    def __getattr__(self, name):
-        return lambda *_: None
 
     def evaluated(self, history: list[dict]) -> None:
         if history[-1]["epoch"] == self.epoch:
@@ -238,12 +233,8 @@ class Killer:
 
 
 def killed(tune, epoch: int, *arguments, **named) -> None:
-    observers.append(killer := Killer(epoch))
-    try:
-        with pytest.raises(KilledError):
-            tune(*arguments, **named)
-    finally:
-        observers.remove(killer)
+    with pytest.raises(KilledError):
+        tune(*arguments, **named, events=Killer(epoch))
 
 
 FOUR_EPOCHS = (Phase(1, 2, 1e-3), Phase("all", 2, 1e-4))

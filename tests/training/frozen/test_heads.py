@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from mixvision.models.heads import HEADS, StackedHeads
 from mixvision.training.config import EpochTraining
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.frozen.heads import head_probabilities, train_heads
 from mixvision.training.pool import ImagePool
 
@@ -66,10 +66,15 @@ def trials_of(*rows: dict) -> pd.DataFrame:
 def train(features, pool):
     """Train trials on all training images, or on those named by trial."""
 
-    def run(trials: pd.DataFrame, settings: EpochTraining = BRIEF, sets: dict[str, np.ndarray] | None = None):
+    def run(
+        trials: pd.DataFrame,
+        settings: EpochTraining = BRIEF,
+        sets: dict[str, np.ndarray] | None = None,
+        events: TrainingListener = SILENT,
+    ):
         named = {trial: (sets or {}).get(trial, TRAIN) for trial in trials["trial"]}
         frames = [pd.DataFrame({"trial": trial, "id": pool.ids[positions]}) for trial, positions in named.items()]
-        return train_heads(trials, features, pool, pd.concat(frames), settings)
+        return train_heads(trials, features, pool, pd.concat(frames), settings, events)
 
     return run
 
@@ -122,7 +127,7 @@ def test_a_linear_head_equals_plain_pytorch(features, pool, train, optimizer, mo
         assert rows["cross_entropy"] == pytest.approx(F.cross_entropy(logits, pool.labels[VALIDATION]).item())
         assert rows["top1"] == pytest.approx((logits.argmax(1) == pool.labels[VALIDATION]).double().mean().item())
         probabilities = network(standardised).softmax(1).max(1).values
-        told = result.predictions.query("trial == @trial['trial'] and weights == 'last'")
+        told = result.predictions.query("trial == @trial['trial'] and snapshot == 'last'")
         assert told["id"].tolist() == pool.ids[1000:].tolist()
         np.testing.assert_allclose(told["probability_1"], probabilities[1000:].detach(), rtol=1e-5)
 
@@ -269,7 +274,7 @@ def test_a_trial_that_diverges_fails_and_the_others_go_on(train):
         train(trials[:1])
 
 
-class Recorder:
+class Recorder(TrainingListener):
     """Writes down what it is told."""
 
     def __init__(self) -> None:
@@ -289,13 +294,9 @@ class Recorder:
         self.told.append(("finished", trial))
 
 
-def test_observers_hear_of_every_trial(train):
+def test_a_listener_hears_of_every_trial(train):
     recorder = Recorder()
-    observers.append(recorder)
-    try:
-        result = train(trials_of({}, {"learning_rate": 1e38}))
-    finally:
-        observers.remove(recorder)
+    result = train(trials_of({}, {"learning_rate": 1e38}), events=recorder)
     assert recorder.told == [
         ("started", "trial-0"),
         ("started", "trial-1"),

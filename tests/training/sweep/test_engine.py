@@ -10,7 +10,7 @@ import torch
 from mixvision.models.resnet25 import ResNet25
 from mixvision.models.trained import TrainedNetwork
 from mixvision.training.config import Continuation, Start, Training
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import ImagePool, draw_order, pool_images
 from mixvision.training.results import SweepResult
@@ -19,7 +19,7 @@ from mixvision.training.sweep.engine import train_sweep
 BRIEF = Training(iterations=12, evaluate_every=4, checkpoint_every=5, accelerator="cpu")
 
 
-class Recorder:
+class Recorder(TrainingListener):
     """Writes down what a sweep tells, and stops it where asked."""
 
     def __init__(self, stop_at: int | None = None) -> None:
@@ -49,22 +49,20 @@ class Recorder:
 
 
 @pytest.fixture
-def recorder():
-    recorder = Recorder()
-    observers.append(recorder)
-    yield recorder
-    observers.remove(recorder)
-
-
-@pytest.fixture
 def sweep(small_manifest, small_pixels, tmp_path):
     """Train mixtures of the small digits: ``sweep(mixtures, training)``."""
 
-    def train(mixtures: Mixtures, training: Training = BRIEF, folder: Path = tmp_path, **changes) -> SweepResult:
+    def train(
+        mixtures: Mixtures,
+        training: Training = BRIEF,
+        folder: Path = tmp_path,
+        events: TrainingListener = SILENT,
+        **changes,
+    ) -> SweepResult:
         trials = list_trials(mixtures).assign(**changes)
         sets = choose_training_sets(small_manifest, trials, mixtures.balance)
         pool = pool_images(small_manifest, small_pixels, sets["id"])
-        return train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, training, folder)
+        return train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, training, folder, events=events)
 
     return train
 
@@ -129,17 +127,12 @@ def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, sm
 def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, stop_at, precision):
     mixtures, training = Mixtures(ratios=(0, 50, 100)), replace(BRIEF, precision=precision)
     uninterrupted = sweep(mixtures, training, tmp_path / "uninterrupted")
-    killer = Recorder(stop_at)
-    observers.append(killer)
     with pytest.raises(RuntimeError, match="killed"):
-        sweep(mixtures, training, tmp_path / "killed")
-    observers.remove(killer)
-    resumed_observer = Recorder()
-    observers.append(resumed_observer)
-    resumed = sweep(mixtures, training, tmp_path / "killed")
-    observers.remove(resumed_observer)
+        sweep(mixtures, training, tmp_path / "killed", Recorder(stop_at))
+    recorder = Recorder()
+    resumed = sweep(mixtures, training, tmp_path / "killed", recorder)
     assert_same(resumed, uninterrupted)
-    heard = pd.DataFrame(resumed_observer.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
+    heard = pd.DataFrame(recorder.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
     full = uninterrupted.history.sort_values(["iteration", "split", "trial"], ignore_index=True)
     pd.testing.assert_frame_equal(heard, full)  # the curves of the resumed run are whole
 
@@ -151,11 +144,11 @@ def test_the_same_settings_give_the_same_numbers_and_others_do_not(sweep, tmp_pa
     assert not np.array_equal(first.history["loss"], other.history["loss"])
 
 
-def test_a_diverging_trial_fails_alone(sweep, recorder, tmp_path):
+def test_a_diverging_trial_fails_alone(sweep, tmp_path):
     mixtures = Mixtures(ratios=(0, 50))
     healthy = sweep(mixtures, folder=tmp_path / "healthy", learning_rate=[0.004, 0.004])
-    recorder.failures.clear()
-    mixed = sweep(mixtures, folder=tmp_path / "mixed", learning_rate=[1e12, 0.004])
+    recorder = Recorder()
+    mixed = sweep(mixtures, folder=tmp_path / "mixed", events=recorder, learning_rate=[1e12, 0.004])
     assert mixed.outcomes["status"].tolist() == ["failed", "finished"]
     assert "learning_rate" in recorder.failures["ratio-000-seed-0"]
     assert set(mixed.predictions["trial"]) == {"ratio-050-seed-0"} == set(recorder.finished_trials[-1:])
@@ -169,9 +162,7 @@ def test_resuming_after_the_last_step_tells_of_failures_too(sweep, tmp_path):
     changes = {"mixtures": Mixtures(ratios=(0, 50)), "folder": tmp_path, "learning_rate": [1e12, 0.004]}
     first = sweep(**changes)
     later = Recorder()
-    observers.append(later)
-    assert_same(sweep(**changes), first)
-    observers.remove(later)
+    assert_same(sweep(**changes, events=later), first)
     assert set(later.failures) == {"ratio-000-seed-0"} and later.finished_trials == ["ratio-050-seed-0"]
 
 
@@ -253,8 +244,9 @@ def test_it_learns(sweep):
     assert len(test) == 6 and test["performance_top1"].mean() > 0.7
 
 
-def test_observers_hear_of_every_trial(sweep, recorder):
-    result = sweep(Mixtures(ratios=(0, 100)), Training(iterations=10, evaluate_every=4, stack_size=1))
+def test_a_listener_hears_of_every_trial(sweep):
+    recorder = Recorder()
+    result = sweep(Mixtures(ratios=(0, 100)), Training(iterations=10, evaluate_every=4, stack_size=1), events=recorder)
     assert recorder.started_trials == recorder.finished_trials == ["ratio-000-seed-0", "ratio-100-seed-0"]
     assert sorted({row["iteration"] for row in recorder.rows}) == [4, 8, 10]  # the last iteration too
     assert len(recorder.rows) == len(result.history) == 2 * 3 * 2
@@ -447,15 +439,10 @@ def test_pruned_trials_leave_the_stack_and_the_others_do_not_notice(small_manife
     folder = tmp_path / "pruned"
     arguments = (BUILD, trials, sets, pool, exact, folder)
     if stop_at:
-        killer = Recorder(stop_at)
-        observers.append(killer)
         with pytest.raises(RuntimeError, match="killed"):
-            train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}))
-        observers.remove(killer)
+            train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}), events=Recorder(stop_at))
     recorder = Recorder()
-    observers.append(recorder)
-    result = train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}))
-    observers.remove(recorder)
+    result = train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}), events=recorder)
     assert result.outcomes["status"].tolist() == ["finished", "pruned", "finished"]
     assert result.outcomes["iterations"].tolist() == [12, 4, 12]
     assert recorder.pruned_trials == {"ratio-040-seed-0": 4}

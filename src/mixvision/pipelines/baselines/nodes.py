@@ -26,6 +26,7 @@ from mixvision.studies.baselines.settings import SETTINGS
 from mixvision.studies.baselines.tables import leak_numbers, summary_text, trial_table
 from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
 from mixvision.training.config import EpochTraining
+from mixvision.training.events import TrainingEvents
 from mixvision.training.pool import pool_images, require_validation
 from mixvision.training.results import trained_networks
 from mixvision.transforms.augmentation import Augmentation
@@ -44,12 +45,13 @@ def train(
     augmentation: Augmentation,
     training: EpochTraining,
     checkpoints: Path,
+    events: TrainingEvents,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every trial on all domains: networks by "trial/snapshot", the history, the predictions, the outcomes."""
     require_validation(manifest)
     train_ids = manifest.loc[manifest["split"] == "train", "id"]
     pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), train_ids)
-    result = train_baselines(trials, pool, augmentation, training, checkpoints)
+    result = train_baselines(trials, pool, augmentation, training, checkpoints, events)
     architectures = dict(zip(trials["trial"], trials["model"], strict=True))
     return trained_networks(result.weights, pool, architectures), result.history, result.predictions, result.outcomes
 

@@ -11,7 +11,7 @@ FIGURES = ["models_figure", "learning_curves_figure", *(f"{setting}_figure" for 
 
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "baselines."."""
-    inputs = ["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published"]
+    inputs = ["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"]
     return Pipeline([*_training(), *_report()], namespace="baselines", inputs=inputs)
 
 
@@ -28,6 +28,7 @@ def _training() -> list[Node]:
                 "params:augmentation",
                 "params:training",
                 "checkpoints",
+                "training_events",
             ],
             ["models", "history", "predictions", "outcomes"],
             name="train",

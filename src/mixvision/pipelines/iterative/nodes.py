@@ -12,6 +12,7 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.studies.iterative.interpolation import interpolate
 from mixvision.studies.iterative.training import Phases, choose_phases, list_iterative_trials, train_iteratively
 from mixvision.training.config import Training
+from mixvision.training.events import TrainingEvents
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import trained_networks
 from mixvision.training.sweep.engine import resnet25_builder
@@ -35,10 +36,12 @@ def train(
     phases: Phases,
     training: Training,
     checkpoints: Path,
+    events: TrainingEvents,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every model: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
     pool = _pool(manifest, nice_images, real_images, training_sets["id"])
-    result = train_iteratively(resnet25_builder(pool), trials, training_sets, pool, phases, training, checkpoints)
+    build = resnet25_builder(pool)
+    result = train_iteratively(build, trials, training_sets, pool, phases, training, checkpoints, events)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
 
 

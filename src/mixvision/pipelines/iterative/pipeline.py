@@ -11,7 +11,15 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [*_training(), *_report()],
         namespace="iterative",
-        inputs=["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published"],
+        inputs=[
+            "manifest",
+            "nice_images",
+            "real_images",
+            "split_audit",
+            "split_summary",
+            "published",
+            "training_events",
+        ],
     )
 
 
@@ -30,6 +38,7 @@ def _training() -> list[Node]:
                 "params:phases",
                 "params:training",
                 "checkpoints",
+                "training_events",
             ],
             ["models", "history", "predictions", "outcomes"],
             name="train",

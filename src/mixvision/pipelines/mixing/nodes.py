@@ -30,6 +30,7 @@ from mixvision.reporting.tables import best_ratio, comparison_table, metric_mark
 from mixvision.studies.mixing import figures
 from mixvision.studies.mixing.page import MixingResults, answer, mixing_page
 from mixvision.training.config import Training
+from mixvision.training.events import TrainingEvents
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import pool_images
 from mixvision.training.results import trained_networks
@@ -58,10 +59,11 @@ def train(
     real_images: ImageStore,
     training: Training,
     checkpoints: Path,
+    events: TrainingEvents,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every trial: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
     pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
-    result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints)
+    result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, events=events)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
 
 

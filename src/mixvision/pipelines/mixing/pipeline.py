@@ -12,7 +12,7 @@ def create_pipeline(tuned: bool = False) -> Pipeline:
     With ``tuned`` the learning rate and the L2 factor are those that the tuning pipeline has chosen.
     """
     plan = Node(nodes.plan_trials, "params:mixtures", "trials", name="plan_trials")
-    inputs = ["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published"]
+    inputs = ["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"]
     if tuned:
         plan = Node(nodes.plan_tuned_trials, ["params:mixtures", "tuning.chosen"], "trials", name="plan_trials")
         inputs.append("tuning.chosen")
@@ -24,7 +24,16 @@ def _training() -> list[Node]:
         Node(nodes.choose_images, ["manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
         Node(
             nodes.train,
-            ["trials", "training_sets", "manifest", "nice_images", "real_images", "params:training", "checkpoints"],
+            [
+                "trials",
+                "training_sets",
+                "manifest",
+                "nice_images",
+                "real_images",
+                "params:training",
+                "checkpoints",
+                "training_events",
+            ],
             ["models", "history", "predictions", "outcomes"],
             name="train",
         ),

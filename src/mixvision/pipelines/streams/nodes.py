@@ -13,6 +13,7 @@ from mixvision.studies.streams.learning import learn_on
 from mixvision.studies.streams.settings import OnlineLearning
 from mixvision.studies.streams.state import State
 from mixvision.training.config import Training
+from mixvision.training.events import TrainingEvents
 
 
 def learn(
@@ -23,10 +24,11 @@ def learn(
     learning: OnlineLearning,
     training: Training,
     checkpoints: Path,
+    events: TrainingEvents,
 ) -> tuple[State, pd.DataFrame, str]:
     """One run: what it leaves to the next, one row a run so far, and a sentence on what this one did."""
     pixels = pixels_by_domain(nice_images, real_images)
-    state, news = learn_on(state_before, manifest, pixels, learning, training, checkpoints)
+    state, news = learn_on(state_before, manifest, pixels, learning, training, checkpoints, events)
     return state, state.arrivals, news
 
 

@@ -19,6 +19,7 @@ def create_pipeline() -> Pipeline:
                     "params:learning",
                     "params:training",
                     "checkpoints",
+                    "training_events",
                 ],
                 ["state", "arrivals", "news_text"],  # saved in this order: what is learnt first
                 name="learn",
@@ -31,5 +32,5 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         namespace="streams",
-        inputs=["unsplit_manifest", "nice_images", "real_images"],
+        inputs=["unsplit_manifest", "nice_images", "real_images", "training_events"],
     )

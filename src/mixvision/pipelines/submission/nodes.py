@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from mixvision.evaluation.selection import best_model
 from mixvision.images.decoding import SUFFIXES, Decoding, decode_file
 from mixvision.models.trained import TrainedNetwork
-from mixvision.studies.transfer.tables import best_model
 from mixvision.vocabulary import BEST_VALIDATION, FINE_TUNED, HEAD, snapshot_name
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from mixvision.evaluation.ensembles import combine, top_predictions
 from mixvision.evaluation.feature_map import map_features
 from mixvision.evaluation.metrics import join_predictions, mark_independent
 from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
+from mixvision.evaluation.selection import best_model
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.backbones import load_backbone
 from mixvision.models.freezing import freeze
@@ -32,11 +33,11 @@ from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence, ratio_table
 from mixvision.studies.transfer.ratios_training import main_backbone, mix_features, ratio_trials
 from mixvision.studies.transfer.report_settings import TransferReport
-from mixvision.studies.transfer.tables import best_model, summary_text, transfer_table
+from mixvision.studies.transfer.tables import summary_text, transfer_table
 from mixvision.studies.transfer.training import train_transfer
 from mixvision.studies.transfer.trials import Transfer, input_sizes, list_trials, shared_settings
 from mixvision.training.config import EpochTraining
-from mixvision.training.events import observers
+from mixvision.training.events import TrainingEvents
 from mixvision.training.frozen.backbone import count_classes, count_parameters
 from mixvision.training.frozen.features import feature_function, images_per_second
 from mixvision.training.pool import ImagePool, pool_images, require_validation
@@ -97,11 +98,12 @@ def train(
     training: EpochTraining,
     features: Path,
     checkpoints: Path,
+    events: TrainingEvents,
     **images: ImageStore,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
     """Train every trial: its networks by "trial/snapshot", the history, the outcomes, and all probabilities."""
     pool = _all_images(manifest, **images)
-    result = train_transfer(trials, pool, study, augmentation, training, features, checkpoints)
+    result = train_transfer(trials, pool, study, augmentation, training, features, checkpoints, events)
     return result.models, result.history, result.outcomes, result.probabilities
 
 
@@ -110,6 +112,7 @@ def predict(
     manifest: pd.DataFrame,
     trials: pd.DataFrame,
     study: Transfer,
+    events: TrainingEvents,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The predictions of every trial and of everything derived from their probabilities, and what was derived."""
     tables = []
@@ -119,9 +122,8 @@ def predict(
         tables.append(top_predictions(frame[frame["view"] == WHOLE].drop(columns="view"), trial, snapshot))
     derived, members = combine(probabilities, manifest, trials, study.ensemble)
     for name in members["trial"]:  # each is a run of its own in MLflow
-        for observer in observers:
-            observer.started(members[members["trial"] == name])
-            observer.finished(name)
+        events.started(members[members["trial"] == name])
+        events.finished(name)
     return pd.concat([*tables, *([derived] if len(derived) else [])], ignore_index=True), members
 
 
@@ -132,13 +134,14 @@ def train_by_ratio(
     study: Transfer,
     training: EpochTraining,
     features: Path,
+    events: TrainingEvents,
 ) -> pd.DataFrame:
     """Predictions of linear heads on frozen features, one a mixing ratio; none where there is nothing to mix."""
     trained = manifest.loc[(manifest["status"] == "kept") & (manifest["split"] == "train"), "domain"].nunique()
     if trained < 2 or not study.ratios:
         return PREDICTIONS.empty()
     pool = _all_images(manifest, nice_images, real_images)
-    return mix_features(manifest, pool, study, training, features)
+    return mix_features(manifest, pool, study, training, features, events)
 
 
 def join(predictions: pd.DataFrame, manifest: pd.DataFrame, report: TransferReport) -> pd.DataFrame:

@@ -16,7 +16,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [*_training(), *_measures(), *_report()],
         namespace="transfer",
-        inputs=[*IMAGES, "split_audit", "split_summary", "published"],
+        inputs=[*IMAGES, "split_audit", "split_summary", "published", "training_events"],
     )
 
 
@@ -32,19 +32,19 @@ def _training() -> list[Node]:
         ),
         Node(
             nodes.train,
-            by_name("trials", *IMAGES, *how),
+            by_name("trials", *IMAGES, *how, events="training_events"),
             ["models", "history", "outcomes", "probabilities"],
             name="train",
         ),
         Node(
             nodes.predict,
-            ["probabilities", "manifest", "trials", "params:study"],
+            ["probabilities", "manifest", "trials", "params:study", "training_events"],
             ["predictions", "members"],
             name="predict",
         ),
         Node(
             nodes.train_by_ratio,
-            [*IMAGES, "params:study", "params:training", "features"],
+            [*IMAGES, "params:study", "params:training", "features", "training_events"],
             "ratio_predictions",
             name="train_by_ratio",
         ),

@@ -17,6 +17,7 @@ from mixvision.studies.tuning import page as report
 from mixvision.studies.tuning.adaptive import AdaptiveSearch
 from mixvision.studies.tuning.grid import Grid
 from mixvision.training.config import Training
+from mixvision.training.events import TrainingEvents
 
 
 def search_grid(
@@ -26,10 +27,12 @@ def search_grid(
     grid: Grid,
     training: Training,
     checkpoints: Path,
+    events: TrainingEvents,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The grid's trials, history and outcomes."""
     pixels = pixels_by_domain(nice_images, real_images)
-    return tuning.search_grid(grid, tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints))
+    sweeps = tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints)
+    return tuning.search_grid(grid, sweeps, events)
 
 
 def search_adaptively(
@@ -41,11 +44,12 @@ def search_adaptively(
     training: Training,
     checkpoints: Path,
     studies: Path,
+    events: TrainingEvents,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The adaptive search's trials, history and outcomes."""
     pixels = pixels_by_domain(nice_images, real_images)
     sweeps = tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints)
-    return adaptive.search_adaptively(search, grid, sweeps, studies)
+    return adaptive.search_adaptively(search, grid, sweeps, studies, events)
 
 
 def choose(

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [*_searches(), *_report()],
         namespace="tuning",
-        inputs=["manifest", "nice_images", "real_images", "published"],
+        inputs=["manifest", "nice_images", "real_images", "published", "training_events"],
     )
 
 
@@ -20,13 +20,21 @@ def _searches() -> list[Node]:
     return [
         Node(
             nodes.search_grid,
-            [*images, "params:grid", "params:training", "checkpoints"],
+            [*images, "params:grid", "params:training", "checkpoints", "training_events"],
             ["grid_trials", "grid_history", "grid_outcomes"],
             name="search_grid",
         ),
         Node(
             nodes.search_adaptively,
-            [*images, "params:grid", "params:search", "params:training", "checkpoints", "studies"],
+            [
+                *images,
+                "params:grid",
+                "params:search",
+                "params:training",
+                "checkpoints",
+                "studies",
+                "training_events",
+            ],
             ["adaptive_trials", "adaptive_history", "adaptive_outcomes"],
             name="search_adaptively",
         ),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -130,17 +131,8 @@ def baselines_page(
 
 
 def best_trial(table: pd.DataFrame) -> str:
-    """The trial with the highest accuracy on the validation images among those that split first; the test has no say.
-
-    Raises:
-        ValueError: none was measured on validation images.
-    """
-    honest = table[table["split_first"]].dropna(subset="validation_top1")
-    if honest.empty:
-        raise ValueError(
-            "No model has a validation accuracy: all trainings failed, or no image is kept for validation."
-        )
-    return honest.loc[honest["validation_top1"].idxmax(), "trial"]
+    """The best model among those that split first."""
+    return best_model(table[table["split_first"]])
 
 
 def answer(table: pd.DataFrame) -> str:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mixvision.models.baselines import BASELINES, build_baseline, has_dropout
 from mixvision.training.config import EpochTraining, is_number
-from mixvision.training.epochs.classifier import Examples
-from mixvision.training.epochs.engine import TrainingData, train_by_epochs
-from mixvision.training.events import observers
+from mixvision.training.epochs.engine import train_by_epochs
+from mixvision.training.epochs.examples import Examples, TrainingData, accuracy
+from mixvision.training.events import SILENT, TrainingListener
+from mixvision.training.memory import images_at_once
 from mixvision.training.pool import ImagePool
 from mixvision.training.predictions import TOP, prediction_table
-from mixvision.training.results import SweepResult, join_results
+from mixvision.training.results import NO_EPOCHS, SweepResult, join_results, outcome
 from mixvision.transforms.augmentation import MODES, Augmentation, expand
 from mixvision.vocabulary import BEST_VALIDATION, LAST
 
@@ -121,7 +122,18 @@ def _name(model: str, setting: str, value: Any) -> str:
     return f"{model}-{setting}-{value}".replace("_", "-").replace(" ", "-")
 
 
-def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentation) -> TrainingData:
+@dataclass(frozen=True)
+class BaselineData(TrainingData):
+    """What a baseline is trained on and asked.
+
+    Attributes:
+        views: examples that its best weights are measured on besides, or None.
+    """
+
+    views: Examples | None = None
+
+
+def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentation) -> BaselineData:
     """What a trial is trained on: the pool's training images as its augmentation has it, judged by the originals.
 
     The leaky trial expands training and validation images together and draws its validation examples from all of
@@ -137,12 +149,12 @@ def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentatio
         shuffled = generator.permutation(len(together))
         held_out = round(len(together) * len(validation) / (len(train) + len(validation)))
         leaky = together[shuffled[:held_out]]
-        return TrainingData(together[shuffled[held_out:]], leaky, held_out=("test",), views=leaky)
+        return BaselineData(together[shuffled[held_out:]], leaky, held_out=("test",), views=leaky)
     if trial["augmentation"] == "expand":
         views = _expanded(validation, augmentation, np.random.default_rng([trial["seed"], 6]))
-        return TrainingData(_expanded(train, augmentation, generator), Examples(validation), views=views)
+        return BaselineData(_expanded(train, augmentation, generator), Examples(validation), views=views)
     on_the_fly = augmentation if trial["augmentation"] == "on the fly" else None
-    return TrainingData(Examples(train), Examples(validation), on_the_fly)
+    return BaselineData(Examples(train), Examples(validation), on_the_fly)
 
 
 def _expanded(positions: np.ndarray, augmentation: Augmentation, generator: np.random.Generator) -> Examples:
@@ -151,40 +163,53 @@ def _expanded(positions: np.ndarray, augmentation: Augmentation, generator: np.r
 
 
 def train_baselines(
-    trials: pd.DataFrame, pool: ImagePool, augmentation: Augmentation, training: EpochTraining, checkpoints: Path
+    trials: pd.DataFrame,
+    pool: ImagePool,
+    augmentation: Augmentation,
+    training: EpochTraining,
+    checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train every trial of :func:`list_trials`; see :func:`mixvision.training.epochs.engine.train_by_epochs`.
 
-    Trials of one model start from the same first weights, whatever their settings.
+    Trials of one model start from the same first weights, whatever their settings. outcomes have views_top1 besides:
+    the accuracy of the best weights on the trial's further views, NaN where there are none.
     """
     guessing = trials["model"] == GUESSING
 
-    def data(trial: Mapping[str, Any]) -> TrainingData:
+    def data(trial: Mapping[str, Any]) -> BaselineData:
         return prepare(trial, pool, augmentation)
 
     def build(trial: Mapping[str, Any]) -> nn.Module:
         size = len(pool.categories), pool.pixels.shape[1]
         return build_baseline(trial["model"], *size, trial["seed"], trial["dropout"])
 
-    guesses = [guess(trial, pool) for trial in trials[guessing].to_dict("records")]
-    return join_results([*guesses, train_by_epochs(build, data, trials[~guessing], pool, training, checkpoints)])
+    guesses = [guess(trial, pool, events) for trial in trials[guessing].to_dict("records")]
+    trained = train_by_epochs(build, data, trials[~guessing], pool, training, checkpoints, events)
+    on_device, views_top1 = pool.to(training.device), []
+    for trial in trials[~guessing].to_dict("records"):
+        views, weights = data(trial).views, trained.weights.get(trial["trial"])
+        measured = weights is not None and views is not None
+        views_top1.append(_accuracy(build(trial), weights[BEST_VALIDATION], on_device, views) if measured else math.nan)
+    return join_results([*guesses, replace(trained, outcomes=trained.outcomes.assign(views_top1=views_top1))])
 
 
-def guess(trial: Mapping[str, Any], pool: ImagePool) -> SweepResult:
+def _accuracy(network: nn.Module, weights: Mapping[str, Tensor], pool: ImagePool, examples: Examples) -> float:
+    network.load_state_dict(weights, assign=True)  # not copied: they keep their precision
+    network.to(pool.pixels.device)
+    return accuracy(network, pool, examples, images_at_once(pool.pixels.shape[1], pool.pixels.is_cuda))
+
+
+def guess(trial: Mapping[str, Any], pool: ImagePool, events: TrainingListener = SILENT) -> SweepResult:
     """Guessing at random, as if it were a trained model: categories in random order, each equally probable."""
-    for observer in observers:
-        observer.started(pd.DataFrame([trial]))
+    events.started(pd.DataFrame([trial]))
     categories, images = len(pool.categories), len(pool.all_held_out)
     generator = np.random.default_rng([trial["seed"], 5])
     top = generator.permuted(np.tile(np.arange(categories), (images, 1)), axis=1)[:, :TOP]
     guesses = torch.from_numpy(top), torch.full(top.shape, 1 / categories)
-    outcome = {"trial": trial["trial"], "status": "finished", "reason": ""}
-    outcome |= dict.fromkeys(("epochs", "iterations", "best_epoch", "seconds", "parameters"), 0) | {
-        "views_top1": math.nan
-    }
+    ended = outcome(trial["trial"], **NO_EPOCHS, parameters=0, views_top1=math.nan)
     predictions = pd.concat(
         [prediction_table(trial["trial"], name, pool, *guesses) for name in (BEST_VALIDATION, LAST)]
     )
-    for observer in observers:
-        observer.finished(trial["trial"])
-    return SweepResult(pd.DataFrame(), predictions, pd.DataFrame([outcome]), {})
+    events.finished(trial["trial"])
+    return SweepResult(pd.DataFrame(), predictions, pd.DataFrame([ended]), {})

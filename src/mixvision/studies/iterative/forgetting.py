@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.metrics import summarise
+from mixvision.evaluation.selection import best_of_each
 from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, LAST
 
 # The snapshots that stand for the network after each training.
@@ -145,8 +146,8 @@ def best_interpolations(interpolations: pd.DataFrame) -> pd.DataFrame:
         One row per ``share``: ``alpha``, ``trials``, the test metrics and their ``_std``. A share without validation
         images of both domains is missing.
     """
-    validated = interpolations[interpolations["split"] == "validation"].dropna(subset="performance_top1")
-    best = validated.loc[validated.groupby("share")["performance_top1"].idxmax(), ["share", "alpha"]]
+    validated = interpolations[interpolations["split"] == "validation"]
+    best = best_of_each(validated, "share", "performance_top1")[["share", "alpha"]]
     tested = interpolations[interpolations["split"] == "test"].drop(columns="split")
     return best.merge(tested, on=["share", "alpha"])
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.training.config import Continuation, Start, Training
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.pool import ImagePool
 from mixvision.training.results import SweepResult
@@ -125,6 +126,7 @@ def train_iteratively(
     phases: Phases,
     training: Training,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train every model through both phases.
 
@@ -148,6 +150,7 @@ def train_iteratively(
         training,
         checkpoints,
         keep=trials["begin"].unique().tolist(),
+        events=events,
     )
     reached = [
         f"iteration_{trial.begin}" in initial.weights.get(_trunk(trial.seed), ()) for trial in trials.itertuples()
@@ -164,6 +167,7 @@ def train_iteratively(
         continuation=Continuation(
             {name: branch.start for name, branch in branches.items()}, phases.trainable, phases.schedules
         ),
+        events=events,
     )
     return _joined(initial, restricted, branches, trials)
 

@@ -16,6 +16,7 @@ from mixvision.studies.streams.buffers import fill_buffers, pool_buffers
 from mixvision.studies.streams.settings import OnlineLearning
 from mixvision.studies.streams.state import State
 from mixvision.training.config import Continuation, Start, Training
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import require_both_domains
 from mixvision.training.pool import ImagePool
 from mixvision.training.results import trained_networks
@@ -32,6 +33,7 @@ def learn_on(
     learning: OnlineLearning,
     training: Training,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> tuple[State, str]:
     """One run: test the network on what is new, and train it on the newest images.
 
@@ -41,6 +43,7 @@ def learn_on(
         pixels: per domain, uint8 ``(N, S, S, 3)``, indexed by the manifest's ``pixel_row``.
         learning, training: what to learn from, and how long.
         checkpoints: folder of the training's checkpoints.
+        events: told how the training fares.
 
     Returns:
         what this run leaves, which is ``before`` itself where nothing is new; and a sentence on what it did.
@@ -61,7 +64,8 @@ def learn_on(
     measured = prequential_accuracy(before.network if before else None, images, pixels)
     buffers = fill_buffers(images, learning)
     categories = before.network.categories if before else tuple(sorted(images["category"].unique()))
-    network = _train(before, pool_buffers(buffers, pixels, categories), buffers, learning, training, checkpoints)
+    pool = pool_buffers(buffers, pixels, categories)
+    network = _train(before, pool, buffers, learning, training, checkpoints, events)
     arrival = _arrival(before, images, buffers, training) | measured
     arrivals = pd.concat([*([before.arrivals] if before else []), pd.DataFrame([arrival])], ignore_index=True)
     fresh = images.loc[images["is_new"], ["id", "sha256", "pixels_sha256", "run", "held_out"]]
@@ -77,6 +81,7 @@ def _train(
     learning: OnlineLearning,
     training: Training,
     checkpoints: Path,
+    events: TrainingListener,
 ) -> TrainedNetwork:
     """Train from scratch in the first run; later a warm restart (Loshchilov and Hutter 2017) from the last weights."""
     trial = f"run-{_number(before):03d}"
@@ -85,7 +90,14 @@ def _train(
     training_sets = buffers.loc[buffers["split"] == "train", ["id"]].sort_values("id").assign(trial=trial)
     continuation = Continuation({trial: Start(before.network.tensors)}) if before else None
     result = train_sweep(
-        resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, continuation=continuation
+        resnet25_builder(pool),
+        trials,
+        training_sets,
+        pool,
+        training,
+        checkpoints,
+        continuation=continuation,
+        events=events,
     )
     return trained_networks(result.weights, pool)[snapshot_name(trial, LAST)]
 

@@ -11,11 +11,12 @@ import plotly.graph_objects as go
 from mixvision.evaluation.calibration import reliability
 from mixvision.evaluation.classification import whole_confusion
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.evaluation.selection import best_model
 from mixvision.reporting import charts
 from mixvision.reporting.formatting import number
 from mixvision.reporting.style import TEMPLATE, title_with
 from mixvision.studies.transfer.figures import METHOD_COLOURS
-from mixvision.studies.transfer.tables import best_model, best_of_methods
+from mixvision.studies.transfer.tables import best_of_methods
 from mixvision.vocabulary import AS_IS
 
 MATRICES_ACROSS = 3

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
+from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -35,7 +36,6 @@ from mixvision.studies.transfer.tables import (
     PRETRAINED_ON,
     answer,
     as_is_table,
-    best_model,
     best_of_methods,
     calibration_table,
     comparison_table,

@@ -9,6 +9,7 @@ import pandas as pd
 from mixvision.models.backbones import load_backbone
 from mixvision.studies.transfer.trials import Transfer, input_sizes
 from mixvision.training.config import Arithmetic, EpochTraining
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.frozen.backbone import FrozenBackbone
 from mixvision.training.frozen.heads import train_heads
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
@@ -30,7 +31,12 @@ def ratio_trials(study: Transfer) -> pd.DataFrame:
 
 
 def mix_features(
-    manifest: pd.DataFrame, pool: ImagePool, study: Transfer, training: EpochTraining, features: Path
+    manifest: pd.DataFrame,
+    pool: ImagePool,
+    study: Transfer,
+    training: EpochTraining,
+    features: Path,
+    events: TrainingListener = SILENT,
 ) -> pd.DataFrame:
     """Predictions of one linear head a ratio, all trained together on features of the study's first backbone.
 
@@ -41,4 +47,4 @@ def mix_features(
     trials = ratio_trials(study)
     sets = choose_training_sets(manifest, trials, balance=True)
     trials["batch_size"] = trials["batch_size"].clip(upper=int(sets.groupby("trial").size().min()))
-    return train_heads(trials, frozen.features(), pool, sets, training).predictions
+    return train_heads(trials, frozen.features(), pool, sets, training, events).predictions

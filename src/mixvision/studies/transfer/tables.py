@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.calibration import expected_calibration_error
+from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.vocabulary import AS_IS, RESTRICTED, TEST_SPLITS
 
@@ -117,20 +118,6 @@ def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
         "best epoch": [_best_epoch(*outcome) for outcome in zip(table["status"], table["best_epoch"], strict=True)],
     }
     return pd.DataFrame(shown).reset_index(drop=True)
-
-
-def best_model(table: pd.DataFrame) -> str:
-    """The model, trial or derived, with the highest accuracy on the validation images; the test has no say.
-
-    Raises:
-        ValueError: none was measured on validation images.
-    """
-    honest = table.dropna(subset="validation_top1")
-    if honest.empty:
-        raise ValueError(
-            "No model has a validation accuracy: all trainings failed, or no image is kept for validation."
-        )
-    return honest.loc[honest["validation_top1"].idxmax(), "trial"]
 
 
 def best_of_methods(table: pd.DataFrame, without: Sequence[str] = ()) -> list[str]:

@@ -17,12 +17,13 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import TransferNetwork, transfer_network
 from mixvision.studies.transfer.trials import Transfer
 from mixvision.training.config import Arithmetic, EpochTraining
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.tuner import fine_tune
 from mixvision.training.frozen.backbone import FrozenBackbone, as_is_probabilities, count_parameters, probability_frame
 from mixvision.training.frozen.heads import head_probabilities, train_heads
 from mixvision.training.memory import images_at_once
 from mixvision.training.pool import ImagePool
+from mixvision.training.results import NO_EPOCHS, outcome
 from mixvision.transforms.augmentation import Augmentation
 from mixvision.transforms.test_time import TEST_VIEWS, view_of
 from mixvision.vocabulary import (
@@ -65,6 +66,7 @@ def train_transfer(
     training: EpochTraining,
     features: Path,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> TransferResult:
     """Train every trial of :func:`mixvision.studies.transfer.trials.list_trials`.
 
@@ -76,20 +78,23 @@ def train_transfer(
         training: how long heads are trained, and on what everything is computed.
         features: folder of the cache of features, which stays.
         checkpoints: folder of the fine-tunings' checkpoints.
+        events: told how the trials fare.
     """
     results = []
     for (name, weights, size), group in trials.groupby(["backbone", "weights", "input_size"], sort=False):
         backbone = Backbone(name, weights)
         loaded = load_backbone(backbone, study.seed)
         frozen = FrozenBackbone(backbone, loaded, int(size), pool, features, training)
-        results.append(_take_as_is(group[group["method"].isin([AS_IS, RESTRICTED])], frozen))
+        results.append(_take_as_is(group[group["method"].isin([AS_IS, RESTRICTED])], frozen, events))
         of_heads = group[group["method"] == HEAD]
-        heads = _train_heads(of_heads, frozen, study, training)
+        heads = _train_heads(of_heads, frozen, study, training, events)
         results.append(heads)
         names = dict(zip(of_heads["head"], of_heads["trial"], strict=True))
         for row, head in group.loc[group["method"] == FINE_TUNED, "head"].items():
             start = _start_of(names[head], heads)
-            results.append(_fine_tune(group.loc[[row]], start, frozen, study, augmentation, training, checkpoints))
+            results.append(
+                _fine_tune(group.loc[[row]], start, frozen, study, augmentation, training, checkpoints, events)
+            )
     return TransferResult(
         {name: model for result in results for name, model in result.models.items()},
         pd.concat([result.history for result in results], ignore_index=True),
@@ -104,27 +109,24 @@ def all_training_sets(trials: pd.DataFrame, pool: ImagePool) -> pd.DataFrame:
     return pd.DataFrame({"trial": np.repeat(trials["trial"].to_numpy(), len(ids)), "id": np.tile(ids, len(trials))})
 
 
-def _take_as_is(trials: pd.DataFrame, frozen: FrozenBackbone) -> TransferResult:
+def _take_as_is(trials: pd.DataFrame, frozen: FrozenBackbone, events: TrainingListener) -> TransferResult:
     """The trials that are trained no further, as if they were trained models."""
     probabilities, outcomes = {}, []
     frames = dict(zip((AS_IS, RESTRICTED), as_is_probabilities(frozen), strict=True)) if len(trials) else {}
     parameters = count_parameters(frozen.loaded, with_classifier=True)
     for trial in trials.to_dict("records"):
-        for observer in observers:
-            observer.started(pd.DataFrame([trial]))
-            observer.finished(trial["trial"])
+        events.started(pd.DataFrame([trial]))
+        events.finished(trial["trial"])
         probabilities[snapshot_name(trial["trial"], BEST_VALIDATION)] = frames[trial["method"]]
-        outcome = {"trial": trial["trial"], "status": "finished", "reason": "", "parameters": parameters}
-        counts = ("epochs", "iterations", "best_epoch", "seconds", "trained_parameters")
-        outcomes.append(outcome | dict.fromkeys(counts, 0))
+        outcomes.append(outcome(trial["trial"], parameters=parameters, **NO_EPOCHS, trained_parameters=0))
     return TransferResult({}, pd.DataFrame(), pd.DataFrame(outcomes), probabilities)
 
 
 def _train_heads(
-    trials: pd.DataFrame, frozen: FrozenBackbone, study: Transfer, training: EpochTraining
+    trials: pd.DataFrame, frozen: FrozenBackbone, study: Transfer, training: EpochTraining, events: TrainingListener
 ) -> TransferResult:
     pool = frozen.pool
-    result = train_heads(trials, frozen.features(), pool, all_training_sets(trials, pool), training)
+    result = train_heads(trials, frozen.features(), pool, all_training_sets(trials, pool), training, events)
     heads, probabilities = dict(zip(trials["trial"], trials["head"], strict=True)), {}
     views = {view: frozen.held_out_features(view) for view in (WHOLE, *TEST_VIEWS[study.test_views])}
     for name, tensors in _by_name(result.weights).items():
@@ -168,17 +170,20 @@ def _fine_tune(
     augmentation: Augmentation,
     training: EpochTraining,
     checkpoints: Path,
+    events: TrainingListener,
 ) -> TransferResult:
     """One fine-tuning, of a table of one trial, from the best weights of its head."""
     trial, pool = trials.iloc[0], frozen.pool
     plan = next(plan for plan in study.fine_tunings if plan.name == trial["fine_tuning"])
     if start.tensors is None:
-        return _not_begun(trials, f"its head, {start.name}, has failed")
+        return _not_begun(trials, f"its head, {start.name}, has failed", events)
 
     def build(_: Mapping[str, Any]) -> TransferNetwork:
         return transfer_network(frozen.loaded, frozen.input_size, plan.head, len(pool.categories), start.tensors)
 
-    result = fine_tune(trials, plan, build, {trial["trial"]: start.history}, pool, augmentation, training, checkpoints)
+    result = fine_tune(
+        trials, plan, build, {trial["trial"]: start.history}, pool, augmentation, training, checkpoints, events
+    )
     network, probabilities = build(trial), {}
     for name, tensors in _by_name(result.weights).items():
         network.load_state_dict(tensors)
@@ -206,15 +211,13 @@ def _classify(network: TransferNetwork, pool: ImagePool, view: str, arithmetic: 
     return torch.cat(parts)
 
 
-def _not_begun(trials: pd.DataFrame, why: str) -> TransferResult:
+def _not_begun(trials: pd.DataFrame, why: str, events: TrainingListener) -> TransferResult:
     """The outcome of a trial that cannot be trained, as of one that has failed."""
     name, reason = trials["trial"].iloc[0], f"Not begun: {why}."
-    for observer in observers:
-        observer.started(trials)
-        observer.failed(name, reason)
-    outcome = {"trial": name, "status": "failed", "reason": reason}
-    counts = ("epochs", "iterations", "best_epoch", "seconds", "parameters", "trained_parameters")
-    return TransferResult({}, pd.DataFrame(), pd.DataFrame([outcome | dict.fromkeys(counts, 0)]), {})
+    events.started(trials)
+    events.failed(name, reason)
+    ended = outcome(name, reason, **NO_EPOCHS, parameters=0, trained_parameters=0)
+    return TransferResult({}, pd.DataFrame(), pd.DataFrame([ended]), {})
 
 
 def _head_model(frozen: FrozenBackbone, head: str, tensors: Mapping[str, Tensor]) -> TrainedNetwork:

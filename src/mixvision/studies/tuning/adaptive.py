@@ -16,7 +16,8 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mixvision.studies.tuning.grid import Grid, ValidationSweeps
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingEvents, TrainingListener
+from mixvision.training.results import outcome
 
 log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # not a line for every study that is opened
@@ -48,7 +49,7 @@ class AdaptiveSearch:
 
 
 def search_adaptively(
-    search: AdaptiveSearch, grid: Grid, sweeps: ValidationSweeps, folder: Path
+    search: AdaptiveSearch, grid: Grid, sweeps: ValidationSweeps, folder: Path, events: TrainingListener = SILENT
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Search within the grid's range of both settings, for each of its ratios, until its budget is spent.
 
@@ -84,15 +85,15 @@ def search_adaptively(
     spent, tables = 0, []
     while spent + cost <= grid.budget:
         log.info("Adaptive search: round %d, %d of %d model-iterations spent.", len(tables) + 1, spent, grid.budget)
-        tables.append(_Round(search, grid, studies, len(tables)).complete(sweeps))
+        tables.append(_Round(search, grid, studies, len(tables)).complete(sweeps, events))
         spent += int(tables[-1][2]["iterations"].sum())
     return tuple(pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
 
 
-class _Round:
+class _Round(TrainingListener):
     """The trials that all studies propose together.
 
-    It listens to the sweep as an observer does: only so does it hear of the evaluations before a checkpoint, too, and
+    It listens to the sweep: only so does it hear of the evaluations before a checkpoint, too, and
     of the failures where every trial fails.
     """
 
@@ -115,13 +116,15 @@ class _Round:
         self.rows: dict[str, dict[int, dict]] = {trial: {} for trial in self.places}
         self.failures: dict[str, str] = {}
 
-    def complete(self, sweeps: ValidationSweeps) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    def complete(
+        self, sweeps: ValidationSweeps, events: TrainingListener
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Train what is not in the studies yet; the round's trials, history and outcomes as the studies hold them."""
         if None in (recorded := self._recorded()).values():
-            self._record(self._train(sweeps))
+            self._record(self._train(sweeps, events))
             recorded = self._recorded()
         else:
-            _tell_observers(self._table(), recorded)
+            _tell(events, self._table(), recorded)
         history = [row for frozen in recorded.values() for row in frozen.user_attrs["history"]]
         outcomes = [
             {"trial": trial} | {name: frozen.user_attrs[name] for name in ("status", "reason", "iterations")}
@@ -143,19 +146,15 @@ class _Round:
             for trial, (ratio, place) in self.places.items()
         }
 
-    def _train(self, sweeps: ValidationSweeps) -> pd.DataFrame:
-        observers.append(self)
+    def _train(self, sweeps: ValidationSweeps, events: TrainingListener) -> pd.DataFrame:
         try:
-            return sweeps.train(self._table(), self.prune).outcomes
+            return sweeps.train(self._table(), self.prune, TrainingEvents(events, self)).outcomes
         except ValueError:
             if self.failures.keys() != self.places.keys():
                 raise
             return pd.DataFrame(
-                {"trial": trial, "status": "failed", "reason": reason, "iterations": max(self.rows[trial])}
-                for trial, reason in self.failures.items()
+                outcome(trial, reason, iterations=max(self.rows[trial])) for trial, reason in self.failures.items()
             )
-        finally:
-            observers.remove(self)
 
     def _record(self, outcomes: pd.DataFrame) -> None:
         outcomes = outcomes.set_index("trial")
@@ -203,12 +202,6 @@ class _Round:
     def failed(self, trial: str, reason: str) -> None:
         self.failures[trial] = reason
 
-    def started(self, trials: pd.DataFrame) -> None: ...
-
-    def pruned(self, trial: str, iteration: int) -> None: ...
-
-    def finished(self, trial: str) -> None: ...
-
 
 def _space(grid: Grid) -> dict[str, FloatDistribution]:
     """The grid's range of both settings, on a logarithmic scale."""
@@ -240,15 +233,14 @@ def _propose(
     return study.ask(space).params
 
 
-def _tell_observers(trials: pd.DataFrame, recorded: Mapping[str, FrozenTrial]) -> None:
+def _tell(events: TrainingListener, trials: pd.DataFrame, recorded: Mapping[str, FrozenTrial]) -> None:
     """Tell of trials that an earlier run trained, as a sweep that goes on from its checkpoint does."""
-    for observer in observers:
-        observer.started(trials)
-        for trial, frozen in recorded.items():
-            observer.evaluated(frozen.user_attrs["history"])
-            if frozen.user_attrs["status"] == "failed":
-                observer.failed(trial, frozen.user_attrs["reason"])
-            elif frozen.user_attrs["status"] == "pruned":
-                observer.pruned(trial, frozen.user_attrs["iterations"])
-            else:
-                observer.finished(trial)
+    events.started(trials)
+    for trial, frozen in recorded.items():
+        events.evaluated(frozen.user_attrs["history"])
+        if frozen.user_attrs["status"] == "failed":
+            events.failed(trial, frozen.user_attrs["reason"])
+        elif frozen.user_attrs["status"] == "pruned":
+            events.pruned(trial, frozen.user_attrs["iterations"])
+        else:
+            events.finished(trial)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Mapping
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
-import mixvision
+from mixvision.evaluation.selection import best_first
 from mixvision.training.config import Training, is_number
+from mixvision.training.events import SILENT, TrainingListener
+from mixvision.training.fingerprints import fingerprint
 from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import SweepResult
@@ -84,11 +84,18 @@ class ValidationSweeps:
     training: Training
     checkpoints: Path
 
-    def train(self, trials: pd.DataFrame, prune: Prune | None = None) -> SweepResult:
+    def train(self, trials: pd.DataFrame, prune: Prune | None = None, events: TrainingListener = SILENT) -> SweepResult:
         """Train one sweep: trials with trial, ratio, seed, learning_rate, l2, iterations."""
         sets = choose_training_sets(self.manifest, trials, balance=True)
         return train_sweep(
-            resnet25_builder(self.pool), trials, sets, self.pool, self.training, self.checkpoints, prune=prune
+            resnet25_builder(self.pool),
+            trials,
+            sets,
+            self.pool,
+            self.training,
+            self.checkpoints,
+            prune=prune,
+            events=events,
         )
 
     def with_checkpoints_in(self, name: str) -> ValidationSweeps:
@@ -98,11 +105,8 @@ class ValidationSweeps:
     def fingerprint(self, *settings: object) -> str:
         """A name for some settings and all that decides a trial's result besides: images, splits, way of training."""
         training = (self.training.evaluate_every, self.training.precision, self.training.on_gpu)
-        digest = hashlib.sha256(repr((*settings, training, torch.__version__, mixvision.__version__)).encode())
-        kept = self.manifest[self.manifest["status"] == "kept"]
-        digest.update(kept[["id", "category", "split"]].to_csv().encode())
-        digest.update(self.pool.pixels.numpy())
-        return digest.hexdigest()[:16]
+        kept = self.manifest.loc[self.manifest["status"] == "kept", ["id", "category", "split"]]
+        return fingerprint("sweep", settings, training, kept, self.pool.pixels)
 
 
 def validation_sweeps(
@@ -114,7 +118,9 @@ def validation_sweeps(
     return ValidationSweeps(manifest, pool_images(manifest, pixels, used, ("validation",)), training, checkpoints)
 
 
-def search_grid(grid: Grid, sweeps: ValidationSweeps) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def search_grid(
+    grid: Grid, sweeps: ValidationSweeps, events: TrainingListener = SILENT
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Run the study's three steps: learning rates, L2 factors with the two best rates, a longer final set.
 
     Each step is one sweep. A setting is judged by the mean over the ratios of its best validation performances.
@@ -126,7 +132,7 @@ def search_grid(grid: Grid, sweeps: ValidationSweeps) -> tuple[pd.DataFrame, pd.
 
     def run(step: str, settings: Iterable[tuple[float, float]], iterations: int) -> pd.DataFrame:
         trials = _list_trials(grid, step, settings, iterations).assign(round=len(done))
-        result = sweeps.train(trials)
+        result = sweeps.train(trials, events=events)
         done.append((trials, result))
         return rank_settings(score_trials(trials, result.history, result.outcomes))
 
@@ -168,7 +174,7 @@ def rank_settings(scores: pd.DataFrame) -> pd.DataFrame:
     )
     settings = judged.groupby(["learning_rate", "l2"], sort=False)
     ranked = settings.agg(performance_top1=("performance_top1", "mean"), failed=("failed", "sum")).reset_index()
-    return ranked.sort_values("performance_top1", ascending=False, kind="stable", ignore_index=True)
+    return best_first(ranked, "performance_top1").reset_index(drop=True)
 
 
 def choose_setting(scores: pd.DataFrame) -> dict[str, float | str]:

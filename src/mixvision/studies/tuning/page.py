@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from mixvision.evaluation.selection import best_first, best_of_each
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedTuning
@@ -38,14 +39,14 @@ def settings_table(scores: pd.DataFrame, step: str) -> pd.DataFrame:
     wide = rows.pivot(index=keys, columns="ratio", values="performance_top1")
     table = wide.rename(columns="{}% real".format)
     table.insert(0, "mean", wide.fillna(0).mean(axis=1))
-    table = table.sort_values("mean", ascending=False, kind="stable").reset_index()
+    table = best_first(table, "mean").reset_index()
     table[["learning_rate", "l2"]] = table[["learning_rate", "l2"]].map("{:g}".format)
     return table.rename(columns={"learning_rate": "learning rate", "l2": "L2"}).rename_axis(columns=None)
 
 
 def best_by_ratio(scores: pd.DataFrame) -> pd.DataFrame:
     """The best trial of every ratio: ratio, performance_top1, learning_rate, l2; ratios without one are left out."""
-    best = scores.loc[scores.dropna(subset="performance_top1").groupby("ratio")["performance_top1"].idxmax()]
+    best = best_of_each(scores, "ratio", "performance_top1")
     return best[["ratio", "performance_top1", "learning_rate", "l2"]].reset_index(drop=True)
 
 

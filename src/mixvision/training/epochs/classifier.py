@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import lightning
@@ -16,36 +15,20 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from mixvision.models.seeding import seeded
-from mixvision.training.events import observers
+from mixvision.training.epochs.examples import TrainingData, in_batches, look_at
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_at_once
 from mixvision.training.optimizer import make_optimizer
 from mixvision.training.pool import ImagePool
-from mixvision.transforms.augmentation import Augmentation, Views, draw_views, look
+from mixvision.training.results import diverged
+from mixvision.training.stopping import EarlyStopping
+from mixvision.transforms.augmentation import draw_views
 
 STEPS_BETWEEN_CHECKS = 50
 
 
 class DivergedError(Exception):
     """The loss of a training is no finite number any more."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What a network is trained on or judged by.
-
-    Attributes:
-        positions: of images in the pool, int64 ``(N,)``; an image may come several times.
-        views: how each is looked at, or None for the images as they are.
-    """
-
-    positions: np.ndarray
-    views: Views | None = None
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def __getitem__(self, rows: np.ndarray) -> Examples:
-        return Examples(self.positions[rows], self.views[torch.from_numpy(rows)] if self.views else None)
 
 
 class Classifier(lightning.LightningModule):
@@ -58,9 +41,9 @@ class Classifier(lightning.LightningModule):
         network: ``(B, 3, S, S)`` floats in [0, 1] to logits ``(B, categories)``.
         trial: settings of the training: seed, learning_rate, batch_size, and its name as trial.
         pool: the images, on the device.
-        train, validation: the examples.
-        augmentation: for views drawn anew in every epoch, or None for the examples' own.
+        data: what it is trained on and judged by.
         patience: epochs.
+        events: told of every evaluation.
 
     After training, ``history`` holds a row per epoch and split.
 
@@ -68,6 +51,7 @@ class Classifier(lightning.LightningModule):
         DivergedError: the loss is not finite.
     """
 
+    engine = "epochs"  # whose version decides whether a checkpoint still fits
     judged = "network"  # the part that is evaluated and whose weights are kept
 
     def __init__(
@@ -75,15 +59,14 @@ class Classifier(lightning.LightningModule):
         network: nn.Module,
         trial: Mapping[str, Any],
         pool: ImagePool,
-        train: Examples,
-        validation: Examples,
-        augmentation: Augmentation | None,
+        data: TrainingData,
         patience: int,
+        events: TrainingListener = SILENT,
     ) -> None:
         super().__init__()
-        self.network, self.trial, self.pool = network, trial, pool
-        self.train_examples, self.validation_examples = train, validation
-        self.augmentation, self.patience = augmentation, patience
+        self.network, self.trial, self.pool, self.data = network, trial, pool, data
+        self.stopping, self.events = EarlyStopping(patience), events
+        self.past: Sequence[dict] = ()  # rows that led to the first weights
         self.history: list[dict] = []
         self.sums: dict[str, Tensor] = {}  # of the cross-entropy and of the hits, on the device
         self.counts: dict[str, int] = {}
@@ -93,9 +76,9 @@ class Classifier(lightning.LightningModule):
         return self.network(images)[None]
 
     @property
-    def settings(self) -> str:
-        """All that decides the result besides the trial, the examples and the first weights, in words."""
-        return ""
+    def settings(self) -> tuple:
+        """All that decides the result besides the trial, the examples and the first weights."""
+        return ()
 
     @property
     def learning_rate(self) -> float:
@@ -107,11 +90,11 @@ class Classifier(lightning.LightningModule):
     def train_dataloader(self) -> DataLoader:
         """The epoch's batches: rows of the examples in a new order; the few left over sit out this epoch."""
         batch = self.trial["batch_size"]
-        order = np.random.default_rng([self.trial["seed"], 1, self.current_epoch]).permutation(len(self.train_examples))
+        order = np.random.default_rng([self.trial["seed"], 1, self.current_epoch]).permutation(len(self.data.train))
         return _loader(order[: len(order) // batch * batch].reshape(-1, batch))
 
     def val_dataloader(self) -> DataLoader:
-        return _loader(_in_batches(len(self.validation_examples), self.evaluation_batch))
+        return _loader(in_batches(len(self.data.validation), self.evaluation_batch))
 
     @property
     def evaluation_batch(self) -> int:
@@ -123,14 +106,14 @@ class Classifier(lightning.LightningModule):
         return self.pool.pixels.shape[1]
 
     @property
-    def best(self) -> dict:
-        """The validation row of the first epoch with the highest accuracy."""
-        return max((row for row in self.history if row["split"] == "validation"), key=lambda row: row["top1"])
+    def best_epoch(self) -> int:
+        """The first epoch with the highest accuracy on the validation examples."""
+        return int(self.stopping.best_epoch[0])
 
     @property
     def is_through(self) -> bool:
         """Whether the accuracy has not risen for so many epochs that training stops."""
-        return bool(self.history) and self.history[-1]["epoch"] - self.best["epoch"] >= self.patience
+        return bool(self.stopping.through[0])
 
     @property
     def progress(self) -> dict[str, int]:
@@ -139,8 +122,7 @@ class Classifier(lightning.LightningModule):
 
     def on_fit_start(self) -> None:
         self.trainer.should_stop = self.is_through  # the checkpoint may be of a training that had stopped
-        for observer in observers:
-            observer.evaluated(self.history)
+        self.events.evaluated(self.history)
 
     def on_train_epoch_start(self) -> None:
         self.began = time.perf_counter()
@@ -148,10 +130,10 @@ class Classifier(lightning.LightningModule):
 
     def training_step(self, rows: np.ndarray, batch: int) -> Tensor:
         views = None
-        if self.augmentation:
+        if self.data.augmentation:
             generator = np.random.default_rng([self.trial["seed"], 2, self.current_epoch, batch])
-            views = draw_views(self.augmentation, len(rows), generator)
-        images, labels = self.look_at(self.train_examples[rows], views)
+            views = draw_views(self.data.augmentation, len(rows), generator)
+        images, labels = look_at(self.pool, self.data.train[rows], views)
         with seeded(self.trial["seed"], 3, self.global_step):  # dropout
             logits = self.network(images)
         loss = self._measure("train", logits, labels)
@@ -165,7 +147,7 @@ class Classifier(lightning.LightningModule):
         self._begin("validation")
 
     def validation_step(self, rows: np.ndarray, _: int) -> None:
-        images, labels = self.look_at(self.validation_examples[rows])
+        images, labels = look_at(self.pool, self.data.validation[rows])
         self._measure("validation", self.get_submodule(self.judged)(images), labels)
 
     def on_validation_epoch_end(self) -> None:
@@ -180,31 +162,21 @@ class Classifier(lightning.LightningModule):
             {**about, "split": "validation", **self._means("validation")},
         ]
         self.history += rows
-        for observer in observers:
-            observer.evaluated(rows)
+        self._note(rows)
+        self.events.evaluated(rows)
         self.trainer.should_stop = self.is_through
-
-    @torch.no_grad()
-    def accuracy(self, examples: Examples) -> float:
-        """The share of the examples that the network classifies rightly, in evaluation mode."""
-        self.eval()
-        hits = 0
-        for rows in _in_batches(len(examples), self.evaluation_batch):
-            images, labels = self.look_at(examples[rows])
-            hits += (self.network(images).argmax(1) == labels).sum().item()
-        return hits / len(examples)
-
-    def look_at(self, examples: Examples, views: Views | None = None) -> tuple[Tensor, Tensor]:
-        """Images ``(B, 3, S, S)`` and labels ``(B,)`` on the device, as these views or the examples' own show them."""
-        positions = torch.from_numpy(examples.positions).to(self.pool.pixels.device, non_blocking=True)
-        images, views = self.pool.gather(positions), views or examples.views
-        return look(images, views) if views else images, self.pool.labels[positions]
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["history"] = self.history
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.history = checkpoint["history"]
+        self._note(self.history[len(self.past) :])
+
+    def _note(self, rows: Sequence[dict]) -> None:
+        for row in rows:
+            if row["split"] == "validation":
+                self.stopping.note(row["epoch"], np.array([row["top1"]]))
 
     def _begin(self, split: str) -> None:
         self.sums[split], self.counts[split] = torch.zeros(2, device=self.device), 0
@@ -224,15 +196,8 @@ class Classifier(lightning.LightningModule):
     def _require_finite(self, split: str) -> None:
         loss = self.sums[split][0].item()
         if not math.isfinite(loss):
-            named = "training" if split == "train" else split
-            raise DivergedError(
-                f"The {named} loss is {loss} in epoch {self.current_epoch + 1}, by step {self.global_step}: training "
-                f"diverged. Lower learning_rate (now {self.learning_rate:g})."
-            )
-
-
-def _in_batches(count: int, batch: int) -> list[np.ndarray]:
-    return np.split(np.arange(count), range(batch, count, batch))
+            when = f"in epoch {self.current_epoch + 1}, by step {self.global_step}"
+            raise DivergedError(diverged(split, loss, when, self.learning_rate))
 
 
 def _loader(batches: Sequence[np.ndarray]) -> DataLoader:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +16,20 @@ from torch import Tensor, nn
 
 from mixvision.models.heads import StackedBatchNorm
 from mixvision.training.config import EpochTraining
-from mixvision.training.epochs.classifier import Classifier, DivergedError, Examples
-from mixvision.training.events import observers
-from mixvision.training.fingerprints import digest_pool
+from mixvision.training.epochs.classifier import Classifier, DivergedError
+from mixvision.training.epochs.examples import TrainingData
+from mixvision.training.events import SILENT, TrainingListener
+from mixvision.training.fingerprints import fingerprint
 from mixvision.training.pool import ImagePool
 from mixvision.training.predictions import predict, prediction_table
-from mixvision.training.results import SweepResult, join_results
+from mixvision.training.results import SweepResult, join_results, outcome, require_success
 from mixvision.training.trainer import trainer_for
-from mixvision.transforms.augmentation import Augmentation
 from mixvision.vocabulary import BEST_VALIDATION, LAST
 
 log = logging.getLogger(__name__)
 
 Trial = Mapping[str, Any]
 CHECKPOINTS = {BEST_VALIDATION: "best", LAST: "last"}  # of every snapshot the name of its file
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What one trial is trained on and asked.
-
-    Attributes:
-        train, validation: the examples.
-        augmentation: for views drawn anew in every epoch, or None for the examples' own.
-        held_out: splits of the pool whose images are predicted in the end.
-        views: examples that the best weights are measured on besides, or None.
-    """
-
-    train: Examples
-    validation: Examples
-    augmentation: Augmentation | None = None
-    held_out: tuple[str, ...] = ("validation", "test")
-    views: Examples | None = None
 
 
 def train_by_epochs(
@@ -59,6 +39,7 @@ def train_by_epochs(
     pool: ImagePool,
     training: EpochTraining,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train every trial, one after the other, and predict the held-out images with its best and its last weights.
 
@@ -73,20 +54,20 @@ def train_by_epochs(
         pool: all images.
         training: how long and on what.
         checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
+        events: told how the trials fare; after a kill, of what was before it, too.
 
     Returns:
         history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
         augmented batches with dropout; "validation": after it), cross_entropy, top1, seconds (of training, in rows of
-        "train"); outcomes: trial, status, reason, epochs, iterations, best_epoch (0 where failed), seconds, parameters,
-        views_top1 (accuracy on the further views, NaN where there are none); weights "best_validation" and "last".
+        "train"); outcomes: trial, status, reason, epochs, iterations, best_epoch (0 where failed), seconds, parameters;
+        weights "best_validation" and "last".
 
     Raises:
         ValueError: a GPU is asked for and there is none, a batch is larger than a training set or too small for the
             network, an image is too small for it, or all trials diverged.
     """
-    result = train_each(build_network, prepare, trials, pool, training, checkpoints)
-    if not result.weights:
-        raise ValueError(f"Every trial diverged. {result.outcomes['reason'].iloc[0]}")
+    result = train_each(build_network, prepare, trials, pool, training, checkpoints, events)
+    require_success(result)
     return result
 
 
@@ -97,6 +78,7 @@ def train_each(
     pool: ImagePool,
     training: EpochTraining,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
     make_classifier: Callable[..., Classifier] = Classifier,
 ) -> SweepResult:
     """As :func:`train_by_epochs`, but that all trials may diverge: then there are no weights and no predictions.
@@ -112,18 +94,15 @@ def train_each(
             network = build_network(trial)
         normalises = any(isinstance(module, nn.BatchNorm1d | StackedBatchNorm) for module in network.modules())
         require_batches(trial, len(data[trial["trial"]].train), normalises)
-    shared = digest_pool(pool, (training.epochs, training.patience, training.precision, training.on_gpu))
+    shared = fingerprint("epochs", pool, training.epochs, training.patience, training.precision, training.on_gpu)
     on_device = pool.to(training.device)
     results = []
     for trial in records:
         log.info("Training %s.", trial["trial"])
-        for observer in observers:
-            observer.started(trials[trials["trial"] == trial["trial"]])
-        own, network = data[trial["trial"]], build_network(trial)
-        classifier = make_classifier(
-            network, trial, on_device, own.train, own.validation, own.augmentation, training.patience
-        )
-        results.append(_train(classifier, own, training, checkpoints / _fingerprint(shared, classifier, own)))
+        events.started(trials[trials["trial"] == trial["trial"]])
+        network = build_network(trial)
+        classifier = make_classifier(network, trial, on_device, data[trial["trial"]], training.patience, events)
+        results.append(_train(classifier, training, checkpoints / _fingerprint(shared, classifier)))
     return join_results(results)
 
 
@@ -142,22 +121,21 @@ def require_batches(trial: Trial, examples: int, normalises: bool) -> None:
         )
 
 
-def _train(classifier: Classifier, data: TrainingData, training: EpochTraining, folder: Path) -> SweepResult:
+def _train(classifier: Classifier, training: EpochTraining, folder: Path) -> SweepResult:
     """One trial from its first weights, or its checkpoint, to its predictions; one that diverges has none."""
-    name, weights, predictions = classifier.trial["trial"], {}, pd.DataFrame()
-    views_top1, reason = math.nan, ""
+    name, reason = classifier.trial["trial"], ""
+    weights, predictions = {}, pd.DataFrame()
     try:
         weights[name] = _fit(classifier, training, folder)
-        predictions = _predict(classifier, weights[name], data.held_out)
-        if data.views:
-            classifier.network.load_state_dict(weights[name]["best_validation"])
-            views_top1 = classifier.accuracy(data.views)
+        predictions = _predict(classifier, weights[name])
     except DivergedError as error:
         reason = str(error)
-    for observer in observers:
-        observer.failed(name, reason) if reason else observer.finished(name)
-    outcome = _outcome(classifier, reason) | {"views_top1": views_top1}
-    return SweepResult(pd.DataFrame(classifier.history), predictions, pd.DataFrame([outcome]), weights)
+    if reason:
+        classifier.events.failed(name, reason)
+    else:
+        classifier.events.finished(name)
+    outcomes = pd.DataFrame([_outcome(classifier, reason)])
+    return SweepResult(pd.DataFrame(classifier.history), predictions, outcomes, weights)
 
 
 def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[str, dict[str, Tensor]]:
@@ -191,11 +169,10 @@ def _read_weights(checkpoint: Path, prefix: str) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _predict(
-    classifier: Classifier, weights: Mapping[str, Mapping[str, Tensor]], splits: tuple[str, ...]
-) -> pd.DataFrame:
+def _predict(classifier: Classifier, weights: Mapping[str, Mapping[str, Tensor]]) -> pd.DataFrame:
     """What the network says of held-out images with each of its weights."""
-    pool = replace(classifier.pool, held_out={split: classifier.pool.held_out[split] for split in splits})
+    held_out = {split: classifier.pool.held_out[split] for split in classifier.data.held_out}
+    pool = replace(classifier.pool, held_out=held_out)
     classifier.to(pool.pixels.device)
     tables = []
     for snapshot, tensors in weights.items():
@@ -207,27 +184,18 @@ def _predict(
 
 def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
     trained = [row for row in classifier.history if row["split"] == "train"]
-    return {
-        "trial": classifier.trial["trial"],
-        "status": "failed" if reason else "finished",
-        "reason": reason,
-        "epochs": len(trained),
-        "iterations": trained[-1]["iteration"] if trained else 0,
-        "best_epoch": 0 if reason else classifier.best["epoch"],
-        "seconds": sum(row["seconds"] for row in trained),
-        "parameters": sum(weights.numel() for weights in classifier.network.parameters()),
-    }
+    return outcome(
+        classifier.trial["trial"],
+        reason,
+        epochs=len(trained),
+        iterations=trained[-1]["iteration"] if trained else 0,
+        best_epoch=0 if reason else classifier.best_epoch,
+        seconds=sum(row["seconds"] for row in trained),
+        parameters=sum(weights.numel() for weights in classifier.network.parameters()),
+    )
 
 
-def _fingerprint(shared: hashlib._Hash, classifier: Classifier, data: TrainingData) -> str:
+def _fingerprint(shared: str, classifier: Classifier) -> str:
     """A name for all that decides a trial's result: what is shared, its settings, examples and first weights."""
-    digest = shared.copy()
-    drawn = asdict(data.augmentation) if data.augmentation else None
-    digest.update(f"{sorted(classifier.trial.items())} {drawn} {classifier.settings}".encode())
-    for examples in (data.train, data.validation):
-        digest.update(examples.positions.tobytes())
-        for values in vars(examples.views).values() if examples.views else ():
-            digest.update(values.numpy().tobytes())
-    for tensor in classifier.network.state_dict().values():
-        digest.update(tensor.detach().contiguous().numpy())
-    return digest.hexdigest()[:16]
+    weights = classifier.network.state_dict()
+    return fingerprint(classifier.engine, shared, classifier.trial, classifier.settings, classifier.data, weights)

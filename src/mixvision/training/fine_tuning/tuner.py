@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,8 +17,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from mixvision.models.freezing import freeze, layer_decay_groups, trainable_parameters
 from mixvision.models.transfer import TransferNetwork
 from mixvision.training.config import EpochTraining
-from mixvision.training.epochs.classifier import Classifier, Examples
-from mixvision.training.epochs.engine import TrainingData, Trial, train_each
+from mixvision.training.epochs.classifier import Classifier
+from mixvision.training.epochs.engine import Trial, train_each
+from mixvision.training.epochs.examples import Examples, TrainingData
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.config import FineTuning
 from mixvision.training.optimizer import decayed_rate, make_optimizer
 from mixvision.training.pool import ImagePool
@@ -37,10 +40,13 @@ class FineTuner(Classifier):
         past: by trial the history rows that led to the network; the trial's own epochs and steps count on from there.
     """
 
+    engine = "fine_tuning"
+
     def __init__(self, *arguments: Any, fine_tuning: FineTuning, past: Mapping[str, Sequence[dict]]) -> None:
         super().__init__(*arguments)
         self.fine_tuning, self.past = fine_tuning, past[self.trial["trial"]]
         self.history = list(self.past)
+        self.stopping.patience = math.inf  # all epochs are run
         if self.pool.pixels.is_cuda:  # on a CPU it makes no difference
             self.network.to(memory_format=torch.channels_last)
         if fine_tuning.ema_decay is not None:
@@ -53,24 +59,13 @@ class FineTuner(Classifier):
         return self.network.preprocessing.size
 
     @property
-    def settings(self) -> str:
+    def settings(self) -> tuple:
         past = [{name: value for name, value in row.items() if name != "seconds"} for row in self.past]
-        return f"{self.fine_tuning} {past}"
+        return self.fine_tuning, past
 
     @property
     def learning_rate(self) -> float:
         return self.fine_tuning.phase_at(self.current_epoch)[0].learning_rate
-
-    @property
-    def best(self) -> dict:
-        """The validation row of the first of its own epochs with the highest accuracy."""
-        own = [row for row in self.history[len(self.past) :] if row["split"] == "validation"]
-        return max(own, key=lambda row: row["top1"])
-
-    @property
-    def is_through(self) -> bool:
-        """Never before the last epoch."""
-        return False
 
     @property
     def progress(self) -> dict[str, int]:
@@ -96,7 +91,7 @@ class FineTuner(Classifier):
 
     def on_train_batch_start(self, rows: np.ndarray, batch: int) -> None:
         phase, begin = self.fine_tuning.phase_at(self.current_epoch)
-        steps = len(self.train_examples) // self.trial["batch_size"]
+        steps = len(self.data.train) // self.trial["batch_size"]
         rate = self.fine_tuning.rate(phase, self.global_step - begin * steps, phase.epochs * steps)
         rate = decayed_rate(self.fine_tuning.optimizer, rate, self.global_step)
         for group in self.optimizers(use_pl_optimizer=False).param_groups:
@@ -116,6 +111,7 @@ def fine_tune(
     augmentation: Augmentation | None,
     training: EpochTraining,
     checkpoints: Path,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Fine-tune every trial, one after the other; see :func:`mixvision.training.epochs.engine.train_each`.
 
@@ -128,6 +124,7 @@ def fine_tune(
         augmentation: of the training images' views, drawn anew in every epoch, or None for the images as they are.
         training: on what; how long is for the fine-tuning to say.
         checkpoints: folder for the checkpoints.
+        events: told how the trials fare.
 
     Returns:
         As ``train_by_epochs``, but each history begins with the rows of the past (phase "head") and counts on from
@@ -151,14 +148,15 @@ def fine_tune(
         pool,
         replace(training, epochs=fine_tuning.epochs),
         checkpoints,
+        events,
         partial(FineTuner, fine_tuning=fine_tuning, past=rows),
     )
-    outcomes = result.outcomes.drop(columns="views_top1").assign(trained_parameters=list(trained.values()))
+    outcomes = result.outcomes.assign(trained_parameters=list(trained.values()))
     return replace(result, history=_with_phases(result.history, fine_tuning, rows), outcomes=outcomes)
 
 
 def _plain_rows(history: Sequence[dict], trial: str) -> list[dict]:
-    """The rows as observers are told them: of this trial, numbers only, and without what a row does not have."""
+    """The rows as listeners are told them: of this trial, numbers only, and without what a row does not have."""
     return [
         {name: value for name, value in row.items() if name != "phase" and value == value} | {"trial": trial}
         for row in history

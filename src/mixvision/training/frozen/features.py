@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import logging
 import shutil
 import statistics
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from mixvision.models.backbones import Preprocessing, PretrainedBackbone, embed
 from mixvision.training.config import Arithmetic
+from mixvision.training.fingerprints import fingerprint
 from mixvision.training.memory import images_at_once, keep_freed_memory
 from mixvision.training.pool import ImagePool
 from mixvision.transforms.test_time import view_of
@@ -119,8 +119,8 @@ def extract_features(
             mode; another function must see to that itself.
         pool: the images.
         folder: of the cache.
-        key: all else that decides the features, in plain values that JSON knows: the weights' digest, the architecture,
-            the preprocessing, the precision.
+        key: all else that decides the features, in plain values: the weights' digest, the architecture, the
+            preprocessing, the precision.
         device: where ``compute`` computes.
         batch: images that ``compute`` takes at once.
 
@@ -130,7 +130,7 @@ def extract_features(
     Raises:
         ValueError: what ``compute`` gives are not F finite numbers an image.
     """
-    name = _fingerprint(pool, key, device)
+    name = fingerprint("frozen", key, pool.ids, pool.pixels, device.type)
     file, chunks = folder / f"{name}.safetensors", folder / f"{name}.chunks"
     features = _read(file)
     if features is None:
@@ -188,13 +188,6 @@ def _compute(
             "weights are damaged, or the precision is too low for this network."
         )
     return features
-
-
-def _fingerprint(pool: ImagePool, key: Mapping[str, Any], device: torch.device) -> str:
-    decides = [dict(key), list(pool.ids), list(pool.pixels.shape), device.type, torch.__version__]
-    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode())
-    digest.update(pool.pixels.cpu().contiguous().numpy())
-    return digest.hexdigest()[:16]
 
 
 def _read(file: Path) -> Tensor | None:

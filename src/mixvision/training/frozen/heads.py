@@ -17,11 +17,13 @@ from torch.nn import functional as F
 from mixvision.models.heads import HEADS, StackedHeads, trained_head
 from mixvision.training.config import EpochTraining
 from mixvision.training.epochs.engine import require_batches
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.optimizer import decayed_rate, make_optimizer, require_optimizer
 from mixvision.training.pool import ImagePool, training_positions
 from mixvision.training.predictions import predict, prediction_table
-from mixvision.training.results import SweepResult, join_results
+from mixvision.training.results import SweepResult, diverged, join_results, outcome, require_success
+from mixvision.training.stopping import EarlyStopping
+from mixvision.vocabulary import TRAIN, VALIDATION
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,12 @@ EVALUATION_BATCH = 256
 
 
 def train_heads(
-    trials: pd.DataFrame, features: Tensor, pool: ImagePool, training_sets: pd.DataFrame, settings: EpochTraining
+    trials: pd.DataFrame,
+    features: Tensor,
+    pool: ImagePool,
+    training_sets: pd.DataFrame,
+    settings: EpochTraining,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train a head for every trial and predict the held-out images with its best and its last weights.
 
@@ -46,6 +53,7 @@ def train_heads(
         pool: ids, labels and splits of the images.
         training_sets: one row an image of a trial: trial, id.
         settings: how long and on what.
+        events: told how the trials fare.
 
     Returns:
         history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
@@ -65,8 +73,7 @@ def train_heads(
         require_optimizer(trial["optimizer"])
         normalises = bool(HEADS.get(trial["head"], (0, ()))[1])
         require_batches(trial, len(sets.get(trial["trial"], ())), normalises)
-    for observer in observers:
-        observer.started(trials)
+    events.started(trials)
     device = settings.device
     features = features.to(device, torch.float64 if settings.precision == "64-true" else torch.float32)
     held_out = {split: positions.to(device) for split, positions in pool.held_out.items()}
@@ -75,10 +82,10 @@ def train_heads(
     results = []
     for _, stack in trials.groupby(["head", "optimizer", "batch_size", np.array(steps)], sort=False):
         log.info("Training %d of %d heads together: %s", len(stack), len(trials), ", ".join(stack["trial"]))
-        results.append(_train_stack(stack, features, pool, [sets[trial] for trial in stack["trial"]], settings))
+        own = [sets[trial] for trial in stack["trial"]]
+        results.append(_train_stack(HeadStack(stack, features, pool, own, settings, events)))
     joined = join_results(results)
-    if not joined.weights:
-        raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
+    require_success(joined)
     return replace(joined, history=joined.history.assign(phase="head"))
 
 
@@ -102,17 +109,13 @@ def _require_fit(features: Tensor, pool: ImagePool) -> None:
         raise ValueError("There are no validation images, but training stops by their accuracy: hold some out.")
 
 
-def _train_stack(
-    trials: pd.DataFrame, features: Tensor, pool: ImagePool, sets: list[np.ndarray], settings: EpochTraining
-) -> SweepResult:
-    stack = HeadStack(trials, features, pool, sets, settings)
-    for _ in range(settings.epochs):
+def _train_stack(stack: HeadStack) -> SweepResult:
+    for _ in range(stack.settings.epochs):
         stack.train_epoch()
         if not stack.going_on.any():
             break
     for name in stack.finished:
-        for observer in observers:
-            observer.finished(name)
+        stack.events.finished(name)
     return stack.result()
 
 
@@ -125,6 +128,7 @@ class HeadStack:
         pool: the images, on the device.
         training_sets: for each trial the positions of its training images in the pool.
         settings: how long and on what.
+        events: told of every evaluation and failure.
 
     After training, ``history`` holds a row per trial, epoch and split, ``snapshots`` the stacked weights, in which each
     trial's are those of its own best epoch and of its own last.
@@ -137,9 +141,10 @@ class HeadStack:
         pool: ImagePool,
         training_sets: Sequence[np.ndarray],
         settings: EpochTraining,
+        events: TrainingListener = SILENT,
     ) -> None:
         self.trials, self.features, self.pool = trials.to_dict("records"), features, pool
-        self.training_sets, self.settings = training_sets, settings
+        self.training_sets, self.settings, self.events = training_sets, settings, events
         self.batch = int(self.trials[0]["batch_size"])
         self.steps = len(training_sets[0]) // self.batch  # of an epoch; the few images left over sit it out
         generators = [torch.Generator().manual_seed(trial["seed"]) for trial in self.trials]
@@ -158,8 +163,8 @@ class HeadStack:
         )
         self.snapshots = {name: self._weights() for name in ("best_validation", "last")}
         count = len(self.trials)
-        self.epoch, self.going_on = 0, np.ones(count, dtype=bool)
-        self.epochs, self.best_epoch, self.best_top1 = np.zeros(count, int), np.zeros(count, int), np.full(count, -1.0)
+        self.epoch, self.epochs, self.going_on = 0, np.zeros(count, int), np.ones(count, dtype=bool)
+        self.stopping = EarlyStopping(settings.patience, count)
         self.history: list[dict] = []
         self.failures: dict[str, str] = {}
 
@@ -177,16 +182,13 @@ class HeadStack:
         validated = self._validate()
         self.epoch += 1
         self._note_failures(trained[0], validated[0])
-        improved = self.going_on & (validated[1] > self.best_top1)
-        self._keep("best_validation", improved)
+        self._keep("best_validation", self.stopping.note(self.epoch, validated[1], self.going_on))
         self._keep("last", self.going_on)
-        self.best_top1[improved], self.best_epoch[improved] = validated[1][improved], self.epoch
         self.epochs[self.going_on] = self.epoch
         rows = self._rows("train", trained, seconds=seconds) + self._rows("validation", validated)
         self.history += rows
-        for observer in observers:
-            observer.evaluated(rows)
-        self.going_on &= self.epoch - self.best_epoch < self.settings.patience
+        self.events.evaluated(rows)
+        self.going_on &= ~self.stopping.through
 
     @torch.no_grad()
     def result(self) -> SweepResult:
@@ -207,16 +209,15 @@ class HeadStack:
 
     def _outcome(self, k: int) -> dict[str, Any]:
         name = self.trials[k]["trial"]
-        return {
-            "trial": name,
-            "status": "failed" if name in self.failures else "finished",
-            "reason": self.failures.get(name, ""),
-            "epochs": self.epochs[k],
-            "iterations": self.epochs[k] * self.steps,
-            "best_epoch": self.best_epoch[k],
-            "seconds": sum(row.get("seconds", 0.0) for row in self.history if row["trial"] == name),
-            "parameters": sum(weights[k].numel() for weights in self.network.parameters()),
-        }
+        return outcome(
+            name,
+            self.failures.get(name, ""),
+            epochs=self.epochs[k],
+            iterations=self.epochs[k] * self.steps,
+            best_epoch=self.stopping.best_epoch[k],
+            seconds=sum(row.get("seconds", 0.0) for row in self.history if row["trial"] == name),
+            parameters=sum(weights[k].numel() for weights in self.network.parameters()),
+        )
 
     def _train(self) -> np.ndarray:
         """One epoch; mean cross-entropy and accuracy of each trial, ``(2, K)``."""
@@ -284,11 +285,8 @@ class HeadStack:
 
     def _note_failures(self, trained: np.ndarray, validated: np.ndarray) -> None:
         for k in np.flatnonzero(self.going_on & ~np.isfinite(trained + validated)):
-            trial = self.trials[k]
+            name, rate = self.trials[k]["trial"], self.trials[k]["learning_rate"]
+            split, loss = (TRAIN, trained[k]) if not np.isfinite(trained[k]) else (VALIDATION, validated[k])
             self.going_on[k] = False
-            self.failures[trial["trial"]] = (
-                f"The training or validation loss is no finite number in epoch {self.epoch}: the training diverged. "
-                f"Lower learning_rate (now {trial['learning_rate']:g})."
-            )
-            for observer in observers:
-                observer.failed(trial["trial"], self.failures[trial["trial"]])
+            self.failures[name] = diverged(split, loss, f"in epoch {self.epoch}", rate)
+            self.events.failed(name, self.failures[name])

@@ -15,11 +15,11 @@ from torch import nn
 
 from mixvision.models.resnet25 import ResNet25
 from mixvision.training.config import Continuation, Training
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
-from mixvision.training.results import SweepResult, join_results
-from mixvision.training.sweep.fitting import digest_shared, fingerprint, fit_stack
+from mixvision.training.results import SweepResult, join_results, require_success
+from mixvision.training.sweep.fitting import fingerprint_shared, fingerprint_stack, fit_stack
 from mixvision.training.sweep.gathering import gather_result
 from mixvision.training.sweep.stack import Prune, Stack
 
@@ -40,6 +40,7 @@ def train_sweep(
     continuation: Continuation | None = None,
     keep: Collection[int] = (),
     prune: Prune | None = None,
+    events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train every trial and predict every held-out image.
 
@@ -58,6 +59,7 @@ def train_sweep(
         continuation: the trained networks to go on from.
         keep: iterations whose weights and predictions are kept besides, as "iteration_<n>".
         prune: names, from the history rows of an evaluation, the trials that are not worth going on with.
+        events: told how the trials fare; after a kill, of what was before it, too.
 
     Raises:
         ValueError: a GPU is asked for and there is none, a training set has fewer than 20 images or holds others than
@@ -65,9 +67,8 @@ def train_sweep(
     """
     training.require_device()
     sets = _positions(training_sets, trials, pool)
-    for observer in observers:
-        observer.started(trials)
-    shared = digest_shared(pool, training, continuation, keep, prune is not None)
+    events.started(trials)
+    shared = fingerprint_shared(pool, training, continuation, keep, prune is not None)
 
     def train(names: list[str]) -> SweepResult:
         chosen = trials[trials["trial"].isin(names)]
@@ -75,16 +76,23 @@ def train_sweep(
         network, how = _first_network(build_network, chosen, training, continuation)
         own_sets = [sets[trial] for trial in chosen["trial"]]
         stack = Stack(
-            network, chosen, own_sets, pool, evaluate_every=training.evaluate_every, keep=keep, prune=prune, **how
+            network,
+            chosen,
+            own_sets,
+            pool,
+            evaluate_every=training.evaluate_every,
+            keep=keep,
+            prune=prune,
+            events=events,
+            **how,
         )
         past = [row for trial in chosen["trial"] for row in continuation.starts[trial].history] if continuation else []
-        seconds = fit_stack(stack, training, checkpoints / fingerprint(stack, shared, past), past)
+        seconds = fit_stack(stack, training, checkpoints / fingerprint_stack(stack, shared, past), past)
         return gather_result(stack, names, seconds)
 
     results = _in_stacks_that_fit(train, _stacks(trials, sets, pool, training))
     joined = join_results(results)
-    if (joined.outcomes["status"] == "failed").all() and not joined.weights:
-        raise ValueError(f"Every trial diverged. {joined.outcomes['reason'].iloc[0]}")
+    require_success(joined)
     return joined
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 import warnings
@@ -14,8 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader
 
 from mixvision.training.config import Continuation, Training
-from mixvision.training.events import observers
-from mixvision.training.fingerprints import digest_pool
+from mixvision.training.fingerprints import fingerprint
 from mixvision.training.pool import ImagePool
 from mixvision.training.sweep.stack import Stack
 from mixvision.training.trainer import trainer_for
@@ -33,8 +31,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         log.info("Continuing from the checkpoint %s.", checkpoint)
     elif past:
         stack.history = list(past)
-        for observer in observers:
-            observer.evaluated(past)
+        stack.events.evaluated(past)
     begin = time.perf_counter()
     checkpoints = ModelCheckpoint(
         folder,
@@ -50,8 +47,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         trainer.fit(stack, steps, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
     for trial in stack.trials["trial"]:
         if trial not in stack.failures and trial not in stack.pruned:
-            for observer in observers:
-                observer.finished(trial)
+            stack.events.finished(trial)
     return time.perf_counter() - begin
 
 
@@ -62,21 +58,16 @@ class _Progress(TQDMProgressBar):
         return {"best_validation_performance": f"{stack.best_performance:.3f}"}
 
 
-def digest_shared(
+def fingerprint_shared(
     pool: ImagePool, training: Training, continuation: Continuation | None, keep: Collection[int], prunes: bool
-) -> hashlib._Hash:
+) -> str:
     """All that decides the result of every stack alike: images, splits, length, arithmetic; made once a sweep."""
-    device = "gpu" if training.on_gpu else "cpu"
-    continued = (continuation.trainable, continuation.schedules) if continuation else ()
-    return digest_pool(pool, (training.evaluate_every, training.precision, device, continued, sorted(keep), prunes))
+    continued = (continuation.trainable, continuation.schedules) if continuation else None
+    arithmetic = training.precision, training.on_gpu
+    return fingerprint("sweep", pool, training.evaluate_every, arithmetic, continued, sorted(keep), prunes)
 
 
-def fingerprint(stack: Stack, shared: hashlib._Hash, past: list[dict]) -> str:
+def fingerprint_stack(stack: Stack, shared: str, past: list[dict]) -> str:
     """A name for all that decides a stack's result: what is shared, its trials, their images, history and weights."""
-    digest = shared.copy()
-    digest.update(f"{stack.iterations} {stack.trials.to_json()} {past}".encode())
-    for positions in stack.training_sets:
-        digest.update(positions.tobytes())
-    for weight in stack.network.state_dict().values():
-        digest.update(weight.detach().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    sets, weights = stack.training_sets, stack.network.state_dict()
+    return fingerprint("sweep", shared, stack.iterations, stack.trials, past, sets, weights)

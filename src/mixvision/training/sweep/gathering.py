@@ -8,7 +8,7 @@ import pandas as pd
 from torch import Tensor
 
 from mixvision.training.predictions import prediction_table
-from mixvision.training.results import SweepResult
+from mixvision.training.results import SweepResult, outcome
 from mixvision.training.sweep.stack import Stack
 
 
@@ -24,21 +24,21 @@ def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepRe
             predictions.append(
                 prediction_table(trial, snapshot_name, stack.pool, snapshot.top[k], snapshot.probability[k])
             )
-    stopped = {trial: "failed" for trial in stack.failures} | {trial: "pruned" for trial in stack.pruned}
-    outcomes = pd.DataFrame(
-        {
-            "trial": names,
-            "status": [stopped.get(name, "finished") for name in names],
-            "reason": [stack.failures.get(name, "") for name in names],
-            "iterations": [stack.pruned.get(name, stack.iteration) for name in names],
-            "stack_size": len(names),
-            "stack_seconds": seconds,
-        }
-    )
+    outcomes = [
+        outcome(
+            name,
+            stack.failures.get(name, ""),
+            name in stack.pruned,
+            iterations=stack.pruned.get(name, stack.iteration),
+            stack_size=len(names),
+            stack_seconds=seconds,
+        )
+        for name in names
+    ]
     return SweepResult(
         pd.DataFrame(stack.history),
         pd.concat(predictions, ignore_index=True) if predictions else pd.DataFrame(),
-        outcomes,
+        pd.DataFrame(outcomes),
         weights,
     )
 

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixvision.models.stacked import MovingNorm
-from mixvision.training.events import observers
+from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
 from mixvision.training.optimizer import StackedSGD
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, draw_order
 from mixvision.training.predictions import Snapshot, measure, predict
+from mixvision.training.results import diverged
 from mixvision.training.sweep import schedules
 
 Prune = Callable[[list[dict]], set[str]]
@@ -39,6 +40,7 @@ class Stack(lightning.LightningModule):
         head_only: train the network's head alone. What goes into it is then computed once for every image.
         keep: iterations (counted as in the history) that are evaluated, too, and kept as "iteration_<n>".
         prune: names, from the rows of an evaluation, the trials to be stopped.
+        events: told of every evaluation, failure and pruned trial.
 
     After training, ``history`` holds a row per trial, evaluation and split; ``snapshots`` the weights and predictions
     named "last", "best_validation" and "best_test" and those kept; ``failures`` why trials diverged; ``pruned`` after
@@ -58,13 +60,14 @@ class Stack(lightning.LightningModule):
         head_only: bool = False,
         keep: Collection[int] = (),
         prune: Prune | None = None,
+        events: TrainingListener = SILENT,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network, self.trials, self.training_sets, self.pool = network, trials, training_sets, pool
         self.iterations, self.evaluate_every = iterations, evaluate_every
         self.begin, self.schedules_begin, self.head_only = begin, schedules_begin, head_only
-        self.keep, self.prune = frozenset(keep), prune
+        self.keep, self.prune, self.events = frozenset(keep), prune, events
         # Everything that a stack keeps on the device has one row a trial: parameters, buffers, velocities, snapshots.
         self.plateau = schedules.Plateau(len(trials))
         self.register_buffer("loss_sum", torch.zeros(len(trials)))
@@ -189,8 +192,7 @@ class Stack(lightning.LightningModule):
         if now in self.keep:
             self.snapshots[f"iteration_{now}"] = candidate
         self.history += rows
-        for observer in observers:
-            observer.evaluated(rows)
+        self.events.evaluated(rows)
         self._note_failures(losses)
         self.best_performance = torch.nan_to_num(self.snapshots["best_validation"].score).max().item()
         if self.prune:
@@ -207,14 +209,11 @@ class Stack(lightning.LightningModule):
         ]
 
     def _note_failures(self, losses: Tensor) -> None:
-        for trial, loss in zip(self.trials["trial"], losses.tolist(), strict=True):
+        rows = zip(self.trials["trial"], self.trials["learning_rate"], losses.tolist(), strict=True)
+        for trial, rate, loss in rows:
             if not math.isfinite(loss) and trial not in self.failures:
-                self.failures[trial] = (
-                    f"The training loss is {loss} by iteration {self.begin + self.iteration}: the training diverged. "
-                    "Lower learning_rate (or l2)."
-                )
-                for observer in observers:
-                    observer.failed(trial, self.failures[trial])
+                self.failures[trial] = diverged("train", loss, f"by iteration {self.begin + self.iteration}", rate)
+                self.events.failed(trial, self.failures[trial])
 
     @property
     def _is_through(self) -> bool:
@@ -227,8 +226,7 @@ class Stack(lightning.LightningModule):
             return
         for trial in sorted(names):
             self.pruned[trial] = self.iteration
-            for observer in observers:
-                observer.pruned(trial, self.begin + self.iteration)
+            self.events.pruned(trial, self.begin + self.iteration)
         if remaining:
             self._narrow(set(self.trials["trial"]) - names)
 
@@ -267,9 +265,8 @@ class Stack(lightning.LightningModule):
         for name in ("iteration", "evaluated_at", "history", "failures", "pruned"):
             setattr(self, name, saved[name])
         self.snapshots = {name: Snapshot(**fields) for name, fields in saved["snapshots"].items()}
-        for observer in observers:
-            observer.evaluated(self.history)
-            for trial, reason in self.failures.items():
-                observer.failed(trial, reason)
-            for trial, steps in self.pruned.items():
-                observer.pruned(trial, self.begin + steps)
+        self.events.evaluated(self.history)
+        for trial, reason in self.failures.items():
+            self.events.failed(trial, reason)
+        for trial, steps in self.pruned.items():
+            self.events.pruned(trial, self.begin + steps)

@@ -1,0 +1,38 @@
+"""Which model is the best: the highest score on validation images, the first of equals; test images have no say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+
+def rank(scores: Sequence[float] | pd.Series) -> np.ndarray:
+    """Places of the scores, highest first, equals in their order, missing ones last: ``(n,)`` to int ``(n,)``."""
+    return np.argsort(-np.asarray(scores, dtype="float64"), kind="stable")
+
+
+def best_first(table: pd.DataFrame, by: str = "validation_top1") -> pd.DataFrame:
+    """The rows by their score in the column ``by``; rows without one come last."""
+    return table.iloc[rank(table[by])]
+
+
+def best_of_each(table: pd.DataFrame, group: str, by: str) -> pd.DataFrame:
+    """The best row of every group, groups in sorted order; those without a score are missing."""
+    ranked = best_first(table.dropna(subset=by), by)
+    return ranked.drop_duplicates(group).sort_values(group)
+
+
+def best_model(table: pd.DataFrame) -> str:
+    """The name, in ``trial``, of the model with the highest ``validation_top1``.
+
+    Raises:
+        ValueError: none was measured on validation images.
+    """
+    honest = table.dropna(subset="validation_top1")
+    if honest.empty:
+        raise ValueError(
+            "No model has a validation accuracy: all trainings failed, or no image is kept for validation."
+        )
+    return best_first(honest)["trial"].iloc[0]

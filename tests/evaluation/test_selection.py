@@ -1,0 +1,40 @@
+"""The best is the highest on validation images, the first of equals; what was not measured cannot be it."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from mixvision.evaluation.selection import best_first, best_model, best_of_each, rank
+
+TABLE = pd.DataFrame(
+    {
+        "trial": ["a", "b", "c", "d", "e"],
+        "ratio": [20, 80, 20, 80, 50],
+        "validation_top1": [0.5, 0.7, 0.9, 0.7, math.nan],
+        "test_top1": [0.9, 0.8, 0.1, 0.9, 1.0],
+    },
+    index=[7, 3, 9, 1, 5],
+)
+
+
+def test_equals_keep_their_order_and_missing_scores_come_last():
+    assert rank([0.1, math.nan, 0.3, 0.1, 0.3]).tolist() == [2, 4, 0, 3, 1]
+    assert best_first(TABLE)["trial"].tolist() == ["c", "b", "d", "a", "e"]
+
+
+def test_the_best_model_is_the_first_of_equals():
+    assert best_model(TABLE) == "c"
+    assert best_model(TABLE[TABLE["trial"] != "c"]) == "b"
+
+
+def test_without_a_validation_accuracy_there_is_none():
+    with pytest.raises(ValueError, match="No model has a validation accuracy"):
+        best_model(TABLE[TABLE["trial"] == "e"])
+
+
+def test_the_best_of_each_group():
+    best = best_of_each(TABLE, "ratio", "validation_top1")
+    assert best[["ratio", "trial"]].to_numpy().tolist() == [[20, "c"], [80, "b"]]
