@@ -155,7 +155,10 @@ def test_more_seeds_give_a_mean_and_a_standard_deviation(run_pipeline):
     settings = {"mixing": {**BRIEF["mixing"], "mixtures": {"ratios": [50], "seeds": [0, 1]}}}
     project = run_pipeline("mixing", settings, SMALL)
     table = pd.read_csv(project / "data/08_reporting/digits/mixing/metric_table.csv")
-    assert (table["trials"] == 2).all() and (table["performance_top1_std"] > 0).all()
+    metrics = pd.read_csv(project / "data/08_reporting/digits/mixing/metrics.csv")
+    expected = metrics[metrics["split"] == "test"].groupby("snapshot")["performance_top1"].std()
+    assert (table["trials"] == 2).all() and expected.max() > 0
+    assert table.set_index("snapshot")["performance_top1_std"].to_dict() == pytest.approx(expected.to_dict())
     assert np.isfinite(table["performance_top1_low"].dropna()).all()
     assert "±" in (project / "data/08_reporting/digits/mixing/page.html").read_text()
 
