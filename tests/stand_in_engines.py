@@ -131,7 +131,8 @@ def train_transfer(trials, pool, study, augmentation, training, features, checkp
             probabilities[name] = pd.concat(frames, ignore_index=True)
             models |= {name: model} if trained else {}
         phases = ["head"] * 4 * trained + ["last 2 blocks"] * 2 * (method == FINE_TUNED)
-        histories.append(_epochs(trial, phases))
+        if phases:  # networks as they are have no history
+            histories.append(_epochs(trial, phases))
     outcomes = _outcomes(trials["trial"], iterations=40, epochs=4, best_epoch=4, seconds=2.0)
     outcomes = outcomes.assign(parameters=1000, trained_parameters=trials["method"].isin([HEAD, FINE_TUNED]) * 100)
     return TransferResult(models, pd.concat(histories, ignore_index=True), outcomes, probabilities)

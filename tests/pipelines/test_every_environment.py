@@ -27,6 +27,7 @@ from mixvision.images.audit import audit_splits
 from mixvision.images.store import ImageStore
 from mixvision.models.imagenet import imagenet_classes
 from mixvision.pipeline_registry import register_pipelines
+from mixvision.schema import MANIFEST
 from mixvision.settings import CONFIG_LOADER_ARGS
 from mixvision.vocabulary import DOMAINS
 
@@ -71,7 +72,8 @@ class Environment:
         manifest["category"] = manifest["category"].map(dict(zip(CATEGORIES, self.categories, strict=False)))
         manifest = manifest[manifest["domain"].isin(self.domains)].dropna(subset="category").reset_index(drop=True)
         digests = [f"{row * 2654435761 % 2**32:08x}" for row in manifest.index]
-        manifest = manifest.assign(width=300, height=300, sha256=digests, pixels_sha256=digests)
+        of_file = {"format": "PNG", "mode": "RGB", "width": 300, "height": 300, "phash": 0}
+        manifest = manifest.assign(sha256=digests, pixels_sha256=digests, **of_file)[MANIFEST.names]
         self.catalog.save("unsplit_manifest", manifest.assign(split=""))
         kept = manifest["status"] == "kept"
         manifest.loc[kept & (manifest["domain"] == self.test_only), "split"] = "test"
