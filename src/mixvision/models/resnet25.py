@@ -63,7 +63,8 @@ class ResNet25(nn.Module):
 
         With the features frozen these can be computed once, and the head trained on them alone.
         """
-        networks = len(self.head[0].weight)  # a stack narrows while it trains, so its size is read off the weights
+        # A stack narrows while it trains, so its size is read off the weights.
+        networks = len(next(self.head.parameters()))
         return self.features(images).reshape(len(images), networks, -1).transpose(0, 1)
 
 

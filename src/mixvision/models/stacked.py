@@ -81,6 +81,8 @@ class MovingNorm(nn.Module):
     """
 
     epsilon = 1e-5
+    mean: Tensor
+    variance: Tensor
 
     def __init__(self, networks: int, channels: int, power: float = 0.5) -> None:
         super().__init__()
