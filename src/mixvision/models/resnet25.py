@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mixvision.models.stacked import ELU, StackedConv2d, StackedLinear
+from mixvision.models.stacked import ELU, StackedConv2d, StackedLinear, StackedNetwork
 
 SMALLEST_IMAGE = 16
 HIDDEN_UNITS = 200
 
 
-class ResNet25(nn.Module):
+class ResNet25(StackedNetwork):
     """K independent residual networks of 25 weight layers: a 5x5 convolution, eleven blocks of two, two dense layers.
 
     A 100x100 image goes through maps of 100, 50, 50, 25, 25, 12, 12 and 6 pixels a side to 1,152 features. The
