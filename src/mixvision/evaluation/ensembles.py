@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ METHODS = ("head", "fine-tuned")  # whose models may enter an ensemble
 
 _LEAST_PROBABILITY = 1e-6  # whose logarithm stands for that of anything smaller
 
-Loadable = pd.DataFrame | Callable[[], pd.DataFrame]
+Loadable: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
 def combine(

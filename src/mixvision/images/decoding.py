@@ -14,7 +14,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 # phone's MPO opens as a JPEG. Without init() Pillow has registered only some of them; AVIF is not in every
 # build.
 Image.init()
-FORMATS = [name for name in ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM") if name in Image.OPEN]
+FORMATS: list[str] = [
+    name for name in ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM") if name in Image.OPEN
+]
 SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 ORIENTATION_TAG = 0x0112
@@ -85,7 +87,7 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
         record.reason = str(error if isinstance(error, Undecodable) else _damage(error))
         return record, None
-    record.pixels_sha256 = hashlib.sha256(pixels).hexdigest()
+    record.pixels_sha256 = hashlib.sha256(pixels.data).hexdigest()
     return record, pixels
 
 
@@ -116,7 +118,7 @@ def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> I
     if not content:
         raise Undecodable("empty file")
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         raise Undecodable("not an image") from None
     except Image.DecompressionBombError:
@@ -181,8 +183,9 @@ def _refuse_unsuitable(image: Image.Image, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise Undecodable(f"too many pixels: {width}x{height} is over max_pixels, {max_pixels}")
     # A phone's MPO holds a second view or a gain map behind the photo: the first picture is the photo.
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise Undecodable(f"animated or several pages: {image.n_frames} frames")
+    frames = getattr(image, "n_frames", 1)
+    if image.format != "MPO" and frames > 1:
+        raise Undecodable(f"animated or several pages: {frames} frames")
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:

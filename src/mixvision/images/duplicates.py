@@ -51,7 +51,7 @@ def exact_duplicates(pictures: pd.DataFrame) -> pd.Series:
         pictures: columns id, category, pixels_sha256, sorted by id.
     """
     copies = pictures[pictures.duplicated("pixels_sha256", keep=False)]
-    reasons = {}
+    reasons: dict[str, str] = {}
     for ids, names in copies.groupby("pixels_sha256")[["id", "category"]].agg(list).itertuples(index=False):
         if len(set(names)) > 1:
             found = ", ".join(f"{name} ({id})" for id, name in zip(ids, names, strict=True))

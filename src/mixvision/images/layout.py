@@ -95,7 +95,8 @@ def map_categories(
         logger.warning("%s: folders that the mapping leaves out, with their files: %s.", domain, named)
     if len(unmapped) == len(counts):
         raise ValueError(f"The mapping matches none of the {domain!r} folders: {', '.join(sorted(counts))}.")
-    return [(categories[folder], path) for folder, path in placed if categories[folder] is not None], unmapped
+    categorised = ((categories[folder], path) for folder, path in placed)
+    return [(category, path) for category, path in categorised if category is not None], unmapped
 
 
 def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:

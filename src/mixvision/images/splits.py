@@ -183,7 +183,9 @@ def _fill_empty_validation(
     """Clusters larger than the validation target never get there: give up the smallest that can be spared."""
     for stratum in np.setdiff1d(strata, strata[chosen == 1]):
         clusters, sizes = np.unique(cluster[strata == stratum], return_counts=True)
-        order = generator.permutation(len(clusters)) if len(clusters) > 2 else []
+        if len(clusters) < 3:
+            continue
+        order = generator.permutation(len(clusters))
         for name in sorted(order, key=sizes.__getitem__):
             members = np.flatnonzero(cluster == clusters[name])
             if _can_be_spared(members, chosen, strata, splits):

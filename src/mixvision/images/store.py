@@ -143,11 +143,11 @@ def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: Pending
             fresh.append(row)
         else:
             inventory[row] = {**record, **file}
-            if record["pixel_row"] >= 0:
+            if before is not None and record["pixel_row"] >= 0:
                 pixels[row] = before.pixels[record["pixel_row"]]
     pixels.flush()
-    for row, record in zip(fresh, _decode_rows(fresh, inventory, pending, array), strict=True):
-        inventory[row] = {**vars(record), **inventory[row]}
+    for row, decoded in zip(fresh, _decode_rows(fresh, inventory, pending, array), strict=True):
+        inventory[row] = {**vars(decoded), **inventory[row]}
     for row, file in enumerate(inventory):
         file["pixel_row"] = -1 if file["reason"] else row
     return inventory

@@ -31,11 +31,14 @@ def where_it_looks(model: TrainedNetwork, pixels: np.ndarray, categories: Sequen
 
     Raises:
         NoMapsError: the network's features are no maps.
-        ValueError: the network knows no such category.
+        ValueError: the network is of another architecture, or knows no such category.
     """
+    network = model.build()
+    if not isinstance(network, TransferNetwork):
+        raise ValueError(f"architecture is {model.architecture!r}, but the maps of 'transfer' alone are known.")
     images = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 255
     classes = torch.tensor([model.categories.index(category) for category in categories])
-    return class_activations(model.build(), images, classes).numpy()
+    return class_activations(network, images, classes).numpy()
 
 
 def class_activations(network: TransferNetwork, images: Tensor, classes: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import timm
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from mixvision.models.normalisation import Normalise
 from mixvision.models.seeding import seeded
+from mixvision.models.timm_network import TimmNetwork
 
 # The networks of the studies, and what timm calls them.
 STUDIES = {
@@ -91,7 +93,7 @@ class PretrainedBackbone:
         source: where the weights come from, in words.
     """
 
-    network: nn.Module
+    network: TimmNetwork
     input_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -114,7 +116,7 @@ def load_backbone(backbone: Backbone, seed: int = 0) -> PretrainedBackbone:
         OSError: the weights cannot be downloaded.
     """
     with seeded(seed):
-        network = _download(backbone) if backbone.weights == "download" else timm.create_model(backbone.name)
+        network = _download(backbone) if backbone.weights == "download" else _create(backbone.name)
     if backbone.weights == "download":
         sha256, source = _tensors_sha256(network.state_dict()), f"timm download (tag {network.pretrained_cfg['tag']})"
     elif backbone.weights == "random":
@@ -163,7 +165,7 @@ class Preprocessing(nn.Module):
         return self.normalise(images)
 
 
-def embed(network: nn.Module, images: Tensor) -> Tensor:
+def embed(network: TimmNetwork, images: Tensor) -> Tensor:
     """Pooled features of normalised images, as the head of a timm network takes them: ``(B, 3, S, S)`` to ``(B, F)``.
 
     For VGG these are the 4096 outputs of its two dense layers.
@@ -194,9 +196,13 @@ def _require_model(name: str) -> None:
         raise ValueError(f"name is {name!r}, but the weights of {architecture} are called {', '.join(tags)}.")
 
 
-def _download(backbone: Backbone) -> nn.Module:
+def _create(name: str, pretrained: bool = False) -> TimmNetwork:
+    return cast(TimmNetwork, timm.create_model(name, pretrained))
+
+
+def _download(backbone: Backbone) -> TimmNetwork:
     try:
-        return timm.create_model(backbone.name, pretrained=True)
+        return _create(backbone.name, pretrained=True)
     except Exception as error:  # as many kinds as there are ways to fail between here and the file
         raise OSError(
             f"The weights of {backbone.name} cannot be downloaded ({_first_sentence(error)}): connect to the network, "
@@ -241,7 +247,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     return entries
 
 
-def _fitting(entries: dict[str, Tensor], network: nn.Module, backbone: Backbone, path: Path) -> dict[str, Tensor]:
+def _fitting(entries: dict[str, Tensor], network: TimmNetwork, backbone: Backbone, path: Path) -> dict[str, Tensor]:
     """The entries of a file by the network's names, when they are those of this very network."""
     expected = network.state_dict()
     if backbone.architecture in PACKAGES and _PACKAGES_FIRST in entries and _kinds(entries) == _kinds(expected):
@@ -279,7 +285,7 @@ def _tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -10,8 +10,10 @@ from timm.models import group_parameters
 from timm.optim import auto_group_layers, param_groups_layer_decay
 from torch import nn
 
+from mixvision.models.timm_network import TimmNetwork
 
-def blocks(network: nn.Module) -> list[list[str]]:
+
+def blocks(network: TimmNetwork) -> list[list[str]]:
     """Names of the parameters of every block of a timm network, from input to output, without the head.
 
     Blocks are timm's own groups of layers: a residual block, one layer of a dense block, one convolution of VGG; the
@@ -29,7 +31,7 @@ def blocks(network: nn.Module) -> list[list[str]]:
     return [grouped[layer] for layer in sorted(grouped)]
 
 
-def head_parameters(network: nn.Module) -> set[str]:
+def head_parameters(network: TimmNetwork) -> set[str]:
     """Names of the parameters of a timm network's last layer, or of the two that distilled networks have."""
     layers = network.get_classifier()
     layers = layers if isinstance(layers, tuple) else (layers,)
@@ -37,7 +39,7 @@ def head_parameters(network: nn.Module) -> set[str]:
     return {name for name, parameter in network.named_parameters() if id(parameter) in parameters}
 
 
-def freeze(network: nn.Module, trainable_blocks: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
+def freeze(network: TimmNetwork, trainable_blocks: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
     """Let only the head and the last blocks of a timm network be trained; may be called again for another phase.
 
     Frozen batch normalisation also keeps its statistics: whenever ``train()`` is called, it stays in evaluation mode.
@@ -67,7 +69,7 @@ def freeze(network: nn.Module, trainable_blocks: int | Literal["all", "head"], b
     for name, parameter in network.named_parameters():
         parameter.requires_grad = name in trained
     # Copies of the network keep it: partial objects are copied with it.
-    network.train = partial(_train, network, batch_statistics)
+    network.train = partial(_train, network, batch_statistics)  # type: ignore[method-assign]  # of this one alone
     network.train(network.training)
 
 
@@ -77,7 +79,7 @@ def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
 
 
 def layer_decay_groups(
-    network: nn.Module, learning_rate: float, layer_decay: float = 0.75, weight_decay: float = 0.0
+    network: TimmNetwork, learning_rate: float, layer_decay: float = 0.75, weight_decay: float = 0.0
 ) -> list[dict]:
     """Groups of trainable parameters for an optimiser, with learning rates that fall from the head to the input.
 
@@ -94,7 +96,7 @@ def layer_decay_groups(
     return [{**group, "lr": learning_rate * group["lr_scale"]} for group in groups]
 
 
-def _train(network: nn.Module, batch_statistics: bool, mode: bool = True) -> nn.Module:
+def _train(network: TimmNetwork, batch_statistics: bool, mode: bool = True) -> TimmNetwork:
     """What ``train`` does once some blocks are frozen: their batch normalisation, or all, stays as in evaluation."""
     type(network).train(network, mode)
     for layer in network.modules():

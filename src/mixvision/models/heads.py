@@ -83,6 +83,9 @@ class Standardise(nn.Module):
     in others, and would then drown all the rest.
     """
 
+    mean: Tensor
+    sd: Tensor
+
     def __init__(self, heads: int, features: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(heads, features))
@@ -117,6 +120,9 @@ class Dense(nn.Module):
 class StackedBatchNorm(nn.Module):
     """``nn.BatchNorm1d`` of each head, over its own batch: ``(K, B, C)``, unchanged. A batch needs two images."""
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, heads: int, channels: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(heads, channels))
@@ -126,8 +132,9 @@ class StackedBatchNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         side_by_side = features.transpose(0, 1).flatten(1)
-        of_channels = (self.running_mean, self.running_var, self.weight, self.bias)
-        normalised = F.batch_norm(side_by_side, *(values.view(-1) for values in of_channels), training=self.training)
+        mean, variance = self.running_mean.view(-1), self.running_var.view(-1)
+        weight, bias = self.weight.view(-1), self.bias.view(-1)
+        normalised = F.batch_norm(side_by_side, mean, variance, weight, bias, self.training)
         return normalised.unflatten(1, self.weight.shape).transpose(0, 1)
 
 

@@ -11,6 +11,9 @@ IMAGENET_MEAN, IMAGENET_SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Normalise(nn.Module):
     """Subtracts each colour's mean and divides by its standard deviation (default: ImageNet's): ``(B, 3, H, W)``."""
 
+    mean: Tensor
+    sd: Tensor
+
     def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, sd: tuple[float, ...] = IMAGENET_SD) -> None:
         super().__init__()
         for name, values in (("mean", mean), ("sd", sd)):

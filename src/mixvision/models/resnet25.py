@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mixvision.models.stacked import ELU, StackedConv2d, StackedLinear
+from mixvision.models.stacked import ELU, StackedConv2d, StackedLinear, StackedNetwork
 
 SMALLEST_IMAGE = 16
 HIDDEN_UNITS = 200
 
 
-class ResNet25(nn.Module):
+class ResNet25(StackedNetwork):
     """K independent residual networks of 25 weight layers: a 5x5 convolution, eleven blocks of two, two dense layers.
 
     A 100x100 image goes through maps of 100, 50, 50, 25, 25, 12, 12 and 6 pixels a side to 1,152 features. The
@@ -63,7 +63,8 @@ class ResNet25(nn.Module):
 
         With the features frozen these can be computed once, and the head trained on them alone.
         """
-        networks = len(self.head[0].weight)  # a stack narrows while it trains, so its size is read off the weights
+        # A stack narrows while it trains, so its size is read off the weights.
+        networks = len(next(self.head.parameters()))
         return self.features(images).reshape(len(images), networks, -1).transpose(0, 1)
 
 

@@ -16,6 +16,20 @@ from torch.nn import functional as F
 INITIAL_BIAS = 0.1
 
 
+class StackedNetwork(nn.Module):
+    """K networks trained side by side: images ``(B, K * 3, S, S)``, floats in [0, 1], to logits ``(K, B, C)``.
+
+    Attributes:
+        head: from what ``embed`` gives to the logits; it can be trained alone.
+    """
+
+    head: nn.Module
+
+    def embed(self, images: Tensor) -> Tensor:
+        """What goes into the head, ``(K, B, F)``."""
+        raise NotImplementedError
+
+
 class StackedConv2d(nn.Module):
     """Normalise the input, then convolve: ``(B, K * channels_in, H, W)`` to ``(B, K * channels_out, H', W')``.
 
@@ -81,6 +95,8 @@ class MovingNorm(nn.Module):
     """
 
     epsilon = 1e-5
+    mean: Tensor
+    variance: Tensor
 
     def __init__(self, networks: int, channels: int, power: float = 0.5) -> None:
         super().__init__()

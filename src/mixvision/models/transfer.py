@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mixvision.models.backbones import Backbone, Preprocessing, PretrainedBackbone, load_backbone
 from mixvision.models.heads import plain_head, trained_head
+from mixvision.models.timm_network import TimmNetwork
 
 
 class TransferNetwork(nn.Module):
@@ -25,7 +26,7 @@ class TransferNetwork(nn.Module):
         pretrained: names of the entries that a file of pretrained weights brings, and that need not be saved again.
     """
 
-    def __init__(self, preprocessing: Preprocessing, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, preprocessing: Preprocessing, backbone: TimmNetwork, head: nn.Module) -> None:
         super().__init__()
         self.preprocessing, self.backbone, self.head = preprocessing, backbone, head
         self.maps = nn.Identity()  # what class activation maps are made of passes here

@@ -204,7 +204,7 @@ def _tile(image: np.ndarray, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.NEAREST if enlarge else Image.Resampling.LANCZOS)
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:

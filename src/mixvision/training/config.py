@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeGuard, get_args
 
 import torch
 from torch import Tensor
+
+Precision: TypeAlias = Literal["32-true", "64-true", "bf16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,10 @@ class Arithmetic:
     """
 
     accelerator: str = "auto"
-    precision: str = "32-true"
+    precision: Precision = "32-true"
 
     def __post_init__(self) -> None:
-        allowed = {"accelerator": ("auto", "cpu", "gpu"), "precision": ("32-true", "64-true", "bf16-mixed")}
+        allowed = {"accelerator": ("auto", "cpu", "gpu"), "precision": get_args(Precision)}
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}.")
@@ -133,6 +136,6 @@ class Continuation:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}.")
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a parameter is a finite number; true and false are none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -48,7 +48,9 @@ class Snapshot:
         self.probability = choose(candidate.probability, self.probability)
 
 
-def predict(network: nn.Module, inputs: Callable[[Tensor], Tensor], positions: Tensor, batch: int) -> tuple:
+def predict(
+    network: nn.Module, inputs: Callable[[Tensor], Tensor], positions: Tensor, batch: int
+) -> tuple[Tensor, Tensor]:
     """The three most probable categories of images and their probabilities, ``(K, images, k)`` each.
 
     ``inputs`` gives what the network takes of the images at some positions; k is smaller with fewer categories.
@@ -79,8 +81,8 @@ def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:
 def prediction_table(trial: str, snapshot: str, pool: ImagePool, top: Tensor, probability: Tensor) -> pd.DataFrame:
     """One row a held-out image of the pool; top and probability ``(images, k)``, most probable first."""
     named = np.array(pool.categories)[top.cpu().numpy()]
-    probability = probability.float().cpu().numpy()
+    shares = probability.float().cpu().numpy()
     columns = {"trial": trial, "snapshot": snapshot, "id": pool.ids[pool.all_held_out.cpu().numpy()]}
     columns |= {f"prediction_{k + 1}": named[:, k] for k in range(named.shape[1])}
-    columns |= {f"probability_{k + 1}": probability[:, k] for k in range(named.shape[1])}
+    columns |= {f"probability_{k + 1}": shares[:, k] for k in range(named.shape[1])}
     return pd.DataFrame(columns)

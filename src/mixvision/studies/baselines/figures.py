@@ -104,16 +104,13 @@ def learning_curves(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.Da
 def _curves(rows: pd.DataFrame, best_epoch: int) -> list[go.Scatter]:
     """The training and the validation curve of one trial, and the star of its best epoch."""
     trained, validated = (rows[rows["split"] == split] for split in ("train", "validation"))
+    best = validated[validated["epoch"] == best_epoch]
+    dot: dict[str, Any] = {"size": 4}
+    star: dict[str, Any] = {"symbol": "star", "size": 13}
     curves = [
-        ("training", trained, "train", "lines+markers", {"size": 4}),
-        ("validation", validated, "validation", "lines+markers", {"size": 4}),
-        (
-            "best epoch",
-            validated[validated["epoch"] == best_epoch],
-            "validation",
-            "markers",
-            {"symbol": "star", "size": 13},
-        ),
+        ("training", trained, "train", "lines+markers", dot),
+        ("validation", validated, "validation", "lines+markers", dot),
+        ("best epoch", best, "validation", "markers", star),
     ]
     return [
         go.Scatter(

@@ -175,7 +175,8 @@ def _ablation_section(
 
 def _leak_sections(leak: pd.DataFrame) -> list[Section]:
     """The section on the mistake, or none where it was not made."""
-    if leak.empty:
+    sentence = leak_sentence(leak)
+    if sentence is None:
         return []
     text = [
         "A mistake, made here on purpose to see what it is worth. The images are augmented before they are split, so "
@@ -183,7 +184,7 @@ def _leak_sections(leak: pd.DataFrame) -> list[Section]:
         "what the model can do with new images. The test images were set aside before, for both ways. The leaky model "
         "trains on views of the validation images' originals, too, so on somewhat more different images than the "
         "honest one.",
-        leak_sentence(leak),
+        sentence,
     ]
     table = Table("The mistake's price", leak_table(leak))
     return [Section("What splitting after augmentation would have gained", text, [table])]

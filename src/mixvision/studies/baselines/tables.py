@@ -146,7 +146,8 @@ def leak_numbers(
     order = alike["split_first"].map({True: _HONEST, False: _LEAKY})
     pair = alike.assign(order=order).set_index("order").reindex([_HONEST, _LEAKY], columns=_LEAK_COLUMNS)
     if pair["test_top1"].notna().all():
-        pair.loc[_LEAKY, _DIFFERENCE] = paired_difference(joined, *pair["trial"][::-1], generator, draws=draws)
+        honest, leaking = pair["trial"]
+        pair.loc[_LEAKY, _DIFFERENCE] = paired_difference(joined, leaking, honest, generator, draws=draws)
     return pair.reset_index()
 
 

@@ -70,7 +70,7 @@ def prequential_accuracy(
         own = counted[counted["domain"] == domain]
         measured[f"{domain}_measured"] = 0 if network is None else len(own)
         measured[f"{domain}_top1"] = math.nan
-        if measured[f"{domain}_measured"]:
+        if network is not None and len(own):
             predicted = network.classify(pixels[domain][own["pixel_row"]]).argmax(1)
             measured[f"{domain}_top1"] = float((np.array(network.categories)[predicted] == own["category"]).mean())
     return {**measured, "performance_top1": math.sqrt(measured["nice_top1"] * measured["real_top1"])}

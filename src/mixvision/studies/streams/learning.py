@@ -57,7 +57,7 @@ def learn_on(
     if before is not None:
         before.require(settings)
     images = receive(manifest, before)
-    if not images["is_new"].any():
+    if before is not None and not images["is_new"].any():
         news = f"Nothing new since run {len(before.arrivals)}: nothing was trained."
         log.info(news)
         return before, news

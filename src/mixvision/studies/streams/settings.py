@@ -30,7 +30,7 @@ class OnlineLearning:
             if type(value) is not int or not lowest <= value <= highest:
                 allowed = f"{lowest} or more" if highest == math.inf else f"{lowest} to {highest}"
                 raise ValueError(f"{name} is {value!r}; give a whole number of {allowed}.")
-        for name, lowest in (("learning_rate", math.ulp(0)), ("l2", 0)):
+        for name, least in (("learning_rate", math.ulp(0)), ("l2", 0.0)):
             value = getattr(self, name)
-            if type(value) not in (int, float) or not lowest <= value < math.inf:
-                raise ValueError(f"{name} is {value!r}; give a number {'of 0 or more' if lowest == 0 else 'above 0'}.")
+            if type(value) not in (int, float) or not least <= value < math.inf:
+                raise ValueError(f"{name} is {value!r}; give a number {'of 0 or more' if least == 0 else 'above 0'}.")

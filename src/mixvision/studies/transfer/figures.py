@@ -165,8 +165,8 @@ def _curves(rows: pd.DataFrame, best_epoch: float, measure: str) -> list[go.Scat
     """The training and the validation curve of one trial, and the star of its best epoch."""
     trained, validated = (rows[rows["split"] == split] for split in ("train", "validation"))
     best = validated[validated["epoch"] == best_epoch]
-    dots = {"mode": "lines+markers", "line_width": 1.8, "marker_size": 4}
-    star = {"mode": "markers", "marker": {"symbol": "star", "size": 13}}
+    dots: dict[str, Any] = {"mode": "lines+markers", "line_width": 1.8, "marker_size": 4}
+    star: dict[str, Any] = {"mode": "markers", "marker": {"symbol": "star", "size": 13}}
     curves = [
         ("training", trained, "train", dots),
         ("validation", validated, "validation", dots),

@@ -55,6 +55,15 @@ class Transfer:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        self._make_tuples()
+        self._require_models()
+        self._require_fine_tunings()
+        self._require_training()
+
+    def all_backbones(self) -> list[Backbone]:
+        return [Backbone(name, str(weights)) for name, weights in self.backbones.items() if weights is not None]
+
+    def _make_tuples(self) -> None:
         for name in ("input_sizes", "heads", "fine_tunings", "ratios"):
             if not isinstance(getattr(self, name), list | tuple):
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a list.")
@@ -62,14 +71,29 @@ class Transfer:
         for name in ("input_sizes", "heads", "ratios"):
             if any(getattr(self, name).count(value) > 1 for value in getattr(self, name)):
                 raise ValueError(f"{name} is {list(getattr(self, name))}; name each value once.")
+
+    def _require_models(self) -> None:
         if not isinstance(self.backbones, Mapping) or not self.all_backbones():  # each of which looks at itself
             raise ValueError(f"backbones is {self.backbones!r}; give lines of the form `resnet50: download`.")
         if any(type(size) is not int or size < 32 for size in self.input_sizes):
             raise ValueError(f"input_sizes is {list(self.input_sizes)}; give whole numbers of pixels, 32 or more.")
         if not self.heads or not set(self.heads) <= set(HEADS):
             raise ValueError(f"heads is {list(self.heads)}; give one or more of {', '.join(HEADS)}.")
+
+    def _require_fine_tunings(self) -> None:
         object.__setattr__(self, "fine_tunings", tuple(map(_as_fine_tuning, self.fine_tunings)))
-        self._require_fine_tunings()
+        names = [*(plan.name for plan in self.fine_tunings), *self.heads, *_AS_IS_NAMES.values()]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"Two models would be called {repeated[0]!r}: give every fine-tuning a name of its own.")
+        for plan in self.fine_tunings:
+            if plan.head not in self.heads:
+                raise ValueError(
+                    f"The fine-tuning {plan.name!r} goes on from the head {plan.head!r}, which is none of heads, "
+                    f"{list(self.heads)}: add it there, or name one of those."
+                )
+
+    def _require_training(self) -> None:
         require_optimizer(self.optimizer)
         if not is_number(self.learning_rate) or self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate!r}; give a number above 0.")
@@ -82,21 +106,6 @@ class Transfer:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a whole number of {least} or more.")
         if any(type(ratio) is not int or not 0 <= ratio <= 100 for ratio in self.ratios):
             raise ValueError(f"ratios is {list(self.ratios)}; give whole per cents from 0 to 100.")
-
-    def _require_fine_tunings(self) -> None:
-        names = [*(plan.name for plan in self.fine_tunings), *self.heads, *_AS_IS_NAMES.values()]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"Two models would be called {repeated[0]!r}: give every fine-tuning a name of its own.")
-        for plan in self.fine_tunings:
-            if plan.head not in self.heads:
-                raise ValueError(
-                    f"The fine-tuning {plan.name!r} goes on from the head {plan.head!r}, which is none of heads, "
-                    f"{list(self.heads)}: add it there, or name one of those."
-                )
-
-    def all_backbones(self) -> list[Backbone]:
-        return [Backbone(name, str(weights)) for name, weights in self.backbones.items() if weights is not None]
 
 
 def list_trials(
@@ -127,7 +136,7 @@ def list_trials(
         of_backbone = {name: backbone[name] for name in ("backbone", "weights", "source", "sha256", "input_size")}
         suffix = f"-{backbone['input_size']}" if backbones["input_size"].nunique() > 1 else ""
         prefix = f"{backbone['backbone']}-" if backbones["backbone"].nunique() > 1 else ""
-        untrained = {"epochs": 0, "augmented": False}
+        untrained: dict[str, object] = {"epochs": 0, "augmented": False}
         models = [(method, name, untrained) for method, name in as_is.items() if backbone["classes"] == CLASSES]
         models += [(HEAD, head, _head_settings(study, head, training)) for head in study.heads]
         if backbone["input_size"] == largest[backbone["backbone"]]:

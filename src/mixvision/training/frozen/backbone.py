@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mixvision.models.backbones import Backbone, PretrainedBackbone
 from mixvision.models.freezing import head_parameters
@@ -78,9 +77,12 @@ def as_is_probabilities(frozen: FrozenBackbone) -> tuple[pd.DataFrame, pd.DataFr
             f"({', '.join(frozen.pool.categories[:3])}, ...) is one of ImageNet's, or the network has other classes "
             "or two classifiers."
         )
-    names = np.array(class_names(), dtype=object)
-    names[list(classes.values())] = list(classes)
-    probabilities = frozen.loaded.network.get_classifier()(frozen.held_out_features(CENTRE)).softmax(1)
+    names = list(class_names())
+    for category, number in classes.items():
+        names[number] = category
+    classifier = frozen.loaded.network.get_classifier()
+    assert isinstance(classifier, nn.Module)  # two of them have no classes together
+    probabilities = classifier(frozen.held_out_features(CENTRE)).softmax(1)
     everything = probability_frame(frozen.pool, WHOLE, probabilities, names)
     among = probabilities[:, list(classes.values())]
     return everything, probability_frame(frozen.pool, WHOLE, among / among.sum(1, keepdim=True), list(classes))
