@@ -52,7 +52,7 @@ class Phase:
     @property
     def name(self) -> str:
         """What is trained, in words."""
-        if type(self.trainable_blocks) is int:
+        if isinstance(self.trainable_blocks, int):
             return "last block" if self.trainable_blocks == 1 else f"last {self.trainable_blocks} blocks"
         return self.trainable_blocks
 

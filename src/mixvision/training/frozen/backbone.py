@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,15 +81,16 @@ def as_is_probabilities(frozen: FrozenBackbone) -> tuple[pd.DataFrame, pd.DataFr
         )
     names = np.array(class_names(), dtype=object)
     names[list(classes.values())] = list(classes)
-    probabilities = frozen.loaded.network.get_classifier()(frozen.held_out_features(CENTRE)).softmax(1)
-    everything = probability_frame(frozen.pool, WHOLE, probabilities, names)
+    network: Any = frozen.loaded.network
+    probabilities = network.get_classifier()(frozen.held_out_features(CENTRE)).softmax(1)
+    everything = probability_frame(frozen.pool, WHOLE, probabilities, names.tolist())
     among = probabilities[:, list(classes.values())]
     return everything, probability_frame(frozen.pool, WHOLE, among / among.sum(1, keepdim=True), list(classes))
 
 
 def count_classes(backbone: PretrainedBackbone) -> int:
     """How many classes the network tells apart by its features; 0 where it has two classifiers, as distilled ones."""
-    network = backbone.network
+    network: Any = backbone.network
     return 0 if isinstance(network.get_classifier(), tuple) else network.num_classes
 
 

@@ -36,6 +36,10 @@ class Plateau(nn.Module):
     Shapes: losses ``(K,)``; returns the factors on the learning rates, ``(K,)``.
     """
 
+    lowest: Tensor
+    waited: Tensor
+    factor: Tensor
+
     def __init__(self, trials: int, patience: int = PATIENCE) -> None:
         super().__init__()
         self.patience = patience
