@@ -39,7 +39,7 @@ from mixvision.models.transfer import transfer_network
 from mixvision.studies.transfer.training import all_training_sets
 from mixvision.training.config import EpochTraining
 from mixvision.training.fine_tuning.config import FineTuning, Phase
-from mixvision.training.fine_tuning.tuner import fine_tune
+from mixvision.training.fine_tuning.tuner import TrainedHeads, fine_tune
 from mixvision.training.frozen.features import backbone_features, feature_function, images_per_second
 from mixvision.training.frozen.heads import train_heads
 from mixvision.training.pool import ImagePool
@@ -113,8 +113,7 @@ def our_fine_tuning(
         result = fine_tune(
             trials,
             plan,
-            build,
-            {"ours": []},
+            TrainedHeads(build, {"ours": []}),
             pool,
             Augmentation(vertical_flip=False, colour=0.2),
             settings.training,

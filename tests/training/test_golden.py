@@ -28,7 +28,7 @@ from mixvision.training.config import EpochTraining, Training
 from mixvision.training.epochs.engine import train_by_epochs
 from mixvision.training.epochs.examples import Examples, TrainingData
 from mixvision.training.fine_tuning.config import FineTuning, Phase
-from mixvision.training.fine_tuning.tuner import fine_tune
+from mixvision.training.fine_tuning.tuner import TrainedHeads, fine_tune
 from mixvision.training.fingerprints import ENGINES
 from mixvision.training.frozen.features import backbone_features
 from mixvision.training.frozen.heads import train_heads
@@ -148,7 +148,7 @@ def test_a_step_of_fine_tuning(pool, backbone, tmp_path):
     )
     trials = pd.DataFrame([{"trial": "tuned", "seed": 0}])
     views = Augmentation(colour=0.2)
-    result = fine_tune(trials, plan, build, {"tuned": []}, pool, views, EXACT, tmp_path)
+    result = fine_tune(trials, plan, TrainedHeads(build, {"tuned": []}), pool, views, EXACT, tmp_path)
     require_golden("fine_tuning", digest(changes(result.weights, build().state_dict()), result.history))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeGuard, get_args
 
@@ -134,6 +134,31 @@ class Continuation:
         for name, values in allowed.items():
             if getattr(self, name) not in values:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}.")
+
+
+Prune = Callable[[list[dict]], set[str]]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a sweep does besides training from new weights to the last step.
+
+    Attributes:
+        continuation: the trained networks to go on from.
+        keep: iterations whose weights and predictions are kept besides, as "iteration_<n>".
+        prune: names, from the history rows of an evaluation, the trials that are not worth going on with.
+    """
+
+    continuation: Continuation | None = None
+    keep: Collection[int] = ()
+    prune: Prune | None = None
+
+    def past(self, trials: Sequence[str]) -> list[dict]:
+        """The history rows that led to the trials' first weights."""
+        return [row for trial in trials for row in self.continuation.starts[trial].history] if self.continuation else []
+
+
+STRAIGHT = Course()
 
 
 def is_number(value: object) -> TypeGuard[float]:

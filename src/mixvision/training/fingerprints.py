@@ -51,13 +51,13 @@ def fingerprint(engine: str, *parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _pieces(part: Any) -> Iterator[bytes | np.ndarray]:
+def _pieces(part: Any) -> Iterator[bytes | memoryview]:
     """The part as bytes, such that no two different ones give the same."""
     if isinstance(part, Tensor):
         part = part.detach().cpu().numpy()
     if isinstance(part, np.ndarray) and part.dtype != object:
         yield f"array {part.dtype} {part.shape}\0".encode()
-        yield np.ascontiguousarray(part)
+        yield np.ascontiguousarray(part).data
     elif part is None or isinstance(part, str | int | float | np.generic):
         yield f"{part.item() if isinstance(part, np.generic) else part!r}\0".encode()
     else:

@@ -81,8 +81,8 @@ def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:
 def prediction_table(trial: str, snapshot: str, pool: ImagePool, top: Tensor, probability: Tensor) -> pd.DataFrame:
     """One row a held-out image of the pool; top and probability ``(images, k)``, most probable first."""
     named = np.array(pool.categories)[top.cpu().numpy()]
-    shares = probability.float().cpu().numpy()
+    probabilities = probability.float().cpu().numpy()
     columns = {"trial": trial, "snapshot": snapshot, "id": pool.ids[pool.all_held_out.cpu().numpy()]}
     columns |= {f"prediction_{k + 1}": named[:, k] for k in range(named.shape[1])}
-    columns |= {f"probability_{k + 1}": shares[:, k] for k in range(named.shape[1])}
+    columns |= {f"probability_{k + 1}": probabilities[:, k] for k in range(named.shape[1])}
     return pd.DataFrame(columns)

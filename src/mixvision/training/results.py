@@ -13,6 +13,8 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.training.pool import ImagePool
 from mixvision.vocabulary import TRAIN, snapshot_name
 
+Weights = dict[str, dict[str, dict[str, Tensor]]]  # tensors by name, by snapshot, by trial
+
 
 @dataclass(frozen=True)
 class SweepResult:
@@ -30,7 +32,7 @@ class SweepResult:
     history: pd.DataFrame
     predictions: pd.DataFrame
     outcomes: pd.DataFrame
-    weights: dict[str, dict[str, dict[str, Tensor]]]
+    weights: Weights
 
 
 def outcome(trial: str, reason: str = "", pruned: bool = False, **counts: float) -> dict[str, Any]:
@@ -46,7 +48,8 @@ def outcome(trial: str, reason: str = "", pruned: bool = False, **counts: float)
     return {"trial": trial, "status": status, "reason": reason, **counts}
 
 
-NO_EPOCHS = {"epochs": 0, "iterations": 0, "best_epoch": 0, "seconds": 0}  # the counts of what is not trained
+# The counts of what is not trained.
+NO_EPOCHS: dict[str, Any] = {"epochs": 0, "iterations": 0, "best_epoch": 0, "seconds": 0}
 
 
 def diverged(split: str, loss: float, when: str, learning_rate: float) -> str:

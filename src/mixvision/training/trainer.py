@@ -22,10 +22,11 @@ def trainer_for(
         keep_freed_memory()
     if arithmetic.precision == "64-true":
         module.double()  # Lightning would do so only after it has restored (and rounded) a checkpoint
+    precision: Any = arithmetic.precision  # one of Lightning's names
     return lightning.Trainer(
         accelerator="gpu" if arithmetic.on_gpu else "cpu",
         devices=1,
-        precision=arithmetic.precision,
+        precision=precision,
         logger=False,
         enable_model_summary=False,
         callbacks=callbacks,

@@ -19,7 +19,7 @@ from mixvision.models.transfer import TransferNetwork, transfer_network
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.config import FineTuning, Phase
-from mixvision.training.fine_tuning.tuner import fine_tune
+from mixvision.training.fine_tuning.tuner import TrainedHeads, fine_tune
 from mixvision.training.optimizer import decayed_rate
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.transforms.augmentation import Augmentation
@@ -58,7 +58,8 @@ def tune(pool, backbone, tmp_path):
         def build(_) -> TransferNetwork:
             return transfer_network(backbone, size, fine_tuning.head, 3)
 
-        return fine_tune(TRIALS, fine_tuning, build, {"tuned": past}, pool, augmentation, training, folder, events)
+        heads = TrainedHeads(build, {"tuned": past})
+        return fine_tune(TRIALS, fine_tuning, heads, pool, augmentation, training, folder, events)
 
     return run
 

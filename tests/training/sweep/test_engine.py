@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from mixvision.models.resnet25 import ResNet25
+from mixvision.models.stacked import MovingNorm
 from mixvision.models.trained import TrainedNetwork
-from mixvision.training.config import Continuation, Start, Training
+from mixvision.training.config import Continuation, Course, Start, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import ImagePool, draw_order, pool_images
@@ -106,7 +107,7 @@ def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, sm
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     for iteration in range(3):
         for module in network.modules():
-            if hasattr(module, "rate"):
+            if isinstance(module, MovingNorm):
                 module.momentum = max(0.01, 0.9 ** (iteration / 50))
         batch = torch.from_numpy(order[iteration])
         images = pool.pixels[batch].permute(0, 3, 1, 2).double() / 255
@@ -310,7 +311,7 @@ BUILD = partial(ResNet25, 3, 16)
 def test_snapshots_are_kept_on_demand_and_change_nothing(digits, tmp_path):
     trials, sets, pool = digits
     plain = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "plain")
-    kept = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "kept", keep=[4, 6, 12])
+    kept = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "kept", Course(keep=[4, 6, 12]))
     short = train_sweep(BUILD, trials, sets, pool, replace(BRIEF, iterations=6), tmp_path / "short")
     assert sorted(kept.history["iteration"].unique()) == [4, 6, 8, 12]
     assert set(kept.weights["ratio-000-seed-0"]) - set(plain.weights["ratio-000-seed-0"]) == {
@@ -336,7 +337,7 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
         patch.setattr(
             "mixvision.training.sweep.stack.draw_order", lambda images, seed, epoch: draw_order(images, seed, 0)
         )
-        whole = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "whole", keep=[20])
+        whole = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "whole", Course(keep=[20]))
         starts = {
             trial: Start(whole.weights[trial]["iteration_20"], rows.to_dict("records"))
             for trial, rows in at_iteration(whole.history, 0, 20).groupby("trial")
@@ -348,7 +349,7 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
             pool,
             exact,
             tmp_path / "rest",
-            continuation=Continuation(starts, schedules="continue"),
+            course=Course(Continuation(starts, schedules="continue")),
         )
     pd.testing.assert_frame_equal(at_iteration(rest.history, 0, 40), at_iteration(whole.history, 0, 40), rtol=1e-5)
     for name, tensor in rest.weights["ratio-000-seed-0"]["last"].items():
@@ -362,7 +363,7 @@ def test_restarted_schedules_differ_from_continued_ones(digits, tmp_path):
     later = trials.assign(begin=120, iterations=8)
     losses = {
         schedules: train_sweep(
-            BUILD, later, sets, pool, BRIEF, tmp_path, continuation=Continuation(starts, schedules=schedules)
+            BUILD, later, sets, pool, BRIEF, tmp_path, course=Course(Continuation(starts, schedules=schedules))
         ).history["loss"]
         for schedules in ("restart", "continue")
     }
@@ -377,7 +378,7 @@ def test_training_the_head_alone_equals_training_the_whole_with_frozen_features(
     trial = trials["trial"].iloc[1]
     swapped = {name: Start(first.weights[name]["last"]) for name in trials["trial"]}
     result = train_sweep(
-        BUILD, trials, sets, pool, exact, tmp_path / "head", continuation=Continuation(swapped, trainable="head")
+        BUILD, trials, sets, pool, exact, tmp_path / "head", course=Course(Continuation(swapped, trainable="head"))
     )
     network = BUILD([torch.Generator().manual_seed(0)]).double()
     network.load_state_dict({name: tensor[None] for name, tensor in first.weights[trial]["last"].items()})
@@ -390,7 +391,7 @@ def test_training_the_head_alone_equals_training_the_whole_with_frozen_features(
             features = network.eval().embed(pool.pixels[batch].permute(0, 3, 1, 2).double() / 255)
         network.head.train()
         for module in network.head.modules():
-            if hasattr(module, "rate"):
+            if isinstance(module, MovingNorm):
                 module.momentum = max(0.01, 0.9 ** (iteration / 50))
         loss = torch.nn.functional.cross_entropy(network.head(features)[0], pool.labels[batch])
         weights = [p for name, p in network.head.named_parameters() if name.endswith("weight")]
@@ -440,9 +441,9 @@ def test_pruned_trials_leave_the_stack_and_the_others_do_not_notice(small_manife
     arguments = (BUILD, trials, sets, pool, exact, folder)
     if stop_at:
         with pytest.raises(RuntimeError, match="killed"):
-            train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}), events=Recorder(stop_at))
+            train_sweep(*arguments, Course(prune=PruneAt(4, {"ratio-040-seed-0"})), Recorder(stop_at))
     recorder = Recorder()
-    result = train_sweep(*arguments, prune=PruneAt(4, {"ratio-040-seed-0"}), events=recorder)
+    result = train_sweep(*arguments, Course(prune=PruneAt(4, {"ratio-040-seed-0"})), recorder)
     assert result.outcomes["status"].tolist() == ["finished", "pruned", "finished"]
     assert result.outcomes["iterations"].tolist() == [12, 4, 12]
     assert recorder.pruned_trials == {"ratio-040-seed-0": 4}
@@ -459,7 +460,7 @@ def test_a_stack_with_every_trial_pruned_stops(digits, tmp_path):
     trials, sets, pool = digits
     arguments = (BUILD, trials, sets, pool, replace(BRIEF, checkpoint_every=4), tmp_path)
     for _ in ("at first", "again, from the checkpoint of the stopped stack"):
-        result = train_sweep(*arguments, prune=PruneAt(8, set(trials["trial"])))
+        result = train_sweep(*arguments, Course(prune=PruneAt(8, set(trials["trial"]))))
         assert result.outcomes["status"].tolist() == ["pruned", "pruned"]
         assert result.outcomes["iterations"].tolist() == [8, 8]
         assert result.history["iteration"].max() == 8 and not result.weights

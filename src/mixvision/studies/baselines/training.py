@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,18 +71,20 @@ class Baselines:
             raise ValueError(f"ablated is {self.ablated!r}; name one of the trained models, {list(self.models)}.")
         if type(self.seed) is not int or self.seed < 0:
             raise ValueError(f"seed is {self.seed!r}; give a whole number of 0 or more.")
-        for value in (self.batch_size, *self.batch_sizes):
-            if type(value) is not int or value < 1:
-                raise ValueError(f"batch_size (or one of batch_sizes) is {value!r}; give a whole number of 1 or more.")
-        for value in (self.learning_rate, *self.learning_rates):
-            if not is_number(value) or value <= 0:
-                raise ValueError(f"learning_rate (or one of learning_rates) is {value!r}; give a number above 0.")
-        for value in (self.augmentation, *self.augmentations):
-            if value not in MODES:
-                raise ValueError(f"augmentation (or one of augmentations) is {value!r}; choose one of {MODES}.")
-        for value in (self.dropout, *self.dropouts, self.leaky_split):
-            if type(value) is not bool:
-                raise ValueError(f"dropout, one of dropouts, or leaky_split is {value!r}; give true or false.")
+        for name, values, fits, allowed in self._allowed():
+            for value in values:
+                if not fits(value):
+                    raise ValueError(f"{name} is {value!r}; give {allowed}.")
+
+    def _allowed(self) -> Iterator[tuple[str, tuple, Callable[[Any], bool], str]]:
+        """Of each setting and the values tried in its place: names, values, a test of each, and what it asks for."""
+        sizes, rates = (self.batch_size, *self.batch_sizes), (self.learning_rate, *self.learning_rates)
+        modes, switches = (self.augmentation, *self.augmentations), (self.dropout, *self.dropouts, self.leaky_split)
+        is_size, is_rate = lambda n: type(n) is int and n >= 1, lambda rate: is_number(rate) and rate > 0
+        yield "batch_size (or one of batch_sizes)", sizes, is_size, "a whole number of 1 or more"
+        yield "learning_rate (or one of learning_rates)", rates, is_rate, "a number above 0"
+        yield "augmentation (or one of augmentations)", modes, MODES.__contains__, f"one of {', '.join(MODES)}"
+        yield "dropout, one of dropouts, or leaky_split", switches, lambda on: type(on) is bool, "true or false"
 
     @property
     def base(self) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def list_trials(study: Baselines) -> pd.DataFrame:
     counterpart, with augmentation "expand", is always among the trials where it is.
     """
     rows = [{"trial": model, "model": model, **study.base} for model in dict.fromkeys(study.models)]
-    variants = [("batch_size", value) for value in study.batch_sizes]
+    variants: list[tuple[str, Any]] = [("batch_size", value) for value in study.batch_sizes]
     variants += [("learning_rate", value) for value in study.learning_rates]
     variants += [("dropout", value) for value in study.dropouts if has_dropout(study.ablated)]
     variants += [("augmentation", value) for value in study.augmentations]
@@ -186,11 +188,12 @@ def train_baselines(
 
     guesses = [guess(trial, pool, events) for trial in trials[guessing].to_dict("records")]
     trained = train_by_epochs(build, data, trials[~guessing], pool, training, checkpoints, events)
-    on_device, views_top1 = pool.to(training.device), []
-    for trial in trials[~guessing].to_dict("records"):
-        views, weights = data(trial).views, trained.weights.get(trial["trial"])
-        measured = weights is not None and views is not None
-        views_top1.append(_accuracy(build(trial), weights[BEST_VALIDATION], on_device, views) if measured else math.nan)
+    views_top1, on_device = pd.Series(math.nan, trained.outcomes.index), pool.to(training.device)
+    for place, trial in enumerate(trials[~guessing].to_dict("records")):
+        views = data(trial).views
+        if views and trial["trial"] in trained.weights:
+            best = trained.weights[trial["trial"]][BEST_VALIDATION]
+            views_top1[place] = _accuracy(build(trial), best, on_device, views)
     return join_results([*guesses, replace(trained, outcomes=trained.outcomes.assign(views_top1=views_top1))])
 
 

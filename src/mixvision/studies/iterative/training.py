@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mixvision.training.config import Continuation, Start, Training
+from mixvision.training.config import Continuation, Course, Start, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.pool import ImagePool
@@ -149,14 +149,15 @@ def train_iteratively(
         pool,
         training,
         checkpoints,
-        keep=trials["begin"].unique().tolist(),
-        events=events,
+        Course(keep=trials["begin"].unique().tolist()),
+        events,
     )
     reached = [
         f"iteration_{trial.begin}" in initial.weights.get(_trunk(trial.seed), ()) for trial in trials.itertuples()
     ]
     branched = trials[reached]
     branches = {trial.trial: _branch(initial, trial, training) for trial in branched.itertuples()}
+    starts = {name: branch.start for name, branch in branches.items()}
     restricted = train_sweep(
         build_network,
         branched,
@@ -164,10 +165,8 @@ def train_iteratively(
         pool,
         replace(training, evaluate_every=phases.evaluate_restricted_every),
         checkpoints,
-        continuation=Continuation(
-            {name: branch.start for name, branch in branches.items()}, phases.trainable, phases.schedules
-        ),
-        events=events,
+        Course(Continuation(starts, phases.trainable, phases.schedules)),
+        events,
     )
     return _joined(initial, restricted, branches, trials)
 

@@ -15,7 +15,7 @@ from mixvision.studies.streams.arrivals import prequential_accuracy, receive
 from mixvision.studies.streams.buffers import fill_buffers, pool_buffers
 from mixvision.studies.streams.settings import OnlineLearning
 from mixvision.studies.streams.state import State
-from mixvision.training.config import Continuation, Start, Training
+from mixvision.training.config import Continuation, Course, Start, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import require_both_domains
 from mixvision.training.pool import ImagePool
@@ -96,8 +96,8 @@ def _train(
         pool,
         training,
         checkpoints,
-        continuation=continuation,
-        events=events,
+        Course(continuation),
+        events,
     )
     return trained_networks(result.weights, pool)[snapshot_name(trial, LAST)]
 

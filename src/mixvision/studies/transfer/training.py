@@ -18,7 +18,7 @@ from mixvision.models.transfer import TransferNetwork, transfer_network
 from mixvision.studies.transfer.trials import Transfer
 from mixvision.training.config import Arithmetic, EpochTraining
 from mixvision.training.events import SILENT, TrainingListener
-from mixvision.training.fine_tuning.tuner import fine_tune
+from mixvision.training.fine_tuning.tuner import TrainedHeads, fine_tune
 from mixvision.training.frozen.backbone import FrozenBackbone, as_is_probabilities, count_parameters, probability_frame
 from mixvision.training.frozen.heads import head_probabilities, train_heads
 from mixvision.training.memory import images_at_once
@@ -181,9 +181,8 @@ def _fine_tune(
     def build(_: Mapping[str, Any]) -> TransferNetwork:
         return transfer_network(frozen.loaded, frozen.input_size, plan.head, len(pool.categories), start.tensors)
 
-    result = fine_tune(
-        trials, plan, build, {trial["trial"]: start.history}, pool, augmentation, training, checkpoints, events
-    )
+    heads = TrainedHeads(build, {trial["trial"]: start.history})
+    result = fine_tune(trials, plan, heads, pool, augmentation, training, checkpoints, events)
     network, probabilities = build(trial), {}
     for name, tensors in _by_name(result.weights).items():
         network.load_state_dict(tensors)

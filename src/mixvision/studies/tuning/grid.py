@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.selection import best_first
-from mixvision.training.config import Training, is_number
+from mixvision.training.config import Course, Prune, Training, is_number
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fingerprints import fingerprint
 from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import SweepResult
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
-from mixvision.training.sweep.stack import Prune
 
 RATES_KEPT = 2  # of the first step go into the second
 
@@ -94,8 +93,8 @@ class ValidationSweeps:
             self.pool,
             self.training,
             self.checkpoints,
-            prune=prune,
-            events=events,
+            Course(prune=prune),
+            events,
         )
 
     def with_checkpoints_in(self, name: str) -> ValidationSweeps:

@@ -200,10 +200,10 @@ class Classifier(lightning.LightningModule):
             raise DivergedError(diverged(split, loss, when, self.learning_rate))
 
 
-def _loader(batches: Sequence[np.ndarray]) -> DataLoader:
-    """Batches of rows one by one, left on the host; its own generator leaves PyTorch's global one alone."""
+def _loader(batches: Any) -> DataLoader:
+    """Arrays of rows one by one, left on the host; its own generator leaves PyTorch's global one alone."""
     return DataLoader(batches, batch_size=None, collate_fn=_as_it_is, generator=torch.Generator())
 
 
-def _as_it_is(batch: np.ndarray) -> np.ndarray:
+def _as_it_is(batch: Any) -> Any:
     return batch

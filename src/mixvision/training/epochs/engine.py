@@ -143,7 +143,7 @@ def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[
     checkpoint = folder / "last.ckpt"
     if checkpoint.exists():
         log.info("Continuing from the checkpoint %s.", checkpoint)
-    keeping = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    keeping: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = ModelCheckpoint(
         filename="best", monitor="validation_top1", mode="max", save_weights_only=True, **keeping
     )  # the first of equals

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -41,6 +40,7 @@ class FineTuner(Classifier):
     """
 
     engine = "fine_tuning"
+    network: Any  # a TransferNetwork
 
     def __init__(self, *arguments: Any, fine_tuning: FineTuning, past: Mapping[str, Sequence[dict]]) -> None:
         super().__init__(*arguments)
@@ -87,26 +87,38 @@ class FineTuner(Classifier):
         freeze(self.network.backbone, phase.trainable_blocks, self.fine_tuning.batch_statistics)
         self.network.train()
         if phase.reset_optimizer and self.current_epoch == begin:
-            self.optimizers(use_pl_optimizer=False).state.clear()
+            self.trainer.optimizers[0].state.clear()
 
-    def on_train_batch_start(self, rows: np.ndarray, batch: int) -> None:
+    def on_train_batch_start(self, *_: Any) -> None:
         phase, begin = self.fine_tuning.phase_at(self.current_epoch)
         steps = len(self.data.train) // self.trial["batch_size"]
         rate = self.fine_tuning.rate(phase, self.global_step - begin * steps, phase.epochs * steps)
         rate = decayed_rate(self.fine_tuning.optimizer, rate, self.global_step)
-        for group in self.optimizers(use_pl_optimizer=False).param_groups:
+        for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate * group["factor"]
 
-    def on_train_batch_end(self, outputs: Any, rows: np.ndarray, batch: int) -> None:
+    def on_train_batch_end(self, *_: Any) -> None:
         if self.fine_tuning.ema_decay is not None:
             self.average.update_parameters(self.network)
+
+
+@dataclass(frozen=True)
+class TrainedHeads:
+    """What fine-tunings go on from.
+
+    Attributes:
+        build_network: makes a trial's network, its head trained.
+        past: by trial the history rows that led to that head.
+    """
+
+    build_network: Callable[[Trial], TransferNetwork]
+    past: Mapping[str, Sequence[dict]]
 
 
 def fine_tune(
     trials: pd.DataFrame,
     fine_tuning: FineTuning,
-    build_network: Callable[[Trial], TransferNetwork],
-    past: Mapping[str, Sequence[dict]],
+    heads: TrainedHeads,
     pool: ImagePool,
     augmentation: Augmentation | None,
     training: EpochTraining,
@@ -118,8 +130,7 @@ def fine_tune(
     Args:
         trials: one row a trial: trial, seed and anything else; batches are as large as the fine-tuning says.
         fine_tuning: the same for all of them.
-        build_network: makes a trial's network, its head trained.
-        past: by trial the history rows that led to that head.
+        heads: what they go on from.
         pool: the images; those that are not held out are trained on.
         augmentation: of the training images' views, drawn anew in every epoch, or None for the images as they are.
         training: on what; how long is for the fine-tuning to say.
@@ -137,12 +148,14 @@ def fine_tune(
         ValueError: a GPU is asked for and there is none, batches do not fit the training set or the network, or a phase
             unfreezes more blocks than a network has.
     """
-    trained = {trial["trial"]: _most_trained(build_network(trial), fine_tuning) for trial in trials.to_dict("records")}
-    rows = {trial: _plain_rows(past[trial], trial) for trial in trained}
+    trained = {
+        trial["trial"]: _most_trained(heads.build_network(trial), fine_tuning) for trial in trials.to_dict("records")
+    }
+    rows = {trial: _plain_rows(heads.past[trial], trial) for trial in trained}
     train = pool.not_held_out
     data = TrainingData(Examples(train), Examples(pool.held_out["validation"].numpy()), augmentation)
     result = train_each(
-        build_network,
+        heads.build_network,
         lambda _: data,
         trials.assign(batch_size=fine_tuning.batch_size),
         pool,

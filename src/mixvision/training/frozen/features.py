@@ -50,9 +50,9 @@ def backbone_features(
         arithmetic: where, and how precisely: "bf16-mixed" computes the network in bfloat16.
         view: which part of the images it is shown; see :func:`mixvision.transforms.test_time.view_of`.
     """
-    compute = feature_function(backbone, input_size, arithmetic, view)
+    compute, network = feature_function(backbone, input_size, arithmetic, view), _timm_network(backbone)
     key = {
-        "network": backbone.network.pretrained_cfg["architecture"],
+        "network": network.pretrained_cfg["architecture"],
         "timm": timm.__version__,
         "weights": backbone.sha256 or backbone.source,
         "preprocessing": [input_size, *backbone.mean, *backbone.std],
@@ -72,7 +72,7 @@ def feature_function(
     """
     device = arithmetic.device
     layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
-    network = copy.deepcopy(backbone.network).to(device, memory_format=layout).eval()
+    network = copy.deepcopy(_timm_network(backbone)).to(device, memory_format=layout).eval()
     preprocessing = Preprocessing(input_size, backbone.mean, backbone.std).to(device)
 
     def compute(images: Tensor) -> Tensor:
@@ -98,6 +98,11 @@ def images_per_second(
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
     return batch / statistics.median(seconds), features.shape[1]
+
+
+def _timm_network(backbone: PretrainedBackbone) -> Any:
+    """The network, which has more than every module has."""
+    return backbone.network
 
 
 def extract_features(
@@ -213,4 +218,4 @@ def _write(features: Tensor, file: Path) -> None:
 
 
 def _digest(features: Tensor) -> str:
-    return hashlib.sha256(features.numpy()).hexdigest()
+    return hashlib.sha256(features.numpy().data).hexdigest()

@@ -21,7 +21,7 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.optimizer import decayed_rate, make_optimizer, require_optimizer
 from mixvision.training.pool import ImagePool, training_positions
 from mixvision.training.predictions import predict, prediction_table
-from mixvision.training.results import SweepResult, diverged, join_results, outcome, require_success
+from mixvision.training.results import SweepResult, Weights, diverged, join_results, outcome, require_success
 from mixvision.training.stopping import EarlyStopping
 from mixvision.vocabulary import TRAIN, VALIDATION
 
@@ -150,8 +150,9 @@ class HeadStack:
         generators = [torch.Generator().manual_seed(trial["seed"]) for trial in self.trials]
         self.network = StackedHeads(self.trials[0]["head"], features.shape[1], len(pool.categories), generators)
         self.network.to(features.device, features.dtype)
+        standardise: Any = self.network[0]
         for k, positions in enumerate(training_sets):
-            self.network[0].fit(k, features[torch.from_numpy(positions).to(features.device)])
+            standardise.fit(k, features[torch.from_numpy(positions).to(features.device)])
         # Each trial's slices of the stacked parameters: with them the optimiser has settings of each trial's own.
         self.slices = [parameter.detach().unbind() for parameter in self.network.parameters()]
         self.optimizer = make_optimizer(
@@ -193,7 +194,7 @@ class HeadStack:
     @torch.no_grad()
     def result(self) -> SweepResult:
         """What came out, with what each trial that did not fail says of all held-out images."""
-        predictions, weights = [], {name: {} for name in self.finished}
+        predictions, weights = [], Weights((name, {}) for name in self.finished)
         for snapshot, stacked in self.snapshots.items():
             self.network.load_state_dict(stacked)
             top, probability = predict(self.network, self._inputs, self.pool.all_held_out, EVALUATION_BATCH)
@@ -233,6 +234,7 @@ class HeadStack:
 
     def _step(self, step: int) -> None:
         for parameter, slices in zip(self.network.parameters(), self.slices, strict=True):
+            assert parameter.grad is not None  # every parameter takes part in every step
             for own, gradient in zip(slices, parameter.grad.unbind(), strict=True):
                 own.grad = gradient
             parameter.grad = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,14 +14,14 @@ import torch
 from torch import nn
 
 from mixvision.models.resnet25 import ResNet25
-from mixvision.training.config import Continuation, Training
+from mixvision.training.config import STRAIGHT, Continuation, Course, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
 from mixvision.training.results import SweepResult, join_results, require_success
 from mixvision.training.sweep.fitting import fingerprint_shared, fingerprint_stack, fit_stack
 from mixvision.training.sweep.gathering import gather_result
-from mixvision.training.sweep.stack import Prune, Stack
+from mixvision.training.sweep.stack import Stack, Steps
 
 BuildNetwork = Callable[[Sequence[torch.Generator]], nn.Module]
 
@@ -36,10 +36,7 @@ def train_sweep(
     pool: ImagePool,
     training: Training,
     checkpoints: Path,
-    *,
-    continuation: Continuation | None = None,
-    keep: Collection[int] = (),
-    prune: Prune | None = None,
+    course: Course = STRAIGHT,
     events: TrainingListener = SILENT,
 ) -> SweepResult:
     """Train every trial and predict every held-out image.
@@ -56,9 +53,7 @@ def train_sweep(
         pool: all images of the sweep.
         training: how long and on what.
         checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
-        continuation: the trained networks to go on from.
-        keep: iterations whose weights and predictions are kept besides, as "iteration_<n>".
-        prune: names, from the history rows of an evaluation, the trials that are not worth going on with.
+        course: from where to go on, what to keep on the way, and whom to prune.
         events: told how the trials fare; after a kill, of what was before it, too.
 
     Raises:
@@ -68,25 +63,15 @@ def train_sweep(
     training.require_device()
     sets = _positions(training_sets, trials, pool)
     events.started(trials)
-    shared = fingerprint_shared(pool, training, continuation, keep, prune is not None)
+    shared = fingerprint_shared(pool, training, course)
 
     def train(names: list[str]) -> SweepResult:
         chosen = trials[trials["trial"].isin(names)]
         log.info("Training %d of %d models together: %s", len(names), len(trials), ", ".join(names))
-        network, how = _first_network(build_network, chosen, training, continuation)
-        own_sets = [sets[trial] for trial in chosen["trial"]]
-        stack = Stack(
-            network,
-            chosen,
-            own_sets,
-            pool,
-            evaluate_every=training.evaluate_every,
-            keep=keep,
-            prune=prune,
-            events=events,
-            **how,
-        )
-        past = [row for trial in chosen["trial"] for row in continuation.starts[trial].history] if continuation else []
+        network, past = _first_network(build_network, chosen, course.continuation), course.past(chosen["trial"])
+        own_sets, steps = [sets[trial] for trial in chosen["trial"]], _steps(chosen, training, course)
+        head_only = course.continuation is not None and course.continuation.trainable == "head"
+        stack = Stack(network, chosen, own_sets, pool, steps, head_only, course.prune, events)
         seconds = fit_stack(stack, training, checkpoints / fingerprint_stack(stack, shared, past), past)
         return gather_result(stack, names, seconds)
 
@@ -119,21 +104,21 @@ def _in_stacks_that_fit(train: Callable[[list[str]], SweepResult], stacks: list[
     return results
 
 
-def _first_network(
-    build_network: BuildNetwork, trials: pd.DataFrame, training: Training, continuation: Continuation | None
-) -> tuple[nn.Module, dict]:
-    """The stacked network with its first weights, and how a stack is to train it."""
+def _first_network(build_network: BuildNetwork, trials: pd.DataFrame, continuation: Continuation | None) -> nn.Module:
+    """The stacked network with its first weights."""
     network = build_network([torch.Generator().manual_seed(seed) for seed in trials["seed"]])
-    first = trials.iloc[0]  # the trials of a stack are alike in this
-    begin, iterations = int(first.get("begin", 0)), int(first.get("iterations", training.iterations))
-    how = {"iterations": iterations, "begin": begin}
     if continuation:
         starts = [continuation.starts[trial].weights for trial in trials["trial"]]
         stacked = {name: torch.stack([start[name] for start in starts]) for name in starts[0]}
         network.load_state_dict(stacked, assign=True)  # not copied: they keep their precision
-        how["schedules_begin"] = begin if continuation.schedules == "continue" else 0
-        how["head_only"] = continuation.trainable == "head"
-    return network, how
+    return network
+
+
+def _steps(trials: pd.DataFrame, training: Training, course: Course) -> Steps:
+    first = trials.iloc[0]  # the trials of a stack are alike in this
+    begin, iterations = int(first.get("begin", 0)), int(first.get("iterations", training.iterations))
+    continued = course.continuation is not None and course.continuation.schedules == "continue"
+    return Steps(iterations, training.evaluate_every, begin, begin if continued else 0, frozenset(course.keep))
 
 
 def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePool) -> dict[str, np.ndarray]:

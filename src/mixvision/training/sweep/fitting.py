@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader
 
-from mixvision.training.config import Continuation, Training
+from mixvision.training.config import Course, Training
 from mixvision.training.fingerprints import fingerprint
 from mixvision.training.pool import ImagePool
 from mixvision.training.sweep.stack import Stack
@@ -36,12 +36,13 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
     checkpoints = ModelCheckpoint(
         folder,
         filename="last",
-        every_n_train_steps=min(training.checkpoint_every, stack.iterations),
+        every_n_train_steps=min(training.checkpoint_every, stack.steps.iterations),
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
-    trainer = trainer_for(stack, training, [checkpoints, _Progress(refresh_rate=5)], max_steps=stack.iterations)
-    steps = DataLoader(range(stack.iterations), batch_size=None)
+    trainer = trainer_for(stack, training, [checkpoints, _Progress(refresh_rate=5)], max_steps=stack.steps.iterations)
+    numbers: Any = range(stack.steps.iterations)  # as good as a data set
+    steps: DataLoader = DataLoader(numbers, batch_size=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's hints on manual optimisation and loaders do not apply here
         trainer.fit(stack, steps, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
@@ -54,20 +55,19 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
 class _Progress(TQDMProgressBar):
     """Shows the best performance as of the last evaluation; Lightning's own way to log it waits for the device."""
 
-    def get_metrics(self, trainer: lightning.Trainer, stack: Stack) -> dict[str, str]:
+    def get_metrics(self, _: lightning.Trainer, stack: Any) -> dict:
         return {"best_validation_performance": f"{stack.best_performance:.3f}"}
 
 
-def fingerprint_shared(
-    pool: ImagePool, training: Training, continuation: Continuation | None, keep: Collection[int], prunes: bool
-) -> str:
+def fingerprint_shared(pool: ImagePool, training: Training, course: Course) -> str:
     """All that decides the result of every stack alike: images, splits, length, arithmetic; made once a sweep."""
+    continuation, arithmetic = course.continuation, (training.precision, training.on_gpu)
     continued = (continuation.trainable, continuation.schedules) if continuation else None
-    arithmetic = training.precision, training.on_gpu
-    return fingerprint("sweep", pool, training.evaluate_every, arithmetic, continued, sorted(keep), prunes)
+    course_taken = continued, sorted(course.keep), course.prune is not None
+    return fingerprint("sweep", pool, training.evaluate_every, arithmetic, course_taken)
 
 
 def fingerprint_stack(stack: Stack, shared: str, past: list[dict]) -> str:
     """A name for all that decides a stack's result: what is shared, its trials, their images, history and weights."""
     sets, weights = stack.training_sets, stack.network.state_dict()
-    return fingerprint("sweep", shared, stack.iterations, stack.trials, past, sets, weights)
+    return fingerprint("sweep", shared, stack.steps.iterations, stack.trials, past, sets, weights)

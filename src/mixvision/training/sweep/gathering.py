@@ -8,13 +8,14 @@ import pandas as pd
 from torch import Tensor
 
 from mixvision.training.predictions import prediction_table
-from mixvision.training.results import SweepResult, outcome
+from mixvision.training.results import SweepResult, Weights, outcome
 from mixvision.training.sweep.stack import Stack
 
 
 def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepResult:
     """What came out of a stack that began with these trials."""
-    predictions, weights = [], {}
+    predictions: list[pd.DataFrame] = []
+    weights: Weights = {}
     for snapshot_name, snapshot in stack.snapshots.items():
         for k, trial in enumerate(stack.trials["trial"]):
             tensors = {name: value[k].detach().cpu().contiguous() for name, value in snapshot.weights.items()}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import lightning
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixvision.models.stacked import MovingNorm
+from mixvision.training.config import Prune
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
 from mixvision.training.optimizer import StackedSGD
@@ -22,7 +23,24 @@ from mixvision.training.predictions import Snapshot, measure, predict
 from mixvision.training.results import diverged
 from mixvision.training.sweep import schedules
 
-Prune = Callable[[list[dict]], set[str]]
+
+@dataclass(frozen=True)
+class Steps:
+    """Which steps a stack takes, and after which it is evaluated.
+
+    Attributes:
+        iterations: steps to train.
+        evaluate_every: iterations between two evaluations; the last iteration is always evaluated.
+        begin: iterations that led to the first weights; the history counts on from there.
+        schedules_begin: iteration at which the schedules set in.
+        keep: iterations (counted as in the history) that are evaluated, too, and kept as "iteration_<n>".
+    """
+
+    iterations: int
+    evaluate_every: int
+    begin: int = 0
+    schedules_begin: int = 0
+    keep: frozenset[int] = frozenset()
 
 
 class Stack(lightning.LightningModule):
@@ -33,12 +51,8 @@ class Stack(lightning.LightningModule):
         trials: K rows with trial, seed, learning_rate and l2.
         training_sets: for each trial, the positions of its training images in the pool; all equally many.
         pool: the images.
-        iterations: steps to train.
-        evaluate_every: iterations between two evaluations; the last iteration is always evaluated.
-        begin: iterations that led to the first weights; the history counts on from there.
-        schedules_begin: iteration at which the schedules set in.
+        steps: how many to train, and when to evaluate.
         head_only: train the network's head alone. What goes into it is then computed once for every image.
-        keep: iterations (counted as in the history) that are evaluated, too, and kept as "iteration_<n>".
         prune: names, from the rows of an evaluation, the trials to be stopped.
         events: told of every evaluation, failure and pruned trial.
 
@@ -47,27 +61,27 @@ class Stack(lightning.LightningModule):
     how many steps trials were stopped. Pruned trials leave the stack, and everything else that is kept of it.
     """
 
+    network: Any  # of a head and what embeds images for it
+    loss_sum: Tensor
+    learning_rates: Tensor
+    l2: Tensor
+    features: Tensor | None
+
     def __init__(
         self,
         network: nn.Module,
         trials: pd.DataFrame,
         training_sets: list[np.ndarray],
         pool: ImagePool,
-        iterations: int,
-        evaluate_every: int,
-        begin: int = 0,
-        schedules_begin: int = 0,
+        steps: Steps,
         head_only: bool = False,
-        keep: Collection[int] = (),
         prune: Prune | None = None,
         events: TrainingListener = SILENT,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.network, self.trials, self.training_sets, self.pool = network, trials, training_sets, pool
-        self.iterations, self.evaluate_every = iterations, evaluate_every
-        self.begin, self.schedules_begin, self.head_only = begin, schedules_begin, head_only
-        self.keep, self.prune, self.events = frozenset(keep), prune, events
+        self.steps, self.head_only, self.prune, self.events = steps, head_only, prune, events
         # Everything that a stack keeps on the device has one row a trial: parameters, buffers, velocities, snapshots.
         self.plateau = schedules.Plateau(len(trials))
         self.register_buffer("loss_sum", torch.zeros(len(trials)))
@@ -104,9 +118,9 @@ class Stack(lightning.LightningModule):
     def training_step(self, *_) -> None:
         if self.head_only and self.features is None:
             self.features = self._embed()
-        scheduled = self.schedules_begin + self.iteration
+        scheduled = self.steps.schedules_begin + self.iteration
         losses = self._losses(self._next_batch(), schedules.batch_norm_momentum(scheduled))
-        optimizer = self.optimizers()
+        optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(losses.sum())
         losses = losses.detach()
@@ -116,8 +130,8 @@ class Stack(lightning.LightningModule):
         optimizer.step()
         self.loss_sum += losses
         self.iteration += 1
-        kept = self.begin + self.iteration in self.keep
-        if self.iteration % self.evaluate_every == 0 or self.iteration == self.iterations or kept:
+        kept = self.steps.begin + self.iteration in self.steps.keep
+        if self.iteration % self.steps.evaluate_every == 0 or self.iteration == self.steps.iterations or kept:
             self._evaluate()
 
     def _next_batch(self) -> Tensor:
@@ -174,10 +188,10 @@ class Stack(lightning.LightningModule):
         top, probability = predict(self.learner, self._inputs, self.held_out, self._evaluation_batch)
         correct = top == self.images.labels[self.held_out, None]
         losses = self.loss_sum / (self.iteration - self.evaluated_at)
-        if self.iteration % self.evaluate_every == 0:  # what is kept in between leaves no trace in later rows
+        if self.iteration % self.steps.evaluate_every == 0:  # what is kept in between leaves no trace in later rows
             self.loss_sum.zero_()
             self.evaluated_at = self.iteration
-        now = self.begin + self.iteration
+        now = self.steps.begin + self.iteration
         rows, first = [], 0
         weights = {name: value.clone() for name, value in self.network.state_dict().items()}
         for split, positions in self.images.held_out.items():
@@ -189,7 +203,7 @@ class Stack(lightning.LightningModule):
             self.snapshots.setdefault(f"best_{split}", replace(candidate)).improve(candidate)
             first = here.stop
         self.snapshots["last"] = candidate
-        if now in self.keep:
+        if now in self.steps.keep:
             self.snapshots[f"iteration_{now}"] = candidate
         self.history += rows
         self.events.evaluated(rows)
@@ -202,7 +216,7 @@ class Stack(lightning.LightningModule):
     def _rows(self, split: str, losses: Tensor, measured: dict[str, Tensor]) -> list[dict]:
         table = torch.stack([losses, *measured.values()], dim=1).tolist()
         return [
-            {"trial": trial, "iteration": self.begin + self.iteration, "split": split}
+            {"trial": trial, "iteration": self.steps.begin + self.iteration, "split": split}
             | dict(zip(["loss", *measured], row, strict=True))
             for trial, row in zip(self.trials["trial"], table, strict=True)
             if trial not in self.failures
@@ -212,7 +226,9 @@ class Stack(lightning.LightningModule):
         rows = zip(self.trials["trial"], self.trials["learning_rate"], losses.tolist(), strict=True)
         for trial, rate, loss in rows:
             if not math.isfinite(loss) and trial not in self.failures:
-                self.failures[trial] = diverged("train", loss, f"by iteration {self.begin + self.iteration}", rate)
+                self.failures[trial] = diverged(
+                    "train", loss, f"by iteration {self.steps.begin + self.iteration}", rate
+                )
                 self.events.failed(trial, self.failures[trial])
 
     @property
@@ -222,11 +238,11 @@ class Stack(lightning.LightningModule):
 
     def _stop_early(self, names: set[str]) -> None:
         remaining = set(self.trials["trial"]) - self.failures.keys() - names
-        if self.iteration == self.iterations or not names:
+        if self.iteration == self.steps.iterations or not names:
             return
         for trial in sorted(names):
             self.pruned[trial] = self.iteration
-            self.events.pruned(trial, self.begin + self.iteration)
+            self.events.pruned(trial, self.steps.begin + self.iteration)
         if remaining:
             self._narrow(set(self.trials["trial"]) - names)
 
@@ -269,4 +285,4 @@ class Stack(lightning.LightningModule):
         for trial, reason in self.failures.items():
             self.events.failed(trial, reason)
         for trial, steps in self.pruned.items():
-            self.events.pruned(trial, self.begin + steps)
+            self.events.pruned(trial, self.steps.begin + steps)
