@@ -60,7 +60,7 @@ def _noting(called: list[str], name: str, stand_in: Callable[..., Any], *argumen
     return stand_in(*arguments, **named)
 
 
-def train_sweep(build, trials, training_sets, pool, training, checkpoints, **named) -> SweepResult:
+def train_sweep(build, trials, training_sets, pool, training, checkpoints, *_, **__) -> SweepResult:
     lengths = trials["iterations"] if "iterations" in trials else [training.iterations] * len(trials)
     evaluated = {
         trial: np.linspace(0, length, 9).round() for trial, length in zip(trials["trial"], lengths, strict=True)
@@ -70,7 +70,7 @@ def train_sweep(build, trials, training_sets, pool, training, checkpoints, **nam
     return SweepResult(_curves(evaluated, pool), predictions, _outcomes(trials["trial"], iterations=lengths), weights)
 
 
-def train_iteratively(build, trials, training_sets, pool, phases, training, checkpoints) -> SweepResult:
+def train_iteratively(build, trials, training_sets, pool, phases, training, checkpoints, *_, **__) -> SweepResult:
     evaluated = {
         trial.trial: np.append(
             np.linspace(0, trial.begin, 5).round(), trial.begin + np.linspace(1, trial.iterations, 9).round()
@@ -83,11 +83,11 @@ def train_iteratively(build, trials, training_sets, pool, phases, training, chec
     return SweepResult(_curves(evaluated, pool), predictions, outcomes, weights)
 
 
-def interpolate(build, ends, pool, training) -> pd.DataFrame:
+def interpolate(build, ends, pool, training, *_, **__) -> pd.DataFrame:
     return _predictions(pool, ends, [f"alpha_{alpha:.2f}" for alpha in ALPHAS])
 
 
-def search_adaptively(search, grid, sweeps, folder) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def search_adaptively(search, grid, sweeps, folder, *_, **__) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     rows = [
         {"trial": f"adaptive-{ratio:03d}-{turn:03d}", "step": "adaptive", "round": turn, "ratio": ratio}
         for turn in range(2)
@@ -99,7 +99,7 @@ def search_adaptively(search, grid, sweeps, folder) -> tuple[pd.DataFrame, pd.Da
     return trials, result.history, result.outcomes
 
 
-def train_baselines(trials, pool, augmentation, training, checkpoints) -> SweepResult:
+def train_baselines(trials, pool, augmentation, training, checkpoints, *_, **__) -> SweepResult:
     """A network is kept of each model alone: whoever asks for its layers takes the first."""
     categories, size = len(pool.categories), pool.pixels.shape[1]
     weights = {
@@ -117,7 +117,7 @@ def train_baselines(trials, pool, augmentation, training, checkpoints) -> SweepR
     return SweepResult(history.drop(columns="phase"), predictions, outcomes, weights)
 
 
-def train_transfer(trials, pool, study, augmentation, training, features, checkpoints) -> TransferResult:
+def train_transfer(trials, pool, study, augmentation, training, features, checkpoints, *_, **__) -> TransferResult:
     network = build_baseline("linear", len(pool.categories), pool.pixels.shape[1], 0, False)
     model = TrainedNetwork("linear", pool.categories, pool.pixels.shape[1], network.state_dict())
     models, histories, probabilities = {}, [], {}
@@ -138,11 +138,11 @@ def train_transfer(trials, pool, study, augmentation, training, features, checkp
     return TransferResult(models, pd.concat(histories, ignore_index=True), outcomes, probabilities)
 
 
-def mix_features(manifest, pool, study, training, features) -> pd.DataFrame:
+def mix_features(manifest, pool, study, training, features, *_, **__) -> pd.DataFrame:
     return _predictions(pool, ratio_trials(study)["trial"], [BEST_VALIDATION, LAST])
 
 
-def main_backbone(study, pool, features, training) -> SimpleNamespace:
+def main_backbone(study, pool, features, training, *_, **__) -> SimpleNamespace:
     """What a map of the images asks a frozen backbone for."""
     values = torch.from_numpy(np.random.default_rng(0).normal(size=(len(pool.ids), 8)))
     return SimpleNamespace(backbone=study.all_backbones()[0], input_size=96, features=lambda: values)
@@ -154,7 +154,7 @@ def as_is_probabilities(frozen) -> tuple[pd.DataFrame, pd.DataFrame]:
     return every.assign(view=WHOLE), own.assign(view=WHOLE)
 
 
-def overfit(*given) -> dict[str, float]:
+def overfit(*_, **__) -> dict[str, float]:
     return {"steps": 10, "accuracy": 1.0, "cross_entropy": 0.0}
 
 
@@ -167,9 +167,9 @@ STAND_INS = {
     "studies.transfer.training.train_transfer": train_transfer,
     "studies.transfer.ratios_training.mix_features": mix_features,
     "studies.transfer.ratios_training.main_backbone": main_backbone,
-    "studies.transfer.activations.hits_and_misses_sheet": lambda *given: None,  # as of networks without maps
+    "studies.transfer.activations.hits_and_misses_sheet": lambda *_, **__: None,  # as of networks without maps
     "studies.sanity_check.overfitting.overfit": overfit,
-    "training.frozen.features.images_per_second": lambda compute, size, training: (100.0, 1280),
+    "training.frozen.features.images_per_second": lambda *_, **__: (100.0, 1280),
     "training.frozen.backbone.as_is_probabilities": as_is_probabilities,
 }
 
