@@ -43,7 +43,7 @@ def catalog(tmp_path, monkeypatch) -> DataCatalog:
 def runs(catalog) -> TrialRuns:
     """The hook, in a run in which the child runs of two trials were opened."""
     hook = TrialRuns()
-    hook.after_catalog_created(catalog)
+    hook.catalog = catalog
     hook.client, hook.runs = Mock(), {"a": "run of a", "run-002": "run of run-002"}
     return hook
 
