@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,18 +89,19 @@ class PublishedIterative(PublishedSection):
     @property
     def forgetting(self) -> tuple[float, float] | None:
         """Accuracy on nice images at the switch and 200 iterations later, if both are published."""
-        ends = (self.accuracy_at_switch, self.accuracy_after_200)
-        return None if None in ends else ends
+        if self.accuracy_at_switch is None or self.accuracy_after_200 is None:
+            return None
+        return self.accuracy_at_switch, self.accuracy_after_200
 
 
 @dataclass(frozen=True)
 class PublishedTuning(PublishedSection):
-    """The best setting: ``learning_rate`` and ``l2``, both needed."""
+    """The best setting: ``learning_rate`` and ``l2``."""
 
     name = "tuning"
 
-    learning_rate: float | None = None
-    l2: float | None = None
+    learning_rate: float = field(kw_only=True)
+    l2: float = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -122,7 +123,7 @@ class PublishedBaselines(PublishedSection):
 
     name = "baselines"
 
-    base: Mapping[str, Any] | None = None
+    base: Mapping[str, Any] = field(kw_only=True)
     rows: Sequence[Row] = ()
     image_size: int | None = None
     training_images: int | None = None
@@ -187,8 +188,9 @@ class Published:
         if not isinstance(sections, Mapping) or not set(sections) <= set(kinds):
             given = list(sections) if isinstance(sections, Mapping) else sections
             raise ValueError(f"The sections are {given!r}; there may be {', '.join(kinds)}.")
-        given = {name: values for name, values in sections.items() if values is not None}
-        return cls(**{name: _section(kinds[name], values) for name, values in given.items()})
+        filled = {name: values for name, values in sections.items() if values is not None}
+        checked: dict[str, Any] = {name: _section(kinds[name], values) for name, values in filled.items()}
+        return cls(**checked)
 
 
 KINDS = (PublishedMixing, PublishedIterative, PublishedTuning, PublishedBaselines, PublishedTransfer)
@@ -208,8 +210,8 @@ def read_published(path: Path) -> Published:
 
 
 def _section(kind: type[PublishedSection], values: Any) -> PublishedSection:
-    needed = [field.name for field in fields(kind) if field.default is MISSING]
-    optional = [field.name for field in fields(kind) if field.default is not MISSING]
+    needed = [known.name for known in fields(kind) if known.default is MISSING]
+    optional = [known.name for known in fields(kind) if known.default is not MISSING]
     _require_keys(kind.name, values, needed, optional)
     return kind(**values)
 

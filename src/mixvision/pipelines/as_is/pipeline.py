@@ -21,6 +21,6 @@ def create_pipeline() -> Pipeline:
             Node(nodes.measure, ["predictions", "unsplit_manifest"], ["table", "summary"], name="measure"),
         ],
         namespace="as_is",
-        inputs=images,
+        inputs=set(images),
         parameters=PARAMETERS,
     )

@@ -11,8 +11,8 @@ FIGURES = ["models_figure", "learning_curves_figure", *(f"{setting}_figure" for 
 
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "baselines."."""
-    inputs = ["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"]
-    return Pipeline([*_training(), *_report()], namespace="baselines", inputs=inputs)
+    inputs = {"manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"}
+    return Pipeline([*_training(), *_report(), _page()], namespace="baselines", inputs=inputs)
 
 
 def _training() -> list[Node]:
@@ -72,33 +72,36 @@ def _report() -> list[Node]:
             ["samples_sheet", "mistakes_sheet", "excluded_sheet"],
             name="draw_sheets",
         ),
-        Node(
-            nodes.write_page,
-            by_name(
-                "published",
-                "real_images",
-                "params:study",
-                "params:training",
-                "params:report",
-                "manifest",
-                "trials",
-                "outcomes",
-                "split_audit",
-                "split_summary",
-                "table",
-                "leak",
-                "layers",
-                **{setting: f"{setting}_figure" for setting in SETTINGS},
-                views="params:augmentation",
-                joined="joined_predictions",
-                models="models_figure",
-                learning_curves="learning_curves_figure",
-                confusion="confusion_figure",
-                samples="samples_sheet",
-                mistakes="mistakes_sheet",
-                excluded="excluded_sheet",
-            ),
-            "page",
-            name="write_page",
-        ),
     ]
+
+
+def _page() -> Node:
+    return Node(
+        nodes.write_page,
+        by_name(
+            "published",
+            "real_images",
+            "params:study",
+            "params:training",
+            "params:report",
+            "manifest",
+            "trials",
+            "outcomes",
+            "split_audit",
+            "split_summary",
+            "table",
+            "leak",
+            "layers",
+            **{setting: f"{setting}_figure" for setting in SETTINGS},
+            views="params:augmentation",
+            joined="joined_predictions",
+            models="models_figure",
+            learning_curves="learning_curves_figure",
+            confusion="confusion_figure",
+            samples="samples_sheet",
+            mistakes="mistakes_sheet",
+            excluded="excluded_sheet",
+        ),
+        "page",
+        name="write_page",
+    )

@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
     """From both approaches' trials and predictions to one page; names are prefixed with "conclusions."."""
     results = [f"mixing.{name}" for name in ("trials", "joined_predictions", "history", "outcomes", "metric_table")]
     results += ["iterative.trials", "iterative.joined_predictions"]
-    return Pipeline([*_judging(), *_report()], namespace="conclusions", inputs=["published", *results])
+    return Pipeline([*_judging(), *_report()], namespace="conclusions", inputs={"published", *results})
 
 
 def _judging() -> list[Node]:

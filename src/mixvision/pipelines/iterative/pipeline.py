@@ -9,9 +9,9 @@ from mixvision.pipelines.wiring import by_name
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "iterative."."""
     return Pipeline(
-        [*_training(), *_report()],
+        [*_training(), *_measures(), _figures(), _page()],
         namespace="iterative",
-        inputs=[
+        inputs={
             "manifest",
             "nice_images",
             "real_images",
@@ -19,7 +19,7 @@ def create_pipeline() -> Pipeline:
             "split_summary",
             "published",
             "training_events",
-        ],
+        },
     )
 
 
@@ -52,7 +52,7 @@ def _training() -> list[Node]:
     ]
 
 
-def _report() -> list[Node]:
+def _measures() -> list[Node]:
     return [
         Node(report.join, ["predictions", "manifest"], "joined_predictions", name="join"),
         Node(
@@ -79,51 +79,57 @@ def _report() -> list[Node]:
             ],
             name="measure",
         ),
-        Node(
-            report.draw_curves,
-            [
-                "history",
-                "metrics",
-                "trials",
-                "metric_table",
-                "accuracy_matrix",
-                "interpolation_table",
-                "published",
-                "params:phases",
-            ],
-            [
-                "performance_figure",
-                "forgetting_figure",
-                "forgetting_zoom_figure",
-                "accuracy_matrices_figure",
-                "interpolation_figure",
-            ],
-            name="draw_curves",
-        ),
-        Node(
-            report.write_page,
-            by_name(
-                "published",
-                "params:phases",
-                "params:training",
-                "params:report",
-                "manifest",
-                "trials",
-                "outcomes",
-                "split_audit",
-                "split_summary",
-                table="metric_table",
-                table_without_leaks="metric_table_without_leaks",
-                measures="continual_measures",
-                speed="forgetting_speed",
-                interpolations="interpolation_table",
-                performance="performance_figure",
-                forgetting="forgetting_figure",
-                forgetting_zoom="forgetting_zoom_figure",
-                accuracy_matrices="accuracy_matrices_figure",
-                interpolation="interpolation_figure",
-            ),
-            "page",
-            name="write_page",
-        ),
     ]
+
+
+def _figures() -> Node:
+    return Node(
+        report.draw_curves,
+        [
+            "history",
+            "metrics",
+            "trials",
+            "metric_table",
+            "accuracy_matrix",
+            "interpolation_table",
+            "published",
+            "params:phases",
+        ],
+        [
+            "performance_figure",
+            "forgetting_figure",
+            "forgetting_zoom_figure",
+            "accuracy_matrices_figure",
+            "interpolation_figure",
+        ],
+        name="draw_curves",
+    )
+
+
+def _page() -> Node:
+    return Node(
+        report.write_page,
+        by_name(
+            "published",
+            "params:phases",
+            "params:training",
+            "params:report",
+            "manifest",
+            "trials",
+            "outcomes",
+            "split_audit",
+            "split_summary",
+            table="metric_table",
+            table_without_leaks="metric_table_without_leaks",
+            measures="continual_measures",
+            speed="forgetting_speed",
+            interpolations="interpolation_table",
+            performance="performance_figure",
+            forgetting="forgetting_figure",
+            forgetting_zoom="forgetting_zoom_figure",
+            accuracy_matrices="accuracy_matrices_figure",
+            interpolation="interpolation_figure",
+        ),
+        "page",
+        name="write_page",
+    )

@@ -12,11 +12,11 @@ def create_pipeline(tuned: bool = False) -> Pipeline:
     With ``tuned`` the learning rate and the L2 factor are those that the tuning pipeline has chosen.
     """
     plan = Node(nodes.plan_trials, "params:mixtures", "trials", name="plan_trials")
-    inputs = ["manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"]
+    inputs = {"manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"}
     if tuned:
         plan = Node(nodes.plan_tuned_trials, ["params:mixtures", "tuning.chosen"], "trials", name="plan_trials")
-        inputs.append("tuning.chosen")
-    return Pipeline([plan, *_training(), *_report()], namespace="mixing", inputs=inputs)
+        inputs.add("tuning.chosen")
+    return Pipeline([plan, *_training(), *_report(), _page()], namespace="mixing", inputs=inputs)
 
 
 def _training() -> list[Node]:
@@ -74,29 +74,32 @@ def _report() -> list[Node]:
             ["samples_sheet", "mistakes_sheet"],
             name="draw_sheets",
         ),
-        Node(
-            nodes.write_page,
-            by_name(
-                "published",
-                "params:mixtures",
-                "params:training",
-                "params:report",
-                "manifest",
-                "trials",
-                "outcomes",
-                "split_audit",
-                "split_summary",
-                table="metric_table",
-                table_without_leaks="metric_table_without_leaks",
-                accuracy="accuracy_figure",
-                performance="performance_figure",
-                learning_curves="learning_curves_figure",
-                category_accuracies="category_accuracies_figure",
-                confusion="confusion_figure",
-                samples="samples_sheet",
-                mistakes="mistakes_sheet",
-            ),
-            "page",
-            name="write_page",
-        ),
     ]
+
+
+def _page() -> Node:
+    return Node(
+        nodes.write_page,
+        by_name(
+            "published",
+            "params:mixtures",
+            "params:training",
+            "params:report",
+            "manifest",
+            "trials",
+            "outcomes",
+            "split_audit",
+            "split_summary",
+            table="metric_table",
+            table_without_leaks="metric_table_without_leaks",
+            accuracy="accuracy_figure",
+            performance="performance_figure",
+            learning_curves="learning_curves_figure",
+            category_accuracies="category_accuracies_figure",
+            confusion="confusion_figure",
+            samples="samples_sheet",
+            mistakes="mistakes_sheet",
+        ),
+        "page",
+        name="write_page",
+    )

@@ -14,4 +14,4 @@ def create_pipeline() -> Pipeline:
         name="overfit_images",
     )
     require = Node(nodes.require_overfit, "table", None, name="require_overfit")
-    return Pipeline([overfit, require], namespace="sanity_check", inputs=["manifest", "nice_images", "real_images"])
+    return Pipeline([overfit, require], namespace="sanity_check", inputs={"manifest", "nice_images", "real_images"})

@@ -32,5 +32,5 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         namespace="streams",
-        inputs=["unsplit_manifest", "nice_images", "real_images", "training_events"],
+        inputs={"unsplit_manifest", "nice_images", "real_images", "training_events"},
     )

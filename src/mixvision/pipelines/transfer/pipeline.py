@@ -14,9 +14,9 @@ SHEETS = ["samples_sheet", "mistakes_sheet", "activations_sheet"]
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "transfer."."""
     return Pipeline(
-        [*_training(), *_measures(), *_report()],
+        [*_training(), *_measures(), *_report(), _page()],
         namespace="transfer",
-        inputs=[*IMAGES, "split_audit", "split_summary", "published", "training_events"],
+        inputs={*IMAGES, "split_audit", "split_summary", "published", "training_events"},
     )
 
 
@@ -104,35 +104,38 @@ def _report() -> list[Node]:
             SHEETS,
             name="draw_sheets",
         ),
-        Node(
-            nodes.write_page,
-            by_name(
-                "published",
-                "params:training",
-                "params:report",
-                "manifest",
-                "trials",
-                "outcomes",
-                "split_audit",
-                "split_summary",
-                "table",
-                "ratios",
-                "backbones",
-                views="params:augmentation",
-                joined="joined_predictions",
-                models="models_figure",
-                learning_curves="learning_curves_figure",
-                loss="loss_figure",
-                input_sizes="input_sizes_figure",
-                ratios_drawn="ratios_figure",
-                confusion="confusion_figure",
-                reliability="reliability_figure",
-                embedding="feature_map_figure",
-                samples="samples_sheet",
-                mistakes="mistakes_sheet",
-                activations="activations_sheet",
-            ),
-            "page",
-            name="write_page",
-        ),
     ]
+
+
+def _page() -> Node:
+    return Node(
+        nodes.write_page,
+        by_name(
+            "published",
+            "params:training",
+            "params:report",
+            "manifest",
+            "trials",
+            "outcomes",
+            "split_audit",
+            "split_summary",
+            "table",
+            "ratios",
+            "backbones",
+            views="params:augmentation",
+            joined="joined_predictions",
+            models="models_figure",
+            learning_curves="learning_curves_figure",
+            loss="loss_figure",
+            input_sizes="input_sizes_figure",
+            ratios_drawn="ratios_figure",
+            confusion="confusion_figure",
+            reliability="reliability_figure",
+            embedding="feature_map_figure",
+            samples="samples_sheet",
+            mistakes="mistakes_sheet",
+            activations="activations_sheet",
+        ),
+        "page",
+        name="write_page",
+    )

@@ -87,13 +87,13 @@ def write_page(
 ) -> tuple[str, str]:
     """The summary and everything on one page that opens offline; ``results`` are those of its results class."""
     shown = report.TuningResults(**results)
-    published = published.tuning
+    paper = published.tuning
     settings = {
         **{f"grid, {name}": value for name, value in asdict(grid).items()},
         **{f"adaptive search, {name}": value for name, value in asdict(search).items()},
         **{f"training, {name}": value for name, value in asdict(training).items() if name != "iterations"},
     }
     title = f"{title}: learning rate and L2 factor"
-    page = report.tuning_page(title, shown, settings, published)
-    summary = report.tuning_summary(title, shown.chosen, shown.grid_scores, shown.adaptive_scores, published)
+    page = report.tuning_page(title, shown, settings, paper)
+    summary = report.tuning_summary(title, shown.chosen, shown.grid_scores, shown.adaptive_scores, paper)
     return summary, page

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [*_searches(), *_report()],
         namespace="tuning",
-        inputs=["manifest", "nice_images", "real_images", "published", "training_events"],
+        inputs={"manifest", "nice_images", "real_images", "published", "training_events"},
     )
 
 
