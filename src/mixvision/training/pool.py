@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,21 @@ def training_positions(training_sets: pd.DataFrame, pool: ImagePool) -> dict[str
         )
     by_trial = training_sets.groupby("trial").indices
     return {trial: positions[rows] for trial, rows in by_trial.items()}
+
+
+def require_batches(trial: Mapping[str, Any], examples: int, normalises: bool) -> None:
+    """Refuse batches that are larger than the training set, or too small for a network that normalises over them."""
+    name, batch = trial["trial"], trial["batch_size"]
+    if batch > examples:
+        raise ValueError(
+            f"batch_size is {batch} in trial {name}, but its training set has only {examples} examples: lower "
+            "batch_size (or batch_sizes), or add images."
+        )
+    if batch < 2 and normalises:
+        raise ValueError(
+            f"batch_size is {batch} in trial {name}, but its network normalises over the images of a batch: use 2 or "
+            "more."
+        )
 
 
 def draw_order(images: np.ndarray, seed: int, epoch: int) -> np.ndarray:

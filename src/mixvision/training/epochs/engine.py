@@ -20,7 +20,7 @@ from mixvision.training.epochs.classifier import Classifier, DivergedError
 from mixvision.training.epochs.examples import TrainingData
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fingerprints import fingerprint
-from mixvision.training.pool import ImagePool
+from mixvision.training.pool import ImagePool, require_batches
 from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import SweepResult, join_results, outcome, require_success
 from mixvision.training.trainer import trainer_for
@@ -104,21 +104,6 @@ def train_each(
         classifier = make_classifier(network, trial, on_device, data[trial["trial"]], training.patience, events)
         results.append(_train(classifier, training, checkpoints / _fingerprint(shared, classifier)))
     return join_results(results)
-
-
-def require_batches(trial: Trial, examples: int, normalises: bool) -> None:
-    """Refuse batches that are larger than the training set, or too small for a network that normalises over them."""
-    name, batch = trial["trial"], trial["batch_size"]
-    if batch > examples:
-        raise ValueError(
-            f"batch_size is {batch} in trial {name}, but its training set has only {examples} examples: lower "
-            "batch_size (or batch_sizes), or add images."
-        )
-    if batch < 2 and normalises:
-        raise ValueError(
-            f"batch_size is {batch} in trial {name}, but its network normalises over the images of a batch: use 2 or "
-            "more."
-        )
 
 
 def _train(classifier: Classifier, training: EpochTraining, folder: Path) -> SweepResult:

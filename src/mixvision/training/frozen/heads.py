@@ -16,10 +16,9 @@ from torch.nn import functional as F
 
 from mixvision.models.heads import HEADS, StackedHeads, trained_head
 from mixvision.training.config import EpochTraining
-from mixvision.training.epochs.engine import require_batches
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.optimizer import decayed_rate, make_optimizer, require_optimizer
-from mixvision.training.pool import ImagePool, training_positions
+from mixvision.training.pool import ImagePool, require_batches, training_positions
 from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import SweepResult, Weights, diverged, join_results, outcome, require_success
 from mixvision.training.stopping import EarlyStopping
