@@ -1,4 +1,4 @@
-"""Optimisers by name, and gradient descent with momentum where every trial of a stack has its own learning rate."""
+"""Optimisers by name, as the studies have them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 
 # Fused: one pass over the weights, which takes a sixth of the time of several on a CPU.
@@ -40,31 +39,3 @@ def make_optimizer(name: str, parameters: Iterable) -> Optimizer:
 def decayed_rate(name: str, learning_rate: float, step: int) -> float:
     """The learning rate after ``step`` steps: SGD's falls with time as the studies' did, Adam's is constant."""
     return learning_rate / (1 + SGD_DECAY * step) if name == "sgd" else learning_rate
-
-
-class StackedSGD(Optimizer):
-    """``velocity = momentum * velocity + gradient``, then ``parameter -= rate * velocity``, trial by trial.
-
-    Parameters have K as their first dimension. Before each ``step`` set ``momentum`` (one number) and ``rates``
-    (tensor ``(K,)``): both follow schedules. With equal rates this is ``torch.optim.SGD``.
-    """
-
-    def __init__(self, parameters) -> None:
-        super().__init__(parameters, defaults={})
-        self.momentum: float = 0.0
-        self.rates: Tensor | None = None
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        loss = closure() if closure is not None else None
-        parameters = [p for group in self.param_groups for p in group["params"]]
-        for parameter in parameters:
-            if "velocity" not in self.state[parameter]:
-                self.state[parameter]["velocity"] = torch.zeros_like(parameter)
-        velocities = [self.state[parameter]["velocity"] for parameter in parameters]
-        torch._foreach_mul_(velocities, self.momentum)
-        torch._foreach_add_(velocities, [parameter.grad for parameter in parameters])
-        for parameter, velocity in zip(parameters, velocities, strict=True):
-            rates = self.rates.view(-1, *[1] * (parameter.dim() - 1))
-            parameter.addcmul_(velocity, rates, value=-1)
-        return loss

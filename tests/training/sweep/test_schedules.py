@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mixvision.training.optimizer import StackedSGD
 from mixvision.training.sweep import schedules
+from mixvision.training.sweep.optimizer import StackedSGD
 
 
 @pytest.mark.parametrize(("iteration", "factor"), [(0, 1.0), (40, 0.9486833), (80, 0.9), (800, 0.3486784)])

@@ -17,11 +17,11 @@ from mixvision.models.stacked import MovingNorm
 from mixvision.training.config import Prune
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
-from mixvision.training.optimizer import StackedSGD
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, draw_order
 from mixvision.training.predictions import Snapshot, measure, predict
 from mixvision.training.results import diverged
 from mixvision.training.sweep import schedules
+from mixvision.training.sweep.optimizer import StackedSGD
 
 
 @dataclass(frozen=True)
