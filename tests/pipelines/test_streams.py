@@ -17,6 +17,7 @@ from PIL import Image
 from mixvision.datasets.tables import TableDataset
 from mixvision.models.trained import TrainedNetwork
 from mixvision.studies.streams import learning
+from mixvision.training.config import Course
 from mixvision.training.events import TrainingListener
 from mixvision.training.sweep.engine import train_sweep
 
@@ -86,7 +87,8 @@ def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
     assert second[["run", "iterations", "nice_new", "real_new"]].tolist() == [2, 12, 36, 36]
     before, after = network(project, 1), network(project, 2)
     assert not equal(before, after)
-    assert equal(before, replace(after, tensors=spy.call_args.kwargs["continuation"].starts["run-002"].weights))
+    (course,) = (given for given in spy.call_args.args if isinstance(given, Course))
+    assert equal(before, replace(after, tensors=course.continuation.starts["run-002"].weights))
 
     # Measured with the network of the first run, on what it had never seen.
     manifest = pd.read_parquet(project / "data/03_primary/digits/unsplit_manifest.parquet")
