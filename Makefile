@@ -24,6 +24,7 @@ test: lint
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/pytest --quiet --noconftest tests/test_imports.py
 
 mlflow: $(READY)

@@ -44,7 +44,7 @@ def runs(catalog) -> TrialRuns:
     """The hook, in a run in which the child runs of two trials were opened."""
     hook = TrialRuns()
     hook.catalog = catalog
-    hook.client, hook.runs = Mock(), {"a": "run of a", "run-002": "run of run-002"}
+    hook.client, hook.parent, hook.runs = Mock(), "run of both", {"a": "run of a", "run-002": "run of run-002"}
     return hook
 
 

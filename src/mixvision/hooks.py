@@ -46,10 +46,11 @@ class TrialRuns(TrainingListener):
     Child runs are written through a client by their ids, so the run that kedro-mlflow has opened stays the active one.
     """
 
+    client: MlflowClient  # as soon as there is a run of MLflow
+
     def __init__(self) -> None:
         self.events: TrainingEvents | None = None  # that it listens to
-        self.client: MlflowClient | None = None
-        self.parent = ""
+        self.parent = ""  # the id of that run; empty if there is none
         self.runs: dict[str, str] = {}
         self.open: set[str] = set()
         self.settings: dict[str, Any] = {}
@@ -63,11 +64,12 @@ class TrialRuns(TrainingListener):
         self.interrupted()  # an earlier run of this process that was stopped by Ctrl-C, in a notebook
         self.runs, self.open, self.unlogged = {}, set(), []
         run = mlflow.active_run()
-        self.client = MlflowClient() if run else None
+        self.parent = run.info.run_id if run else ""
         if run:
-            self.parent = run.info.run_id
-            self.events = catalog.get("training_events").load()
-            self.events.listen(self)
+            self.client = MlflowClient()
+            events: TrainingEvents = catalog.load("training_events")
+            events.listen(self)
+            self.events = events
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -80,7 +82,7 @@ class TrialRuns(TrainingListener):
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Keep each trial's final metrics and its weights with its run."""
-        if not self.client:
+        if not self.parent:
             return
         dataset = self.catalog.get(dataset_name)
         if role(dataset) == "final_metrics" and isinstance(dataset, TableDataset):
@@ -93,7 +95,7 @@ class TrialRuns(TrainingListener):
         """Remember the node's settings, one by one: a trial's run is comparable only by flat parameters."""
         self.settings = {}
         for name, value in inputs.items():
-            if name.startswith("params:") and is_dataclass(value):
+            if name.startswith("params:") and is_dataclass(value) and not isinstance(value, type):
                 self.settings |= asdict(value)
 
     def started(self, trials: pd.DataFrame) -> None:

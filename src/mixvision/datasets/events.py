@@ -19,7 +19,7 @@ class TrainingEventsDataset(AbstractDataset[None, TrainingEvents]):
     def load(self) -> TrainingEvents:
         return self._events
 
-    def save(self, data: None) -> NoReturn:
+    def save(self, _: None) -> NoReturn:
         raise DatasetError("Training events are only listened to and told.")
 
     def _exists(self) -> bool:

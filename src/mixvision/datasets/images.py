@@ -31,7 +31,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
     Whatever else is in the folder `filepath` is replaced when the source changes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all by name, as a catalog entry has them)
         self,
         *,
         domain: str,
@@ -61,7 +61,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         with errors_as_sentences():
             check_source(self._source, self._domain, self._mapping)
 
-    def save(self, data: None) -> None:
+    def save(self, _: None) -> None:
         raise DatasetError("An image source is only read.")
 
     def _exists(self) -> bool:

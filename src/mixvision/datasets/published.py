@@ -34,7 +34,7 @@ class PublishedDataset(AbstractDataset[None, Published]):
         """Refuse a file that cannot be used (raises DatasetError)."""
         self.load()
 
-    def save(self, data: None) -> None:
+    def save(self, _: None) -> None:
         raise DatasetError("Published numbers are only read.")
 
     def _exists(self) -> bool:

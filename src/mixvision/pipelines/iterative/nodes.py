@@ -31,15 +31,14 @@ def train(
     trials: pd.DataFrame,
     training_sets: pd.DataFrame,
     manifest: pd.DataFrame,
-    nice_images: ImageStore,
-    real_images: ImageStore,
     phases: Phases,
     training: Training,
     checkpoints: Path,
     events: TrainingEvents,
+    **images: ImageStore,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every model: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
-    pool = _pool(manifest, nice_images, real_images, training_sets["id"])
+    pool = _pool(manifest, training_sets["id"], **images)
     build = resnet25_builder(pool)
     result = train_iteratively(build, trials, training_sets, pool, phases, training, checkpoints, events)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
@@ -57,9 +56,9 @@ def interpolate_networks(
         trial: (models[snapshot_name(trial, AFTER_INITIAL)]().tensors, models[snapshot_name(trial, LAST)]().tensors)
         for trial in sorted({split_snapshot_name(name)[0] for name in models})
     }
-    pool = _pool(manifest, nice_images, real_images, manifest["id"].head(0))
+    pool = _pool(manifest, manifest["id"].head(0), nice_images, real_images)
     return interpolate(resnet25_builder(pool), ends, pool, training)
 
 
-def _pool(manifest: pd.DataFrame, nice_images: ImageStore, real_images: ImageStore, train: pd.Series) -> ImagePool:
+def _pool(manifest: pd.DataFrame, train: pd.Series, nice_images: ImageStore, real_images: ImageStore) -> ImagePool:
     return pool_images(manifest, pixels_by_domain(nice_images, real_images), train)

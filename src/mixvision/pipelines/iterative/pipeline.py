@@ -29,7 +29,7 @@ def _training() -> list[Node]:
         Node(nodes.choose_images, ["manifest", "trials", "params:phases"], "training_sets", name="choose_images"),
         Node(
             nodes.train,
-            [
+            by_name(
                 "trials",
                 "training_sets",
                 "manifest",
@@ -38,8 +38,8 @@ def _training() -> list[Node]:
                 "params:phases",
                 "params:training",
                 "checkpoints",
-                "training_events",
-            ],
+                events="training_events",
+            ),
             ["models", "history", "predictions", "outcomes"],
             name="train",
         ),

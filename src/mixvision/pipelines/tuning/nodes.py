@@ -30,26 +30,35 @@ def search_grid(
     events: TrainingEvents,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The grid's trials, history and outcomes."""
-    pixels = pixels_by_domain(nice_images, real_images)
-    sweeps = tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints)
+    sweeps = _sweeps(manifest, grid, training, checkpoints, nice_images, real_images)
     return tuning.search_grid(grid, sweeps, events)
 
 
 def search_adaptively(
     manifest: pd.DataFrame,
-    nice_images: ImageStore,
-    real_images: ImageStore,
     grid: Grid,
     search: AdaptiveSearch,
     training: Training,
     checkpoints: Path,
     studies: Path,
     events: TrainingEvents,
+    **images: ImageStore,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The adaptive search's trials, history and outcomes."""
-    pixels = pixels_by_domain(nice_images, real_images)
-    sweeps = tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints)
+    sweeps = _sweeps(manifest, grid, training, checkpoints, **images)
     return adaptive.search_adaptively(search, grid, sweeps, studies, events)
+
+
+def _sweeps(
+    manifest: pd.DataFrame,
+    grid: Grid,
+    training: Training,
+    checkpoints: Path,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+) -> tuning.ValidationSweeps:
+    pixels = pixels_by_domain(nice_images, real_images)
+    return tuning.validation_sweeps(manifest, pixels, grid, training, checkpoints)
 
 
 def choose(

@@ -26,15 +26,15 @@ def _searches() -> list[Node]:
         ),
         Node(
             nodes.search_adaptively,
-            [
+            by_name(
                 *images,
                 "params:grid",
                 "params:search",
                 "params:training",
                 "checkpoints",
                 "studies",
-                "training_events",
-            ],
+                events="training_events",
+            ),
             ["adaptive_trials", "adaptive_history", "adaptive_outcomes"],
             name="search_adaptively",
         ),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -82,7 +82,8 @@ def search_adaptively(
         )
         for ratio in grid.ratios
     }
-    spent, tables = 0, []
+    spent = 0
+    tables: list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]] = []
     while spent + cost <= grid.budget:
         log.info("Adaptive search: round %d, %d of %d model-iterations spent.", len(tables) + 1, spent, grid.budget)
         tables.append(_Round(search, grid, studies, len(tables)).complete(sweeps, events))
@@ -111,7 +112,9 @@ class _Round(TrainingListener):
             for trial, (ratio, place) in self.places.items()
         }
         recorded = self._recorded()
-        self.settings = {trial: recorded[trial].params if recorded[trial] else proposals[trial] for trial in proposals}
+        self.settings = {
+            trial: recorded[trial].params if trial in recorded else proposals[trial] for trial in proposals
+        }
         self.facts = {"step": "adaptive", "round": number, "seed": grid.seed, "iterations": grid.final_iterations}
         self.rows: dict[str, dict[int, dict]] = {trial: {} for trial in self.places}
         self.failures: dict[str, str] = {}
@@ -120,7 +123,8 @@ class _Round(TrainingListener):
         self, sweeps: ValidationSweeps, events: TrainingListener
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Train what is not in the studies yet; the round's trials, history and outcomes as the studies hold them."""
-        if None in (recorded := self._recorded()).values():
+        recorded = self._recorded()
+        if len(recorded) < len(self.places):
             self._record(self._train(sweeps, events))
             recorded = self._recorded()
         else:
@@ -139,12 +143,10 @@ class _Round(TrainingListener):
         ]
         return pd.DataFrame(rows)[["trial", "step", "round", "ratio", "seed", "learning_rate", "l2", "iterations"]]
 
-    def _recorded(self) -> dict[str, FrozenTrial | None]:
+    def _recorded(self) -> dict[str, FrozenTrial]:
+        """Those of the trials that the studies hold already."""
         held = {ratio: study.trials for ratio, study in self.studies.items()}
-        return {
-            trial: held[ratio][place] if place < len(held[ratio]) else None
-            for trial, (ratio, place) in self.places.items()
-        }
+        return {trial: held[ratio][place] for trial, (ratio, place) in self.places.items() if place < len(held[ratio])}
 
     def _train(self, sweeps: ValidationSweeps, events: TrainingListener) -> pd.DataFrame:
         try:
@@ -157,9 +159,9 @@ class _Round(TrainingListener):
             )
 
     def _record(self, outcomes: pd.DataFrame) -> None:
-        outcomes = outcomes.set_index("trial")
-        for trial, frozen in self._recorded().items():
-            if frozen:  # told before the search was killed
+        outcomes, recorded = outcomes.set_index("trial"), self._recorded()
+        for trial in self.places:
+            if trial in recorded:  # told before the search was killed
                 continue
             status, reason, iterations = outcomes.loc[trial, ["status", "reason", "iterations"]]
             values = {} if status == "failed" else self._values(trial)
@@ -203,7 +205,7 @@ class _Round(TrainingListener):
         self.failures[trial] = reason
 
 
-def _space(grid: Grid) -> dict[str, FloatDistribution]:
+def _space(grid: Grid) -> dict[str, BaseDistribution]:
     """The grid's range of both settings, on a logarithmic scale."""
     rates = (*grid.learning_rates, grid.final_learning_rate or grid.learning_rates[0])
     factors = (grid.first_l2, *grid.l2_factors, *grid.final_l2_factors)
@@ -221,7 +223,7 @@ def _trials_before(study: optuna.Study, number: int) -> optuna.Study:
 
 
 def _propose(
-    study: optuna.Study, space: dict[str, FloatDistribution], search: AdaptiveSearch, ratio: int, place: int
+    study: optuna.Study, space: dict[str, BaseDistribution], search: AdaptiveSearch, ratio: int, place: int
 ) -> dict[str, float]:
     """The next setting to try, which depends on the arguments alone; the study takes it for a running trial."""
     seed = np.random.SeedSequence([search.seed, ratio, place]).generate_state(1).item()

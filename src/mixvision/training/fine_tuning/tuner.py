@@ -40,7 +40,7 @@ class FineTuner(Classifier):
     """
 
     engine = "fine_tuning"
-    network: Any  # a TransferNetwork
+    network: TransferNetwork
 
     def __init__(self, *arguments: Any, fine_tuning: FineTuning, past: Mapping[str, Sequence[dict]]) -> None:
         super().__init__(*arguments)

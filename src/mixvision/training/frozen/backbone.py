@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -91,7 +90,7 @@ def as_is_probabilities(frozen: FrozenBackbone) -> tuple[pd.DataFrame, pd.DataFr
 
 def count_classes(backbone: PretrainedBackbone) -> int:
     """How many classes the network tells apart by its features; 0 where it has two classifiers, as distilled ones."""
-    network: Any = backbone.network
+    network = backbone.network
     return 0 if isinstance(network.get_classifier(), tuple) else network.num_classes
 
 

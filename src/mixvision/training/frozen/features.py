@@ -50,9 +50,9 @@ def backbone_features(
         arithmetic: where, and how precisely: "bf16-mixed" computes the network in bfloat16.
         view: which part of the images it is shown; see :func:`mixvision.transforms.test_time.view_of`.
     """
-    compute, network = feature_function(backbone, input_size, arithmetic, view), _timm_network(backbone)
+    compute = feature_function(backbone, input_size, arithmetic, view)
     key = {
-        "network": network.pretrained_cfg["architecture"],
+        "network": backbone.network.pretrained_cfg["architecture"],
         "timm": timm.__version__,
         "weights": backbone.sha256 or backbone.source,
         "preprocessing": [input_size, *backbone.mean, *backbone.std],
@@ -72,7 +72,7 @@ def feature_function(
     """
     device = arithmetic.device
     layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
-    network = copy.deepcopy(_timm_network(backbone)).to(device, memory_format=layout).eval()
+    network = copy.deepcopy(backbone.network).to(device).to(memory_format=layout).eval()
     preprocessing = Preprocessing(input_size, backbone.mean, backbone.std).to(device)
 
     def compute(images: Tensor) -> Tensor:
@@ -98,11 +98,6 @@ def images_per_second(
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
     return batch / statistics.median(seconds), features.shape[1]
-
-
-def _timm_network(backbone: PretrainedBackbone) -> Any:
-    """The network, which has more than every module has."""
-    return backbone.network
 
 
 def extract_features(

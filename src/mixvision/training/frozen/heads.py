@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixvision.models.heads import HEADS, StackedHeads, trained_head
+from mixvision.models.heads import HEADS, StackedHeads, Standardise, trained_head
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.optimizer import decayed_rate, make_optimizer, require_optimizer
@@ -149,7 +149,7 @@ class HeadStack:
         generators = [torch.Generator().manual_seed(trial["seed"]) for trial in self.trials]
         self.network = StackedHeads(self.trials[0]["head"], features.shape[1], len(pool.categories), generators)
         self.network.to(features.device, features.dtype)
-        standardise: Any = self.network[0]
+        standardise = cast(Standardise, self.network[0])
         for k, positions in enumerate(training_sets):
             standardise.fit(k, features[torch.from_numpy(positions).to(features.device)])
         # Each trial's slices of the stacked parameters: with them the optimiser has settings of each trial's own.

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from mixvision.models.resnet25 import ResNet25
+from mixvision.models.stacked import StackedNetwork
 from mixvision.training.config import STRAIGHT, Continuation, Course, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
@@ -23,7 +23,7 @@ from mixvision.training.sweep.fitting import fingerprint_shared, fingerprint_sta
 from mixvision.training.sweep.gathering import gather_result
 from mixvision.training.sweep.stack import Stack, Steps
 
-BuildNetwork = Callable[[Sequence[torch.Generator]], nn.Module]
+BuildNetwork = Callable[[Sequence[torch.Generator]], StackedNetwork]
 
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,9 @@ def _in_stacks_that_fit(train: Callable[[list[str]], SweepResult], stacks: list[
     return results
 
 
-def _first_network(build_network: BuildNetwork, trials: pd.DataFrame, continuation: Continuation | None) -> nn.Module:
+def _first_network(
+    build_network: BuildNetwork, trials: pd.DataFrame, continuation: Continuation | None
+) -> StackedNetwork:
     """The stacked network with its first weights."""
     network = build_network([torch.Generator().manual_seed(seed) for seed in trials["seed"]])
     if continuation:

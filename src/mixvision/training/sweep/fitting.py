@@ -6,11 +6,11 @@ import logging
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from mixvision.training.config import Course, Training
 from mixvision.training.fingerprints import fingerprint
@@ -41,7 +41,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         enable_version_counter=False,
     )
     trainer = trainer_for(stack, training, [checkpoints, _Progress(refresh_rate=5)], max_steps=stack.steps.iterations)
-    numbers: Any = range(stack.steps.iterations)  # as good as a data set
+    numbers = cast(Dataset, range(stack.steps.iterations))  # any sequence will do
     steps: DataLoader = DataLoader(numbers, batch_size=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's hints on manual optimisation and loaders do not apply here

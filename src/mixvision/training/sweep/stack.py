@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mixvision.models.stacked import MovingNorm
+from mixvision.models.stacked import MovingNorm, StackedNetwork
 from mixvision.training.config import Prune
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
@@ -61,7 +61,7 @@ class Stack(lightning.LightningModule):
     how many steps trials were stopped. Pruned trials leave the stack, and everything else that is kept of it.
     """
 
-    network: Any  # of a head and what embeds images for it
+    network: StackedNetwork
     loss_sum: Tensor
     learning_rates: Tensor
     l2: Tensor
@@ -69,7 +69,7 @@ class Stack(lightning.LightningModule):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: StackedNetwork,
         trials: pd.DataFrame,
         training_sets: list[np.ndarray],
         pool: ImagePool,
