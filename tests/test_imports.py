@@ -8,7 +8,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (  # from the ground up
-    {"mixvision", "vocabulary", "columns", "schema", "renamed"},  # the package itself has the version
+    {"mixvision", "vocabulary", "schema", "renamed"},  # the package itself has the version
     {"images", "models", "transforms"},
     {"training", "inference", "evaluation", "reporting"},
     {"studies"},

@@ -8,17 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mixvision.columns import DTYPES, NUMBER, TEXT, WHOLE, Column, Table, check
-from mixvision.schema import (
-    METRICS,
-    MIXING_TRIALS,
-    OVERALL_METRICS,
-    PREDICTIONS,
-    PROBABILITIES,
-    SCORES,
-    TABLES,
-    table_named,
-)
+from mixvision.schema.catalog import TABLES, table_named
+from mixvision.schema.columns import DTYPES, NUMBER, TEXT, WHOLE, Column, Table, check
+from mixvision.schema.tables import METRICS, MIXING_TRIALS, OVERALL_METRICS, PREDICTIONS, PROBABILITIES, SCORES
 
 FILE = "predictions.parquet"
 
@@ -54,7 +46,7 @@ def test_every_table_is_sound(name):
 
 
 def test_a_table_that_is_not_declared_is_named():
-    with pytest.raises(ValueError, match="schema is 'prediction', but mixvision/schema.py declares only .*predictions"):
+    with pytest.raises(ValueError, match="schema is 'prediction', but .*/catalog.py declares only .*predictions"):
         table_named("prediction")
 
 

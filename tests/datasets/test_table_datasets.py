@@ -14,9 +14,10 @@ from kedro.io import DatasetError
 from pyarrow import parquet
 
 import mixvision
-from mixvision.columns import DTYPES, FLAG, NUMBER, TEXT, WHOLE, Table
 from mixvision.datasets.tables import VERSION, TableDataset
-from mixvision.schema import TABLES, TRANSFER_TRIALS
+from mixvision.schema.catalog import TABLES
+from mixvision.schema.columns import DTYPES, FLAG, NUMBER, TEXT, WHOLE, Table
+from mixvision.schema.tables import TRANSFER_TRIALS
 
 SUFFIXES = ("csv", "parquet")
 # What a text may hold in a file of text; a CSV file with Windows' line ends inside of texts is not worth the trouble.

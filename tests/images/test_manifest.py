@@ -13,7 +13,7 @@ from mixvision.images.outliers import Outliers, find_outliers
 from mixvision.images.sources import open_source
 from mixvision.images.splits import Splits
 from mixvision.images.store import ImageStore, PendingImages, read_store, write_store
-from mixvision.schema import MANIFEST
+from mixvision.schema.tables import MANIFEST
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
 
-from mixvision.columns import TEXT
 from mixvision.datasets.tables import TableDataset
 from mixvision.pipeline_registry import register_pipelines
-from mixvision.schema import TABLES
+from mixvision.schema.catalog import TABLES
+from mixvision.schema.columns import TEXT
 from mixvision.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -27,7 +27,7 @@ from mixvision.images.audit import audit_splits
 from mixvision.images.store import ImageStore
 from mixvision.models.imagenet import imagenet_classes
 from mixvision.pipeline_registry import register_pipelines
-from mixvision.schema import MANIFEST
+from mixvision.schema.tables import MANIFEST
 from mixvision.settings import CONFIG_LOADER_ARGS
 from mixvision.vocabulary import DOMAINS
 

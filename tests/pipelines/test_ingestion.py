@@ -19,7 +19,7 @@ from PIL import Image
 from mixvision.images.samples import write_digits, write_mnist
 from mixvision.pipelines.ingestion import create_pipeline
 from mixvision.reporting.published import read_published
-from mixvision.schema import MANIFEST
+from mixvision.schema.tables import MANIFEST
 from mixvision.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mixvision.columns import TEXT
 from mixvision.images.decoding import Decoding, decode_file
 from mixvision.models.backbones import Backbone, load_backbone
 from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import transfer_network
 from mixvision.pipelines.submission import nodes
 from mixvision.pipelines.submission.nodes import classify_folder
-from mixvision.schema import TRANSFER_TABLE
+from mixvision.schema.columns import TEXT
+from mixvision.schema.tables import TRANSFER_TABLE
 
 CATEGORIES = ("001", "NA", "two words")
 TABLE = pd.DataFrame(

@@ -14,9 +14,9 @@ from pandas.api.types import is_integer_dtype
 from pyarrow import parquet
 
 import mixvision
-from mixvision.columns import DTYPES, NUMBER, TEXT, Table, check
 from mixvision.datasets.errors import errors_as_sentences
-from mixvision.schema import table_named
+from mixvision.schema.catalog import table_named
+from mixvision.schema.columns import DTYPES, NUMBER, TEXT, Table, check
 
 SUFFIXES = (".csv", ".parquet")
 VERSION = b"mixvision_version"  # in the metadata of a Parquet file

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from mixvision.evaluation.selection import rank
-from mixvision.schema import MEMBERS, PREDICTIONS
+from mixvision.schema.tables import MEMBERS, PREDICTIONS
 from mixvision.vocabulary import BEST_VALIDATION, LAST, WHOLE, snapshot_name
 
 FOLDS = 5

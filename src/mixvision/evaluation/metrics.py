@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from mixvision import schema
+from mixvision.schema import tables as schema
 from mixvision.vocabulary import DOMAINS, METRICS, TEST_SPLITS
 
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)

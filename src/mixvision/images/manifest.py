@@ -18,7 +18,7 @@ from mixvision.images.duplicates import (
 from mixvision.images.outliers import Outliers, find_outliers
 from mixvision.images.splits import Splits, assign_splits
 from mixvision.images.store import ImageStore
-from mixvision.schema import EXCLUDED_FILES, MANIFEST
+from mixvision.schema.tables import EXCLUDED_FILES, MANIFEST
 
 
 def build_manifest(

@@ -1,5 +1,8 @@
 """How nodes with many inputs are wired: by name, never by place."""
 
+# Of mixvision.reporting.results.StudyResults, which every page of a study with images takes.
+STUDY_RESULTS = ("manifest", "trials", "outcomes", "split_audit", "split_summary")
+
 
 def by_name(*datasets: str, **others: str) -> dict[str, str]:
     """A node's inputs, by the name of the parameter that takes each.

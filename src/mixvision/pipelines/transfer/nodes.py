@@ -25,7 +25,7 @@ from mixvision.models.freezing import freeze
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
 from mixvision.reporting.published import Published
-from mixvision.schema import PREDICTIONS
+from mixvision.schema.tables import PREDICTIONS
 from mixvision.studies.transfer import close_ups as transfer_close_ups
 from mixvision.studies.transfer import figures as transfer_figures
 from mixvision.studies.transfer.activations import hits_and_misses_sheet

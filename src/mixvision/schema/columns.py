@@ -125,7 +125,7 @@ def _check_names(frame: pd.DataFrame, table: Table, at: str, written_by: str) ->
         return
     lacks = [f"lacks {_first(absent)}"] if absent else []
     has = [f"has {_first(unknown)}, unknown here"] if unknown else []
-    remedy = "Correct the names in the node that makes the table, or declare them in mixvision/schema.py."
+    remedy = "Correct the names in the node that makes the table, or declare them in mixvision/schema/tables.py."
     if written_by:
         remedy = f"It was written by {written_by}, which has other columns: "
         remedy += "run the pipeline from the node that writes it again."

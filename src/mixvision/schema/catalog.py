@@ -1,0 +1,72 @@
+"""The tables by the names that the catalog gives them."""
+
+from __future__ import annotations
+
+from mixvision.schema.columns import Table
+from mixvision.schema.tables import (
+    ARRIVALS,
+    BACKBONES,
+    BASELINES_OUTCOMES,
+    BASELINES_TRIALS,
+    EPOCHS_HISTORY,
+    EXCLUDED_FILES,
+    ITERATIVE_TRIALS,
+    JOINED_PREDICTIONS,
+    MANIFEST,
+    MEMBERS,
+    METRIC_TABLE,
+    METRICS,
+    MISTAKES,
+    MIXING_TRIALS,
+    OVERALL_METRICS,
+    PREDICTIONS,
+    PROBABILITIES,
+    SCORES,
+    SPLIT_AUDIT,
+    SWEEP_HISTORY,
+    SWEEP_OUTCOMES,
+    TRAINING_SETS,
+    TRANSFER_HISTORY,
+    TRANSFER_OUTCOMES,
+    TRANSFER_TABLE,
+    TRANSFER_TRIALS,
+    TUNING_TRIALS,
+)
+
+TABLES = {  # by the name in the catalog, that of the pipeline first where each has its own
+    "manifest": MANIFEST,
+    "excluded_files": EXCLUDED_FILES,
+    "split_audit": SPLIT_AUDIT,
+    "mistakes": MISTAKES,
+    "training_sets": TRAINING_SETS,
+    "predictions": PREDICTIONS,
+    "joined_predictions": JOINED_PREDICTIONS,
+    "probabilities": PROBABILITIES,
+    **{f"{study}.history": SWEEP_HISTORY for study in ("mixing", "iterative", "tuning")},
+    **{f"{study}.outcomes": SWEEP_OUTCOMES for study in ("mixing", "iterative", "tuning")},
+    **{f"{study}.metrics": METRICS for study in ("mixing", "iterative")},
+    **{f"{study}.metric_table": METRIC_TABLE for study in ("mixing", "iterative")},
+    "mixing.trials": MIXING_TRIALS,
+    "iterative.trials": ITERATIVE_TRIALS,
+    "tuning.trials": TUNING_TRIALS,
+    "tuning.scores": SCORES,
+    "streams.arrivals": ARRIVALS,
+    "baselines.trials": BASELINES_TRIALS,
+    "baselines.history": EPOCHS_HISTORY,
+    "baselines.outcomes": BASELINES_OUTCOMES,
+    "baselines.metrics": OVERALL_METRICS,
+    "transfer.backbones": BACKBONES,
+    "transfer.trials": TRANSFER_TRIALS,
+    "transfer.history": TRANSFER_HISTORY,
+    "transfer.outcomes": TRANSFER_OUTCOMES,
+    "transfer.members": MEMBERS,
+    "transfer.metrics": OVERALL_METRICS,
+    "transfer.table": TRANSFER_TABLE,
+}
+
+
+def table_named(name: str) -> Table:
+    """The table that the catalog calls so; raises ValueError where there is none."""
+    if name not in TABLES:
+        raise ValueError(f"schema is {name!r}, but mixvision/schema/catalog.py declares only {', '.join(TABLES)}.")
+    return TABLES[name]
