@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.baselines import nodes
-from mixvision.pipelines.wiring import by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 from mixvision.studies.baselines.settings import SETTINGS
 
 FIGURES = ["models_figure", "learning_curves_figure", *(f"{setting}_figure" for setting in SETTINGS)]
@@ -84,11 +84,7 @@ def _page() -> Node:
             "params:study",
             "params:training",
             "params:report",
-            "manifest",
-            "trials",
-            "outcomes",
-            "split_audit",
-            "split_summary",
+            *STUDY_RESULTS,
             "table",
             "leak",
             "layers",

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.iterative import nodes, report
-from mixvision.pipelines.wiring import by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -114,11 +114,7 @@ def _page() -> Node:
             "params:phases",
             "params:training",
             "params:report",
-            "manifest",
-            "trials",
-            "outcomes",
-            "split_audit",
-            "split_summary",
+            *STUDY_RESULTS,
             table="metric_table",
             table_without_leaks="metric_table_without_leaks",
             measures="continual_measures",

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.mixing import nodes
-from mixvision.pipelines.wiring import by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 
 
 def create_pipeline(tuned: bool = False) -> Pipeline:
@@ -85,11 +85,7 @@ def _page() -> Node:
             "params:mixtures",
             "params:training",
             "params:report",
-            "manifest",
-            "trials",
-            "outcomes",
-            "split_audit",
-            "split_summary",
+            *STUDY_RESULTS,
             table="metric_table",
             table_without_leaks="metric_table_without_leaks",
             accuracy="accuracy_figure",

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.transfer import nodes
-from mixvision.pipelines.wiring import by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 
 IMAGES = ["manifest", "nice_images", "real_images"]
 FIGURES = ["models_figure", "learning_curves_figure", "loss_figure", "input_sizes_figure", "ratios_figure"]
@@ -114,11 +114,7 @@ def _page() -> Node:
             "published",
             "params:training",
             "params:report",
-            "manifest",
-            "trials",
-            "outcomes",
-            "split_audit",
-            "split_summary",
+            *STUDY_RESULTS,
             "table",
             "ratios",
             "backbones",
