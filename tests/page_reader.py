@@ -8,11 +8,12 @@ VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
 class Reader(HTMLParser):
-    """Collects what a browser would see, and refuses tags that do not match."""
+    """Collects what a browser would show, as a whole and by section, and refuses tags that do not match."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.open, self.tags, self.addresses, self.images, self.words = [], [], [], [], []
+        self.sections = {"": []}  # words by heading; before the first heading the name is empty
         self.feed(html)
         self.close()
         assert not self.open
@@ -29,9 +30,20 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
+        if self.open[-1:] == ["h2"]:
+            self.sections[data] = []
         if self.open and self.open[-1] not in ("script", "style"):
             self.words.append(data)
+            list(self.sections.values())[-1].append(data)
 
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.words).split())
+
+    @property
+    def headings(self) -> list[str]:
+        return list(self.sections)[1:]
+
+    def section(self, heading: str) -> str:
+        """The words below a heading."""
+        return " ".join(" ".join(self.sections[heading]).split())

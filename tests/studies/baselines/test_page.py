@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from page_reader import Reader
 from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
@@ -27,35 +27,6 @@ LAYERS = pd.DataFrame(
         "megabytes": [2.102784, 2.102784, 0.000012],
     }
 )
-
-
-class Reader(HTMLParser):
-    """Collects the words a browser would show, and refuses tags that do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open, self.headings, self.words, self.addresses = [], [], [], []
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.addresses += [value for name, value in attributes if name in ("src", "href")]
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] == ["h2"]:
-            self.headings.append(data)
-        if self.open and self.open[-1] not in ("script", "style"):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def make_page(study, **changes) -> str:

