@@ -19,13 +19,8 @@ from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.results import StudyResults
-from mixvision.reporting.sections import (
-    audit_section,
-    excluded_section,
-    failure_notes,
-    published_note,
-    settings_section,
-)
+from mixvision.reporting.sections import audit_section, excluded_section, failure_notes, settings_section
+from mixvision.studies.baselines.notes import NOTES, QUESTION, published_notes
 from mixvision.studies.baselines.settings import SETTINGS, setting_text
 from mixvision.studies.baselines.tables import (
     FLOORS,
@@ -35,26 +30,6 @@ from mixvision.studies.baselines.tables import (
     comparison_table,
     leak_sentence,
     leak_table,
-)
-
-QUESTION = (
-    "How well do plain networks, from a linear layer to a convolutional one, tell these categories apart, and what do "
-    "batch size, learning rate, dropout and augmentation change about it?"
-)
-NOTES = (
-    "Accuracies are top-1, as fractions. Unless something else is said they are those of the weights best_validation: "
-    "the epoch with the highest accuracy on the validation images, restored after early stopping. The test images had "
-    "no say in it.",
-    "last: weights at the end of training, measured on the same test images.",
-    "The training accuracy is the running mean over the batches of the best epoch, measured while the weights changed, "
-    "with dropout and augmentation on. It may lie below the validation accuracy for these reasons alone.",
-    "The 95% interval of an accuracy is a bootstrap over the test images, near-duplicates drawn together, the same "
-    "resampled test sets for all models; it says how far these test images can be trusted, not how training varies.",
-    "The best model is the one with the highest accuracy on the validation images, its settings included. The test "
-    "accuracy given for it is free of that choice; on the test images another model may happen to be ahead.",
-    "All models of one kind start from the same first weights and train for at most as many epochs. Batch size and "
-    "expansion also change the number of steps: larger batches make fewer, and an epoch of expanded images has eight "
-    "times the examples, fewer without flips.",
 )
 
 
@@ -126,7 +101,7 @@ def baselines_page(
         excluded_section(manifest),
         settings_section(results.trials),
     ]
-    notes = [*NOTES, *_published_notes(manifest, published, image_size), *failure_notes(outcomes)]
+    notes = [*NOTES, *published_notes(manifest, published, image_size), *failure_notes(outcomes)]
     return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
 
 
@@ -288,19 +263,6 @@ def _floors(table: pd.DataFrame) -> dict[str, float]:
     """The test accuracies, by name, of the simplest models where they are not themselves the best."""
     accuracies = table.set_index("trial")["test_top1"].drop(best_trial(table)).dropna()
     return {name: accuracies[model] for model, name in FLOORS.items() if model in accuracies}
-
-
-def _published_notes(manifest: pd.DataFrame, published: PublishedBaselines | None, image_size: int) -> list[str]:
-    """Where the published numbers come from, and in what this run differs from theirs."""
-    if not published:
-        return []
-    notes = [published_note(published)]
-    if published.image_size not in (None, image_size):
-        notes.append(f"Images are {image_size} pixels a side here, {published.image_size} in the study.")
-    images = int(((manifest["status"] == "kept") & (manifest["split"] == "train")).sum())
-    if published.training_images not in (None, images):
-        notes.append(f"There are {images:,} training images here, {published.training_images:,} in the study.")
-    return notes
 
 
 def _best_row(rows: pd.DataFrame) -> int | None:
