@@ -1,5 +1,5 @@
 # make run    the main job on the bundled sample: ingestion, eleven models, report
-# make test   all tests, with lint, format and import checks
+# make test   all tests, after lint, format, types and imports
 # make mlflow, make viz    look at the runs, look at the pipeline
 # make study NAME=weeds NICE=/photos/catalogue REAL=/photos/field    an environment for your own images; one of both will do
 # make lock   resolve requirements.lock anew from pyproject.toml
