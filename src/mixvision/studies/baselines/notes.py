@@ -12,7 +12,7 @@ QUESTION = (
     "batch size, learning rate, dropout and augmentation change about it?"
 )
 NOTES = (
-    "Accuracies are top-1, as fractions. Unless something else is said they are those of the weights best_validation: "
+    "Accuracies are top-1, as fractions. Unless something else is said they are those of the snapshot best_validation: "
     "the epoch with the highest accuracy on the validation images, restored after early stopping. The test images had "
     "no say in it.",
     "last: weights at the end of training, measured on the same test images.",

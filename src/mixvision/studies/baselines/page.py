@@ -172,7 +172,7 @@ def _confusion_section(figure: go.Figure) -> Section:
 
 def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, mistakes: Image.Image) -> Section:
     text = [
-        f"{best_trial(table)}, test images, weights best_validation. Precision is the share of right answers among "
+        f"{best_trial(table)}, test images, snapshot best_validation. Precision is the share of right answers among "
         "the images taken for a category, recall the share of the category's images that were recognised, and F1 the "
         "harmonic mean of both."
     ]

@@ -183,7 +183,7 @@ def conclusions_footnotes(settings: pd.DataFrame, published: Published) -> list[
         "together, the same ones for all models. Test images that leak are left out.",
         seeds_sentence(settings),
         "Performance is the square root of nice accuracy times real accuracy. All models are taken with their "
-        f"best_validation weights: {SNAPSHOTS['best_validation']}.",
+        f"best_validation snapshot: {SNAPSHOTS['best_validation']}.",
     ]
     if published.mixing:
         lines.append(
@@ -194,7 +194,7 @@ def conclusions_footnotes(settings: pd.DataFrame, published: Published) -> list[
 
 
 def _published_section(metric_table: pd.DataFrame, published: PublishedMixing | None) -> Section:
-    tables = [Table("Performance (top-1) by our three figures", comparison_table(metric_table))]
+    tables = [Table("Performance (top-1) at our three snapshots", comparison_table(metric_table))]
     if not published:
         return Section("Mixed training by ratio", ["Nothing is published on these images."], tables)
     text = [

@@ -94,7 +94,7 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
 
 
 def answer(results: IterativeResults) -> str:
-    """The outcome: the best share by the honest figure, whether the restricted training helped, what was forgotten."""
+    """The outcome: the best share by the honest number, whether the restricted training helped, what was forgotten."""
     share = best_ratio(results.table, "share")
     honest, before, end = (_row(results, snapshot, share) for snapshot in ("best_validation", AFTER_INITIAL, "last"))
     first = results.first
@@ -160,7 +160,7 @@ def _matrix_section(results: IterativeResults, figures: Sequence[go.Figure]) -> 
         "end; with two tasks it is the negative of the backward transfer.",
         "Performance gain: performance at the end of the restricted training less that at the end of the initial one.",
     ]
-    measures = Table("After both trainings (weights last, test images)", _as_text(results.measures))
+    measures = Table("After both trainings (snapshot last, test images)", _as_text(results.measures))
     return Section("Accuracy matrix, forgetting and backward transfer", text, [measures], figures)
 
 
@@ -204,7 +204,7 @@ def _key_numbers(results: IterativeResults) -> list[tuple[str, str]]:
 def _footnotes(results: IterativeResults, notes: Sequence[str]) -> list[str]:
     lines = [
         *MEASURES,
-        f"{AFTER_INITIAL}: weights at the end of the initial training. The other three kinds of weights are of the "
+        f"{AFTER_INITIAL}: weights at the end of the initial training. The other three snapshots are of the "
         "restricted training only.",
         "The best share is the one with the highest performance of best_validation on the validation images.",
         INTERVALS,

@@ -72,7 +72,7 @@ def mixing_page(
         _comparison_section(table, table_without_leaks, published, best, figures),
         Section(
             f"The best ratio, {best}% real, looked at closely",
-            ["Test images, weights best_validation; the seeds of the ratio together."],
+            ["Test images, snapshot best_validation; the seeds of the ratio together."],
             figures=[results.category_accuracies, results.confusion],
             pictures=[
                 Picture(
@@ -101,7 +101,7 @@ def mixing_page(
 
 
 def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None) -> str:
-    """The outcome in a sentence: the best ratio by the honest figure, and both pure ones beside it.
+    """The outcome in a sentence: the best ratio by the honest number, and both pure ones beside it.
 
     Where test images leak (plain random split), a second sentence gives the figure without them.
     """
@@ -168,7 +168,7 @@ def _metrics_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | No
         tables += [
             Table(f"{heading}, {snapshot}", snapshot_table(table_without_leaks, snapshot)) for snapshot in SNAPSHOTS
         ]
-    return Section("All metrics by our three figures", tables=tables)
+    return Section("All metrics at our three snapshots", tables=tables)
 
 
 def _images_section(manifest: pd.DataFrame, sample_sheet: Image.Image) -> Section:
