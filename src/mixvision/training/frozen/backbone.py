@@ -81,7 +81,7 @@ def as_is_probabilities(frozen: FrozenBackbone) -> tuple[pd.DataFrame, pd.DataFr
     for category, number in classes.items():
         names[number] = category
     classifier = frozen.loaded.network.get_classifier()
-    assert isinstance(classifier, nn.Module)  # two of them have no classes together
+    assert isinstance(classifier, nn.Module)  # of two, count_classes is 0
     probabilities = classifier(frozen.held_out_features(CENTRE)).softmax(1)
     everything = probability_frame(frozen.pool, WHOLE, probabilities, names)
     among = probabilities[:, list(classes.values())]
