@@ -43,7 +43,7 @@ def conclude(study, published=None, iterative: bool = True, proxies: Proxies = P
     verdicts, ratios, settings = tables
     metrics = make_metric_table(study, published)
     law, curves = fit_mixing_law(study.history, study.trials, study.trials.assign(status="finished"), metrics, proxies)
-    figures = draw(verdicts, ratios, settings, curves, known)
+    figures = tuple(draw(verdicts, ratios, settings, curves, known).values())
     results = {"verdicts": verdicts, "settings": settings, "metric_table": metrics, "law": law}
     names = ("differences", "best_ratios", "approaches", "law_fits")
     results |= {name: None if drawn is ABSENT else drawn for name, drawn in zip(names, figures, strict=True)}

@@ -99,8 +99,8 @@ class Run:
         measured = report.measure(
             joined, interpolations, self.history, manifest, self.trials, self.published, self.phases, REPORT
         )
-        self.metrics, self.table, self.clean, self.matrix, self.measures, self.speed, self.by_alpha = measured[:-1]
-        self.summary = measured[-1]
+        *tables, self.summary = measured.values()
+        self.metrics, self.table, self.clean, self.matrix, self.measures, self.speed, self.by_alpha = tables
 
     @property
     def results(self) -> IterativeResults:
@@ -108,13 +108,15 @@ class Run:
         return IterativeResults(self.phases.first, self.table, None, *parts)
 
     def figures(self) -> tuple:
+        return tuple(self.drawn().values())
+
+    def drawn(self) -> dict:
         return report.draw_curves(
             self.history, self.metrics, self.trials, self.table, self.matrix, self.by_alpha, self.published, self.phases
         )
 
     def page(self, outcomes: pd.DataFrame) -> str:
         audit = pd.DataFrame({"split": ["train"], "images": [80]})
-        drawn = ("performance", "forgetting", "forgetting_zoom", "accuracy_matrices", "interpolation")
         return report.write_page(
             self.published,
             self.phases,
@@ -130,7 +132,7 @@ class Run:
             measures=self.measures,
             speed=self.speed,
             interpolations=self.by_alpha,
-            **dict(zip(drawn, self.figures(), strict=True)),
+            **{name.removesuffix("_figure"): figure for name, figure in self.drawn().items()},
         )
 
 

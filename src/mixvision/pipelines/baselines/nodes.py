@@ -92,13 +92,16 @@ def measure(
 
 def draw_figures(
     table: pd.DataFrame, trials: pd.DataFrame, history: pd.DataFrame, outcomes: pd.DataFrame, study: Baselines
-) -> tuple[go.Figure, ...]:
+) -> dict[str, go.Figure]:
     """The models compared, the learning curves, and a figure for each setting."""
-    return (
-        baselines_figures.model_comparison(table),
-        baselines_figures.learning_curves(history, outcomes, trials),
-        *(baselines_figures.ablation(table, study.base, study.ablated, setting) for setting in SETTINGS),
-    )
+    return {
+        "models_figure": baselines_figures.model_comparison(table),
+        "learning_curves_figure": baselines_figures.learning_curves(history, outcomes, trials),
+        **{
+            f"{setting}_figure": baselines_figures.ablation(table, study.base, study.ablated, setting)
+            for setting in SETTINGS
+        },
+    }
 
 
 def examine_best(

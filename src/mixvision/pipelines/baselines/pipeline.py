@@ -57,7 +57,7 @@ def _report() -> list[Node]:
         Node(
             nodes.draw_figures,
             ["table", "trials", "history", "outcomes", "params:study"],
-            FIGURES,
+            by_name(*FIGURES),
             name="draw_figures",
         ),
         Node(

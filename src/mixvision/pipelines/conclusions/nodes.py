@@ -59,14 +59,14 @@ def draw(
     settings: pd.DataFrame,
     curves: pd.DataFrame,
     published: Published,
-) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure | Absent]:
+) -> dict[str, go.Figure | Absent]:
     """Differences, the best ratio, both approaches, and the law of mixing."""
-    return (
-        figures.hypothesis_differences(verdicts),
-        figures.best_ratio_shares(best_ratios, published.mixing),
-        figures.approaches(settings, published.mixing, _highest_iterative(published)),
-        figures.mixing_law_fits(curves) if len(curves) else ABSENT,
-    )
+    return {
+        "differences_figure": figures.hypothesis_differences(verdicts),
+        "best_ratios_figure": figures.best_ratio_shares(best_ratios, published.mixing),
+        "approaches_figure": figures.approaches(settings, published.mixing, _highest_iterative(published)),
+        "mixing_law_figure": figures.mixing_law_fits(curves) if len(curves) else ABSENT,
+    }
 
 
 def write_page(published: Published, report: ReportParameters, **results: Any) -> tuple[str, str]:

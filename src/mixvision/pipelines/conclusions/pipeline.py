@@ -43,7 +43,7 @@ def _report() -> list[Node]:
         Node(
             nodes.draw,
             ["hypotheses", "best_ratios", "settings", "mixing_law_curves", "published"],
-            drawn,
+            by_name(*drawn),
             name="draw",
         ),
         Node(

@@ -67,7 +67,7 @@ def _measures() -> list[Node]:
                 "params:phases",
                 "params:report",
             ],
-            [
+            by_name(
                 "metrics",
                 "metric_table",
                 "metric_table_without_leaks",
@@ -76,7 +76,7 @@ def _measures() -> list[Node]:
                 "forgetting_speed",
                 "interpolation_table",
                 "summary",
-            ],
+            ),
             name="measure",
         ),
     ]
@@ -95,13 +95,13 @@ def _figures() -> Node:
             "published",
             "params:phases",
         ],
-        [
+        by_name(
             "performance_figure",
             "forgetting_figure",
             "forgetting_zoom_figure",
             "accuracy_matrices_figure",
             "interpolation_figure",
-        ],
+        ),
         name="draw_curves",
     )
 

@@ -35,7 +35,7 @@ def measure(
     published: Published,
     phases: Phases,
     report: ReportParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
+) -> dict[str, pd.DataFrame | str]:
     """Metrics of every trial; the table by share on all and on leak-free test images; the accuracy matrix, the
     measures of forgetting, its speed, and accuracy by alpha; and the outcome in short."""
     first, metrics = phases.first, trial_metrics(joined)
@@ -50,7 +50,16 @@ def measure(
     summary = f"{report.title}: performance by share of the iterations for the initial training on {first} images\n\n"
     summary += f"{markdown_table(shares_table(results))}\n\n{answer(results)}"
     matrix = forgetting.accuracy_matrix(metrics, trials, first)
-    return metrics, table, without_leaks, matrix, measures, speed, by_alpha, summary
+    return {
+        "metrics": metrics,
+        "metric_table": table,
+        "metric_table_without_leaks": without_leaks,
+        "accuracy_matrix": matrix,
+        "continual_measures": measures,
+        "forgetting_speed": speed,
+        "interpolation_table": by_alpha,
+        "summary": summary,
+    }
 
 
 def draw_curves(
@@ -62,16 +71,16 @@ def draw_curves(
     interpolation_table: pd.DataFrame,
     published: Published,
     phases: Phases,
-) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
+) -> dict[str, go.Figure]:
     """Performance by share, the forgetting curves, their first iterations, the matrices, and accuracy by alpha."""
     history = _finished(history, metrics)
-    return (
-        figures.performance_against_share(table, published.iterative),
-        figures.forgetting_curves(history, trials),
-        figures.forgetting_zoom(history, trials, phases.first, published.iterative),
-        figures.accuracy_matrices(matrix, phases.first),
-        figures.interpolation_curves(interpolation_table),
-    )
+    return {
+        "performance_figure": figures.performance_against_share(table, published.iterative),
+        "forgetting_figure": figures.forgetting_curves(history, trials),
+        "forgetting_zoom_figure": figures.forgetting_zoom(history, trials, phases.first, published.iterative),
+        "accuracy_matrices_figure": figures.accuracy_matrices(matrix, phases.first),
+        "interpolation_figure": figures.interpolation_curves(interpolation_table),
+    }
 
 
 def write_page(

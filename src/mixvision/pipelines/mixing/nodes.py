@@ -92,19 +92,19 @@ def measure(
 
 def draw_curves(
     metrics: pd.DataFrame, history: pd.DataFrame, trials: pd.DataFrame, published: Published
-) -> tuple[go.Figure, go.Figure, go.Figure]:
+) -> dict[str, go.Figure]:
     """Accuracy and performance against the ratio, and the learning curves."""
     summary = summarise(metrics, trials)
-    return (
-        figures.accuracy_against_ratio(summary, published.mixing),
-        figures.performance_against_ratio(summary, published.mixing),
-        figures.learning_curves(history, trials),
-    )
+    return {
+        "accuracy_figure": figures.accuracy_against_ratio(summary, published.mixing),
+        "performance_figure": figures.performance_against_ratio(summary, published.mixing),
+        "learning_curves_figure": figures.learning_curves(history, trials),
+    }
 
 
 def examine_best(
     table: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, go.Figure, go.Figure]:
+) -> dict[str, pd.DataFrame | go.Figure]:
     """The best ratio closely: accuracy by category, both confusion matrices, worst mistakes, and two figures."""
     ratio = best_ratio(table)
     chosen = trials.loc[trials["ratio"] == ratio, "trial"]
@@ -113,14 +113,14 @@ def examine_best(
     categories = sorted(accuracies["category"].unique())
     nice, real = (confusion_counts(selected, domain, categories) for domain in ("nice", "real"))
     subject = f"{ratio}% real, best_validation"
-    return (
-        accuracies,
-        nice,
-        real,
-        confident_mistakes(selected, report.mistakes_shown),
-        figures.category_accuracies(accuracies, subject),
-        figures.confusion_matrices(nice, real, subject),
-    )
+    return {
+        "category_accuracies": accuracies,
+        "nice_confusion": nice,
+        "real_confusion": real,
+        "mistakes": confident_mistakes(selected, report.mistakes_shown),
+        "category_accuracies_figure": figures.category_accuracies(accuracies, subject),
+        "confusion_figure": figures.confusion_matrices(nice, real, subject),
+    }
 
 
 def draw_sheets(

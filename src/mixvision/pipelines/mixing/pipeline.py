@@ -52,20 +52,20 @@ def _report() -> list[Node]:
         Node(
             nodes.draw_curves,
             ["metrics", "history", "trials", "published"],
-            ["accuracy_figure", "performance_figure", "learning_curves_figure"],
+            by_name("accuracy_figure", "performance_figure", "learning_curves_figure"),
             name="draw_curves",
         ),
         Node(
             nodes.examine_best,
             ["metric_table", "joined_predictions", "trials", "params:report"],
-            [
+            by_name(
                 "category_accuracies",
                 "nice_confusion",
                 "real_confusion",
                 "mistakes",
                 "category_accuracies_figure",
                 "confusion_figure",
-            ],
+            ),
             name="examine_best",
         ),
         Node(

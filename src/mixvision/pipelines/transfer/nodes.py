@@ -186,27 +186,32 @@ def draw_figures(
     trials: pd.DataFrame,
     ratios: pd.DataFrame,
     published: Published,
-) -> tuple[go.Figure | Absent, ...]:
+) -> dict[str, go.Figure | Absent]:
     """Models compared, accuracy and loss by epoch, and by input size and mixing ratio where there are several."""
     sizes = transfer_figures.accuracy_by_input_size(table) if trials["input_size"].nunique() > 1 else ABSENT
     mixed = transfer_figures.frozen_ratios(ratios, published.mixing) if len(ratios) else ABSENT
-    kinds = (transfer_figures.learning_curves, transfer_figures.loss_across_switch)
-    curves = (draw(history, outcomes, trials) for draw in kinds)
-    drawn = (curve if curve.data else ABSENT for curve in curves)  # networks as they are have none
-    return transfer_figures.model_comparison(table), *drawn, sizes, mixed
+    curves = transfer_figures.learning_curves(history, outcomes, trials)
+    loss = transfer_figures.loss_across_switch(history, outcomes, trials)
+    return {
+        "models_figure": transfer_figures.model_comparison(table),
+        "learning_curves_figure": curves if curves.data else ABSENT,  # networks as they are have none
+        "loss_figure": loss if loss.data else ABSENT,
+        "input_sizes_figure": sizes,
+        "ratios_figure": mixed,
+    }
 
 
 def examine_best(
     table: pd.DataFrame, joined: pd.DataFrame, report: TransferReport
-) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure, go.Figure]:
+) -> dict[str, pd.DataFrame | go.Figure]:
     """The best model's confusion matrix and worst mistakes; the matrices and calibration of the best of each method."""
     best = select_predictions(joined, [best_model(table)])
-    return (
-        whole_confusion(best, sorted(joined["category"].unique())),
-        confident_mistakes(best, report.mistakes_shown),
-        transfer_close_ups.confusion_matrices(joined, table),
-        transfer_close_ups.reliability_diagram(joined, table),
-    )
+    return {
+        "best_confusion": whole_confusion(best, sorted(joined["category"].unique())),
+        "mistakes": confident_mistakes(best, report.mistakes_shown),
+        "confusion_figure": transfer_close_ups.confusion_matrices(joined, table),
+        "reliability_figure": transfer_close_ups.reliability_diagram(joined, table),
+    }
 
 
 def map_images(

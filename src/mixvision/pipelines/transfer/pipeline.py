@@ -83,13 +83,13 @@ def _report() -> list[Node]:
         Node(
             nodes.draw_figures,
             ["table", "history", "outcomes", "trials", "ratios", "published"],
-            FIGURES,
+            by_name(*FIGURES),
             name="draw_figures",
         ),
         Node(
             nodes.examine_best,
             ["table", "joined_predictions", "params:report"],
-            ["best_confusion", "mistakes", *CLOSE_UPS],
+            by_name("best_confusion", "mistakes", *CLOSE_UPS),
             name="examine_best",
         ),
         Node(

@@ -81,14 +81,14 @@ def choose(
 
 def draw(
     grid: pd.DataFrame, adaptive: pd.DataFrame, progress: pd.DataFrame, chosen: dict[str, Any]
-) -> tuple[go.Figure, go.Figure, go.Figure, go.Figure, go.Figure, go.Figure]:
+) -> dict[str, go.Figure]:
     """The grid's three steps; progress, best of every ratio, and trials of the adaptive search."""
-    return (
-        *(figures.settings_against_ratio(grid, step, heading) for step, heading in report.STEPS.items()),
-        figures.progress_curves(progress, grid),
-        figures.best_against_ratio(grid, adaptive),
-        figures.adaptive_trials(adaptive, chosen["learning_rate"], chosen["l2"]),
-    )
+    steps = {f"{step}_figure": figures.settings_against_ratio(grid, step, text) for step, text in report.STEPS.items()}
+    return steps | {
+        "progress_figure": figures.progress_curves(progress, grid),
+        "best_by_ratio_figure": figures.best_against_ratio(grid, adaptive),
+        "adaptive_trials_figure": figures.adaptive_trials(adaptive, chosen["learning_rate"], chosen["l2"]),
+    }
 
 
 def write_page(

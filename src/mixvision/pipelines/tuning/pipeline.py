@@ -50,7 +50,7 @@ def _searches() -> list[Node]:
 def _report() -> list[Node]:
     drawn = [f"{name}_figure" for name in ("rates", "factors", "final", "progress", "best_by_ratio", "adaptive_trials")]
     return [
-        Node(nodes.draw, ["grid_scores", "adaptive_scores", "progress", "chosen"], drawn, name="draw"),
+        Node(nodes.draw, ["grid_scores", "adaptive_scores", "progress", "chosen"], by_name(*drawn), name="draw"),
         Node(
             nodes.write_page,
             by_name(
