@@ -1,6 +1,7 @@
 """How fast features are extracted, heads trained and networks fine-tuned, against plain timm and torchvision.
 
-    python benchmarks/transfer.py [--backbone tf_efficientnet_lite0] [--weights package] [--size 192] [--unfrozen 3 all]
+    python benchmarks/transfer.py [--backbone tf_efficientnet_lite0] [--weights package] [--size 192]
+        [--trainable-blocks 3 all]
 
 Features: ours from pixels in memory, what one would otherwise write (ImageFolder and timm's own transform in a
 DataLoader), and the bound of both, the same network on random tensors. Heads: eleven together, or one after the other
@@ -100,10 +101,10 @@ def plain_heads(settings: argparse.Namespace, features: Tensor, pool: ImagePool)
 
 
 def our_fine_tuning(
-    settings: argparse.Namespace, loaded: PretrainedBackbone, pool: ImagePool, unfrozen: int | str
+    settings: argparse.Namespace, loaded: PretrainedBackbone, pool: ImagePool, trainable_blocks: int | str
 ) -> float:
     """Images a second of the second epoch of fine-tuning."""
-    plan = FineTuning(phases=(Phase(unfrozen, 2, 1e-5),), batch_size=BATCH)
+    plan = FineTuning(phases=(Phase(trainable_blocks, 2, 1e-5),), batch_size=BATCH)
     trials = pd.DataFrame({"trial": ["ours"], "seed": [0]})
 
     def build(_: object) -> nn.Module:
@@ -123,10 +124,12 @@ def our_fine_tuning(
     return (len(pool.ids) - HELD_OUT) // BATCH * BATCH / seconds
 
 
-def plain_fine_tuning(settings: argparse.Namespace, folder: Path, categories: int, unfrozen: int | str) -> float:
+def plain_fine_tuning(
+    settings: argparse.Namespace, folder: Path, categories: int, trainable_blocks: int | str
+) -> float:
     """Images a second of the second epoch of a plain loop with torchvision's augmentation on the CPU."""
     network = timm.create_model(settings.backbone, num_classes=categories).to(settings.device)
-    freeze(network, unfrozen)
+    freeze(network, trainable_blocks)
     network.train()
     optimizer = torch.optim.Adam([weights for weights in network.parameters() if weights.requires_grad], lr=1e-5)
     views = [
@@ -182,10 +185,12 @@ def compare(settings: argparse.Namespace, folder: Path, pool: ImagePool) -> dict
         measured["features, plain"].append(plain_features(settings, folder))
         measured["heads, plain"].append(1 / plain_heads(settings, features, pool))
         measured["heads, ours"].append(1 / our_heads(settings, features, pool))
-        for unfrozen in settings.unfrozen:
-            name = f"fine-tuning ({unfrozen})"
-            measured[f"{name}, plain"].append(plain_fine_tuning(settings, folder, len(pool.categories), unfrozen))
-            measured[f"{name}, ours"].append(our_fine_tuning(settings, loaded, pool, unfrozen))
+        for trainable_blocks in settings.trainable_blocks:
+            name = f"fine-tuning ({trainable_blocks})"
+            measured[f"{name}, plain"].append(
+                plain_fine_tuning(settings, folder, len(pool.categories), trainable_blocks)
+            )
+            measured[f"{name}, ours"].append(our_fine_tuning(settings, loaded, pool, trainable_blocks))
     return measured
 
 
@@ -208,11 +213,13 @@ def read_settings() -> argparse.Namespace:
     parser.add_argument("--weights", default="package", help="package, download, random or the path of a file")
     parser.add_argument("--size", type=int, default=192, help="side in pixels, of the photos and the network's input")
     parser.add_argument("--images", type=int, default=8192 if cuda else 512)
-    parser.add_argument("--unfrozen", nargs="*", default=["3", "all"], help="blocks that are fine-tuned, or all")
+    parser.add_argument(
+        "--trainable-blocks", nargs="*", default=["3", "all"], help="blocks that are fine-tuned, or all"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", default="32-true", help="32-true or bf16-mixed")
     settings = parser.parse_args()
-    settings.unfrozen = [int(blocks) if blocks.isdigit() else blocks for blocks in settings.unfrozen]
+    settings.trainable_blocks = [int(blocks) if blocks.isdigit() else blocks for blocks in settings.trainable_blocks]
     settings.training = EpochTraining(epochs=EPOCHS, patience=EPOCHS, precision=settings.precision)
     settings.device = settings.training.device
     return settings

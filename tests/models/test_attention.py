@@ -106,7 +106,7 @@ def test_the_goldfish_is_where_it_was_put(shared_data, lite0, corner):
     top, left = (128 * place for place in corner)
     image[0, :, top : top + 96, left : left + 96] = pil_to_tensor(photo) / 255
     classifier = lite0.network.get_classifier()
-    tensors = {"0.mean": torch.zeros(1280), "0.sd": torch.ones(1280)}
+    tensors = {"0.mean": torch.zeros(1280), "0.std": torch.ones(1280)}
     tensors |= {f"1.{name}": tensor for name, tensor in classifier.state_dict().items()}
     network = transfer_network(lite0, 224, "linear", 1000, tensors)
     with torch.no_grad():

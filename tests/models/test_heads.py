@@ -44,7 +44,7 @@ def test_each_head_is_the_plain_module(head, seeds):
     plains = []
     for k in range(len(seeds)):
         plain = nn.Sequential(nn.Identity(), *PLAIN[head]())
-        own = {name: tensor for name, tensor in of_one(stacked, k).items() if name not in ("0.mean", "0.sd")}
+        own = {name: tensor for name, tensor in of_one(stacked, k).items() if name not in ("0.mean", "0.std")}
         counts = {name: tensor for name, tensor in plain.state_dict().items() if name.endswith("num_batches_tracked")}
         plain.load_state_dict(own | counts)
         plains.append(plain)
@@ -108,7 +108,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(share):
     for dropped in (first, second):
         torch.testing.assert_close(dropped.unique(), torch.tensor([0, 1 / (1 - share)]))
         for own in dropped:
-            assert (own == 0).float().mean().item() == pytest.approx(share, abs=0.01)  # sd 0.0025
+            assert (own == 0).float().mean().item() == pytest.approx(share, abs=0.01)  # std 0.0025
     assert not torch.equal(first, second) and not torch.equal(first[0], first[1])
     assert torch.equal(dropout.eval()(ones), ones)
 
@@ -147,10 +147,10 @@ def test_what_hardly_varies_is_not_blown_up():
     features = torch.tensor([[-1.0], [1.0]]) * torch.tensor([1.0, 2.0, 3.0, 1e-4, 0.0])
     standardise = Standardise(1, 5)
     standardise.fit(0, features)
-    torch.testing.assert_close(standardise.sd[0], torch.tensor([1.0, 2.0, 3.0, 0.1, 1.0]))
+    torch.testing.assert_close(standardise.std[0], torch.tensor([1.0, 2.0, 3.0, 0.1, 1.0]))
     torch.testing.assert_close(standardise(features[None])[0, 1], torch.tensor([1.0, 1.0, 1.0, 1e-3, 0.0]))
     standardise.fit(0, torch.full((4, 5), 0.3))  # nothing varies
-    assert (standardise.sd == 1).all()
+    assert (standardise.std == 1).all()
 
 
 def test_an_unknown_head_is_refused():

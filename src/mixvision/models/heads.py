@@ -84,24 +84,24 @@ class Standardise(nn.Module):
     """
 
     mean: Tensor
-    sd: Tensor
+    std: Tensor
 
     def __init__(self, heads: int, features: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(heads, features))
-        self.register_buffer("sd", torch.ones(heads, features))
+        self.register_buffer("std", torch.ones(heads, features))
 
     def forward(self, features: Tensor) -> Tensor:
-        return (features - self.mean[:, None]).div_(self.sd[:, None])
+        return (features - self.mean[:, None]).div_(self.std[:, None])
 
     @torch.no_grad()
     def fit(self, head: int, features: Tensor) -> None:
         """Take one head's statistics from features ``(N, F)``; those that do not vary are only centred."""
         mean = features.mean(0)
-        sd = (features - mean).square_().mean(0).sqrt()  # a tenth of the time of var_mean on a CPU
-        varies = sd > 1e-6 * mean.abs()  # less is rounding
-        least = sd.where(varies, torch.nan).nanmedian() / 10
-        self.mean[head], self.sd[head] = mean, torch.where(varies, sd.clamp(least), 1)
+        std = (features - mean).square_().mean(0).sqrt()  # a tenth of the time of var_mean on a CPU
+        varies = std > 1e-6 * mean.abs()  # less is rounding
+        least = std.where(varies, torch.nan).nanmedian() / 10
+        self.mean[head], self.std[head] = mean, torch.where(varies, std.clamp(least), 1)
 
 
 class Dense(nn.Module):

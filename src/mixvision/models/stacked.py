@@ -36,7 +36,7 @@ class StackedConv2d(nn.Module):
     Stride 1 keeps the size. Stride 2 gives ``H' = H // 2`` (25 becomes 12, as in Table 1 of the study): an odd size
     loses its last row and column, and a 3x3 window sits on pixels 0, 2, 4, ... with padding at the top and left only.
 
-    Weights are drawn from a truncated normal with sd ``1 / sqrt(channels_in)``; biases start at 0.1.
+    Weights are drawn from a truncated normal with std ``1 / sqrt(channels_in)``; biases start at 0.1.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class StackedConv2d(nn.Module):
 class StackedLinear(nn.Module):
     """Normalise the input, then multiply: ``(K, B, inputs)`` to ``(K, B, outputs)``.
 
-    Weights are drawn from a truncated normal with sd ``1 / sqrt(inputs)``; biases start at 0.1.
+    Weights are drawn from a truncated normal with std ``1 / sqrt(inputs)``; biases start at 0.1.
     """
 
     def __init__(self, inputs: int, outputs: int, generators: Sequence[torch.Generator]) -> None:
@@ -157,8 +157,8 @@ class _CPUELU(torch.autograd.Function):
         return y.clamp(max=0).add_(1).mul_(gradient)  # y first: the result then has the memory layout of the maps
 
 
-def truncated_normal(shape: tuple[int, ...], sd: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """Normal numbers of standard deviation ``sd`` truncated at two of them: ``(K, *shape)``, one generator each."""
+def truncated_normal(shape: tuple[int, ...], std: float, generators: Sequence[torch.Generator]) -> Tensor:
+    """Normal numbers of standard deviation ``std`` truncated at two of them: ``(K, *shape)``, one generator each."""
     return torch.stack(
-        [nn.init.trunc_normal_(torch.empty(shape), 0.0, sd, -2 * sd, 2 * sd, generator=g) for g in generators]
+        [nn.init.trunc_normal_(torch.empty(shape), 0.0, std, -2 * std, 2 * std, generator=g) for g in generators]
     )

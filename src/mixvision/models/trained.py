@@ -98,9 +98,7 @@ class TrainedNetwork:
         """Read a file written by ``save``, by this version or an earlier one; nothing in it is executed."""
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata()
-            # Files of versions before 0.4 call the shortcuts of residual blocks bridges.
-            names = {name: name.replace(".bridge.", ".shortcut.") for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            tensors = {new: file.get_tensor(name) for name, new in names.items()}
+            tensors = {_current_name(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         categories, arguments = json.loads(metadata["categories"]), json.loads(metadata.get("arguments", "{}"))
         return cls(metadata["architecture"], tuple(categories), int(metadata["image_size"]), tensors, arguments)
 
@@ -118,3 +116,9 @@ class TrainedNetwork:
                 f"{name!r} has the shape {tuple(tensor.shape)}, but {self._described} needs {tuple(expected.shape)}."
             )
         return tensor.reshape(expected.shape)
+
+
+def _current_name(tensor: str) -> str:
+    """What a tensor is called today: versions before 0.4 called shortcuts bridges, and standard deviations sd."""
+    new_names = {"bridge": "shortcut", "sd": "std"}
+    return ".".join(new_names.get(part, part) for part in tensor.split("."))

@@ -134,7 +134,7 @@ TWO_PHASES = (Phase(1, 2, 1e-3), Phase("all", 1, 1e-4))
         FineTuning(phases=(TWO_PHASES[0], Phase("all", 2, 1e-4, reset_optimizer=True)), batch_size=25),
         FineTuning(phases=(Phase("all", 1, 1e-4), Phase("head", 1, 1e-3), Phase(1, 1, 1e-3)), batch_size=25),
     ],
-    ids=["adam", "batch statistics", "average", "sgd", "fresh", "frozen again"],
+    ids=["adam", "batch statistics", "ema", "sgd", "reset optimizer", "frozen again"],
 )
 def test_fine_tuning_equals_plain_pytorch(tune, pool, backbone, fine_tuning, monkeypatch):
     monkeypatch.setattr("mixvision.training.optimizer.SGD_DECAY", 0.1)  # to be seen in so few steps
@@ -248,7 +248,7 @@ FOUR_EPOCHS = (Phase(1, 2, 1e-3), Phase("all", 2, 1e-4))
         {"optimizer": "sgd", "layer_decay": 0.7, "batch_statistics": True, "ema_decay": 0.5},
         {"phases": (FOUR_EPOCHS[0], replace(FOUR_EPOCHS[1], reset_optimizer=True))},
     ],
-    ids=["adam with average", "sgd", "fresh"],
+    ids=["adam with ema", "sgd", "reset optimizer"],
 )
 def test_a_killed_fine_tuning_goes_on_to_the_same_result(tune, tmp_path, settings):
     fine_tuning = FineTuning(**{"head": "dense2", "phases": FOUR_EPOCHS, "batch_size": 30, **settings})
@@ -267,10 +267,10 @@ def test_a_killed_fine_tuning_goes_on_to_the_same_result(tune, tmp_path, setting
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("fresh", [False, True])
-def test_the_optimisers_state_is_of_what_was_trained(tune, backbone, tmp_path, optimizer, fresh):
-    """At the end of phase 1 there is none of frozen parameters; after phase 2 the former's are older, unless fresh."""
-    fine_tuning = FineTuning(phases=(Phase(1, 1, 1e-3), Phase("all", 1, 1e-4, fresh)), optimizer=optimizer)
+@pytest.mark.parametrize("reset", [False, True])
+def test_the_optimisers_state_is_of_what_was_trained(tune, backbone, tmp_path, optimizer, reset):
+    """At the end of phase 1 there is none of frozen parameters; the former's are older after phase 2, unless reset."""
+    fine_tuning = FineTuning(phases=(Phase(1, 1, 1e-3), Phase("all", 1, 1e-4, reset)), optimizer=optimizer)
     network = transfer_network(backbone, 16, "linear", 3)
     last = {id(p) for module in (network.backbone.layer4, network.head) for p in module.parameters()}
 
@@ -286,7 +286,7 @@ def test_the_optimisers_state_is_of_what_was_trained(tune, backbone, tmp_path, o
     of_both, _ = state()
     assert len(of_both) == len(places)
     if optimizer == "adam":
-        assert {int(of_both[place]["step"]) for place in of_phase_1} == {3 if fresh else 6}
+        assert {int(of_both[place]["step"]) for place in of_phase_1} == {3 if reset else 6}
         assert {int(of_both[place]["step"]) for place in set(places) - of_phase_1.keys()} == {3}
 
 
