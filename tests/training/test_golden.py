@@ -34,6 +34,7 @@ from mixvision.training.frozen.features import backbone_features
 from mixvision.training.frozen.heads import train_heads
 from mixvision.training.pool import ImagePool
 from mixvision.training.sweep.engine import train_sweep
+from mixvision.training.sweep.schedules import Plateau
 from mixvision.transforms.augmentation import Augmentation
 
 EXACT = EpochTraining(epochs=2, accelerator="cpu", precision="64-true")
@@ -102,6 +103,12 @@ def require_golden(engine: str, found: str) -> None:
     )
 
 
+def plateau_factors() -> Tensor:
+    """Of a loss that never falls and of one that falls once: the learning rate is halved later than any test trains."""
+    plateau = Plateau(2)
+    return torch.stack([plateau(torch.tensor([1.0, 1.0 if step < 300 else 0.5])) for step in range(1100)])
+
+
 def test_a_step_of_the_sweep(pool, tmp_path):
     first = {}
 
@@ -114,7 +121,8 @@ def test_a_step_of_the_sweep(pool, tmp_path):
     trials = pd.DataFrame({"trial": ["one", "other"], "seed": [0, 1], "learning_rate": [0.02, 0.01], "l2": [0.1, 0.5]})
     training = Training(iterations=3, evaluate_every=2, accelerator="cpu", precision="64-true")
     result = train_sweep(build, trials, training_sets(trials["trial"], pool), pool, training, tmp_path)
-    require_golden("sweep", digest(changes(result.weights, first), result.history))
+    moved = changes(result.weights, first)
+    require_golden("sweep", digest([plateau_factors(), *moved], result.history))
 
 
 def test_a_step_by_epochs(pool, tmp_path):

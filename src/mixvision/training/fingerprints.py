@@ -27,7 +27,7 @@ class Engine:
 
 
 ENGINES = {
-    "sweep": Engine(1, "42ffe5e68269f07c"),
+    "sweep": Engine(1, "5f9cb3e0be2ff504"),
     "epochs": Engine(1, "89f6dcedd41d72d6"),
     "fine_tuning": Engine(1, "c9fea0db45b3ea48"),
     "frozen": Engine(1, "7de3a064bdea39ce"),
