@@ -1,5 +1,8 @@
 """What each engine computes in a few small steps, as digests that stand beside the engines' versions.
 
+A digest covers what a usual run comes to only late or only if asked to: a learning rate that is halved, a trial that is
+pruned, a head that goes on from trained networks, an optimiser that forgets.
+
 Where such a test fails, a step computes something else than it did, and a checkpoint of before fits no more. Is
 that as it should be, then raise the version of the engine in ``mixvision.training.fingerprints.ENGINES`` and store the
 digest that the failure names. Is it not, then the test has found a mistake.
@@ -13,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -24,7 +28,7 @@ from mixvision.models.backbones import Backbone, PretrainedBackbone, load_backbo
 from mixvision.models.baselines import build_baseline
 from mixvision.models.resnet25 import ResNet25
 from mixvision.models.transfer import transfer_network
-from mixvision.training.config import EpochTraining, Training
+from mixvision.training.config import Continuation, Course, EpochTraining, Start, Training
 from mixvision.training.epochs.engine import train_by_epochs
 from mixvision.training.epochs.examples import Examples, TrainingData
 from mixvision.training.fine_tuning.config import FineTuning, Phase
@@ -79,19 +83,21 @@ def training_sets(trials: Iterable[str], pool: ImagePool) -> pd.DataFrame:
 
 
 def changes(weights: Mapping[str, Mapping[str, Mapping[str, Tensor]]], first: Mapping[str, Tensor]) -> list[Tensor]:
-    """How far the last weights of every trial have moved from the first ones of one trial."""
-    return [weights[trial]["last"][name].double() - first[name].double() for trial in weights for name in first]
+    """How far the weights of every trial and snapshot have moved from the first ones of one trial."""
+    kept = [snapshots[name] for snapshots in weights.values() for name in sorted(snapshots)]
+    return [tensors[name].double() - first[name].double() for tensors in kept for name in first]
 
 
-def digest(tensors: Iterable[Tensor], history: pd.DataFrame) -> str:
-    """Of the size of each tensor and of one sum over it, with weights, and of all numbers of the history."""
+def digest(tensors: Iterable[Tensor], *tables: pd.DataFrame) -> str:
+    """Of the size of each tensor and of one sum over it, with weights, and of all numbers of the tables."""
     numbers = []
     for tensor in tensors:
         values = tensor.detach().double().flatten().numpy()
         norm = float(np.linalg.norm(values))
         numbers += [norm, float(values @ np.cos(np.arange(len(values)))) / norm] if norm > NOISE else [0.0, 0.0]
-    columns = history.drop(columns=["seconds"], errors="ignore").select_dtypes("number")
-    numbers += columns.fillna(-1).to_numpy("float64").flatten().tolist()
+    for table in tables:
+        columns = table.drop(columns=["seconds", "stack_seconds"], errors="ignore").select_dtypes("number")
+        numbers += columns.fillna(-1).to_numpy("float64").flatten().tolist()
     rounded = [f"{number:.5e}" if abs(number) > NOISE else "0" for number in numbers]
     return hashlib.sha256(" ".join(rounded).encode()).hexdigest()[:16]
 
@@ -104,13 +110,14 @@ def require_golden(engine: str, found: str) -> None:
 
 
 def plateau_factors() -> Tensor:
-    """Of a loss that never falls and of one that falls once: the learning rate is halved later than any test trains."""
+    """Of a loss that never falls and of one that falls once, for two halvings of the former's rate."""
     plateau = Plateau(2)
     return torch.stack([plateau(torch.tensor([1.0, 1.0 if step < 300 else 0.5])) for step in range(1100)])
 
 
-def test_a_step_of_the_sweep(pool, tmp_path):
-    first = {}
+def test_a_step_of_the_sweep(pool, tmp_path, monkeypatch):
+    """Three trials, one of which is pruned; then the heads of the two others, with the schedules continued."""
+    factors, first = plateau_factors(), {}
 
     def build(generators) -> ResNet25:
         network = ResNet25(3, 16, generators)
@@ -118,11 +125,27 @@ def test_a_step_of_the_sweep(pool, tmp_path):
         first.update({name: tensor[0].clone() for name, tensor in network.state_dict().items()})
         return network
 
-    trials = pd.DataFrame({"trial": ["one", "other"], "seed": [0, 1], "learning_rate": [0.02, 0.01], "l2": [0.1, 0.5]})
-    training = Training(iterations=3, evaluate_every=2, accelerator="cpu", precision="64-true")
-    result = train_sweep(build, trials, training_sets(trials["trial"], pool), pool, training, tmp_path)
-    moved = changes(result.weights, first)
-    require_golden("sweep", digest([plateau_factors(), *moved], result.history))
+    def prune(rows: list[dict]) -> set[str]:
+        return {"pruned"} & {row["trial"] for row in rows}
+
+    monkeypatch.setattr("mixvision.training.sweep.schedules.Plateau", partial(Plateau, patience=1))
+    names, rates, l2 = ["one", "pruned", "other"], [0.002, 0.003, 0.001], [0.1, 0.3, 0.5]
+    trials = pd.DataFrame({"trial": names, "seed": [0, 1, 2], "learning_rate": rates, "l2": l2})
+    training = Training(iterations=4, evaluate_every=2, accelerator="cpu", precision="64-true")
+    sets = training_sets(names, pool)
+    whole = train_sweep(build, trials, sets, pool, training, tmp_path, Course(keep=[3], prune=prune))
+
+    rows = whole.history.groupby("trial")
+    starts = {
+        name: Start(whole.weights[name]["last"], rows.get_group(name).to_dict("records")) for name in whole.weights
+    }
+    course = Course(Continuation(starts, trainable="head", schedules="continue"), keep=[101])
+    later = trials[trials["trial"].isin(starts)].assign(begin=100, iterations=2)
+    head = train_sweep(build, later, sets, pool, training, tmp_path, course)
+
+    moved = changes(whole.weights, first) + changes(head.weights, first)
+    tables = [whole.history, whole.outcomes, head.history, head.outcomes]
+    require_golden("sweep", digest([factors, *moved], *tables))
 
 
 def test_a_step_by_epochs(pool, tmp_path):
@@ -139,12 +162,14 @@ def test_a_step_by_epochs(pool, tmp_path):
 
 
 def test_a_step_of_fine_tuning(pool, backbone, tmp_path):
+    """With everything that Adam is usually given; then with SGD, the batch's statistics, and a reset between phases."""
+
     def build(_=None) -> nn.Module:
         network = transfer_network(backbone, 16, "dense", 3)
         fill(network.head)
         return network
 
-    plan = FineTuning(
+    usual = FineTuning(
         head="dense",
         phases=(Phase("head", 1, 1e-2), Phase(2, 1, 1e-3), Phase("all", 1, 1e-3)),
         batch_size=16,
@@ -154,10 +179,19 @@ def test_a_step_of_fine_tuning(pool, backbone, tmp_path):
         schedule="cosine",
         ema_decay=0.9,
     )
-    trials = pd.DataFrame([{"trial": "tuned", "seed": 0}])
-    views = Augmentation(colour=0.2)
-    result = fine_tune(trials, plan, TrainedHeads(build, {"tuned": []}), pool, views, EXACT, tmp_path)
-    require_golden("fine_tuning", digest(changes(result.weights, build().state_dict()), result.history))
+    other = FineTuning(
+        head="dense",
+        phases=(Phase(2, 1, 1e-2), Phase("all", 1, 1e-2, reset_optimizer=True)),
+        optimizer="sgd",
+        batch_size=16,
+        batch_statistics=True,
+    )
+    trials, views = pd.DataFrame([{"trial": "tuned", "seed": 0}]), Augmentation(colour=0.2)
+    heads = TrainedHeads(build, {"tuned": []})
+    results = [fine_tune(trials, plan, heads, pool, views, EXACT, tmp_path) for plan in (usual, other)]
+    first = build().state_dict()
+    moved = [change for result in results for change in changes(result.weights, first)]
+    require_golden("fine_tuning", digest(moved, *[result.history for result in results]))
 
 
 def test_features_and_a_step_of_the_heads_on_them(pool, backbone, tmp_path):

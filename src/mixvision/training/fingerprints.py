@@ -27,9 +27,9 @@ class Engine:
 
 
 ENGINES = {
-    "sweep": Engine(1, "5f9cb3e0be2ff504"),
-    "epochs": Engine(1, "89f6dcedd41d72d6"),
-    "fine_tuning": Engine(1, "c9fea0db45b3ea48"),
+    "sweep": Engine(1, "d4296be9ec4f36cc"),
+    "epochs": Engine(1, "5cc5bb5a6e34dccf"),
+    "fine_tuning": Engine(1, "aaaf2cc533413de3"),
     "frozen": Engine(1, "7de3a064bdea39ce"),
 }
 
