@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.io
 import pytest
 
-from mixvision.evaluation.metrics import performance
+from mixvision.evaluation.metrics import join_predictions, performance
 from mixvision.pipelines.iterative import report
 from mixvision.reporting.published import Published, PublishedIterative, read_published
 from mixvision.reporting.settings import ReportParameters
@@ -95,7 +95,7 @@ class Run:
             ignore_index=True,
         )
         interpolations = make_interpolations(manifest, self.trials, accuracies)
-        joined = report.join(predictions, manifest)
+        joined = join_predictions(predictions, manifest)
         measured = report.measure(
             joined, interpolations, self.history, manifest, self.trials, self.published, self.phases, REPORT
         )

@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
-from mixvision.evaluation.metrics import join_predictions
 from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.summary import layer_table
@@ -67,10 +66,6 @@ def describe_networks(trials: pd.DataFrame, models: dict[str, Any]) -> pd.DataFr
             tables.append(layer_table(network.build(), network.image_size).assign(model=model))
     layers = pd.concat(tables, ignore_index=True)
     return layers[["model", *layers.columns.drop("model")]]
-
-
-def join(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    return join_predictions(predictions, manifest)
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.baselines import nodes
 from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 from mixvision.studies.baselines.settings import SETTINGS
@@ -38,7 +39,7 @@ def _training() -> list[Node]:
 
 def _report() -> list[Node]:
     return [
-        Node(nodes.join, ["predictions", "manifest"], "joined_predictions", name="join"),
+        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join"),
         Node(nodes.describe_networks, ["trials", "models"], "layers", name="describe_networks"),
         Node(
             nodes.measure,

@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.iterative import nodes, report
 from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 
@@ -54,7 +55,7 @@ def _training() -> list[Node]:
 
 def _measures() -> list[Node]:
     return [
-        Node(report.join, ["predictions", "manifest"], "joined_predictions", name="join"),
+        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join"),
         Node(
             report.measure,
             [

@@ -22,10 +22,6 @@ from mixvision.studies.iterative.training import Phases
 from mixvision.training.config import Training
 
 
-def join(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    return join_predictions(predictions, manifest)
-
-
 def measure(
     joined: pd.DataFrame,
     interpolations: pd.DataFrame,

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.intervals import performance_intervals
-from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
+from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.evaluation.mistakes import (
     category_accuracy,
     confident_mistakes,
@@ -65,10 +65,6 @@ def train(
     pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
     result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, events=events)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
-
-
-def join(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    return join_predictions(predictions, manifest)
 
 
 def measure(

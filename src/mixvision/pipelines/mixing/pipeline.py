@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.mixing import nodes
 from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 
@@ -42,7 +43,7 @@ def _training() -> list[Node]:
 
 def _report() -> list[Node]:
     return [
-        Node(nodes.join, ["predictions", "manifest"], "joined_predictions", name="join"),
+        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join"),
         Node(
             nodes.measure,
             ["joined_predictions", "trials", "published", "params:report"],

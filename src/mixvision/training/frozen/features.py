@@ -76,7 +76,7 @@ def feature_function(
     preprocessing = Preprocessing(input_size, backbone.mean, backbone.std).to(device)
 
     def compute(images: Tensor) -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic.precision == "bf16-mixed"):
+        with arithmetic.autocast():
             return embed(network, preprocessing(view_of(images, view)))
 
     return compute

@@ -74,7 +74,7 @@ def train_heads(
         require_batches(trial, len(sets.get(trial["trial"], ())), normalises)
     events.started(trials)
     device = settings.device
-    features = features.to(device, torch.float64 if settings.precision == "64-true" else torch.float32)
+    features = features.to(device, settings.dtype)
     held_out = {split: positions.to(device) for split, positions in pool.held_out.items()}
     pool = replace(pool, labels=pool.labels.to(device), held_out=held_out)  # nobody needs the pixels there
     steps = [len(sets[trial]) // batch for trial, batch in zip(trials["trial"], trials["batch_size"], strict=True)]
@@ -256,7 +256,7 @@ class HeadStack:
 
     def _measure(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy and hits of each trial on images at positions ``(K, B)`` or ``(B,)``: ``(K, B)`` each."""
-        with torch.autocast(positions.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16-mixed"):
+        with self.settings.autocast():
             logits = self.network(self._inputs(positions))
         labels = self.pool.labels[positions].expand(logits.shape[:2])
         losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
