@@ -10,7 +10,8 @@ import pytest
 
 from mixvision.schema.catalog import TABLES, table_named
 from mixvision.schema.columns import DTYPES, NUMBER, TEXT, WHOLE, Column, Table, check
-from mixvision.schema.tables import METRICS, MIXING_TRIALS, OVERALL_METRICS, PREDICTIONS, PROBABILITIES, SCORES
+from mixvision.schema.metrics import METRICS, OVERALL_METRICS, SCORES
+from mixvision.schema.tables import MIXING_TRIALS, PREDICTIONS, PROBABILITIES
 
 FILE = "predictions.parquet"
 
@@ -90,6 +91,14 @@ def test_metrics_are_what_models_are_measured_by():
         (
             lambda table: table.assign(probability_1="much"),
             r"'probability_1' must hold numbers \(of that category, fraction\), but holds 'much'",
+        ),
+        (
+            lambda table: table.assign(probability_1=[0, 1, 1.1, -0.5]),
+            r"'probability_1' must hold fractions from 0 to 1 \(of that category\), but holds 1.1, -0.5",
+        ),
+        (
+            lambda table: table.assign(snapshot="best"),
+            "'snapshot' holds 'best', but must hold one of 'best_validation'",
         ),
         (lambda table: table.assign(probability_1=True), "'probability_1' must hold numbers"),
         (lambda table: table.assign(id="real/1"), r"2 of its rows repeat another's key, .*trial 'a', snapshot 'last'"),

@@ -16,7 +16,7 @@ from pyarrow import parquet
 import mixvision
 from mixvision.datasets.tables import VERSION, TableDataset
 from mixvision.schema.catalog import TABLES
-from mixvision.schema.columns import DTYPES, FLAG, NUMBER, TEXT, WHOLE, Table
+from mixvision.schema.columns import DTYPES, FLAG, FRACTION, NUMBER, TEXT, WHOLE, Table
 from mixvision.schema.tables import TRANSFER_TRIALS
 
 SUFFIXES = ("csv", "parquet")
@@ -31,6 +31,7 @@ def values_of(column) -> st.SearchStrategy:
     """Values that a column may have."""
     kinds = {TEXT: TEXTS, WHOLE: st.integers(-(2**53), 2**53), NUMBER: NUMBERS, FLAG: st.booleans()}
     values = st.sampled_from(column.values) if column.values else kinds[column.kind]
+    values = st.floats(0, 1, width=32) if column.unit == FRACTION else values
     return values | st.none() if column.missing else values
 
 
@@ -129,9 +130,33 @@ def test_a_file_that_someone_edited_is_checked_again(tmp_path, trials):
         DatasetError, match=r"'learning_rate' must hold numbers \(at the beginning\), but holds 'a tenth'"
     ):
         dataset.load()
-    file.write_text("")
-    with pytest.raises(DatasetError, match="lacks 'trial'"):
-        dataset.load()
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "No columns to parse from file"),
+        (b"trial;id\na;b\n", "its columns are separated by semicolons instead of commas"),
+        (b"trial\tid\na\tb\n", "its columns are separated by tabs instead of commas"),
+        (b'trial,id\na,"b\n', "EOF inside string"),
+        ("trial,id\nä,b\n".encode("latin-1"), "'utf-8' codec can't decode"),
+    ],
+)
+def test_a_csv_file_that_is_no_table_is_named(tmp_path, content, fault):
+    file = tmp_path / "sets.csv"
+    file.write_bytes(content)
+    with pytest.raises(
+        DatasetError, match=f"^{file} cannot be read as a table: .*{fault}.* Correct it, or run"
+    ) as said:
+        TableDataset(filepath=str(file), schema="training_sets").load()
+    assert "another version" not in str(said.value)
+
+
+def test_a_damaged_parquet_file_is_named(tmp_path):
+    file = tmp_path / "sets.parquet"
+    file.write_bytes(b"PAR1 and no more")
+    with pytest.raises(DatasetError, match=f"^{file} cannot be read as a table: .* Correct it, or run"):
+        TableDataset(filepath=str(file), schema="training_sets").load()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from mixvision.models.transfer import transfer_network
 from mixvision.pipelines.submission import nodes
 from mixvision.pipelines.submission.nodes import classify_folder
 from mixvision.schema.columns import TEXT
-from mixvision.schema.tables import TRANSFER_TABLE
+from mixvision.schema.metrics import TRANSFER_TABLE
 
 CATEGORIES = ("001", "NA", "two words")
 TABLE = pd.DataFrame(

@@ -68,9 +68,17 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         self._require_suffix()
         if not self.filepath.exists():
             raise FileNotFoundError(f"There is no {self.filepath}: run the node that writes it first.")
-        if self.filepath.suffix == ".csv":
-            return _read_csv(self.filepath, self.table, rows)
-        return pd.read_parquet(self.filepath) if rows is None else parquet.read_table(self.filepath)[:rows].to_pandas()
+        try:
+            if self.filepath.suffix == ".csv":
+                return _read_csv(self.filepath, self.table, rows)
+            return (
+                pd.read_parquet(self.filepath) if rows is None else parquet.read_table(self.filepath)[:rows].to_pandas()
+            )
+        except (ValueError, pa.ArrowException) as error:
+            raise ValueError(
+                f"{self.filepath} cannot be read as a table: {str(error).strip().rstrip('.')}. "
+                "Correct it, or run the pipeline from the node that writes it again."
+            ) from error
 
     def _write(self, frame: pd.DataFrame) -> None:
         self.filepath.parent.mkdir(parents=True, exist_ok=True)
@@ -110,10 +118,10 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
 def _read_csv(file: Path, table: Table, rows: int | None) -> pd.DataFrame:
     """Texts as they stand; of the other columns an empty value is missing, and the check looks at what they hold."""
-    try:
-        names = pd.read_csv(file, nrows=0).columns
-    except pd.errors.EmptyDataError:
-        return pd.DataFrame()
+    names = pd.read_csv(file, nrows=0).columns
+    for separator, plural in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and separator in names[0]:
+            raise ValueError(f"its columns are separated by {plural} instead of commas")
     texts = [name for name, kind in table.kinds(names).items() if kind == TEXT]
     return pd.read_csv(
         file,

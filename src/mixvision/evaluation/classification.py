@@ -11,7 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from mixvision.evaluation.intervals import LEVEL, resampled_accuracies
 from mixvision.evaluation.mistakes import confusion_counts, select_predictions
-from mixvision.schema.tables import OVERALL_METRICS
+from mixvision.schema.metrics import OVERALL_METRICS
 from mixvision.vocabulary import DOMAINS
 
 _KEYS = list(OVERALL_METRICS.key)

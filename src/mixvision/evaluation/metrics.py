@@ -8,13 +8,13 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from mixvision.schema import tables as schema
+from mixvision.schema.metrics import METRICS as METRICS_TABLE
 from mixvision.vocabulary import DOMAINS, METRICS, TEST_SPLITS
 
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
 _FACTS = ["id", "domain", "category", "split", "leaks", "cluster", "pixel_row"]
-_KEYS = list(schema.METRICS.key)
+_KEYS = list(METRICS_TABLE.key)
 
 
 def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Sequence[int] = (1, 3)) -> pd.DataFrame:

@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 from mixvision.schema.columns import Table
-from mixvision.schema.tables import (
+from mixvision.schema.metrics import (
     ARRIVALS,
+    BASELINES_TABLE,
+    FROZEN_RATIOS,
+    METRIC_TABLE,
+    METRICS,
+    OVERALL_METRICS,
+    SCORES,
+    TRANSFER_TABLE,
+)
+from mixvision.schema.tables import (
     BACKBONES,
     BASELINES_OUTCOMES,
     BASELINES_TRIALS,
     EPOCHS_HISTORY,
     EXCLUDED_FILES,
+    INTERPOLATIONS,
     ITERATIVE_TRIALS,
     JOINED_PREDICTIONS,
     MANIFEST,
     MEMBERS,
-    METRIC_TABLE,
-    METRICS,
     MISTAKES,
     MIXING_TRIALS,
-    OVERALL_METRICS,
     PREDICTIONS,
     PROBABILITIES,
-    SCORES,
     SPLIT_AUDIT,
     SWEEP_HISTORY,
     SWEEP_OUTCOMES,
     TRAINING_SETS,
     TRANSFER_HISTORY,
     TRANSFER_OUTCOMES,
-    TRANSFER_TABLE,
     TRANSFER_TRIALS,
     TUNING_TRIALS,
 )
@@ -48,12 +53,14 @@ TABLES = {  # by the name in the catalog, that of the pipeline first where each 
     **{f"{study}.metric_table": METRIC_TABLE for study in ("mixing", "iterative")},
     "mixing.trials": MIXING_TRIALS,
     "iterative.trials": ITERATIVE_TRIALS,
+    "iterative.interpolations": INTERPOLATIONS,
     "tuning.trials": TUNING_TRIALS,
     "tuning.scores": SCORES,
     "streams.arrivals": ARRIVALS,
     "baselines.trials": BASELINES_TRIALS,
     "baselines.history": EPOCHS_HISTORY,
     "baselines.outcomes": BASELINES_OUTCOMES,
+    "baselines.table": BASELINES_TABLE,
     "baselines.metrics": OVERALL_METRICS,
     "transfer.backbones": BACKBONES,
     "transfer.trials": TRANSFER_TRIALS,
@@ -61,6 +68,7 @@ TABLES = {  # by the name in the catalog, that of the pipeline first where each 
     "transfer.outcomes": TRANSFER_OUTCOMES,
     "transfer.members": MEMBERS,
     "transfer.metrics": OVERALL_METRICS,
+    "transfer.ratios": FROZEN_RATIOS,
     "transfer.table": TRANSFER_TABLE,
 }
 

@@ -10,6 +10,8 @@ import pandas as pd
 from pandas.api import types
 
 TEXT, WHOLE, NUMBER, FLAG = "text", "whole numbers", "numbers", "True or False"
+FRACTION = "fraction"  # the unit of accuracies and probabilities, which lie between 0 and 1
+ROUNDING = 1e-6  # by so much a sum of 32-bit probabilities may exceed 1
 DTYPES = {TEXT: "str", WHOLE: "int64", NUMBER: "float64", FLAG: "bool"}
 
 
@@ -21,7 +23,7 @@ class Column:
         name: as in the file. A family's has <k> for any whole number, or is <category>, for any category's name.
         kind: TEXT, WHOLE, NUMBER or FLAG.
         meaning: what a value says.
-        unit: of the values.
+        unit: of the values; a FRACTION lies between 0 and 1.
         optional: whether the column may be absent.
         missing: whether single values may be missing; in a CSV file a missing text is an empty one.
         values: all that are allowed; without any, every value is.
@@ -125,7 +127,7 @@ def _check_names(frame: pd.DataFrame, table: Table, at: str, written_by: str) ->
         return
     lacks = [f"lacks {_first(absent)}"] if absent else []
     has = [f"has {_first(unknown)}, unknown here"] if unknown else []
-    remedy = "Correct the names in the node that makes the table, or declare them in mixvision/schema/tables.py."
+    remedy = "Correct the names in the node that makes the table, or declare them in mixvision/schema."
     if written_by:
         remedy = f"It was written by {written_by}, which has other columns: "
         remedy += "run the pipeline from the node that writes it again."
@@ -144,6 +146,10 @@ def _complaint(values: pd.Series, column: Column) -> str:
         unit = f", {column.unit}" if column.unit else ""
         found = _first([repr(value) for value in values.unique().tolist()])
         return f"must hold {column.kind} ({column.meaning}{unit}), but holds {found}"
+    if column.unit == FRACTION and not values.between(-ROUNDING, 1 + ROUNDING).all():
+        outside = values[~values.between(-ROUNDING, 1 + ROUNDING)]
+        found = _first([repr(value) for value in outside.unique().tolist()])
+        return f"must hold fractions from 0 to 1 ({column.meaning}), but holds {found}"
     others = set(values.unique()) - set(column.values) if column.values else set()
     if others:
         allowed = ", ".join(map(repr, column.values))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from mixvision import vocabulary
-from mixvision.schema.columns import FLAG, NUMBER, TEXT, WHOLE, Column
-from mixvision.vocabulary import DOMAINS, INDEPENDENT, SPLITS
-
-FRACTION = "fraction"
+from mixvision.schema.columns import FLAG, FRACTION, NUMBER, TEXT, WHOLE, Column
+from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, INDEPENDENT, SNAPSHOTS, SPLITS
 
 
 def accuracy(name: str, meaning: str = "accuracy", optional: bool = False, metric: bool = False) -> Column:
@@ -15,7 +13,7 @@ def accuracy(name: str, meaning: str = "accuracy", optional: bool = False, metri
 
 
 TRIAL = Column("trial", TEXT, "name of a model")
-SNAPSHOT = Column("snapshot", TEXT, "state of the network: best_validation, last, ...")
+SNAPSHOT = Column("snapshot", TEXT, "state of the network", values=(*SNAPSHOTS, AFTER_INITIAL))
 ID = Column("id", TEXT, "image: its domain and path")
 DOMAIN = Column("domain", TEXT, "kind of image", values=DOMAINS)
 CATEGORY = Column("category", TEXT, "what the image shows")
@@ -49,7 +47,8 @@ HEAD = Column("head", TEXT, "which head is trained, or empty")
 FINE_TUNING = Column("fine_tuning", TEXT, "which plan is followed, or empty")
 STATUS = Column("status", TEXT, "how the training ended", values=("finished", "failed", "pruned"))
 REASON = Column("reason", TEXT, "why the training failed, or empty")
+AVERAGED = Column("trials", WHOLE, "which the mean is over")
 CLUSTER = Column("cluster", WHOLE, "of near-duplicates, -1 where excluded")
 LEAKS = Column("leaks", FLAG, "whether a near-duplicate is on the other side")
 PIXEL_ROW = Column("pixel_row", WHOLE, "place in pixels.npy of the domain, -1 where the file was not decoded")
-MEASURES = tuple(accuracy(name, "accuracy, or the geometric mean of both domains'") for name in vocabulary.METRICS)
+ACCURACIES = tuple(accuracy(name, "accuracy, or the geometric mean of both domains'") for name in vocabulary.METRICS)

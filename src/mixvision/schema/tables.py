@@ -1,12 +1,12 @@
-"""Every table: its columns, and which of them tell its rows apart."""
+"""Tables of images, trainings and predictions: their columns, and which of them tell its rows apart."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from mixvision.schema.columns import FLAG, NUMBER, TEXT, WHOLE, Column, Table
+from mixvision.schema.columns import FLAG, FRACTION, NUMBER, TEXT, WHOLE, Column, Table
 from mixvision.schema.shared import (
-    BACKBONE,
+    ACCURACIES,
     BATCH_SIZE,
     BEST_EPOCH,
     CATEGORY,
@@ -14,16 +14,13 @@ from mixvision.schema.shared import (
     DOMAIN,
     EPOCHS,
     FINE_TUNING,
-    FRACTION,
     HEAD,
     ID,
     IMAGES_PER_SECOND,
-    INPUT_SIZE,
     JOINED,
     L2,
     LEAKS,
     LEARNING_RATE,
-    MEASURES,
     METHOD,
     PARAMETERS,
     PIXEL_ROW,
@@ -42,7 +39,7 @@ from mixvision.schema.shared import (
     TRIAL,
     accuracy,
 )
-from mixvision.vocabulary import DOMAINS, INDEPENDENT, SPLITS, TEST_SPLITS
+from mixvision.vocabulary import SPLITS
 
 # Images: one row a file, one a domain and category.
 _FILE = (ID, DOMAIN, CATEGORY, Column("path", TEXT, "within the source"))
@@ -150,7 +147,7 @@ BACKBONES = Table(
 
 # How training went on: one row a trial, evaluation and split.
 HISTORY = Table("history", (TRIAL, Column("iteration", WHOLE, "steps taken"), SPLIT), ("trial", "iteration", "split"))
-SWEEP_HISTORY = HISTORY.with_columns(Column("loss", NUMBER, "mean of training so far", missing=True), *MEASURES)
+SWEEP_HISTORY = HISTORY.with_columns(Column("loss", NUMBER, "mean of training so far", missing=True), *ACCURACIES)
 EPOCHS_HISTORY = HISTORY.with_columns(
     Column("epoch", WHOLE, "epochs completed"),
     Column("cross_entropy", NUMBER, "mean over the images", missing=True),
@@ -183,6 +180,11 @@ PREDICTIONS = Table(
         Column("probability_<k>", NUMBER, "of that category", FRACTION, missing=True),
     ),
 )
+INTERPOLATIONS = replace(
+    PREDICTIONS,
+    name="predictions of interpolated networks",
+    columns=(TRIAL, Column("snapshot", TEXT, "alpha_0.30: share of the second network"), *PREDICTIONS.columns[2:]),
+)
 JOINED_PREDICTIONS = replace(
     PREDICTIONS.with_columns(DOMAIN, CATEGORY, SPLIT, LEAKS, CLUSTER, PIXEL_ROW),
     name="joined predictions",
@@ -198,77 +200,4 @@ MEMBERS = Table(
     "members",
     (TRIAL, METHOD, JOINED, Column("views", WHOLE, "averaged, 1 for an ensemble")),
     key=("trial",),
-)
-
-# How good models are.
-_MEASURED = Table("metrics", (TRIAL, SNAPSHOT, SPLIT), key=("trial", "snapshot", "split"))
-METRICS = _MEASURED.with_columns(
-    *(replace(measure, metric=True) for measure in MEASURES),
-    *(Column(f"{domain}_images", WHOLE, "measured on") for domain in DOMAINS),
-)
-OVERALL_METRICS = replace(
-    _MEASURED.with_columns(
-        Column("images", WHOLE, "measured on"),
-        *(accuracy(f"{domain}_top1", optional=True, metric=True) for domain in DOMAINS),
-    ),
-    more=(accuracy("top<k>", "whether the category is among the first k predictions", metric=True),),
-)
-METRIC_TABLE = Table(
-    "metric table",
-    (
-        *(replace(setting, optional=True) for setting in (RATIO, SHARE)),
-        *(SNAPSHOT, Column("trials", WHOLE, "which the mean is over"), *MEASURES),
-        *(accuracy(f"{measure.name}_std", "standard deviation over the trials") for measure in MEASURES),
-        *(accuracy(f"performance_{top}_{end}") for top in ("top1", "top3") for end in ("low", "high")),
-        accuracy("validation_performance_top1"),
-        *(replace(measure, name=f"published_{measure.name}", optional=True) for measure in MEASURES),
-    ),
-    key=("ratio", "share", "snapshot"),
-)
-SCORES = TUNING_TRIALS.with_columns(
-    STATUS,
-    Column("trained_iterations", WHOLE, "steps taken"),
-    accuracy("performance_top1", "best on the validation images", metric=True),
-)
-ARRIVALS = Table(
-    "arrivals",
-    (
-        Column("run", WHOLE, "of the pipeline, from 1"),
-        STEPS_TAKEN,
-        *(
-            Column(f"{domain}_{name}", WHOLE, "images")
-            for name in ("new", "buffer", "trained", "measured")
-            for domain in DOMAINS
-        ),
-        *(accuracy(f"{name}_top1", "before learning from them", metric=True) for name in (*DOMAINS, "performance")),
-    ),
-    key=("run",),
-)
-
-# All numbers of transfer learning, one row a model.
-_TESTED = tuple(
-    accuracy(name, f"on the {split} images", optional=split == INDEPENDENT)
-    for split in TEST_SPLITS
-    for name in (f"{split}_top1", f"{split}_low", f"{split}_high", f"last_{split}_top1")
-)
-_CALIBRATED = tuple(
-    accuracy(f"{name}{suffix}", meaning, optional=bool(suffix))
-    for suffix in ("", f"_{INDEPENDENT}")
-    for name, meaning in (("ece", "expected calibration error"), ("outside", "answers outside the study's categories"))
-)
-TRANSFER_TABLE = Table(
-    "models",
-    (
-        *(TRIAL, METHOD, BACKBONE, replace(INPUT_SIZE, missing=True), HEAD, FINE_TUNING),
-        *(replace(IMAGES_PER_SECOND, missing=True), JOINED, STATUS, REASON),
-        *(replace(column, missing=True) for column in (EPOCHS, BEST_EPOCH, PARAMETERS, TRAINED_PARAMETERS, SECONDS)),
-        Column("megabytes", NUMBER, "of the weights as float32", "MB", missing=True),
-        *(accuracy(f"{split}_top1") for split in ("train", "validation")),
-        accuracy("last_validation_top1"),
-        *_TESTED,
-        *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
-        *_CALIBRATED,
-    ),
-    key=("trial",),
-    more=tuple(accuracy(f"{split}_top<k>") for split in TEST_SPLITS),
 )

@@ -1,0 +1,135 @@
+"""Tables of how good models are: their columns, and which of them tell its rows apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mixvision.schema.columns import NUMBER, WHOLE, Column, Table
+from mixvision.schema.shared import (
+    ACCURACIES,
+    AVERAGED,
+    BACKBONE,
+    BEST_EPOCH,
+    EPOCHS,
+    FINE_TUNING,
+    HEAD,
+    IMAGES_PER_SECOND,
+    INPUT_SIZE,
+    JOINED,
+    METHOD,
+    PARAMETERS,
+    RATIO,
+    REASON,
+    SECONDS,
+    SHARE,
+    SNAPSHOT,
+    SPLIT,
+    STATUS,
+    STEPS_TAKEN,
+    TRAINED_PARAMETERS,
+    TRIAL,
+    accuracy,
+)
+from mixvision.schema.tables import BASELINES_TRIALS, TUNING_TRIALS
+from mixvision.vocabulary import DOMAINS, HELD_OUT, INDEPENDENT, MEASURES, SPLITS, TEST_SPLITS
+
+_MEASURED = Table("metrics", (TRIAL, SNAPSHOT, SPLIT), key=("trial", "snapshot", "split"))
+METRICS = _MEASURED.with_columns(
+    *(replace(measure, metric=True) for measure in ACCURACIES),
+    *(Column(f"{domain}_images", WHOLE, "measured on") for domain in DOMAINS),
+)
+OVERALL_METRICS = replace(
+    _MEASURED.with_columns(
+        Column("images", WHOLE, "measured on"),
+        *(accuracy(f"{domain}_top1", optional=True, metric=True) for domain in DOMAINS),
+    ),
+    more=(accuracy("top<k>", "whether the category is among the first k predictions", metric=True),),
+)
+METRIC_TABLE = Table(
+    "metric table",
+    (
+        *(replace(setting, optional=True) for setting in (RATIO, SHARE)),
+        *(SNAPSHOT, AVERAGED, *ACCURACIES),
+        *(accuracy(f"{measure.name}_std", "standard deviation over the trials") for measure in ACCURACIES),
+        *(accuracy(f"performance_{top}_{end}") for top in ("top1", "top3") for end in ("low", "high")),
+        accuracy("validation_performance_top1"),
+        *(replace(measure, name=f"published_{measure.name}", optional=True) for measure in ACCURACIES),
+    ),
+    key=("ratio", "share", "snapshot"),
+)
+SCORES = TUNING_TRIALS.with_columns(
+    STATUS,
+    Column("trained_iterations", WHOLE, "steps taken"),
+    accuracy("performance_top1", "best on the validation images", metric=True),
+)
+FROZEN_RATIOS = Table(
+    "ratios of heads",
+    (
+        *(RATIO, AVERAGED),
+        *(accuracy(f"{measure}_top1") for measure in MEASURES),
+        *(accuracy(end, "bound of the 95% interval of the performance") for end in ("low", "high")),
+        accuracy("validation_performance_top1"),
+        *(
+            Column(f"behind_{end}", NUMBER, "bound of the 95% interval of the distance to the best ratio", missing=True)
+            for end in ("low", "high")
+        ),
+    ),
+    key=("ratio",),
+)
+ARRIVALS = Table(
+    "arrivals",
+    (
+        Column("run", WHOLE, "of the pipeline, from 1"),
+        STEPS_TAKEN,
+        *(
+            Column(f"{domain}_{name}", WHOLE, "images")
+            for name in ("new", "buffer", "trained", "measured")
+            for domain in DOMAINS
+        ),
+        *(accuracy(f"{name}_top1", "before learning from them", metric=True) for name in MEASURES),
+    ),
+    key=("run",),
+)
+
+# All numbers of the baselines, one row a model.
+_ENDED = tuple(replace(column, missing=True) for column in (EPOCHS, BEST_EPOCH, PARAMETERS, SECONDS))
+BASELINES_TABLE = replace(
+    BASELINES_TRIALS.with_columns(
+        *(STATUS, replace(STEPS_TAKEN, missing=True), *_ENDED),
+        accuracy("views_top1", "on views of the validation images"),
+        *(accuracy(f"{split}_top1") for split in SPLITS),
+        *(accuracy(f"test_{end}", "bound of the 95% interval") for end in ("low", "high")),
+        *(accuracy(f"last_{split}_top1") for split in HELD_OUT),
+        *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
+        *(accuracy(f"published_{split}") for split in SPLITS),
+    ),
+    name="models",
+)
+
+# All numbers of transfer learning, one row a model.
+_TESTED = tuple(
+    accuracy(name, f"on the {split} images", optional=split == INDEPENDENT)
+    for split in TEST_SPLITS
+    for name in (f"{split}_top1", f"{split}_low", f"{split}_high", f"last_{split}_top1")
+)
+_CALIBRATED = tuple(
+    accuracy(f"{name}{suffix}", meaning, optional=bool(suffix))
+    for suffix in ("", f"_{INDEPENDENT}")
+    for name, meaning in (("ece", "expected calibration error"), ("outside", "answers outside the study's categories"))
+)
+TRANSFER_TABLE = Table(
+    "models",
+    (
+        *(TRIAL, METHOD, BACKBONE, replace(INPUT_SIZE, missing=True), HEAD, FINE_TUNING),
+        *(replace(IMAGES_PER_SECOND, missing=True), JOINED, STATUS, REASON),
+        *(*_ENDED, replace(TRAINED_PARAMETERS, missing=True)),
+        Column("megabytes", NUMBER, "of the weights as float32", "MB", missing=True),
+        *(accuracy(f"{split}_top1") for split in ("train", "validation")),
+        accuracy("last_validation_top1"),
+        *_TESTED,
+        *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
+        *_CALIBRATED,
+    ),
+    key=("trial",),
+    more=tuple(accuracy(f"{split}_top<k>") for split in TEST_SPLITS),
+)
