@@ -29,7 +29,8 @@ WHOLE, CENTRE = "whole", "centre"
 
 AS_IS, RESTRICTED, HEAD, FINE_TUNED = "as is", "as is, restricted", "head", "fine-tuned"
 
-METRICS = ("nice_top1", "real_top1", "performance_top1", "nice_top3", "real_top3", "performance_top3")
+MEASURES = (*DOMAINS, "performance")  # the accuracy in each domain, and the geometric mean of both
+METRICS = tuple(f"{measure}_{top}" for top in ("top1", "top3") for measure in MEASURES)
 
 
 def snapshot_name(trial: str, snapshot: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,18 @@ def rank(scores: Sequence[float] | pd.Series) -> np.ndarray:
 def best_first(table: pd.DataFrame, by: str = "validation_top1") -> pd.DataFrame:
     """The rows by their score in the column ``by``; rows without one come last."""
     return table.iloc[rank(table[by])]
+
+
+def best_label(scores: pd.Series) -> Any:
+    """The label of the highest score, such as the ratio that a series is indexed by.
+
+    Raises:
+        ValueError: there is no score.
+    """
+    known = scores.dropna()
+    if known.empty:
+        raise ValueError(f"Nothing has a score in {scores.name!r}, so none is the best.")
+    return known.index[rank(known)[0]]
 
 
 def best_of_each(table: pd.DataFrame, group: str, by: str) -> pd.DataFrame:

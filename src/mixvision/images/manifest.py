@@ -19,6 +19,7 @@ from mixvision.images.outliers import Outliers, find_outliers
 from mixvision.images.splits import Splits, assign_splits
 from mixvision.images.store import ImageStore
 from mixvision.schema.tables import EXCLUDED_FILES, MANIFEST
+from mixvision.vocabulary import DOMAINS
 
 
 def build_manifest(
@@ -106,5 +107,5 @@ def _exclude(manifest: pd.DataFrame, reasons: pd.Series) -> None:
 
 def _thumbnails(kept: pd.DataFrame, nice: ImageStore, real: ImageStore) -> np.ndarray:
     """Thumbnails of the kept images; ids sort nice before real."""
-    rows = [kept.loc[kept["domain"] == domain, "pixel_row"].to_numpy() for domain in ("nice", "real")]
+    rows = [kept.loc[kept["domain"] == domain, "pixel_row"].to_numpy() for domain in DOMAINS]
     return np.concatenate([thumbnails_of(store.pixels, row) for store, row in zip((nice, real), rows, strict=True)])

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 from mixvision.reporting.style import COLOURS
+from mixvision.vocabulary import DOMAINS
 
 TILE = 80
 GAP = 4
@@ -44,7 +45,7 @@ def sample_sheet(
     tile = _tile_size(pixels)
     label = math.ceil(max((font.getlength(category) for category in categories), default=0)) + MARGIN
     block = images_per_category * (tile + GAP)
-    domains = [domain for domain in ("nice", "real") if (kept["domain"] == domain).any()]
+    domains = [domain for domain in DOMAINS if (kept["domain"] == domain).any()]
     lefts = {domain: MARGIN + label + place * (block + MARGIN) for place, domain in enumerate(domains)}
     top = MARGIN + LINE + GAP
     size = (MARGIN + label + len(domains) * (block + MARGIN) - GAP, top + len(categories) * (tile + GAP) - GAP + MARGIN)

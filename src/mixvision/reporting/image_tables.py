@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from mixvision.vocabulary import SPLITS
+
 
 def excluded_files(manifest: pd.DataFrame) -> pd.DataFrame:
     """Every excluded file: ``id``, ``reason``, ``bytes``."""
@@ -14,7 +16,7 @@ def image_counts(manifest: pd.DataFrame) -> pd.DataFrame:
     """Images per domain: kept, by split, and excluded."""
     kept = manifest["status"] == "kept"
     columns = {"kept": kept}
-    columns |= {split: kept & (manifest["split"] == split) for split in ("train", "validation", "test")}
+    columns |= {split: kept & (manifest["split"] == split) for split in SPLITS}
     columns["excluded"] = ~kept
     return pd.DataFrame(columns).groupby(manifest["domain"]).sum().reset_index()
 

@@ -12,7 +12,7 @@ from mixvision.reporting.published import PublishedSection
 from mixvision.reporting.tables import trial_settings
 from mixvision.vocabulary import SNAPSHOTS
 
-MEASURES = (
+METRICS_EXPLAINED = (
     "Performance is the square root of nice accuracy times real accuracy. All numbers are fractions.",
     *(f"{snapshot}: {meaning}." for snapshot, meaning in SNAPSHOTS.items()),
 )

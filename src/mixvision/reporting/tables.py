@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mixvision.evaluation.selection import best_first
+from mixvision.evaluation.selection import best_first, best_label
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
 from mixvision.reporting.published import PublishedMixing
 from mixvision.vocabulary import SNAPSHOTS
@@ -55,6 +55,16 @@ def metric_table(
 def published_rows(published: PublishedMixing | None) -> pd.DataFrame | None:
     """The published table as a frame (``ratio`` and metrics as fractions), or None if nothing is published."""
     return pd.DataFrame(list(published.rows)) if published else None
+
+
+def best_published(published: PublishedMixing | None) -> tuple[int, float] | None:
+    """The published ratio (per cent real) of the highest performance (fraction), and that performance, if any is."""
+    paper = published_rows(published)
+    if paper is None or paper.get("performance_top1", pd.Series(dtype=float)).isna().all():
+        return None
+    performances = paper.set_index("ratio")["performance_top1"]
+    ratio = best_label(performances)
+    return int(ratio), float(performances[ratio])
 
 
 def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:

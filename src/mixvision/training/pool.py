@@ -11,6 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mixvision.vocabulary import HELD_OUT
+
 BATCHES_PER_EPOCH = 20
 
 
@@ -84,7 +86,7 @@ def pool_images(
     manifest: pd.DataFrame,
     pixels: Mapping[str, np.ndarray],
     train: pd.Series,
-    held_out: Sequence[str] = ("validation", "test"),
+    held_out: Sequence[str] = HELD_OUT,
 ) -> ImagePool:
     """Gather the pixels of the training images named by ``train`` (ids) and of all images of the held-out splits.
 

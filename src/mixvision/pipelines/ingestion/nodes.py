@@ -14,6 +14,7 @@ from mixvision.images.outliers import Outliers
 from mixvision.images.sources import RawImages
 from mixvision.images.splits import Splits
 from mixvision.images.store import ImageStore, PendingImages
+from mixvision.vocabulary import SPLITS
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def audit_splits(
         f"{row.finding}: {row.count}" + (f" ({row.detail})" if row.detail else "")
         for row in summary.itertuples(name="Finding")
     ]
-    totals = by_category.groupby("domain")[["images", "train", "validation", "test"]].sum()
+    totals = by_category.groupby("domain")[["images", *SPLITS]].sum()
     logger.info("Images kept and split:\n%s", totals.to_string())
     logger.info("Files excluded:\n%s", excluded.to_string(index=False) if len(excluded) else "none")
     logger.info("Split audit:\n%s", "\n".join(lines))

@@ -35,6 +35,7 @@ from mixvision.training.mixtures import Mixtures, choose_training_sets, list_tri
 from mixvision.training.pool import pool_images
 from mixvision.training.results import trained_networks
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+from mixvision.vocabulary import DOMAINS
 
 
 def plan_trials(mixtures: Mixtures) -> pd.DataFrame:
@@ -107,7 +108,7 @@ def examine_best(
     selected = select_predictions(joined, chosen)
     accuracies = category_accuracy(selected)
     categories = sorted(accuracies["category"].unique())
-    nice, real = (confusion_counts(selected, domain, categories) for domain in ("nice", "real"))
+    nice, real = (confusion_counts(selected, domain, categories) for domain in DOMAINS)
     subject = f"{ratio}% real, best_validation"
     return {
         "category_accuracies": accuracies,

@@ -12,7 +12,7 @@ from mixvision.evaluation.classification import paired_difference
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
-from mixvision.vocabulary import SPLITS
+from mixvision.vocabulary import DOMAINS, HELD_OUT, SPLITS
 
 FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that tell how easy the images are
 
@@ -55,9 +55,9 @@ def trial_table(
     table["test_top1"] = table["trial"].map(tested["top1"])
     for end in ("low", "high"):
         table[f"test_{end}"] = table["trial"].map(intervals.set_index("trial")[end])
-    for split in ("validation", "test"):
+    for split in HELD_OUT:
         table[f"last_{split}_top1"] = table["trial"].map(_measured(metrics, "last", split)["top1"])
-    for domain in ("nice", "real"):
+    for domain in DOMAINS:
         if f"{domain}_top1" in tested:
             table[f"{domain}_test_top1"] = table["trial"].map(tested[f"{domain}_top1"])
     return table.join(published_numbers(table, published))
@@ -70,7 +70,7 @@ def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
         table: what :func:`trial_table` returns.
     """
     rows = table[table["trial"] == table["model"]]
-    domains = [domain for domain in ("nice", "real") if f"{domain}_test_top1" in rows]
+    domains = [domain for domain in DOMAINS if f"{domain}_test_top1" in rows]
     shown = {
         "model": rows["model"],
         **_accuracies(rows),

@@ -6,9 +6,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mixvision.evaluation.selection import best_label
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
-from mixvision.reporting.tables import published_rows
+from mixvision.reporting.tables import best_published, published_rows
 from mixvision.studies.conclusions.hypotheses import CENTRE, NEAR
 
 NEUTRAL = "#7F7F7F"
@@ -58,11 +59,9 @@ def best_ratio_shares(distribution: pd.DataFrame, published: PublishedMixing | N
     band = {"fillcolor": COLOURS["performance"], "opacity": 0.12, "line_width": 0, "layer": "below"}
     label = f"within {NEAR} points of {CENTRE}%"
     figure.add_vrect(CENTRE - NEAR, CENTRE + NEAR, annotation_text=label, annotation_position="top left", **band)
-    paper = published_rows(published)
-    if paper is not None and "performance_top1" in paper:
-        best = int(paper.loc[paper["performance_top1"].idxmax(), "ratio"])
+    if best := best_published(published):
         line = {"color": NEUTRAL, "dash": "dash"}
-        figure.add_vline(best, line=line, annotation_text=f"published: {best}%", annotation_position="top right")
+        figure.add_vline(best[0], line=line, annotation_text=f"published: {best[0]}%", annotation_position="top right")
     title = title_with("Which ratio performs best", "share of the resampled test sets (and seeds) in which it does")
     figure.update_layout(template=TEMPLATE, title=title, height=430, margin_b=70)
     figure.update_xaxes(title=REAL_SHARE, range=[-5, 105], dtick=10)
@@ -148,5 +147,5 @@ def _draw_law(figure: go.Figure, panel: pd.DataFrame, row: int, column: int) -> 
         points = go.Scatter(x=seen["ratio"], y=seen[f"observed_{measure}_top1"], name=f"{measure}, observed")
         points.update(mode="markers", marker={"color": colour, "size": 8, "symbol": symbols}, legendgroup=measure)
         figure.add_trace(points.update(showlegend=False), row=row, col=column)
-    best = int(panel.loc[panel["performance_top1"].idxmax(), "ratio"])
+    best = best_label(panel.set_index("ratio")["performance_top1"])
     figure.add_vline(best, line={"color": NEUTRAL, "dash": "dot"}, row=row, col=column)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from mixvision.evaluation.intervals import LEVEL, resampled_settings
 from mixvision.evaluation.metrics import trial_metrics
-from mixvision.vocabulary import DOMAINS
+from mixvision.evaluation.selection import best_label
+from mixvision.vocabulary import DOMAINS, MEASURES
 
 CENTRE, NEAR = 50, 20  # per cent real: "near 50%" is from 30% to 70%
 PURE = {"nice": 0, "real": 100}  # the ratio that holds most images of the domain
@@ -79,7 +80,7 @@ def gather_evidence(
     if not (models["approach"] == "mixed").any():
         raise ValueError("The hypotheses are about mixed training, but no mixed model has made predictions.")
     metrics = trial_metrics(honest).merge(models, on="trial")
-    names = {f"{measure}_top1": measure for measure in (*DOMAINS, "performance")}
+    names = {f"{measure}_top1": measure for measure in MEASURES}
     metrics = metrics.rename(columns=names)
     test, validation = (metrics[metrics["split"] == split].groupby(_SETTING) for split in ("test", "validation"))
     measures = list(names.values())
@@ -132,7 +133,7 @@ def _judge_pure(evidence: Evidence, domain: str) -> dict[str, Any]:
     mixed, ratio = evidence.settings.loc["mixed"], PURE[domain]
     if ratio not in mixed.index or len(mixed) < 2:
         return _not_judged(f"This needs a model trained with {ratio}% real images, and one with another share.")
-    rival = mixed[f"validation_{domain}"].drop(ratio).idxmax()
+    rival = best_label(mixed[f"validation_{domain}"].drop(ratio))
     outcome = _difference(evidence, domain, ("mixed", ratio), ("mixed", rival))
     return outcome | {
         "sentence": f"At {ratio}% real the {domain} accuracy is {mixed.loc[ratio, domain]:.3f}; of the other ratios "
@@ -149,7 +150,7 @@ def _judge_best_ratio(evidence: Evidence) -> dict[str, Any]:
     share = float(distribution[near].sum())
     low, high = (int(distribution.index[np.searchsorted(distribution.cumsum(), end - 1e-9)]) for end in _ENDS)
     mixed = evidence.settings.loc["mixed"]
-    best, picked = (int(mixed[column].idxmax()) for column in ("performance", "validation_performance"))
+    best, picked = (best_label(mixed[column]) for column in ("performance", "validation_performance"))
     verdict = "supported" if share >= LEVEL else "refuted" if share <= 1 - LEVEL else "undecided"
     return {
         "estimate": best,
@@ -166,7 +167,8 @@ def _judge_best_ratio(evidence: Evidence) -> dict[str, Any]:
 def _judge_iterative(evidence: Evidence) -> dict[str, Any]:
     if "iterative" not in evidence.settings.index:
         return _not_judged("There are no results of iterative training.")
-    best = {name: evidence.settings.loc[name, "validation_performance"].idxmax() for name in ("mixed", "iterative")}
+    validated = evidence.settings["validation_performance"]
+    best = {name: best_label(validated[name]) for name in ("mixed", "iterative")}
     outcome = _difference(evidence, "performance", ("iterative", best["iterative"]), ("mixed", best["mixed"]))
     reached = {name: evidence.settings.loc[(name, value), "performance"] for name, value in best.items()}
     return outcome | {
@@ -205,7 +207,7 @@ def _published_best(published: pd.DataFrame | None) -> dict[str, Any]:
     near = _is_near(performances.index)
     if near.all() or not near.any():
         return {}
-    best = int(performances.idxmax())
+    best = best_label(performances)
     return {"published_estimate": best, "published_verdict": "supported" if _is_near(best) else "refuted"}
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 from scipy.optimize import least_squares
 
 from mixvision.evaluation.metrics import performance
-from mixvision.vocabulary import DOMAINS
+from mixvision.evaluation.selection import best_label
+from mixvision.vocabulary import DOMAINS, MEASURES
 
 PARAMETERS_OF_LAW = 3
 HIGHEST_RATE = 20.0  # halves what is above the floor within 3.5 points of share
@@ -119,7 +120,7 @@ def fit_proxies(history: pd.DataFrame, trials: pd.DataFrame, proxies: Proxies) -
         ValueError: the history has no validation rows.
     """
     measured = history[history["split"] == "validation"].merge(trials[["trial", "ratio"]], on="trial")
-    metrics = [f"{measure}_top1" for measure in (*DOMAINS, "performance")]
+    metrics = [f"{measure}_top1" for measure in MEASURES]
     means = measured.groupby(["iteration", "ratio"])[metrics].mean()
     evaluations = means.index.unique("iteration").to_numpy()
     if not len(evaluations):
@@ -167,12 +168,12 @@ def compare_predictions(curves: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataF
         (NaN where all are).
     """
     performances = outcome.set_index("ratio")["performance_top1"]
-    observed_best = outcome.set_index("ratio")["validation_performance_top1"].idxmax()
+    observed_best = best_label(outcome.set_index("ratio")["validation_performance_top1"])
     regrets = performances.max() - performances
     rows = []
     for (names, iteration), curve in curves.groupby(["proxies", "iteration"], sort=False):
         by_ratio = curve.set_index("ratio")
-        predicted = int(by_ratio["performance_top1"].idxmax())
+        predicted = best_label(by_ratio["performance_top1"])
         nearest = int(min(performances.index, key=lambda ratio: abs(ratio - predicted)))
         proxies = by_ratio[by_ratio["proxy"].astype(bool)]
         others = by_ratio[~by_ratio["proxy"].astype(bool)]
@@ -184,9 +185,9 @@ def compare_predictions(curves: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataF
                 "cost": len(proxies) * curve["trained"].iloc[0] / len(performances),
                 "predicted_best": predicted,
                 "nearest": nearest,
-                "observed_best": int(observed_best),
+                "observed_best": observed_best,
                 "regret": regrets[nearest],
-                "regret_of_best_proxy": regrets[proxies["observed_performance_top1"].idxmax()],
+                "regret_of_best_proxy": regrets[best_label(proxies["observed_performance_top1"])],
                 "regret_of_all_runs": regrets[observed_best],
                 "error": pd.concat(errors).mean(),
             }

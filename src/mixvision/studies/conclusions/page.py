@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
+from mixvision.evaluation.selection import best_of_each
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import Published, PublishedMixing
@@ -207,7 +208,7 @@ def _published_section(metric_table: pd.DataFrame, published: PublishedMixing | 
 def _key_numbers(verdicts: pd.DataFrame, settings: pd.DataFrame) -> list[tuple[str, str]]:
     judged = verdicts["verdict"][verdicts["verdict"] != NOT_JUDGED]
     numbers = [(str((judged == verdict).sum()), f"of {len(judged)} claims {verdict}") for verdict in _VERDICTS]
-    best = settings.loc[settings.groupby("approach")["validation_performance"].idxmax()].set_index("approach")
+    best = best_of_each(settings, "approach", "validation_performance").set_index("approach")
     meanings = {"mixed": "% real", "iterative": "% initial"}
     for approach, row in best.sort_index(ascending=False).iterrows():
         numbers.append(

@@ -14,7 +14,7 @@ from mixvision.reporting.published import PublishedIterative
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     INTERVALS,
-    MEASURES,
+    METRICS_EXPLAINED,
     audit_section,
     excluded_section,
     published_note,
@@ -22,7 +22,7 @@ from mixvision.reporting.sections import (
 )
 from mixvision.reporting.tables import SETTINGS, best_ratio, comparison_table, snapshot_table
 from mixvision.studies.iterative.forgetting import best_interpolations, second_domain
-from mixvision.vocabulary import AFTER_INITIAL, SNAPSHOTS
+from mixvision.vocabulary import AFTER_INITIAL, MEASURES, SNAPSHOTS
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _interpolation_section(results: IterativeResults, figures: Sequence[go.Figur
     ]
     best = best_interpolations(results.interpolations)
     shown = pd.DataFrame({SETTINGS["share"]: best["share"], "alpha": best["alpha"].map("{:.2f}".format)})
-    for name in ("nice", "real", "performance"):
+    for name in MEASURES:
         shown[name] = with_spread(best, f"{name}_top1")
     return Section(
         "Between both trainings: interpolated weights", text, [Table("Best alpha of each share", shown)], figures
@@ -203,7 +203,7 @@ def _key_numbers(results: IterativeResults) -> list[tuple[str, str]]:
 
 def _footnotes(results: IterativeResults, notes: Sequence[str]) -> list[str]:
     lines = [
-        *MEASURES,
+        *METRICS_EXPLAINED,
         f"{AFTER_INITIAL}: weights at the end of the initial training. The other three snapshots are of the "
         "restricted training only.",
         "The best share is the one with the highest performance of best_validation on the validation images.",

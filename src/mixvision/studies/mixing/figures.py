@@ -9,6 +9,7 @@ from mixvision.reporting.charts import PANELS_ACROSS, accuracy_panels, named_con
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
+from mixvision.vocabulary import DOMAINS, MEASURES
 
 SNAPSHOT_NAMES = {
     "best_validation": "best_validation: iteration picked on the validation images",
@@ -29,7 +30,7 @@ def accuracy_against_ratio(
     """
     rows = _tested(summary, snapshot)
     figure = go.Figure()
-    for domain in ("nice", "real"):
+    for domain in DOMAINS:
         figure.add_trace(_line(rows, f"{domain}_top1", f"{domain}, ours", COLOURS[domain]))
         _add_published(figure, published, f"{domain}_top1", f"{domain}, published (best on test)", COLOURS[domain])
     return _against_ratio(figure, "Test accuracy (top-1) by share of real training images", rows, snapshot, "accuracy")
@@ -61,13 +62,12 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = "t
         split: the images measured on, ``"validation"`` or ``"test"``.
     """
     measured = history[history["split"] == split].merge(trials[["trial", "ratio"]], on="trial")
-    curves = ["nice", "real", "performance"]
-    means = measured.groupby(["ratio", "iteration"])[[f"{curve}_top1" for curve in curves]].mean().reset_index()
+    means = measured.groupby(["ratio", "iteration"])[[f"{curve}_top1" for curve in MEASURES]].mean().reset_index()
     ratios = sorted(means["ratio"].unique())
     figure = accuracy_panels([f"{ratio}% real" for ratio in ratios], "iteration")
     for panel, ratio in enumerate(ratios):
         rows = means[means["ratio"] == ratio]
-        for curve in curves:
+        for curve in MEASURES:
             line = {
                 "color": COLOURS[curve],
                 "dash": "dot" if curve == "performance" else "solid",
@@ -97,7 +97,7 @@ def category_accuracies(accuracies: pd.DataFrame, subject: str) -> go.Figure:
         accuracies: what :func:`mixvision.evaluation.mistakes.category_accuracy` returns.
         subject: the model shown, for the title.
     """
-    wide = accuracies.pivot(index="category", columns="domain", values="accuracy").reindex(columns=["nice", "real"])
+    wide = accuracies.pivot(index="category", columns="domain", values="accuracy").reindex(columns=DOMAINS)
     order = list(wide.sort_values(["real", "nice"]).index)
     figure = go.Figure()
     for category, (nice, real) in wide.iterrows():

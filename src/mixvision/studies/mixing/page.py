@@ -16,7 +16,7 @@ from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     INTERVALS,
-    MEASURES,
+    METRICS_EXPLAINED,
     audit_section,
     excluded_section,
     published_note,
@@ -133,7 +133,7 @@ def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None)
 def footnotes(table: pd.DataFrame, published: PublishedMixing | None, notes: Sequence[str] = ()) -> list[str]:
     """What the numbers mean, and what to be careful about."""
     lines = [
-        *MEASURES,
+        *METRICS_EXPLAINED,
         "The best ratio is the one with the highest performance on the validation images. The performances "
         "given for it are those on the test images, where another ratio may happen to be ahead.",
         INTERVALS,

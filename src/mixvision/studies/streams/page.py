@@ -14,7 +14,7 @@ from mixvision.reporting.formatting import markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 
-MEASURES = {
+CURVES = {
     "nice_top1": ("nice", "circle"),
     "real_top1": ("real", "square"),
     "performance_top1": ("performance", "diamond"),
@@ -36,7 +36,7 @@ def prequential_figure(arrivals: pd.DataFrame) -> go.Figure:
     new = arrivals["nice_new"] + arrivals["real_new"]
     known = new.cumsum() - new
     figure = go.Figure()
-    for column, (name, symbol) in MEASURES.items():
+    for column, (name, symbol) in CURVES.items():
         measured = arrivals[column].notna()
         figure.add_trace(
             go.Scatter(
@@ -66,7 +66,7 @@ def arrivals_table(arrivals: pd.DataFrame) -> pd.DataFrame:
     for name, heading in (("new", "new"), ("buffer", "in buffer"), ("trained", "trained on"), ("measured", "measured")):
         pairs = zip(arrivals[f"nice_{name}"], arrivals[f"real_{name}"], strict=True)
         table[heading] = [f"{nice} + {real}" for nice, real in pairs]
-    for column, (name, _) in MEASURES.items():
+    for column, (name, _) in CURVES.items():
         table[name] = arrivals[column].map(number)
     return table
 
@@ -90,7 +90,7 @@ def streams_page(title: str, news: str, arrivals: pd.DataFrame, figure: go.Figur
         "No arrival of both domains is measured yet (the first run trains only): let the folders grow and run again."
     )
     if len(measured):
-        nice, real, performance = (number(measured[column].iloc[-1]) for column in MEASURES)
+        nice, real, performance = (number(measured[column].iloc[-1]) for column in CURVES)
         numbers.append((performance, "performance on the last arrival of both"))
         answer = (
             f"Run {measured['run'].iloc[-1]} classified its arrivals with a performance of {performance} "

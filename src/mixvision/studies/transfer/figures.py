@@ -14,6 +14,7 @@ from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
 from mixvision.studies.transfer.tables import splits_tested
+from mixvision.vocabulary import MEASURES
 
 METHOD_COLOURS = {
     "as is": "#8A8F98",
@@ -141,7 +142,7 @@ def frozen_ratios(ratios: pd.DataFrame, published: PublishedMixing | None) -> go
         "array": ratios["high"] - ratios["performance_top1"],
         "arrayminus": ratios["performance_top1"] - ratios["low"],
     }
-    for name in ("nice", "real", "performance"):
+    for name in MEASURES:
         bars = {"type": "data", "symmetric": False, **bounds} if name == "performance" else None
         trace = _ratio_line(ratios, f"{name}_top1", f"{name}, frozen features", name, "solid", "circle")
         figure.add_trace(trace.update(error_y=bars))

@@ -9,7 +9,7 @@ from mixvision.evaluation.intervals import LEVEL, performance_intervals, resampl
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.published import PublishedMixing
-from mixvision.reporting.tables import best_ratio, metric_table, published_rows
+from mixvision.reporting.tables import best_published, best_ratio, metric_table
 
 _COLUMNS = ["ratio", "trials", "nice_top1", "real_top1", "performance_top1", "low", "high"]
 _BEHIND = ["behind_low", "behind_high"]
@@ -62,15 +62,6 @@ def best_frozen_ratio(ratios: pd.DataFrame) -> int:
     return best_ratio(ratios.assign(snapshot="best_validation"))
 
 
-def best_published_ratio(published: PublishedMixing | None) -> tuple[int, float] | None:
-    """The published ratio of the highest performance, as a share in per cent and that performance, if there is one."""
-    paper = published_rows(published)
-    if paper is None or paper.get("performance_top1", pd.Series(dtype=float)).isna().all():
-        return None
-    row = paper.loc[paper["performance_top1"].idxmax()]
-    return int(row["ratio"]), float(row["performance_top1"])
-
-
 def ratio_sentence(ratios: pd.DataFrame, published: PublishedMixing | None) -> str:
     """Whether the best ratio moves when the backbone is pretrained and frozen.
 
@@ -84,7 +75,7 @@ def ratio_sentence(ratios: pd.DataFrame, published: PublishedMixing | None) -> s
         f"With heads on frozen features {best}% real is best on the validation images, with a test performance of "
         f"{number(row['performance_top1'])} (95% interval {interval(row['low'], row['high'])})"
     )
-    paper = best_published_ratio(published)
+    paper = best_published(published)
     if paper is None:
         return f"{sentence}."
     sentence = f"{sentence}; trained from scratch the published best is {paper[0]}% ({number(paper[1])})"

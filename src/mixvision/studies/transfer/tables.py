@@ -10,7 +10,7 @@ import pandas as pd
 from mixvision.evaluation.calibration import expected_calibration_error
 from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
-from mixvision.vocabulary import AS_IS, RESTRICTED, TEST_SPLITS
+from mixvision.vocabulary import AS_IS, DOMAINS, RESTRICTED, TEST_SPLITS
 
 PRETRAINED_ON = (
     "The categories are ImageNet's, on which the networks were pretrained. Images that come from ImageNet, as those of "
@@ -79,9 +79,9 @@ def transfer_table(
     for split in ("validation", *splits):
         table[f"last_{split}_top1"] = table["trial"].map(_measured(metrics, "last", split)["top1"])
     tested = _measured(metrics, _BEST, "test")
-    domains = [f"{domain}_top1" for domain in ("nice", "real")]
+    domains = [f"{domain}_top1" for domain in DOMAINS]
     if all(name in tested and tested[name].notna().any() for name in domains):
-        for domain in ("nice", "real"):
+        for domain in DOMAINS:
             table[f"{domain}_test_top1"] = table["trial"].map(tested[f"{domain}_top1"])
     categories = set(joined["category"].astype("str"))
     for split, suffix in zip(splits, ("", "_independent"), strict=False):
@@ -100,7 +100,7 @@ def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
         table: what :func:`transfer_table` returns.
     """
     several = [name for name in ("backbone", "input_size") if table[name].replace("", np.nan).nunique() > 1]
-    domains = [domain for domain in ("nice", "real") if f"{domain}_test_top1" in table]
+    domains = [domain for domain in DOMAINS if f"{domain}_test_top1" in table]
     shown = {
         "model": table["trial"],
         "method": table["method"],
