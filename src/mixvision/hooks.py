@@ -7,6 +7,8 @@ What a dataset is to these hooks, its role, is said in the catalog, ``metadata: 
 - models: trained networks, kept with the trials' runs.
 - checkpoints: a folder to be removed when the run is through.
 - summary, page: what is printed, and pointed to, at the end.
+
+Every command of Kedro imports this module, so MLflow and all that imports torch or pandas is imported where it is used.
 """
 
 from __future__ import annotations
@@ -17,25 +19,23 @@ import tempfile
 import time
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-import mlflow
-import pandas as pd
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
-from mlflow.entities import Metric, Param
-from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from mixvision.datasets.images import ImageSourceDataset
-from mixvision.datasets.published import PublishedDataset
-from mixvision.datasets.tables import TableDataset
-from mixvision.models.trained import TrainedNetwork
 from mixvision.renamed import refuse_old_names
 from mixvision.training.events import TrainingEvents, TrainingListener
 from mixvision.vocabulary import BEST_VALIDATION, TEST, split_snapshot_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+
+    from mixvision.datasets.tables import TableDataset
+    from mixvision.models.trained import TrainedNetwork
 
 SECONDS_BETWEEN_LOGS = 2.0
 
@@ -63,10 +63,12 @@ class TrialRuns(TrainingListener):
         self.catalog = catalog
         self.interrupted()  # an earlier run of this process that was stopped by Ctrl-C, in a notebook
         self.runs, self.open, self.unlogged = {}, set(), []
+        import mlflow
+
         run = mlflow.active_run()
         self.parent = run.info.run_id if run else ""
         if run:
-            self.client = MlflowClient()
+            self.client = mlflow.MlflowClient()
             events: TrainingEvents = catalog.load("training_events")
             events.listen(self)
             self.events = events
@@ -85,8 +87,8 @@ class TrialRuns(TrainingListener):
         if not self.parent:
             return
         dataset = self.catalog.get(dataset_name)
-        if role(dataset) == "final_metrics" and isinstance(dataset, TableDataset):
-            self._log_final_metrics(data, dataset)
+        if role(dataset) == "final_metrics":
+            self._log_final_metrics(data, cast("TableDataset", dataset))
         if role(dataset) == "models":
             self._keep_networks(data)
 
@@ -99,6 +101,9 @@ class TrialRuns(TrainingListener):
                 self.settings |= asdict(value)
 
     def started(self, trials: pd.DataFrame) -> None:
+        from mlflow.entities import Param
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
         experiment = self.client.get_run(self.parent).info.experiment_id
         for trial in trials.to_dict("records"):
             tags = {MLFLOW_PARENT_RUN_ID: self.parent}
@@ -128,6 +133,8 @@ class TrialRuns(TrainingListener):
     def interrupted(self) -> None:
         """The process ends in the middle of a run (Ctrl-C raises no pipeline error): say so in MLflow."""
         if self.events:
+            import mlflow
+
             self._stop("KILLED")
             while mlflow.active_run():  # kedro-mlflow enters the run anew for every node
                 mlflow.end_run("KILLED")
@@ -135,6 +142,8 @@ class TrialRuns(TrainingListener):
 
     def _log_curves(self) -> None:
         """Log what was evaluated since the last time: a call takes 20 ms on SQLite, and short trials evaluate often."""
+        from mlflow.entities import Metric
+
         now = int(time.time() * 1000)
         by_trial: dict[str, dict[tuple[str, int], float]] = {}
         for row in self.unlogged:
@@ -151,6 +160,8 @@ class TrialRuns(TrainingListener):
 
     def _log_final_metrics(self, table: pd.DataFrame, dataset: TableDataset) -> None:
         """Log what a table says of the trials of this run, on test images where it tells splits apart."""
+        from mlflow.entities import Metric
+
         now, about = int(time.time() * 1000), said_of(dataset, "mixvision")
         tested = table[table["split"] == TEST] if "split" in table else table
         for row in tested.to_dict("records"):
@@ -197,6 +208,9 @@ class SourceCheck:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        from mixvision.datasets.images import ImageSourceDataset
+        from mixvision.datasets.published import PublishedDataset
+
         for name in sorted(pipeline.inputs()):
             dataset = catalog.get(name)
             if isinstance(dataset, ImageSourceDataset | PublishedDataset):
@@ -212,6 +226,8 @@ class ReportArtifacts:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
+        import mlflow
+
         layer = said_of(self.catalog.get(dataset_name), "kedro-viz").get("layer")
         if layer == "reporting" and mlflow.active_run():
             path = file_of(dataset_name, self.catalog)

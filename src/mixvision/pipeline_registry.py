@@ -1,41 +1,63 @@
 """The pipelines by name. Each runs from scratch, so every training pipeline brings its ingestion."""
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 from kedro.pipeline import Pipeline
-
-from mixvision.pipelines import (
-    as_is,
-    baselines,
-    conclusions,
-    ingestion,
-    iterative,
-    mixing,
-    sanity_check,
-    streams,
-    submission,
-    transfer,
-    tuning,
-)
 
 # Kedro warns of the names of another pipeline's datasets ("mixing.trials"), which is just what they are meant to be.
 warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
 
+CHAINS = {  # by name: the packages in mixvision.pipelines whose pipelines are joined, in the order of the flow
+    "ingestion": ["ingestion"],
+    "mixing": ["ingestion", "mixing"],
+    "iterative": ["ingestion", "iterative"],
+    "conclusions": ["ingestion", "mixing", "iterative", "conclusions"],
+    "tuning": ["ingestion", "tuning"],
+    "baselines": ["ingestion", "baselines"],
+    "transfer": ["ingestion", "transfer"],
+    "submission": ["submission"],
+    "sanity_check": ["ingestion", "sanity_check"],
+}
+
+
+class LazyPipeline(Pipeline):
+    """A pipeline that is built when someone first asks what is in it.
+
+    Kedro asks for the names of all pipelines whenever a command starts, but runs a few of them. Each imports its
+    libraries when it is built, so the other ones cost nothing.
+    """
+
+    def __init__(self, build: Callable[[], Pipeline]) -> None:
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:  # called only for what is not there yet
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.__dict__.update(vars(self._build()))
+        return object.__getattribute__(self, name)
+
 
 def register_pipelines() -> dict[str, Pipeline]:
-    images = ingestion.create_pipeline()
-    pipelines = {
-        "ingestion": images,
-        "mixing": images + mixing.create_pipeline(),
-        "iterative": images + iterative.create_pipeline(),
-        "conclusions": images + mixing.create_pipeline() + iterative.create_pipeline() + conclusions.create_pipeline(),
-        "tuning": images + tuning.create_pipeline(),
-        "tuned_mixing": images + tuning.create_pipeline() + mixing.create_pipeline(tuned=True),
-        "baselines": images + baselines.create_pipeline(),
-        "transfer": images + transfer.create_pipeline(),
-        "as_is": images.to_outputs("unsplit_manifest") + as_is.create_pipeline(),
-        "submission": submission.create_pipeline(),
-        "sanity_check": images + sanity_check.create_pipeline(),
-        "streams": images.to_outputs("unsplit_manifest") + streams.create_pipeline(),
-    }
+    pipelines: dict[str, Pipeline] = {name: LazyPipeline(partial(_chain, *chain)) for name, chain in CHAINS.items()}
+    pipelines["tuned_mixing"] = LazyPipeline(lambda: _chain("ingestion", "tuning") + _create("mixing", tuned=True))
+    for name in ("as_is", "streams"):  # these split, if at all, in their own way
+        pipelines[name] = LazyPipeline(partial(_unsplit, name))
     return {**pipelines, "__default__": pipelines["mixing"]}
+
+
+def _create(package: str, **options: bool) -> Pipeline:
+    return import_module(f"mixvision.pipelines.{package}").create_pipeline(**options)
+
+
+def _chain(*packages: str) -> Pipeline:
+    return sum(map(_create, packages), start=Pipeline([]))
+
+
+def _unsplit(package: str) -> Pipeline:
+    return _create("ingestion").to_outputs("unsplit_manifest") + _create(package)

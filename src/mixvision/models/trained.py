@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from mixvision.models.baselines import BASELINES, build_baseline
 from mixvision.models.resnet25 import ResNet25
-from mixvision.models.transfer import build_transfer
 
 BATCH_IMAGES, BATCH_PIXELS = 256, 256 * 100**2  # the most of one batch: larger images would take too much memory
 
@@ -26,11 +25,17 @@ def _resnet25(categories: int, image_size: int) -> ResNet25:
     return ResNet25(categories, image_size, [torch.Generator().manual_seed(0)])
 
 
+def _transfer(*arguments: Any, **settings: Any) -> nn.Module:
+    from mixvision.models.transfer import build_transfer  # it brings timm, which takes seconds to import
+
+    return build_transfer(*arguments, **settings)
+
+
 # Each makes a network from (categories, image_size) and its own arguments, with first weights that are always the same.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet25": _resnet25,
     **{name: partial(build_baseline, name, seed=0) for name in BASELINES},
-    "transfer": build_transfer,
+    "transfer": _transfer,
 }
 
 

@@ -1,0 +1,63 @@
+"""Seconds of CPU that commands take before any work, against Kedro's own spaceflights starter.
+
+    python benchmarks/startup.py [folder of a clone of kedro-starters]
+
+Both projects use the Kedro and the plugins of this environment and keep their runs in SQLite, so what differs is the
+project. Without a folder the starter is fetched from the internet. It plots with seaborn, which this project does not:
+install that first. Both run alternately; medians of several runs, after one that fills the caches.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+COMMANDS = {
+    "--help": "Usage",
+    "registry list": "__default__",
+    "run --pipelines=nosuch": "nosuch",
+}  # and what they print
+PROJECT = Path(__file__).parents[1]
+KEDRO = Path(sys.executable).with_name("kedro")
+ENVIRONMENT = {**os.environ, "KEDRO_DISABLE_TELEMETRY": "1"}
+MLFLOW = "server:\n  mlflow_tracking_uri: sqlite:///mlflow.db\n"
+REPEATS = 5
+
+
+def main(starters: str | None) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        projects = (make_spaceflights(Path(scratch), starters), PROJECT)
+        print(f"{'command':<28}{'spaceflights':>14}{'mixvision':>12}{'ratio':>8}")
+        for command, answer in COMMANDS.items():
+            times = [[cpu_seconds(project, command, answer) for project in projects] for _ in range(REPEATS + 1)]
+            theirs, ours = (statistics.median(column) for column in zip(*times[1:], strict=True))
+            print(f"kedro {command:<22}{theirs:>12.2f} s{ours:>10.2f} s{ours / theirs:>8.2f}", flush=True)
+
+
+def make_spaceflights(scratch: Path, starters: str | None) -> Path:
+    """A new project of the starter spaceflights-pandas."""
+    source = ["--starter", starters, "--directory", "spaceflights-pandas"] if starters else []
+    source = source or ["--starter", "spaceflights-pandas"]
+    command = [KEDRO, "new", *source, "--name", "spaceflights", "--telemetry", "no"]
+    subprocess.run(command, cwd=scratch, env=ENVIRONMENT, check=True, capture_output=True)
+    (scratch / "spaceflights" / "conf" / "base" / "mlflow.yml").write_text(MLFLOW)
+    return scratch / "spaceflights"
+
+
+def cpu_seconds(project: Path, command: str, answer: str) -> float:
+    """User and system time of one command."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([KEDRO, *command.split()], cwd=project, env=ENVIRONMENT, capture_output=True, text=True)
+    if answer not in done.stdout + done.stderr:
+        sys.exit(f"kedro {command} does not print {answer!r} in {project}:\n{(done.stdout + done.stderr)[-2000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else None)

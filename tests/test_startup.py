@@ -1,0 +1,48 @@
+"""A command that trains nothing imports next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+KEDRO = "import kedro.framework.context, kedro.framework.hooks, kedro.io, kedro.pipeline"
+REGISTRY = f"{KEDRO}, mixvision.settings, mixvision.pipeline_registry as registry; registry.register_pipelines()"
+OURS = {
+    "mixvision",
+    "mixvision.hooks",
+    "mixvision.pipeline_registry",
+    "mixvision.renamed",
+    "mixvision.settings",
+    "mixvision.training",
+    "mixvision.training.events",
+    "mixvision.vocabulary",
+}
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules of third parties and of the project that a fresh Python has loaded after this."""
+    printed = subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    loaded = set(printed.stdout.split())
+    return {module for module in loaded if module.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def test_the_names_of_the_pipelines_need_none_of_the_libraries():
+    extra = modules_after(REGISTRY) - modules_after(KEDRO)
+    assert {module for module in extra if module.startswith("mixvision")} == OURS
+    assert {module.partition(".")[0] for module in extra} == {"mixvision"}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "absent"),
+    [
+        ("mixing", {"timm", "captum", "optuna", "mlflow"}),
+        ("ingestion", {"torch", "timm", "captum", "optuna", "mlflow", "lightning", "plotly"}),
+    ],
+)
+def test_a_pipeline_imports_only_what_it_uses(pipeline, absent):
+    loaded = {module.partition(".")[0] for module in modules_after(f"{REGISTRY}[{pipeline!r}].nodes")}
+    assert {"pandas", "faiss"} <= loaded and not loaded & absent
