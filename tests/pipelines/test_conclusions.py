@@ -21,12 +21,11 @@ BRIEF = {
     },
     "conclusions": {"report": REPORT},
 }
-SMALL = {"image_size": 16}
 
 
 @pytest.fixture
-def reports(run_pipeline):
-    return run_pipeline("conclusions", BRIEF, SMALL) / "data/08_reporting/digits"
+def reports(run_pipeline, few_digits):
+    return run_pipeline("conclusions", BRIEF, few_digits) / "data/08_reporting/digits"
 
 
 def test_the_study_leaves_everything_that_it_promises(reports, project):
@@ -70,7 +69,7 @@ def test_the_study_leaves_everything_that_it_promises(reports, project):
     assert client.get_run(child).data.params["share"] == "75"
 
 
-def test_the_other_ways_to_train_iteratively(run_pipeline):
+def test_the_other_ways_to_train_iteratively(run_pipeline, few_digits):
     """Real first, all layers trainable, replay, continued schedules, two seeds, a plain split, double precision."""
     settings = {
         "iterative": {
@@ -88,7 +87,7 @@ def test_the_other_ways_to_train_iteratively(run_pipeline):
         },
         "ingestion": {"splits": {"method": "plain"}},
     }
-    project = run_pipeline("iterative", settings, SMALL)
+    project = run_pipeline("iterative", settings, few_digits)
     sets = pd.read_parquet(project / "data/05_model_input/digits/iterative/training_sets.parquet")
     manifest = pd.read_parquet(project / "data/03_primary/digits/manifest.parquet").set_index("id")
     sets["domain"] = manifest.loc[sets["id"], "domain"].to_numpy()

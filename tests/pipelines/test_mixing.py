@@ -19,7 +19,6 @@ BRIEF = {
         "report": {"bootstrap_draws": 50},
     }
 }
-SMALL = {"image_size": 16}
 
 
 def runs(project) -> tuple[pd.Series, pd.DataFrame]:
@@ -31,11 +30,12 @@ def runs(project) -> tuple[pd.Series, pd.DataFrame]:
 
 
 @pytest.fixture
-def finished(run_pipeline):
-    return run_pipeline("mixing", BRIEF, SMALL)
+def finished(run_pipeline, few_digits):
+    return run_pipeline("mixing", BRIEF, few_digits)
 
 
-def test_the_main_job_leaves_everything_that_it_promises(finished):
+def test_the_main_job_leaves_everything_that_it_promises(run_pipeline):
+    finished = run_pipeline("mixing", BRIEF, {"image_size": 16})
     report = finished / "data/08_reporting/digits/mixing"
     metrics = pd.read_csv(report / "metrics.csv")
     assert set(metrics["trial"]) == {"ratio-000-seed-0", "ratio-050-seed-0", "ratio-100-seed-0"}
@@ -88,11 +88,11 @@ def test_the_main_job_leaves_everything_that_it_promises(finished):
     assert {"mixing/page.html", "mixing/metric_table.csv", "mixing/accuracy.json", "mixing/mistakes.png"} <= logged
 
 
-def test_two_runs_give_the_same_table_and_do_not_decode_again(finished, run_pipeline):
+def test_two_runs_give_the_same_table_and_do_not_decode_again(finished, run_pipeline, few_digits):
     table = finished / "data/08_reporting/digits/mixing/metric_table.csv"
     pixels = finished / "data/02_intermediate/digits/nice/pixels.npy"
     first, decoded = table.read_text(), pixels.stat().st_mtime_ns
-    run_pipeline("mixing", BRIEF, SMALL)
+    run_pipeline("mixing", BRIEF, few_digits)
     assert table.read_text() == first
     assert pixels.stat().st_mtime_ns == decoded
 
@@ -104,14 +104,14 @@ class Killer(TrainingListener):
         raise KeyError("the machine went down")
 
 
-def test_a_failed_run_says_so_and_the_next_one_resumes(run_pipeline, project):
+def test_a_failed_run_says_so_and_the_next_one_resumes(run_pipeline, project, few_digits):
     with pytest.raises(KeyError, match="the machine went down"):
-        run_pipeline("mixing", BRIEF, SMALL, listener=Killer())
+        run_pipeline("mixing", BRIEF, few_digits, listener=Killer())
     parent, children = runs(project)
     assert parent["status"] == "FAILED" and set(children["status"]) == {"FAILED"}
     (checkpoint,) = project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")
     assert checkpoint.stat().st_size > 0
-    run_pipeline("mixing", BRIEF, SMALL)
+    run_pipeline("mixing", BRIEF, few_digits)
     parent, children = runs(project)
     assert parent["status"] == "FINISHED" and set(children["status"]) == {"FINISHED"}
     client = mlflow.MlflowClient()
@@ -119,13 +119,13 @@ def test_a_failed_run_says_so_and_the_next_one_resumes(run_pipeline, project):
         assert [point.step for point in client.get_metric_history(run_id, "loss")] == [4, 8]
 
 
-def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pipeline):
+def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pipeline, few_digits):
     """One trial's learning rate is raised in the table of trials, and the run taken up from there."""
     file = finished / "data/05_model_input/digits/mixing/trials.csv"
     trials = pd.read_csv(file)
     trials["learning_rate"] = trials["learning_rate"].where(trials["ratio"] != 0, 1e12)
     trials.to_csv(file, index=False)
-    run_pipeline("mixing", BRIEF, SMALL, from_nodes=["mixing.train"])
+    run_pipeline("mixing", BRIEF, few_digits, from_nodes=["mixing.train"])
     parent, children = runs(finished)
     assert parent["status"] == "FINISHED"
     assert children.set_index("params.ratio")["status"].to_dict() == {
@@ -151,9 +151,9 @@ def test_wrong_parameters_stop_the_run_before_anything_is_done(run_pipeline, pro
     assert not (project / "data").exists()
 
 
-def test_more_seeds_give_a_mean_and_a_standard_deviation(run_pipeline):
+def test_more_seeds_give_a_mean_and_a_standard_deviation(run_pipeline, few_digits):
     settings = {"mixing": {**BRIEF["mixing"], "mixtures": {"ratios": [50], "seeds": [0, 1]}}}
-    project = run_pipeline("mixing", settings, SMALL)
+    project = run_pipeline("mixing", settings, few_digits)
     table = pd.read_csv(project / "data/08_reporting/digits/mixing/metric_table.csv")
     metrics = pd.read_csv(project / "data/08_reporting/digits/mixing/metrics.csv")
     expected = metrics[metrics["split"] == "test"].groupby("snapshot")["performance_top1"].std()
@@ -163,9 +163,9 @@ def test_more_seeds_give_a_mean_and_a_standard_deviation(run_pipeline):
     assert "±" in (project / "data/08_reporting/digits/mixing/page.html").read_text()
 
 
-def test_a_plain_split_is_reported_with_and_without_what_leaks(run_pipeline):
+def test_a_plain_split_is_reported_with_and_without_what_leaks(run_pipeline, few_digits):
     """The paper's letter: near-duplicates may cross, the run goes on, and the report shows both figures."""
-    project = run_pipeline("mixing", {**BRIEF, "ingestion": {"splits": {"method": "plain"}}}, SMALL)
+    project = run_pipeline("mixing", {**BRIEF, "ingestion": {"splits": {"method": "plain"}}}, few_digits)
     manifest = pd.read_parquet(project / "data/03_primary/digits/manifest.parquet")
     leaking = int((manifest["leaks"] & (manifest["split"] == "test")).sum())
     assert leaking > 0

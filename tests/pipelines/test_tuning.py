@@ -24,7 +24,6 @@ BRIEF = {
         "training": {"evaluate_every": 4, "checkpoint_every": 2, "accelerator": "cpu"},
     }
 }
-SMALL = {"image_size": 16}
 
 
 def runs(project) -> tuple[pd.Series, pd.DataFrame]:
@@ -75,25 +74,25 @@ class Killer(TrainingListener):
             raise KeyError("the machine went down")
 
 
-def test_tuning_killed_in_the_adaptive_search_goes_on_to_the_result_of_a_whole_run(run_pipeline, project):
+def test_tuning_killed_in_the_adaptive_search_goes_on_to_the_result_of_a_whole_run(run_pipeline, project, few_digits):
     with pytest.raises(KeyError, match="the machine went down"):
-        run_pipeline("tuning", BRIEF, SMALL, listener=Killer())
+        run_pipeline("tuning", BRIEF, few_digits, listener=Killer())
     assert runs(project)[0]["status"] == "FAILED"
-    run_pipeline("tuning", BRIEF, SMALL)
+    run_pipeline("tuning", BRIEF, few_digits)
     resumed = check_results(project)
 
     (project / "data/06_models/digits/tuning/studies/studies.db").unlink()
-    run_pipeline("tuning", BRIEF, SMALL)
+    run_pipeline("tuning", BRIEF, few_digits)
     pd.testing.assert_frame_equal(check_results(project), resumed)
 
 
-def test_mixed_training_with_what_the_tuning_has_chosen(run_pipeline, project):
+def test_mixed_training_with_what_the_tuning_has_chosen(run_pipeline, project, few_digits):
     mixing = {
         "mixtures": {"ratios": [0, 50], "learning_rate": 0.001, "l2": 0.9},
         "training": {"iterations": 4, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"},
         "report": {"bootstrap_draws": 20},
     }
-    run_pipeline("tuned_mixing", {**BRIEF, "mixing": mixing}, SMALL)
+    run_pipeline("tuned_mixing", {**BRIEF, "mixing": mixing}, few_digits)
     chosen = yaml.safe_load((project / "data/08_reporting/digits/tuning/chosen.yml").read_text())
     trials = pd.read_csv(project / "data/05_model_input/digits/mixing/trials.csv")
     assert trials["trial"].tolist() == ["ratio-000-seed-0", "ratio-050-seed-0"]
