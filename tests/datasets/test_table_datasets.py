@@ -137,6 +137,8 @@ def test_a_file_that_someone_edited_is_checked_again(tmp_path, trials):
     [
         (b"", "No columns to parse from file"),
         (b"trial;id\na;b\n", "its columns are separated by semicolons instead of commas"),
+        (b"trial,id\na,b,c\nd,e,f\n", "some rows have more fields than there are columns"),
+        (b"trial,id\na,b\nd,e,f\n", "Expected 2 fields in line 3, saw 3"),
         (b"trial\tid\na\tb\n", "its columns are separated by tabs instead of commas"),
         (b'trial,id\na,"b\n', "EOF inside string"),
         ("trial,id\nä,b\n".encode("latin-1"), "'utf-8' codec can't decode"),
@@ -154,9 +156,13 @@ def test_a_csv_file_that_is_no_table_is_named(tmp_path, content, fault):
 
 def test_a_damaged_parquet_file_is_named(tmp_path):
     file = tmp_path / "sets.parquet"
-    file.write_bytes(b"PAR1 and no more")
-    with pytest.raises(DatasetError, match=f"^{file} cannot be read as a table: .* Correct it, or run"):
-        TableDataset(filepath=str(file), schema="training_sets").load()
+    dataset = TableDataset(filepath=str(file), schema="training_sets")
+    dataset.save(pd.DataFrame({"trial": "a", "id": [str(number) for number in range(3000)]}))
+    whole = file.read_bytes()
+    for damaged in (b"PAR1 and no more", whole[: len(whole) // 2], whole[:1000] + b"\xff" * 2000 + whole[3000:]):
+        file.write_bytes(damaged)
+        with pytest.raises(DatasetError, match=f"^{file} cannot be read as a table: .* Correct it, or run"):
+            dataset.load()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +178,7 @@ def test_a_parquet_file_of_another_version_says_which(tmp_path, version, writer)
     rows = pa.Table.from_pandas(pd.DataFrame({"model": ["a"], "id": ["b"]}))
     parquet.write_table(rows.replace_schema_metadata({**rows.schema.metadata, **version}), file)
     with pytest.raises(
-        DatasetError, match=f"lacks 'trial' .* It was written by {writer}, which has other columns: run"
+        DatasetError, match=f"lacks 'trial' .* It was written by {writer}, which has other columns: correct it, or run"
     ):
         TableDataset(filepath=str(file), schema="training_sets").load()
 
@@ -180,7 +186,7 @@ def test_a_parquet_file_of_another_version_says_which(tmp_path, version, writer)
 def test_a_csv_file_of_another_version_says_so(tmp_path):
     file = tmp_path / "arrivals.csv"
     file.write_text("run,images\n1,2\n")
-    with pytest.raises(DatasetError, match="It was written by another version of Mixvision, which has other columns"):
+    with pytest.raises(DatasetError, match="written by an editor or by another version of Mixvision, which has other"):
         TableDataset(filepath=str(file), schema="streams.arrivals").load()
 
 

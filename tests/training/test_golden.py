@@ -194,24 +194,37 @@ def test_a_step_of_fine_tuning(pool, backbone, tmp_path):
     require_golden("fine_tuning", digest(moved, *[result.history for result in results]))
 
 
-def test_features_and_a_step_of_the_heads_on_them(pool, backbone, tmp_path):
+def uniform(shape: tuple[int, ...], bound: float, generators: Iterable[torch.Generator]) -> Tensor:
+    """First weights of stacked heads that are the same on any processor."""
+    seeds = [generator.initial_seed() for generator in generators]
+    return torch.from_numpy(np.stack([np.random.default_rng(seed).uniform(-bound, bound, shape) for seed in seeds]))
+
+
+def test_features_and_a_step_of_the_heads_on_them(pool, backbone, tmp_path, monkeypatch):
+    """One head of each kind, on features that are exact; one hardly varies, and counts as varying more than it does."""
+    monkeypatch.setattr("mixvision.models.heads._uniform", uniform)
     backbone.network.double()
     torch.set_default_dtype(torch.float64)
     try:
         features = backbone_features(backbone, 24, pool, tmp_path, EXACT)
     finally:
         torch.set_default_dtype(torch.float32)
+    kinds = ["linear", "linear", "dropout", "dense", "dense2"]
     trials = pd.DataFrame(
         {
-            "trial": ["adam", "sgd"],
-            "head": "linear",
+            "trial": ["sgd", *kinds[1:]],
+            "head": kinds,
             "seed": 0,
-            "optimizer": ["adam", "sgd"],
+            "optimizer": ["sgd", *["adam"] * 4],
             "learning_rate": 0.01,
             "weight_decay": 0.01,
             "batch_size": 16,
         }
     )
-    result = train_heads(trials, features, pool, training_sets(trials["trial"], pool), EXACT)
-    weights = [tensor for trial in result.weights.values() for tensor in trial["last"].values()]
-    require_golden("frozen", digest([features, *weights], result.history))
+    given = np.random.default_rng(2).normal(size=(48, 20)) * np.append(np.ones(19), 0.01)
+    result = train_heads(trials, torch.from_numpy(given), pool, training_sets(trials["trial"], pool), EXACT)
+    weights = [
+        tensor for snapshots in result.weights.values() for kept in snapshots.values() for tensor in kept.values()
+    ]
+    probabilities = torch.from_numpy(result.predictions.filter(like="probability").to_numpy())
+    require_golden("frozen", digest([features, *weights, probabilities], result.history))

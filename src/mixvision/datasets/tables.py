@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             return (
                 pd.read_parquet(self.filepath) if rows is None else parquet.read_table(self.filepath)[:rows].to_pandas()
             )
-        except (ValueError, pa.ArrowException) as error:
+        except (ValueError, OSError, pa.ArrowException) as error:
             raise ValueError(
                 f"{self.filepath} cannot be read as a table: {str(error).strip().rstrip('.')}. "
                 "Correct it, or run the pipeline from the node that writes it again."
@@ -95,7 +96,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     def _written_by(self) -> str:
         """Which version of Mixvision has written the file, in words; a CSV file does not say."""
         if self.filepath.suffix == ".csv":
-            return "another version of Mixvision"
+            return "an editor or by another version of Mixvision"
         version = (parquet.read_schema(self.filepath).metadata or {}).get(VERSION, b"").decode()
         if version == mixvision.__version__:
             return f"another state of version {version} of Mixvision"
@@ -123,14 +124,18 @@ def _read_csv(file: Path, table: Table, rows: int | None) -> pd.DataFrame:
         if len(names) == 1 and separator in names[0]:
             raise ValueError(f"its columns are separated by {plural} instead of commas")
     texts = [name for name, kind in table.kinds(names).items() if kind == TEXT]
-    return pd.read_csv(
-        file,
-        dtype=dict.fromkeys(texts, "str"),
-        keep_default_na=False,
-        na_values={name: [""] for name in names if name not in texts},
-        index_col=False,
-        nrows=rows,
-    )
+    with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
+        try:
+            return pd.read_csv(
+                file,
+                dtype=dict.fromkeys(texts, "str"),
+                keep_default_na=False,
+                na_values={name: [""] for name in names if name not in texts},
+                index_col=False,
+                nrows=rows,
+            )
+        except pd.errors.ParserWarning as warning:  # pandas would leave out the last ones
+            raise ValueError("some rows have more fields than there are columns (decimal commas?)") from warning
 
 
 def _write_parquet(frame: pd.DataFrame, file: Path) -> None:

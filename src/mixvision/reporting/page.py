@@ -82,7 +82,7 @@ class Page:
         answer: the answer, in a sentence computed from the data.
         key_numbers: pairs of a number (as text) and what it is.
         sections: in reading order.
-        footnotes: what the figures mean, and what to be careful about.
+        footnotes: what the numbers mean, and what to be careful about.
     """
 
     title: str

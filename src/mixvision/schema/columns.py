@@ -130,7 +130,7 @@ def _check_names(frame: pd.DataFrame, table: Table, at: str, written_by: str) ->
     remedy = "Correct the names in the node that makes the table, or declare them in mixvision/schema."
     if written_by:
         remedy = f"It was written by {written_by}, which has other columns: "
-        remedy += "run the pipeline from the node that writes it again."
+        remedy += "correct it, or run the pipeline from the node that writes it again."
     raise ValueError(f"{at}: it {' and '.join(lacks + has)}. {remedy}")
 
 
@@ -138,13 +138,14 @@ def _complaint(values: pd.Series, column: Column) -> str:
     """What is wrong with the values of a column, or nothing."""
     if values.hasnans:
         if not column.missing:
-            return f"has no value in {values.isna().sum()} rows, but must have one in each"
+            lacking = int(values.isna().sum())
+            return f"has no value in {lacking} row{'s' if lacking > 1 else ''}, but must have one in each"
         values = values.dropna()
     if not len(values):
         return ""  # no values, no type
     if not _is(column.kind, values):
         unit = f", {column.unit}" if column.unit else ""
-        found = _first([repr(value) for value in values.unique().tolist()])
+        found = _first([repr(value) for value in _misfits(column.kind, values).unique().tolist()])
         return f"must hold {column.kind} ({column.meaning}{unit}), but holds {found}"
     if column.unit == FRACTION and not values.between(-ROUNDING, 1 + ROUNDING).all():
         outside = values[~values.between(-ROUNDING, 1 + ROUNDING)]
@@ -167,6 +168,15 @@ def _is(kind: str, values: pd.Series) -> bool:
     if kind == NUMBER or types.is_integer_dtype(values):
         return is_number
     return is_number and bool((values % 1 == 0).all())
+
+
+def _misfits(kind: str, values: pd.Series) -> pd.Series:
+    """Of values that are not of a kind those to blame; all where one cannot tell."""
+    if kind not in (WHOLE, NUMBER):
+        return values
+    numbers = pd.to_numeric(values, errors="coerce")
+    wrong = values[numbers.isna() | ((numbers % 1 != 0) if kind == WHOLE else False)]
+    return wrong if len(wrong) else values
 
 
 def _first(texts: list[str]) -> str:

@@ -30,7 +30,7 @@ ENGINES = {
     "sweep": Engine(1, "d4296be9ec4f36cc"),
     "epochs": Engine(1, "5cc5bb5a6e34dccf"),
     "fine_tuning": Engine(1, "aaaf2cc533413de3"),
-    "frozen": Engine(1, "7de3a064bdea39ce"),
+    "frozen": Engine(1, "a4a08cead98b9912"),
 }
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mixvision.models.baselines import BASELINES, build_baseline, has_dropout
+from mixvision.studies.baselines.settings import SETTINGS
 from mixvision.training.config import EpochTraining, is_number
 from mixvision.training.epochs.engine import train_by_epochs
 from mixvision.training.epochs.examples import Examples, TrainingData, accuracy
@@ -26,7 +27,6 @@ from mixvision.transforms.augmentation import MODES, Augmentation, expand
 from mixvision.vocabulary import BEST_VALIDATION, LAST
 
 GUESSING = "random"
-SETTINGS = ("batch_size", "learning_rate", "dropout", "augmentation")
 
 
 @dataclass(frozen=True)

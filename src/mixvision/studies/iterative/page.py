@@ -186,7 +186,7 @@ def _metrics_section(results: IterativeResults) -> Section:
         heading = "Test images without a near-duplicate in training or validation"
         clean = results.table_without_leaks
         tables += [Table(f"{heading}, {kind}", snapshot_table(clean, kind, "share")) for kind in kinds]
-    return Section("All metrics by weights", tables=tables)
+    return Section("All metrics by snapshot", tables=tables)
 
 
 def _key_numbers(results: IterativeResults) -> list[tuple[str, str]]:

@@ -103,7 +103,7 @@ def mixing_page(
 def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None) -> str:
     """The outcome in a sentence: the best ratio by the honest number, and both pure ones beside it.
 
-    Where test images leak (plain random split), a second sentence gives the figure without them.
+    Where test images leak (plain random split), a second sentence gives the number without them.
     """
     best = best_ratio(table)
     rows = table[table["snapshot"] == "best_validation"].set_index("ratio")

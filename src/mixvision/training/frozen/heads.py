@@ -185,7 +185,7 @@ class HeadStack:
         self._keep("best_validation", self.stopping.note(self.epoch, validated[1], self.going_on))
         self._keep("last", self.going_on)
         self.epochs[self.going_on] = self.epoch
-        rows = self._rows("train", trained, seconds=seconds) + self._rows("validation", validated)
+        rows = self._rows(TRAIN, trained, seconds=seconds) + self._rows(VALIDATION, validated)
         self.history += rows
         self.events.evaluated(rows)
         self.going_on &= ~self.stopping.through
