@@ -19,7 +19,7 @@ run: $(READY)
 	$(BIN)/kedro run --pipelines=mixing
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 lint: $(READY)
 	$(BIN)/ruff check .
