@@ -1,5 +1,6 @@
 # make run    the main job on the bundled sample: ingestion, eleven models, report
 # make test   all tests, after lint, format, types and imports
+# make test-fast    all but whole pipelines and long trainings
 # make mlflow, make viz    look at the runs, look at the pipeline
 # make study NAME=weeds NICE=/photos/catalogue REAL=/photos/field    an environment for your own images; one of both will do
 # make lock   resolve requirements.lock anew from pyproject.toml
@@ -12,7 +13,7 @@ UV := 0.13.8
 # kedro mlflow ui looks for mlflow on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint mlflow viz study lock
+.PHONY: run test test-fast lint mlflow viz study lock
 .DEFAULT_GOAL := run
 
 run: $(READY)
@@ -20,6 +21,9 @@ run: $(READY)
 
 test: lint
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal
+
+test-fast: $(READY)
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal -m "not slow"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 KEDRO = "import kedro.framework.context, kedro.framework.hooks, kedro.io, kedro.pipeline"
 REGISTRY = f"{KEDRO}, mixvision.settings, mixvision.pipeline_registry as registry; registry.register_pipelines()"
 OURS = {

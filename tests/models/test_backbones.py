@@ -29,6 +29,8 @@ from mixvision.models.backbones import (
     load_backbone,
 )
 
+pytestmark = pytest.mark.slow
+
 LITE0 = "tf_efficientnet_lite0"
 
 

@@ -19,6 +19,8 @@ QUESTIONS = {
     "xor": """
 import torch.nn.functional as F
 
+pytestmark = pytest.mark.slow
+
 w, v = initial_weights(seed=5)
 network = [torch.tensor(matrix, requires_grad=True) for matrix in (w, v)]
 outputs = F.linear(F.relu(F.linear(torch.tensor(INPUTS), network[0].T)), network[1].T)

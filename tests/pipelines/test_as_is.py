@@ -10,6 +10,8 @@ import yaml
 
 from mixvision.pipelines.as_is.nodes import images_to_classify, measure
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_dogs_environment_on_imagenets_photos(run_pipeline, project, shared_data, tmp_path):
     """Every breed and some photos of something else, at 128 pixels; Stanford Dogs, the other domain, is not there."""

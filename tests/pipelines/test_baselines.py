@@ -14,6 +14,8 @@ from PIL import Image
 
 from mixvision.models.trained import TrainedNetwork
 
+pytestmark = pytest.mark.slow
+
 BRIEF = {
     "baselines": {
         "study": {

@@ -16,6 +16,8 @@ from mixvision.schema.catalog import TABLES
 from mixvision.schema.columns import TEXT
 from mixvision.settings import CONFIG_LOADER_ARGS
 
+pytestmark = pytest.mark.slow
+
 CONF = Path(__file__).parents[2] / "conf"
 TRIALS = ["NA", "007", "linear"]
 NAMES = {

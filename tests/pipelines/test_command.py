@@ -14,6 +14,8 @@ import yaml
 from kedro.io import DatasetError
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 
 def kedro(*arguments: str) -> str:
     result = subprocess.run([sys.executable, "-m", "kedro", *arguments], capture_output=True, text=True, timeout=300)

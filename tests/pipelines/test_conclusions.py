@@ -10,6 +10,8 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.pipelines.conclusions.nodes import fit_mixing_law
 from mixvision.studies.conclusions.mixing_law import Proxies
 
+pytestmark = pytest.mark.slow
+
 TRAINING = {"iterations": 8, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"}
 REPORT = {"bootstrap_draws": 50}
 BRIEF = {

@@ -31,6 +31,8 @@ from mixvision.schema.tables import MANIFEST
 from mixvision.settings import CONFIG_LOADER_ARGS
 from mixvision.vocabulary import DOMAINS
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted(file.parent.name for file in PROJECT.glob("conf/*/globals.yml"))
 PIPELINES = register_pipelines()

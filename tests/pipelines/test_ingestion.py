@@ -22,6 +22,8 @@ from mixvision.reporting.published import read_published
 from mixvision.schema.tables import MANIFEST
 from mixvision.settings import CONFIG_LOADER_ARGS
 
+pytestmark = pytest.mark.slow
+
 CONF = Path(__file__).parents[2] / "conf"
 
 

@@ -12,6 +12,8 @@ import pytest
 from mixvision.models.trained import TrainedNetwork
 from mixvision.training.events import TrainingListener
 
+pytestmark = pytest.mark.slow
+
 BRIEF = {
     "mixing": {
         "mixtures": {"ratios": [0, 50, 100]},

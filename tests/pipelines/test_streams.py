@@ -21,6 +21,8 @@ from mixvision.training.config import Course
 from mixvision.training.events import TrainingListener
 from mixvision.training.sweep.engine import train_sweep
 
+pytestmark = pytest.mark.slow
+
 BRIEF = {
     "streams": {
         "learning": {"buffer": 50, "learning_rate": 0.02},

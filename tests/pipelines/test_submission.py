@@ -18,6 +18,8 @@ from mixvision.pipelines.submission.nodes import classify_folder
 from mixvision.schema.columns import TEXT
 from mixvision.schema.metrics import TRANSFER_TABLE
 
+pytestmark = pytest.mark.slow
+
 CATEGORIES = ("001", "NA", "two words")
 TABLE = pd.DataFrame(
     [

@@ -19,6 +19,8 @@ from mixvision.studies.transfer.trials import Transfer
 from mixvision.training.config import EpochTraining
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 
+pytestmark = pytest.mark.slow
+
 BRIEF = {
     "transfer": {
         "study": {

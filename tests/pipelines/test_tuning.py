@@ -9,6 +9,8 @@ import yaml
 
 from mixvision.training.events import TrainingListener
 
+pytestmark = pytest.mark.slow
+
 BRIEF = {
     "tuning": {
         "grid": {

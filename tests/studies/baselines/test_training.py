@@ -16,6 +16,8 @@ from mixvision.training.events import TrainingListener
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.transforms.augmentation import Augmentation
 
+pytestmark = pytest.mark.slow
+
 STUDY = Baselines()
 
 

@@ -16,6 +16,8 @@ from mixvision.training.pool import pool_images
 from mixvision.training.results import SweepResult
 from mixvision.training.sweep import schedules
 
+pytestmark = pytest.mark.slow
+
 BRIEF = Training(iterations=20, evaluate_every=2, checkpoint_every=3, accelerator="cpu")
 PHASES = Phases(shares=(20, 50, 80), evaluate_restricted_every=2, learning_rate=0.02, l2=0.1)
 BUILD = partial(ResNet25, 3, 16)

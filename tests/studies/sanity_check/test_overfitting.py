@@ -11,6 +11,8 @@ from mixvision.models.trained import ARCHITECTURES
 from mixvision.studies.sanity_check.overfitting import Overfitting, choose_images, overfit
 from mixvision.training.config import Arithmetic
 
+pytestmark = pytest.mark.slow
+
 CPU = Arithmetic("cpu")
 
 

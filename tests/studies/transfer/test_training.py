@@ -27,6 +27,8 @@ from mixvision.training.mixtures import choose_training_sets
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.transforms.augmentation import Augmentation
 
+pytestmark = pytest.mark.slow
+
 TRAINING = EpochTraining(epochs=4, patience=2, accelerator="cpu")
 TUNED = FineTuning("tuned", "linear", (Phase(1, 1, 1e-3), Phase("head", 1, 1e-3)), batch_size=24)
 STUDY = Transfer(input_sizes=(32,), heads=("linear", "dense"), fine_tunings=(TUNED,), batch_size=24)

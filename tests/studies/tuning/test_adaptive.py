@@ -17,6 +17,8 @@ from mixvision.training.config import Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.results import SweepResult
 
+pytestmark = pytest.mark.slow
+
 GRID = Grid(
     ratios=(20, 80),
     learning_rates=(0.001, 0.1),

@@ -24,6 +24,8 @@ from mixvision.training.optimizer import decayed_rate
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.transforms.augmentation import Augmentation
 
+pytestmark = pytest.mark.slow
+
 EXACT = EpochTraining(epochs=1, patience=1, accelerator="cpu", precision="64-true")  # both lengths are replaced
 SINGLE = replace(EXACT, precision="32-true")
 TRIALS = pd.DataFrame([{"trial": "tuned", "seed": 3, "batch_size": 999}])  # the fine-tuning's batch size counts

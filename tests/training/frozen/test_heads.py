@@ -27,6 +27,8 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.frozen.heads import head_probabilities, train_heads
 from mixvision.training.pool import ImagePool
 
+pytestmark = pytest.mark.slow
+
 BRIEF = EpochTraining(epochs=3, accelerator="cpu")
 EXACT = EpochTraining(epochs=3, accelerator="cpu", precision="64-true")
 TRAIN, VALIDATION, TEST = np.arange(1000), np.arange(1000, 1297), np.arange(1297, 1797)

@@ -17,6 +17,8 @@ from mixvision.training.pool import ImagePool, draw_order, pool_images
 from mixvision.training.results import SweepResult
 from mixvision.training.sweep.engine import train_sweep
 
+pytestmark = pytest.mark.slow
+
 BRIEF = Training(iterations=12, evaluate_every=4, checkpoint_every=5, accelerator="cpu")
 
 
