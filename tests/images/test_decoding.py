@@ -204,6 +204,16 @@ def test_scaled_jpeg_decoding_changes_nothing_visible(tmp_path, photo):
     assert (scaled.width, scaled.height) == (1536, 1024)
 
 
+@pytest.mark.parametrize("side", [64, 80, 128, 192, 256, 512])
+def test_scaled_jpeg_decoding_keeps_details_of_the_stored_size(tmp_path, side):
+    """Patches of one stored pixel each: a file that were decoded at less than the stored size would lose them."""
+    patches = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    large = patches.resize((side, side), Image.Resampling.BICUBIC)
+    _, pixels = decode_file(saved(large, tmp_path / "a.jpg", quality=95), DECODING)
+    _, expected = decode_file(saved(Image.open(tmp_path / "a.jpg"), tmp_path / "a.png"), DECODING)
+    assert np.abs(pixels.astype(int) - expected).mean() < expected.std() / 8
+
+
 def test_hash_is_that_of_the_textbook(photo):
     grey = np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.BOX)).astype(float)
     lowest = np.round(dctn(grey)[:8, :8], 6)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import http.server
 import io
 import logging
@@ -171,6 +172,19 @@ def test_archives_damaged_anywhere_say_so(folder, tmp_path, raw, name):
             refused += 1
     # A tar has checksums of its headers only, and of a zip the other domain is not read.
     assert refused >= (3 if name == "a.tar" else len(damaged) - 1)
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_a_header_damaged_in_the_middle_is_not_taken_for_the_end(folder, tmp_path, raw, name):
+    plain = packed(folder, tmp_path / "plain.tar")
+    with tarfile.open(plain) as tar:
+        middle = [member for member in tar.getmembers() if member.isfile()][2]
+    content = bytearray(plain.read_bytes())
+    content[middle.offset : middle.offset + 4] = b"????"  # the checksum is another's now
+    archive = tmp_path / name
+    archive.write_bytes(gzip.compress(bytes(content)) if name.endswith("gz") else bytes(content))
+    with pytest.raises(ValueError, match=rf"{name} is damaged"):
+        open_source(str(archive), "nice", raw)
 
 
 def test_an_encrypted_archive_says_so(folder, tmp_path, raw):

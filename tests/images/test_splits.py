@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixvision.images.audit import audit_splits, summarise_audit
-from mixvision.images.splits import Splits, assign_splits, large_clusters
+from mixvision.images.splits import Splits, assign_splits, large_clusters, target_counts
 from mixvision.vocabulary import SPLITS
 
 
@@ -287,3 +287,13 @@ def test_splits_of_many_images_are_quick_enough_to_finish():
     pictures = table([("nice", str(number % 20), int(cluster)) for number, cluster in enumerate(clusters)])
     result = assign_splits(pictures, Splits())
     assert (result.groupby("cluster")["split"].nunique() == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(1, [1, 0, 0]), (2, [1, 0, 1]), (3, [1, 1, 1]), (4, [1, 1, 2]), (10, [5, 1, 4]), (100, [54, 6, 40])],
+)
+def test_a_single_image_that_is_not_tested_on_is_trained_on(size, expected):
+    """Validation takes one at least, but never the last: of two images one is trained and one is tested on."""
+    splits = Splits(test=0.4, validation=0.06)
+    assert target_counts(np.array([size]), splits).tolist() == [expected]

@@ -122,3 +122,17 @@ def test_the_choice_does_not_depend_on_the_order_of_the_manifest(uneven_manifest
 def test_wrong_settings_are_refused(wrong, complaint):
     with pytest.raises(ValueError, match=complaint):
         Mixtures(**wrong)
+
+
+def test_what_rounding_leaves_goes_to_the_largest_remainders():
+    """30% of 10, 7 and 3 images is 3.0, 2.1 and 0.9, together 6: the last category gets the one that is left."""
+    rows = [
+        {"id": f"{domain}/{category}/{n}", "domain": domain, "category": category, "split": "train", "status": "kept"}
+        for domain in ("nice", "real")
+        for category, count in (("a", 10), ("b", 7), ("c", 3))
+        for n in range(count)
+    ]
+    chosen = choose(pd.DataFrame(rows), Mixtures(ratios=(30,)))
+    counts = chosen.groupby(["domain", "category"]).size()
+    assert counts["real"].to_dict() == {"a": 3, "b": 2, "c": 1}
+    assert counts["nice"].to_dict() == {"a": 7, "b": 5, "c": 2}
