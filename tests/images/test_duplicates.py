@@ -140,6 +140,7 @@ def test_bad_parameters_are_refused(values):
         Duplicates(**values)
 
 
+@pytest.mark.slow
 def test_fruits_of_the_turntable(shared_data, tmp_path):
     """The figures of the design, on real images: many near-duplicates, none across categories, none among photos."""
     from mixvision.images.decoding import Decoding

@@ -12,14 +12,14 @@ import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))}
 
 # Code that the tests run after a notebook's last cell. They look at the value of its last expression.
 QUESTIONS = {
     "xor": """
 import torch.nn.functional as F
-
-pytestmark = pytest.mark.slow
 
 w, v = initial_weights(seed=5)
 network = [torch.tensor(matrix, requires_grad=True) for matrix in (w, v)]
