@@ -346,11 +346,11 @@ def test_timm_has_weights_for_the_networks_of_the_studies(name):
 @pytest.mark.parametrize(
     ("name", "weights", "sentence"),
     [
-        ("resnet5", "random", r"name is 'resnet5', which is no model of timm: did you mean resnet50"),
+        ("resnet5", "random", r"name is 'resnet5', which is not a model of timm: did you mean resnet50"),
         ("VGG-16", "random", "did you mean vgg16?"),
         ("xception", "random", "did you mean legacy_xception?"),
         ("Ω", "random", r"timm.list_models\(\) names them all"),
-        ("hf-hub:timm/resnet18", "download", "no model of timm"),
+        ("hf-hub:timm/resnet18", "download", "not a model of timm"),
         (
             "resnet34.nonsense",
             "download",

@@ -84,9 +84,11 @@ def test_it_ends_with_a_line_break_and_is_empty_without_readable_pictures(folder
 
 def test_without_a_folder_or_pictures_a_sentence_says_so(folder, model, tmp_path, monkeypatch):
     for absent in (None, "", str(tmp_path / "absent"), str(folder / "grey.jpg")):
-        with pytest.raises(FileNotFoundError, match=r"which is no folder: give it with --params=unlabelled=<folder>"):
+        with pytest.raises(
+            FileNotFoundError, match=r"which is not a folder: give it with --params=unlabelled=<folder>"
+        ):
             answer(absent, model)
-    with pytest.raises(ValueError, match="no pictures in .*give their very folder"):
+    with pytest.raises(ValueError, match="no pictures in .*give the folder that holds them"):
         answer(tmp_path, model)
     monkeypatch.chdir(tmp_path)
     assert answer(2024, model) == answer(folder, model)  # which the command line takes for a number

@@ -226,5 +226,5 @@ def test_features_and_a_step_of_the_heads_on_them(pool, backbone, tmp_path, monk
     weights = [
         tensor for snapshots in result.weights.values() for kept in snapshots.values() for tensor in kept.values()
     ]
-    probabilities = torch.from_numpy(result.predictions.filter(like="probability").to_numpy())
+    probabilities = torch.tensor(result.predictions.filter(like="probability").to_numpy())
     require_golden("frozen", digest([features, *weights, probabilities], result.history))

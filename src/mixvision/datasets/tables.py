@@ -104,7 +104,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _require_suffix(self) -> None:
         if self.filepath.suffix not in SUFFIXES:
-            raise ValueError(f"{self.filepath} is to hold a table: its name must end in {' or '.join(SUFFIXES)}.")
+            raise ValueError(f"{self.filepath} must hold a table: its name must end in {' or '.join(SUFFIXES)}.")
 
     def _stamp(self) -> tuple[int, int]:
         status = self.filepath.stat()

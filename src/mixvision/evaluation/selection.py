@@ -1,4 +1,4 @@
-"""Which model is the best: the highest score on validation images, the first of equals; test images have no say."""
+"""Which model is the best: the highest score on validation images, the first of equals; test images play no part."""
 
 from __future__ import annotations
 

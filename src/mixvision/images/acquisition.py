@@ -149,7 +149,7 @@ def _all_members(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
     members = tar.getmembers()
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise tarfile.ReadError("a header in it is no header")
+        raise tarfile.ReadError("a header in it is damaged")
     while tar.fileobj.read(2**20):  # at its end a compressed archive has its checksum
         pass
     return members

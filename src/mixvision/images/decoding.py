@@ -66,7 +66,7 @@ class Undecodable(Exception):  # noqa: N818 (a finding about the file, not an er
 
 
 def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray | None]:
-    """Read one file. Whatever is wrong with it becomes the record's reason; nothing but a want of memory is raised.
+    """Read one file. Whatever is wrong with it becomes the record's reason; nothing but a lack of memory is raised.
 
     Returns:
         the record, and uint8 pixels (size, size, 3), or None where the file could not be decoded.

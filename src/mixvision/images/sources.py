@@ -110,7 +110,7 @@ def check_source(source: str | None, domain: str, mapping: str | Path | None = N
 
 
 def _list_files(top: Path, domain: str) -> list[PurePosixPath]:
-    """The files below a folder but for litter, and for names that are no Unicode text, which no table can hold."""
+    """The files below a folder but for litter, and for names that are not Unicode text, which no table can hold."""
     files = [path for path in _walk(top) if not is_ignored(path)]
     named = [path for path in files if _is_text(path)]
     if len(named) < len(files):

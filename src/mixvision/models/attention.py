@@ -15,7 +15,7 @@ from mixvision.models.transfer import TransferNetwork
 
 
 class NoMapsError(ValueError):
-    """A network's features are no maps, as those of transformers, so it has no places to point at."""
+    """A network's features are not maps (a transformer's are not), so there are no places to point at."""
 
 
 def where_it_looks(model: TrainedNetwork, pixels: np.ndarray, categories: Sequence[str]) -> np.ndarray:
@@ -30,7 +30,7 @@ def where_it_looks(model: TrainedNetwork, pixels: np.ndarray, categories: Sequen
         float32 ``(N, S, S)`` in [0, 1], as of :func:`class_activations`.
 
     Raises:
-        NoMapsError: the network's features are no maps.
+        NoMapsError: the network's features are not maps.
         ValueError: the network is of another architecture, or knows no such category.
     """
     network = model.build()
@@ -53,7 +53,7 @@ def class_activations(network: TransferNetwork, images: Tensor, classes: Tensor)
         ``(B, S, S)`` in [0, 1]: 0 where nothing speaks for the class, 1 where most does in this image.
 
     Raises:
-        NoMapsError: the network's features are no maps.
+        NoMapsError: the network's features are not maps.
     """
     with torch.no_grad():
         shape = network.backbone.forward_features(network.preprocessing(images[:1])).shape

@@ -112,7 +112,7 @@ def load_backbone(backbone: Backbone, seed: int = 0) -> PretrainedBackbone:
 
     Raises:
         FileNotFoundError: the file or the package does not exist.
-        ValueError: the file is no weights file, is damaged, or belongs to another network.
+        ValueError: the file is not a weights file, is damaged, or belongs to another network.
         OSError: the weights cannot be downloaded.
     """
     with seeded(seed):
@@ -156,7 +156,7 @@ class Preprocessing(nn.Module):
         """Normalised images.
 
         Raises:
-            ValueError: the images are no floats, and so not in [0, 1].
+            ValueError: the images are not floats in [0, 1].
         """
         if not images.is_floating_point():
             raise ValueError(f"images are {images.dtype}, but must be floats in [0, 1]: divide bytes by 255.")
@@ -190,7 +190,7 @@ def _require_model(name: str) -> None:
         current = {**STUDIES, **get_deprecated_models()}.get(architecture)
         close = [current] if current else get_close_matches(architecture.lower(), known)
         hint = f"did you mean {' or '.join(close)}?" if close else "timm.list_models() names them all."
-        raise ValueError(f"name is {name!r}, which is no model of timm: {hint}")
+        raise ValueError(f"name is {name!r}, which is not a model of timm: {hint}")
     tags = [model.partition(".")[2] for model in timm.list_models(architecture, include_tags=True)]
     if tag and tag not in tags:
         raise ValueError(f"name is {name!r}, but the weights of {architecture} are called {', '.join(tags)}.")

@@ -217,7 +217,7 @@ def _section(kind: type[PublishedSection], values: Any) -> PublishedSection:
 
 
 def _require_keys(where: str, values: Any, needed: Sequence[str], allowed: Sequence[str] | None) -> None:
-    """Refuse what is no mapping, lacks a key, or has another one than these (None allows any text)."""
+    """Refuse what is not a mapping, lacks a key, or has a key other than these (None allows any text)."""
     known = values if allowed is None else {*needed, *allowed}
     if not isinstance(values, Mapping) or not set(needed) <= set(values) <= set(known):
         given = list(values) if isinstance(values, Mapping) else values

@@ -68,7 +68,7 @@ def best_published(published: PublishedMixing | None) -> tuple[int, float] | Non
 
 
 def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:
-    """The ratio, or share, whose best_validation snapshot performs best on the validation images; the test has no say.
+    """The ratio, or share, whose best_validation snapshot performs best on validation images; test images play no part.
 
     Raises:
         ValueError: none was measured on validation images of both domains.

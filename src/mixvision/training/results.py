@@ -53,7 +53,7 @@ NO_EPOCHS: dict[str, Any] = {"epochs": 0, "iterations": 0, "best_epoch": 0, "sec
 
 
 def diverged(split: str, loss: float, when: str, learning_rate: float) -> str:
-    """The reason why a trial has failed whose loss on a split, "train" or another, is no finite number any more."""
+    """The reason why a trial has failed whose loss on a split, "train" or another, is no longer a finite number."""
     named = "training" if split == TRAIN else split
     return f"The {named} loss is {loss} {when}: training diverged. Lower learning_rate (now {learning_rate:g})."
 

@@ -29,7 +29,7 @@ def rows(*described: tuple[str, int], classes: int = 1000) -> pd.DataFrame:
         ({"backbones": {}}, r"backbones is \{\}; give lines of the form `resnet50: download`"),
         ({"backbones": {"resnet50": None}}, r"backbones is \{'resnet50': None\}; give lines"),
         ({"backbones": ["resnet50"]}, r"backbones is \['resnet50'\]; give lines"),
-        ({"backbones": {"resnet51": "download"}}, "'resnet51', which is no model of timm"),
+        ({"backbones": {"resnet51": "download"}}, "'resnet51', which is not a model of timm"),
         ({"backbones": {"resnet50": "packaged"}}, "weights is 'packaged', but must be one of package, download"),
         ({"backbones": {"resnet50": "package"}}, "weights is 'package', but only"),
         ({"input_sizes": 96}, "input_sizes is 96; give a list"),

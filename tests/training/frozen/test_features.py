@@ -160,7 +160,7 @@ def test_features_that_are_no_numbers_are_refused_by_the_image(pool, tmp_path):
         sums = images.flatten(1).sum(1, keepdim=True)
         return sums.masked_fill(sums >= total * 0.99999, torch.inf)
 
-    with pytest.raises(ValueError, match=f"features of '{pool.ids[brightest]}' and 0 more images are no finite"):
+    with pytest.raises(ValueError, match=f"features of '{pool.ids[brightest]}' and 0 more images are not finite"):
         extract_features(embed, pool, tmp_path, KEY, CPU)
 
 

@@ -60,7 +60,7 @@ def describe_networks(trials: pd.DataFrame, models: dict[str, Any]) -> pd.DataFr
     loaded = {split_snapshot_name(name)[0]: load for name, load in models.items()}
     tables = []
     for model, names in trials.groupby("model", sort=False)["trial"]:
-        name = next((name for name in names if name in loaded), None)  # guessing has no network
+        name = next((name for name in names if name in loaded), None)  # guessing needs no network
         if name:
             network = loaded[name]()
             tables.append(layer_table(network.build(), network.image_size).assign(model=model))

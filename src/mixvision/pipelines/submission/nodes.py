@@ -54,10 +54,10 @@ def _pictures(folder: str | int | None) -> list[Path]:
     folder = "" if folder is None else str(folder)  # a folder called 2024 comes as a number
     if not folder or not Path(folder).is_dir():
         raise FileNotFoundError(
-            f"The unlabelled images are looked for in {folder!r}, which is no folder: give it with "
+            f"The unlabelled images are looked for in {folder!r}, which is not a folder: give it with "
             "--params=unlabelled=<folder>."
         )
     files = sorted(file for file in Path(folder).iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise ValueError(f"There are no pictures in {folder}: give their very folder, not one above it.")
+        raise ValueError(f"There are no pictures in {folder}: give the folder that holds them, not one above it.")
     return files

@@ -155,7 +155,7 @@ def _leak_sections(leak: pd.DataFrame) -> list[Section]:
         return []
     text = [
         "A mistake, made here on purpose to see what it is worth. The images are augmented before they are split, so "
-        "that copies of one image lie in training and in validation, and the validation accuracy is no measure of "
+        "that copies of one image lie in training and in validation, and the validation accuracy does not measure "
         "what the model can do with new images. The test images were set aside before, for both ways. The leaky model "
         "trains on views of the validation images' originals, too, so on somewhat more different images than the "
         "honest one.",

@@ -24,7 +24,7 @@ def setting_text(setting: str, value: Any) -> str:
 
 
 def have_settings(trials: pd.DataFrame, settings: Mapping[str, Any]) -> pd.Series:
-    """Whether each trial has these settings; keys that are no settings are left out of account."""
+    """Whether each trial has these settings; keys that are not settings are ignored."""
     same = pd.Series(True, index=trials.index)
     for name in (name for name in SETTINGS if name in settings):
         if name == "augmentation":

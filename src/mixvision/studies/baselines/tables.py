@@ -118,7 +118,7 @@ def ablated_settings(table: pd.DataFrame, base: Mapping[str, Any], ablated: str)
 
 
 def floor_rows(table: pd.DataFrame, ablated: str) -> pd.DataFrame:
-    """The trials of the simplest models, :data:`FLOORS`, but for the ablated one, which is no floor to itself."""
+    """The trials of the simplest models, :data:`FLOORS`, but for the ablated one, which cannot be its own floor."""
     return table[table["trial"].isin(FLOORS) & (table["trial"] != ablated)].sort_values("trial")
 
 

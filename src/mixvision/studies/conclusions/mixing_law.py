@@ -164,7 +164,7 @@ def compare_predictions(curves: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataF
         complete runs on the validation images), ``regret`` (the highest test performance of any ratio minus that at
         ``nearest``), ``regret_of_best_proxy`` (the same for the proxy with the highest validation performance at that
         iteration, without a law), ``regret_of_all_runs`` (the same for ``observed_best``), and ``error``: the mean
-        absolute difference of the predicted accuracies from those at the same iteration at ratios that are no proxies
+        absolute difference of the predicted accuracies from those at the same iteration at ratios that are not proxies
         (NaN where all are).
     """
     performances = outcome.set_index("ratio")["performance_top1"]

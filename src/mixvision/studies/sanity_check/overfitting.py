@@ -76,7 +76,7 @@ def overfit(
 ) -> dict[str, float]:
     """Train a network on all of a few images at once, without dropout, until it classifies every one of them.
 
-    It is evaluated every 10 steps and at the end, and stopped when all are right or the loss is no number.
+    It is evaluated every 10 steps and at the end, and stopped when all answers are right or the loss is not a number.
 
     Args:
         network: a plain network or a stack of one. It is moved to the device, trained in place and left in evaluation

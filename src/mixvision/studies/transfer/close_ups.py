@@ -29,7 +29,7 @@ _LABEL_PIXELS = 16  # that a category's name needs beside a matrix
 def confusion_matrices(joined: pd.DataFrame, table: pd.DataFrame) -> go.Figure:
     """What the best model of each method takes for what, on test images; with many categories the best alone.
 
-    "As is" is left out unless it is all there is: most of what it can say is no category of the study.
+    "As is" is left out unless it is all there is: most of its answers are not categories of the study.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.

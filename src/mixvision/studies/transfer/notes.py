@@ -16,7 +16,7 @@ QUESTION = (
 NOTES = (
     "Accuracies are top-1, as fractions; top k: the category is among the first k predictions. Unless something else "
     "is said they are those of the snapshot best_validation: the epoch with the highest accuracy on the validation "
-    "images. The test images had no say in it.",
+    "images. The test images played no part in it.",
     "train is the running mean over the best epoch's batches: the weights still changed meanwhile, and dropout and "
     "altered views of the images, where there are any, make it lower than the accuracy of that epoch's weights.",
     "last epoch: weights at the end of training, measured on the same test images.",

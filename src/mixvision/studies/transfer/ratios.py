@@ -54,7 +54,7 @@ def ratio_table(
 
 
 def best_frozen_ratio(ratios: pd.DataFrame) -> int:
-    """The ratio of :func:`ratio_table` that performs best on the validation images; the test has no say.
+    """The ratio of :func:`ratio_table` that performs best on the validation images; test images play no part.
 
     Raises:
         ValueError: none was measured on validation images of both domains.

@@ -28,7 +28,7 @@ STEPS_BETWEEN_CHECKS = 50
 
 
 class DivergedError(Exception):
-    """The loss of a training is no finite number any more."""
+    """The loss of a training is no longer a finite number."""
 
 
 class Classifier(lightning.LightningModule):

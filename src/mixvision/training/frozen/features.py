@@ -184,7 +184,7 @@ def _compute(
     wrong = positions[~features.isfinite().all(1)]
     if len(wrong):
         raise ValueError(
-            f"The features of {pool.ids[wrong[0]]!r} and {len(wrong) - 1} more images are no finite numbers: the "
+            f"The features of {pool.ids[wrong[0]]!r} and {len(wrong) - 1} more images are not finite numbers: the "
             "weights are damaged, or the precision is too low for this network."
         )
     return features
