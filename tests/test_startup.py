@@ -15,7 +15,7 @@ OURS = {
     "mixvision",
     "mixvision.hooks",
     "mixvision.pipeline_registry",
-    "mixvision.renamed",
+    "mixvision.parameter_names",
     "mixvision.settings",
     "mixvision.training",
     "mixvision.training.events",

@@ -21,12 +21,13 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import yaml
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 
-from mixvision.renamed import refuse_old_names
+from mixvision.parameter_names import refuse_old_names, refuse_unknown_names
 from mixvision.training.events import TrainingEvents, TrainingListener
 from mixvision.vocabulary import BEST_VALIDATION, TEST, split_snapshot_name
 
@@ -196,11 +197,17 @@ class TrialRuns(TrainingListener):
 
 
 class ParameterNames:
-    """Refuses parameters that are still called by an old name, before anything is read or trained."""
+    """Refuses parameters with an old or unknown name, before anything is read or trained."""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        refuse_old_names(context.config_loader["parameters"])
+        loader = context.config_loader
+        refuse_old_names(loader["parameters"])
+        base = Path(loader.conf_source) / "base"
+        known: dict[str, Any] = {}
+        for file in [base / "globals.yml", *base.rglob("parameters*.yml")]:  # globals may be given by --params, too
+            known |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        refuse_unknown_names(loader["parameters"], known)
 
 
 class SourceCheck:

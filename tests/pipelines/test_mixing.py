@@ -144,6 +144,7 @@ def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pip
     [
         ({"mixtures": {"ratios": [0, 200]}}, "ratios is"),
         ({"training": {"iterations": -1}}, "iterations is -1"),
+        ({"trainings": {"iterations": 1}}, "no parameter mixing.trainings: did you mean mixing.training"),
         ({"report": {"bootstrap_draws": 0}}, "bootstrap_draws is 0"),
     ],
 )

@@ -1,8 +1,9 @@
-"""Parameters that have a new name: the old one is refused with the new one, not ignored."""
+"""Names of parameters: an old or unknown one is refused, not ignored."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 # By the path of the old parameter, "*" for any one key, or any place in a list.
@@ -21,6 +22,27 @@ def refuse_old_names(parameters: Mapping[str, Any]) -> None:
     for pattern, new in NEW_NAMES.items():
         for path in _matching(parameters, pattern.split(".")):
             raise ValueError(f"The parameter {'.'.join(path)} is now called {new}: rename it where you set it.")
+
+
+def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raise ValueError for a parameter, or a part of one, that does not exist; below those parts, dataclasses check.
+
+    Args:
+        parameters: of a run, by name.
+        known: all there are, such as those of conf/base.
+    """
+    for name, value in parameters.items():
+        _require(name, known, "")
+        if isinstance(value, Mapping) and isinstance(known[name], Mapping):
+            for part in value:
+                _require(part, known[name], f"{name}.")
+
+
+def _require(name: str, known: Collection[str], before: str) -> None:
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {before}{close[0]}?" if close else f"there are {', '.join(map(before.__add__, known))}."
+        raise ValueError(f"There is no parameter {before}{name}: {hint} New ones are declared in conf/base.")
 
 
 def _matching(node: object, pattern: list[str]) -> Iterator[list[str]]:

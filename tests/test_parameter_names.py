@@ -1,12 +1,13 @@
-"""Old parameter names are refused with the new ones, and every new name is a parameter that exists."""
+"""Old parameter names are refused with the new ones, unknown ones with what there is."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 
 import pytest
 
-from mixvision.renamed import NEW_NAMES, refuse_old_names
+from mixvision.parameter_names import NEW_NAMES, refuse_old_names, refuse_unknown_names
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.training.mixtures import Mixtures
 
@@ -38,3 +39,21 @@ def test_every_new_name_is_a_parameter():
     known = {field.name for settings in (FineTuning, Phase, Mixtures) for field in fields(settings)}
     assert set(NEW_NAMES.values()) <= known | {"overfitting"}
     assert not {path.split(".")[-1] for path in NEW_NAMES} & known
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"mixin": {}}, "no parameter mixin: did you mean mixing?"),
+        ({"mixing": {"trainings": {}}}, "no parameter mixing.trainings: did you mean mixing.training?"),
+        (
+            {"mixing": {"accelerator": "cpu"}},
+            "no parameter mixing.accelerator: there are mixing.mixtures, mixing.training.",
+        ),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_there_is(parameters, sentence):
+    known = {"mixing": {"mixtures": {}, "training": {}}, "nice": {"source": None}, "title": "Digits"}
+    refuse_unknown_names({"mixing": {"training": {"more": 1}}, "nice": "photos", "title": "Weeds"}, known)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        refuse_unknown_names(parameters, known)
