@@ -16,6 +16,7 @@ from scipy.special import softmax
 from mixvision.evaluation.ensembles import top_predictions
 from mixvision.models.baselines import build_baseline
 from mixvision.models.trained import TrainedNetwork
+from mixvision.pipeline_registry import register_pipelines
 from mixvision.studies.iterative.interpolation import ALPHAS
 from mixvision.studies.transfer.ratios_training import ratio_trials
 from mixvision.studies.transfer.training import TransferResult
@@ -45,6 +46,8 @@ def replace_engines(monkeypatch) -> list[str]:
         a list to which each stand-in adds the engine's name when it is called.
     """
     called: list[str] = []
+    for pipeline in register_pipelines().values():
+        assert pipeline.nodes  # built now: what is imported only later would keep the stand-ins for good
     modules = [module for name, module in sys.modules.items() if name.startswith("mixvision.")]
     for place, stand_in in STAND_INS.items():
         home, _, name = f"mixvision.{place}".rpartition(".")
