@@ -41,9 +41,8 @@ def main(starters: str | None) -> None:
 
 def make_spaceflights(scratch: Path, starters: str | None) -> Path:
     """A new project of the starter spaceflights-pandas."""
-    source = ["--starter", starters, "--directory", "spaceflights-pandas"] if starters else []
-    source = source or ["--starter", "spaceflights-pandas"]
-    command = [KEDRO, "new", *source, "--name", "spaceflights", "--telemetry", "no"]
+    source = [starters, "--directory", "spaceflights-pandas"] if starters else ["spaceflights-pandas"]
+    command = [KEDRO, "new", "--starter", *source, "--name", "spaceflights", "--telemetry", "no"]
     subprocess.run(command, cwd=scratch, env=ENVIRONMENT, check=True, capture_output=True)
     (scratch / "spaceflights" / "conf" / "base" / "mlflow.yml").write_text(MLFLOW)
     return scratch / "spaceflights"

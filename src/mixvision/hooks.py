@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import yaml
+from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
@@ -61,11 +62,11 @@ class TrialRuns(TrainingListener):
 
     @hook_impl
     def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
+        import mlflow
+
         self.catalog = catalog
         self.interrupted()  # an earlier run of this process that was stopped by Ctrl-C, in a notebook
         self.runs, self.open, self.unlogged = {}, set(), []
-        import mlflow
-
         run = mlflow.active_run()
         self.parent = run.info.run_id if run else ""
         if run:
@@ -201,13 +202,16 @@ class ParameterNames:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        loader = context.config_loader
-        refuse_old_names(loader["parameters"])
-        base = Path(loader.conf_source) / "base"
+        loader = cast(OmegaConfigLoader, context.config_loader)
+        parameters = loader["parameters"]
+        refuse_old_names(parameters)
+        patterns = loader.config_patterns["parameters"] + loader.config_patterns["globals"]  # --params may give both
+        found = [path for pattern in patterns for path in (Path(loader.conf_source) / "base").glob(pattern)]
         known: dict[str, Any] = {}
-        for file in [base / "globals.yml", *base.rglob("parameters*.yml")]:  # globals may be given by --params, too
-            known |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        refuse_unknown_names(loader["parameters"], known)
+        for file in (file for path in found for file in (path.iterdir() if path.is_dir() else [path])):
+            if file.suffix in (".yml", ".yaml", ".json"):
+                known |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        refuse_unknown_names(parameters, known)
 
 
 class SourceCheck:

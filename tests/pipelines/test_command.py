@@ -103,6 +103,17 @@ def test_a_missing_source_is_told_before_anything_is_fetched(run_pipeline, proje
     assert not (project / "data").exists()
 
 
+@pytest.mark.parametrize("file", ["parameters.yaml", "parameters/mine.yml", "mine/parameters_mine.yml"])
+def test_a_parameter_of_ones_own_is_known_wherever_kedro_reads_it(run_pipeline, project, file):
+    own = project / "conf/base" / file
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("mine: {weight: 1}")
+    with pytest.raises(DatasetError, match="nowhere"):
+        run_pipeline("mixing", {"mine": {"weight": 2}}, {"real": {"source": "nowhere"}})
+    with pytest.raises(ValueError, match=r"no parameter mine\.weigth: did you mean mine\.weight"):
+        run_pipeline("mixing", {"mine": {"weigth": 2}}, {"real": {"source": "nowhere"}})
+
+
 def test_published_numbers_that_cannot_be_used_are_told_before_anything_is_fetched(run_pipeline, project):
     (project / "conf/base/published.yml").write_text("baseline: {source: a thesis}")
     with pytest.raises(DatasetError, match=r"published.yml cannot be used.*\['baseline'\]; there may be mixing"):

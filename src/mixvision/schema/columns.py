@@ -147,8 +147,8 @@ def _complaint(values: pd.Series, column: Column) -> str:
         unit = f", {column.unit}" if column.unit else ""
         found = _first([repr(value) for value in _misfits(column.kind, values).unique().tolist()])
         return f"must hold {column.kind} ({column.meaning}{unit}), but holds {found}"
-    if column.unit == FRACTION and not values.between(-ROUNDING, 1 + ROUNDING).all():
-        outside = values[~values.between(-ROUNDING, 1 + ROUNDING)]
+    outside = values[~values.between(-ROUNDING, 1 + ROUNDING)] if column.unit == FRACTION else values[:0]
+    if len(outside):
         found = _first([repr(value) for value in outside.unique().tolist()])
         return f"must hold fractions from 0 to 1 ({column.meaning}), but holds {found}"
     others = set(values.unique()) - set(column.values) if column.values else set()

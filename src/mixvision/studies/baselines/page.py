@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
 from mixvision.evaluation.mistakes import select_predictions
-from mixvision.evaluation.selection import best_model
+from mixvision.evaluation.selection import best_model, rank
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -267,5 +266,5 @@ def _floors(table: pd.DataFrame) -> dict[str, float]:
 
 def _best_row(rows: pd.DataFrame) -> int | None:
     """The place of the row with the highest validation accuracy, None where none has one."""
-    accuracies = rows["validation_top1"].to_numpy("float64")
-    return None if np.isnan(accuracies).all() else int(np.nanargmax(accuracies))
+    accuracies = rows["validation_top1"]
+    return None if accuracies.isna().all() else int(rank(accuracies)[0])
