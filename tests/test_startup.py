@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -48,3 +49,15 @@ def test_the_names_of_the_pipelines_need_none_of_the_libraries():
 def test_a_pipeline_imports_only_what_it_uses(pipeline, absent):
     loaded = {module.partition(".")[0] for module in modules_after(f"{REGISTRY}[{pipeline!r}].nodes")}
     assert {"pandas", "faiss"} <= loaded and not loaded & absent
+
+
+@pytest.mark.parametrize(("own", "used"), [(None, "2000"), ("7", "7")])
+def test_threads_that_wait_go_to_sleep_soon_unless_the_user_says_otherwise(own, used):
+    """OpenMP prints its settings when PyTorch loads it."""
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    environment |= {"OMP_DISPLAY_ENV": "verbose"} | ({"GOMP_SPINCOUNT": own} if own else {})
+    code = "import mixvision.settings, torch"
+    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    if "GOMP_SPINCOUNT" not in shown.stderr:
+        pytest.skip("PyTorch was built with another OpenMP than GNU's")
+    assert f"GOMP_SPINCOUNT = '{used}'" in shown.stderr
