@@ -1,9 +1,11 @@
-# make run    the main job on the bundled sample: ingestion, eleven models, report
-# make test   all tests, after lint, format, types and imports
-# make test-fast    all but whole pipelines and long trainings
-# make mlflow, make viz    look at the runs, look at the pipeline
-# make study NAME=weeds NICE=/photos/catalogue REAL=/photos/field    an environment for your own images; one of both will do
-# make lock   resolve requirements.lock anew from pyproject.toml
+# make run          the study on the bundled sample: ingestion, eleven models, report
+# make test         lint, format, types and imports, then all tests
+# make test-fast    all tests except whole pipelines and long trainings
+# make mlflow       show the runs in MLflow
+# make viz          show the pipeline in kedro-viz
+# make study NAME=weeds NICE=photos/catalogue REAL=photos/field
+#                   make an environment for your own images; NICE or REAL alone is enough
+# make lock         resolve requirements.lock anew from pyproject.toml
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -1,10 +1,11 @@
-"""Images per second of the ingestion against a torchvision ImageFolder loop that writes the same array.
+"""Images per second of the ingestion, compared with a torchvision ImageFolder loop that writes the same array.
 
     python benchmarks/ingestion.py [folder with fruits.tar and flowers.tar]
 
 Both sides decode, crop the centred square, resize it (bicubic, antialiased) and write one uint8 array. Ours also
-takes two checksums and the perceptual hash of every file, and writes the inventory. Both run alternately, files in
-the page cache; medians of several runs.
+computes two checksums and a perceptual hash of every file, and writes the inventory. Both run alternately, with the
+files in the page cache; the table has medians of several runs. Without the two archives, it has only the photos that
+the script makes.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ def main(data: Path) -> None:
 
 
 def prepare(data: Path, scratch: Path) -> list[tuple[str, Path]]:
-    """Folders per category to decode, by what they hold."""
+    """Names and paths of the image sets to decode, each a folder with one folder per category."""
     folders = [("photos of 12 megapixels", write_photos(scratch / "photos"))]
     for name, inside in (("fruits", "nice"), ("flowers", ".")):
         archive = data / f"{name}.tar"
         if not archive.exists():
-            print(f"{archive} is absent: left out", file=sys.stderr)
+            print(f"{archive} does not exist: left out", file=sys.stderr)
             continue
         with tarfile.open(archive) as tar:
             tar.extractall(scratch / name, filter="data")
@@ -55,7 +56,7 @@ def prepare(data: Path, scratch: Path) -> list[tuple[str, Path]]:
 
 
 def write_photos(root: Path, count: int = 40) -> Path:
-    """JPEGs of 4000x3000 pixels with detail at every scale, as phones write them."""
+    """JPEGs of 4000x3000 pixels with detail at every scale, like photos of a phone."""
     generator = np.random.default_rng(0)
     for number in range(count):
         folder = root / f"category{number % 2}"
@@ -69,7 +70,7 @@ def write_photos(root: Path, count: int = 40) -> Path:
 
 
 def compare(name: str, root: Path, output: Path) -> None:
-    """Print the medians of both sides, run in turn."""
+    """Print the medians of both sides, which run in turn."""
     ours, theirs = [], []
     raw = open_source(str(root), "nice", output / "unused")
     for _ in range(REPEATS):
@@ -81,7 +82,7 @@ def compare(name: str, root: Path, output: Path) -> None:
 
 
 def decode_with_torchvision(root: Path, output: Path) -> None:
-    """The loop that one would write: ImageFolder, crop and resize, into a memory-mapped array."""
+    """The usual loop: ImageFolder, crop and resize, into a memory-mapped array."""
     output.mkdir(parents=True, exist_ok=True)
     images = ImageFolder(root, transform=centred_square)
     shape = (len(images), SIZE, SIZE, 3)

@@ -1,4 +1,4 @@
-"""What one would otherwise write to train the same network: plain eager PyTorch, one model at a time."""
+"""The usual way to train the same network: plain eager PyTorch, one model at a time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PlainBlock(nn.Module):
 
 
 def plain_network(size: int, categories: int) -> nn.Module:
-    """The same architecture as a newcomer to the paper would write it (odd sizes round up here, not down)."""
+    """The same architecture, written plainly from the paper (odd sizes round up here, not down)."""
     blocks = [(8, 8)] * 3 + [(8, 16)] + [(16, 16)] * 3 + [(16, 32)] + [(32, 32)] * 3
     network = nn.Sequential(
         PlainNorm(3),
@@ -56,7 +56,7 @@ def plain_network(size: int, categories: int) -> nn.Module:
 
 
 def batches_from_files(folder: Path, size: int, batch: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches without end, decoded from JPEG files by as many workers as there are cores."""
+    """Endless batches, decoded from JPEG files by as many workers as there are cores."""
     transform = transforms.Compose([transforms.CenterCrop(size), transforms.ToTensor()])
     data = ImageFolder(folder, transform)
     loader = DataLoader(
@@ -74,7 +74,7 @@ def batches_from_files(folder: Path, size: int, batch: int, device: torch.device
 
 
 def batches_on_device(pixels: Tensor, labels: Tensor, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches without end from images that lie on the device as uint8 ``(N, 3, S, S)``."""
+    """Endless batches from images that are on the device as uint8 ``(N, 3, S, S)``."""
     while True:
         for chosen in torch.randperm(len(pixels), device=pixels.device).split(batch):
             if len(chosen) == batch:
@@ -88,7 +88,7 @@ def train_plainly(
     device: torch.device,
     bfloat16: bool,
 ) -> float:
-    """Seconds of the second half of ``2 * iterations`` steps of gradient descent, the first being the warm-up."""
+    """Seconds of the second half of ``2 * iterations`` steps of gradient descent; the first half is the warm-up."""
     network = network.to(device)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.004, momentum=0.5, weight_decay=0.5)
     for iteration in range(2 * iterations):

@@ -1,4 +1,4 @@
-"""What a device can do at most, and what a training step of our network asks of it."""
+"""The peak speeds of a device, and what a training step of our network demands of it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mixvision.models.stacked import StackedConv2d
 
 
 def peak_flops(device: torch.device, bfloat16: bool) -> float:
-    """Floating point operations a second of the faster of a big matrix product and a big convolution.
+    """Floating point operations per second, the faster of a large matrix product and a large convolution.
 
-    On some CPUs the library of the matrix product is the slower one by far.
+    On some CPUs the matrix product is far slower than the convolution.
     """
     cuda = device.type == "cuda"
     kind = torch.bfloat16 if bfloat16 else torch.float32
@@ -34,7 +34,7 @@ def peak_flops(device: torch.device, bfloat16: bool) -> float:
 
 
 def peak_bandwidth(device: torch.device) -> float:
-    """Bytes a second read and written by a copy of a tensor far larger than any cache."""
+    """Bytes per second read and written when a tensor far larger than any cache is copied."""
     source = torch.ones(2**28 if device.type == "cuda" else 2**25, device=device)  # 1 GB, or 128 MB
     target = torch.empty_like(source)
     return 2 * source.nbytes / median_seconds(lambda: target.copy_(source), device)
@@ -53,12 +53,12 @@ def median_seconds(function: Callable[[], object], device: torch.device, rounds:
 
 
 def cost_of_an_image(size: int, categories: int, bytes_per_number: int) -> tuple[float, float]:
-    """Floating point operations, and the least bytes from and to memory, of training on one image.
+    """Floating point operations, and the fewest bytes from and to memory, of training on one image.
 
     The operations are those of convolutions and matrix products, forward and backward. The bytes are a lower bound:
-    each convolution reads its input and writes its output, and going back reads the output's gradient and the input
-    again and writes the input's gradient (the first needs none). All else (normalisation, activation, addition,
-    pooling, weights) is taken to cost nothing, as if it were fused with a convolution.
+    forward, each convolution reads its input and writes its output; backward, it reads the output's gradient and the
+    input again, and writes the input's gradient (except the first convolution). Everything else (normalisation,
+    activation, addition, pooling, weights) is assumed to cost nothing, as if it were fused with a convolution.
     """
     network = ResNet25(categories, size, [torch.Generator()])
     numbers = []

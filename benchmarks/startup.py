@@ -1,10 +1,10 @@
-"""Seconds of CPU that commands take before any work, against Kedro's own spaceflights starter.
+"""CPU seconds that commands take before any work, compared with Kedro's own spaceflights starter.
 
     python benchmarks/startup.py [folder of a clone of kedro-starters]
 
-Both projects use the Kedro and the plugins of this environment and keep their runs in SQLite, so what differs is the
-project. Without a folder the starter is fetched from the internet. It plots with seaborn, which this project does not:
-install that first. Both run alternately; medians of several runs, after one that fills the caches.
+Both projects use the Kedro and the plugins of this environment and keep their runs in SQLite, so only the project
+differs. Without a folder, the starter is fetched from the internet. It needs seaborn, which this project does not:
+install it first. Both run alternately; the table has medians of several runs, after one that fills the caches.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COMMANDS = {
     "--help": "Usage",
     "registry list": "__default__",
     "run --pipelines=nosuch": "nosuch",
-}  # and what they print
+}  # each with something that it prints
 PROJECT = Path(__file__).parents[1]
 KEDRO = Path(sys.executable).with_name("kedro")
 ENVIRONMENT = {**os.environ, "KEDRO_DISABLE_TELEMETRY": "1"}
@@ -40,7 +40,7 @@ def main(starters: str | None) -> None:
 
 
 def make_spaceflights(scratch: Path, starters: str | None) -> Path:
-    """A new project of the starter spaceflights-pandas."""
+    """Make a new project from the starter spaceflights-pandas."""
     source = [starters, "--directory", "spaceflights-pandas"] if starters else ["spaceflights-pandas"]
     command = [KEDRO, "new", "--starter", *source, "--name", "spaceflights", "--telemetry", "no"]
     subprocess.run(command, cwd=scratch, env=ENVIRONMENT, check=True, capture_output=True)

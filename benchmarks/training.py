@@ -1,12 +1,12 @@
-"""How fast a sweep trains: our stack against the same models trained one at a time by plain PyTorch.
+"""How fast a sweep trains: our stack, compared with the same models trained one at a time by plain PyTorch.
 
     python benchmarks/training.py [--trials 1 11 44] [--size 32] [--batch 45] [--precision 32-true] [--profile]
 
-Compared with (a) what one would otherwise write, a plain loop with a DataLoader over JPEG files, and (b) the same loop
-with the images already on the device as uint8. All train the same architecture with the same batch size. A measurement
-is the second half of twice the iterations, so that start-up counts for nobody; rounds alternate, and medians are
-compared. Achieved operations and bytes a second stand beside what the device was measured to do in the same run. The
-bytes are a lower bound (see roofline.py).
+The alternatives are (a) the usual way, a plain loop with a DataLoader over JPEG files, and (b) the same loop with the
+images already on the device as uint8. All train the same architecture with the same batch size. Each trains twice the
+iterations, and the second half is measured, so that start-up does not count. Rounds alternate, and medians are
+compared. The table also has operations and bytes per second with their shares of the device's peaks, which are measured
+in the same run. The bytes are a lower bound (see roofline.py).
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool
 from mixvision.training.sweep.engine import train_sweep
 
 CATEGORIES = 18
-HELD_OUT = 2  # images: next to no evaluation
+HELD_OUT = 2  # images, so that evaluation takes next to no time
 
 
 class StepClock(TrainingListener):
-    """Hears of the evaluations half way and at the end of each stack, and adds up the seconds between the two."""
+    """Adds up the seconds between the evaluation half-way through each stack and the one at its end."""
 
     def __init__(self, iterations: int) -> None:
         self.iterations, self.seconds = iterations, 0.0
@@ -54,7 +54,7 @@ class StepClock(TrainingListener):
 
 
 def write_photos(folder: Path, count: int, size: int) -> None:
-    """Crops of scikit-learn's two photographs as JPEG files in folders of categories."""
+    """Write crops of scikit-learn's two photographs as JPEG files, in one folder per category."""
     generator = np.random.default_rng(0)
     photos = load_sample_images().images
     for number in range(count):
@@ -81,7 +81,7 @@ def pool_photos(folder: Path) -> ImagePool:
 def train_stacked(
     pool: ImagePool, count: int, size: int, training: Training, events: TrainingListener = SILENT
 ) -> pd.DataFrame:
-    """Train ``count`` models with the sweep engine as the pipeline does; returns the outcomes."""
+    """Train ``count`` models with the sweep engine, as the pipeline does; returns the outcomes."""
     names = [str(trial) for trial in range(count)]
     trials = pd.DataFrame({"trial": names, "seed": range(count), "learning_rate": 0.004, "l2": 0.5})
     images = pool.ids[:-HELD_OUT]
@@ -93,7 +93,7 @@ def train_stacked(
 
 
 def compare(settings: argparse.Namespace, folder: Path, pool: ImagePool) -> tuple[dict, dict[int, int]]:
-    """Seconds of ``iterations`` steps by contestant, one entry a round, and the number of stacks of each sweep."""
+    """Seconds that each contestant takes for ``iterations`` steps, by round, and the number of stacks of each sweep."""
     size, batch, iterations, device = settings.size, settings.batch, settings.iterations, settings.device
     training = training_of(settings, 2 * iterations, iterations)
     pixels = pool.pixels[:-HELD_OUT].permute(0, 3, 1, 2).contiguous().to(device)
@@ -126,11 +126,11 @@ def training_of(settings: argparse.Namespace, iterations: int, evaluate_every: i
 
 
 def tabulate(settings: argparse.Namespace, seconds: dict, stacks: dict[int, int]) -> pd.DataFrame:
-    """One row a contestant: model-images a second, milliseconds a step, shares of the device's peaks, ratios."""
+    """One row per contestant: model-images per second, ms per step, shares of the device's peaks, ratios."""
     flops, least_bytes = cost_of_an_image(settings.size, CATEGORIES, 2 if settings.bfloat16 else 4)
     most_flops, most_bytes = peak_flops(settings.device, settings.bfloat16), peak_bandwidth(settings.device)
     print(f"measured peaks: {most_flops / 1e9:,.0f} GFLOP/s, {most_bytes / 1e9:,.0f} GB/s")
-    print(f"an image trained: {flops / 1e6:.1f} MFLOP, at least {least_bytes / 1e6:.2f} MB\n")
+    print(f"training on one image: {flops / 1e6:.1f} MFLOP, at least {least_bytes / 1e6:.2f} MB\n")
     names = {"a": "(a) plain, JPEG files", "b": "(b) plain, images on device"}
     images = settings.batch * settings.iterations
     rates = {key: (key if key in stacks else 1) * images / statistics.median(own) for key, own in seconds.items()}
@@ -152,7 +152,7 @@ def tabulate(settings: argparse.Namespace, seconds: dict, stacks: dict[int, int]
 
 
 def print_profile(settings: argparse.Namespace, pool: ImagePool) -> None:
-    """The operators that ten steps of the largest sweep spend most time in, start-up included."""
+    """Print the operators in which ten steps of the largest sweep spend most time, start-up included."""
     on_gpu = settings.device.type == "cuda"
     with profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * on_gpu]) as profiled:
         train_stacked(pool, max(settings.trials), settings.size, training_of(settings, 10, 10))
@@ -166,11 +166,13 @@ def read_settings() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
     parser.add_argument("--trials", type=int, nargs="+", default=[1, 11, 44] if cuda else [1, 11], help="models")
     parser.add_argument("--batch", type=int, default=45)
-    parser.add_argument("--iterations", type=int, default=200 if cuda else 20, help="steps measured, after as many")
+    parser.add_argument(
+        "--iterations", type=int, default=200 if cuda else 20, help="steps measured, after as many for warm-up"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", type=torch.device, default="cuda" if cuda else "cpu")
     parser.add_argument("--precision", default="32-true", help="32-true or bf16-mixed")
-    parser.add_argument("--profile", action="store_true", help="also print where the time goes")
+    parser.add_argument("--profile", action="store_true", help="also print the operators that take most time")
     settings = parser.parse_args()
     settings.bfloat16 = settings.precision == "bf16-mixed"
     return settings

@@ -1,12 +1,15 @@
-"""How fast features are extracted, heads trained and networks fine-tuned, against plain timm and torchvision.
+"""How fast features are extracted, heads trained and networks fine-tuned, compared with plain timm and torchvision.
 
     python benchmarks/transfer.py [--backbone tf_efficientnet_lite0] [--weights package] [--size 192]
         [--trainable-blocks 3 all]
 
-Features: ours from pixels in memory, what one would otherwise write (ImageFolder and timm's own transform in a
-DataLoader), and the bound of both, the same network on random tensors. Heads: eleven together, or one after the other
-with a DataLoader over the features. Fine-tuning: ours, and a plain loop with torchvision's augmentation. Rounds
-alternate, and medians are compared. A round of training counts its second epoch, so that start-up counts for nobody.
+- Features: ours from pixels in memory; the usual way (ImageFolder and timm's own transform in a DataLoader); and the
+  upper bound of both, the same network on random tensors.
+- Heads: eleven together, or one after the other with a DataLoader over the features.
+- Fine-tuning: ours, or a plain loop with torchvision's augmentation. Only the second epoch is measured, so that
+  start-up does not count.
+
+Rounds alternate, and medians are compared.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ HEADS, EPOCHS, BATCH = 11, 10, 32
 
 
 def plain_features(settings: argparse.Namespace, folder: Path) -> float:
-    """Images a second of ImageFolder, timm's transform, a DataLoader and the network, as its documentation has it."""
+    """Images per second of ImageFolder, timm's transform, a DataLoader and the network, as in timm's documentation."""
     network = timm.create_model(settings.backbone, num_classes=0).to(settings.device).eval()
     config = resolve_data_config({"input_size": (3, settings.size, settings.size)}, model=network)
     loader = plain_loader(settings, folder, create_transform(**config), 64, shuffle=False)
@@ -68,7 +71,7 @@ def plain_features(settings: argparse.Namespace, folder: Path) -> float:
 
 
 def our_features(settings: argparse.Namespace, loaded: PretrainedBackbone, pool: ImagePool) -> float:
-    """Images a second from the pool's pixels to a new cache."""
+    """Images per second from the pool's pixels to a new cache."""
     with tempfile.TemporaryDirectory() as cache, redirect_stderr(io.StringIO()):
         began = time.perf_counter()
         backbone_features(loaded, settings.size, pool, Path(cache), settings.training)
@@ -76,7 +79,7 @@ def our_features(settings: argparse.Namespace, loaded: PretrainedBackbone, pool:
 
 
 def our_heads(settings: argparse.Namespace, features: Tensor, pool: ImagePool) -> float:
-    """Seconds for eleven heads together."""
+    """Seconds that eleven heads take together."""
     trials = pd.DataFrame({"trial": [str(k) for k in range(HEADS)], "seed": range(HEADS)})
     trials = trials.assign(head="linear", optimizer="adam", learning_rate=1e-3, weight_decay=0.0, batch_size=64)
     began = time.perf_counter()
@@ -85,7 +88,7 @@ def our_heads(settings: argparse.Namespace, features: Tensor, pool: ImagePool) -
 
 
 def plain_heads(settings: argparse.Namespace, features: Tensor, pool: ImagePool) -> float:
-    """Seconds for eleven heads one after the other."""
+    """Seconds that eleven heads take one after the other."""
     data = TensorDataset(features[:-HELD_OUT], pool.labels[:-HELD_OUT])
     began = time.perf_counter()
     for _ in range(HEADS):
@@ -103,7 +106,7 @@ def plain_heads(settings: argparse.Namespace, features: Tensor, pool: ImagePool)
 def our_fine_tuning(
     settings: argparse.Namespace, loaded: PretrainedBackbone, pool: ImagePool, trainable_blocks: int | str
 ) -> float:
-    """Images a second of the second epoch of fine-tuning."""
+    """Images per second in the second epoch of fine-tuning."""
     plan = FineTuning(phases=(Phase(trainable_blocks, 2, 1e-5),), batch_size=BATCH)
     trials = pd.DataFrame({"trial": ["ours"], "seed": [0]})
 
@@ -127,7 +130,7 @@ def our_fine_tuning(
 def plain_fine_tuning(
     settings: argparse.Namespace, folder: Path, categories: int, trainable_blocks: int | str
 ) -> float:
-    """Images a second of the second epoch of a plain loop with torchvision's augmentation on the CPU."""
+    """Images per second in the second epoch of a plain loop with torchvision's augmentation on the CPU."""
     network = timm.create_model(settings.backbone, num_classes=categories).to(settings.device)
     freeze(network, trainable_blocks)
     network.train()
@@ -157,7 +160,7 @@ def plain_fine_tuning(
 def plain_loader(
     settings: argparse.Namespace, folder: Path, transform: Callable, batch: int, shuffle: bool
 ) -> DataLoader:
-    """JPEG files decoded by as many workers as there are cores."""
+    """Batches of JPEG files, decoded by as many workers as there are cores."""
     return DataLoader(
         ImageFolder(folder, transform),
         batch,
@@ -174,7 +177,7 @@ def autocast(settings: argparse.Namespace) -> torch.autocast:
 
 
 def compare(settings: argparse.Namespace, folder: Path, pool: ImagePool) -> dict[str, list[float]]:
-    """Images a second, or seconds, of every contestant, one entry a round."""
+    """The speed of every contestant by round: images per second, or trainings of the heads per second."""
     loaded = load_backbone(Backbone(settings.backbone, settings.weights))
     measured, compute = defaultdict(list), feature_function(loaded, settings.size, settings.training)
     with tempfile.TemporaryDirectory() as cache, redirect_stderr(io.StringIO()):
@@ -211,10 +214,10 @@ def read_settings() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone", default="tf_efficientnet_lite0")
     parser.add_argument("--weights", default="package", help="package, download, random or the path of a file")
-    parser.add_argument("--size", type=int, default=192, help="side in pixels, of the photos and the network's input")
+    parser.add_argument("--size", type=int, default=192, help="side of the photos and the network's input, in pixels")
     parser.add_argument("--images", type=int, default=8192 if cuda else 512)
     parser.add_argument(
-        "--trainable-blocks", nargs="*", default=["3", "all"], help="blocks that are fine-tuned, or all"
+        "--trainable-blocks", nargs="*", default=["3", "all"], help="numbers of last blocks to fine-tune, or all"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", default="32-true", help="32-true or bf16-mixed")
