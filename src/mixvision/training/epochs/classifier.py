@@ -196,7 +196,8 @@ class Classifier(lightning.LightningModule):
     def _require_finite(self, split: str) -> None:
         loss = self.sums[split][0].item()
         if not math.isfinite(loss):
-            when = f"in epoch {self.current_epoch + 1}, by step {self.global_step}"
+            now = self.progress
+            when = f"in epoch {now['epoch']}, by step {now['iteration']}"
             raise DivergedError(diverged(split, loss, when, self.learning_rate))
 
 
