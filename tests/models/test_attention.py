@@ -15,6 +15,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from mixvision.models.attention import NoMapsError, class_activations, where_it_looks
 from mixvision.models.backbones import Backbone, Preprocessing, PretrainedBackbone, load_backbone
+from mixvision.models.baselines import build_baseline
 from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import TransferNetwork, transfer_network
 
@@ -135,5 +136,11 @@ def test_a_trained_network_takes_pixels_and_categories(small_pixels):
     found = where_it_looks(model, pixels, ["two", "one"])
     floats = torch.from_numpy(pixels.transpose(0, 3, 1, 2) / 255).float()
     np.testing.assert_allclose(found, class_activations(network, floats, torch.tensor([1, 0])), atol=1e-5)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="category 'three' is not one of the 3 categories that the network knows"):
         where_it_looks(model, pixels, ["two", "three"])
+
+
+def test_a_network_of_another_architecture_is_refused(small_pixels):
+    model = TrainedNetwork("linear", ("one", "two"), 16, build_baseline("linear", 2, 16, seed=0).state_dict())
+    with pytest.raises(ValueError, match="architecture is 'linear', but class activation maps need 'transfer'"):
+        where_it_looks(model, small_pixels["nice"][:1], ["one"])

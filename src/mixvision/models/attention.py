@@ -33,6 +33,10 @@ def where_it_looks(model: TrainedNetwork, pixels: np.ndarray, categories: Sequen
         NoMapsError: the network's features are not maps.
         ValueError: the network has another architecture, or does not know a category.
     """
+    if unknown := sorted(set(categories) - set(model.categories)):
+        raise ValueError(
+            f"category {unknown[0]!r} is not one of the {len(model.categories)} categories that the network knows."
+        )
     network = model.build()
     if not isinstance(network, TransferNetwork):
         raise ValueError(f"architecture is {model.architecture!r}, but class activation maps need 'transfer'.")
