@@ -153,7 +153,7 @@ def test_difference_to_a_trial_without_predictions_is_refused():
 
 def test_difference_on_different_images_is_refused():
     joined = make_hits({"cnn": [True] * 3, "mlp": [True] * 3}).iloc[:-1]
-    with pytest.raises(ValueError, match="same test images"):
+    with pytest.raises(ValueError, match="the same images .*'mlp' lacks the prediction of 'image-2'"):
         paired_difference(joined, "cnn", "mlp", np.random.default_rng(0))
 
 

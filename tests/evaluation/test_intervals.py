@@ -56,7 +56,7 @@ def test_a_missing_domain_has_no_interval():
 
 def test_seeds_with_different_images_are_refused():
     both = pd.concat([make_joined({"nice": [True] * 3}, trial="one"), make_joined({"nice": [True]}, trial="two")])
-    with pytest.raises(ValueError, match="same test images"):
+    with pytest.raises(ValueError, match="the same images .*'two' lacks the prediction of 'nice/1'"):
         performance_interval(both, np.random.default_rng(0))
 
 

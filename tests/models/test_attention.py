@@ -1,7 +1,8 @@
-"""Class activation maps: against Grad-CAM by hand, on real evidence in one corner, and refused without maps."""
+"""Class activation maps: compared with Grad-CAM by hand, on an object in one corner, and refused without maps."""
 
 from __future__ import annotations
 
+import re
 import tarfile
 
 import numpy as np
@@ -14,6 +15,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from mixvision.models.attention import NoMapsError, class_activations, where_it_looks
 from mixvision.models.backbones import Backbone, Preprocessing, PretrainedBackbone, load_backbone
+from mixvision.models.baselines import build_baseline
 from mixvision.models.trained import TrainedNetwork
 from mixvision.models.transfer import TransferNetwork, transfer_network
 
@@ -31,7 +33,7 @@ def images() -> torch.Tensor:
 
 
 def by_hand(network: TransferNetwork, images: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """Equations 1 and 2 of the paper, image by image, made as large as the image and divided by the highest."""
+    """Equations 1 and 2 of the paper, image by image, resized to the image and divided by the maximum."""
     backbone, shown = network.backbone, []
     for image, number in zip(images, classes, strict=True):
         maps = backbone.forward_features(network.preprocessing(image[None])).detach().requires_grad_()
@@ -50,7 +52,7 @@ def by_hand(network: TransferNetwork, images: torch.Tensor, classes: torch.Tenso
         ("tf_efficientnet_lite0", "linear"),
         ("tf_efficientnet_lite0", "dense"),
         ("densenet121", "linear"),
-        ("mobilenetv3_small_050", "linear"),  # whose features are more than its last maps
+        ("mobilenetv3_small_050", "linear"),  # has more features than channels in its last maps
     ],
 )
 def test_maps_are_those_of_the_paper(name, head, images, lite0):
@@ -72,7 +74,7 @@ def test_it_leaves_the_network_as_it_was(lite0, images):
 
 
 class Brightness(nn.Module):
-    """A backbone that is understood: its two maps are red and blue in fields of 8 pixels, its features their means."""
+    """A transparent backbone: its two maps are red and blue in fields of 8 pixels, its features their means."""
 
     num_features = 2
 
@@ -83,8 +85,8 @@ class Brightness(nn.Module):
         return maps.mean((2, 3))
 
 
-def test_what_speaks_against_a_class_is_dark():
-    """Red speaks for the first category and against the second; a picture without red has nothing for it anywhere."""
+def test_evidence_against_a_class_is_dark():
+    """Red is evidence for the first category and against the second; an image without red has no evidence at all."""
     head = transfer_network(load_backbone(Backbone("test_resnet", "random")), 32, "linear", 2).head[1]
     head.weight.data, head.bias.data = torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]), torch.zeros(1, 2)
     network = TransferNetwork(Preprocessing(32, (0.0,) * 3, (1.0,) * 3), Brightness(), nn.Sequential(head)).eval()
@@ -119,11 +121,14 @@ def test_the_goldfish_is_where_it_was_put(shared_data, lite0, corner):
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_transformers_have_no_maps(name):
     network = transfer_network(load_backbone(Backbone(name, "random")), 224, "linear", 3)
-    with pytest.raises(NoMapsError, match=r"features have the shape \(1, \d+, .*maps \(B, F, H, W\) are needed"):
+    with torch.no_grad():
+        shape = tuple(network.backbone.forward_features(torch.zeros(1, 3, 224, 224)).shape)
+    sentence = f"features have the shape {shape}, but maps (B, F, H, W) are needed"
+    with pytest.raises(NoMapsError, match=re.escape(sentence)):
         class_activations(network, torch.rand(2, 3, 40, 40), torch.tensor([0, 1]))
 
 
-def test_of_a_trained_network_they_are_asked_in_pixels_and_categories(small_pixels):
+def test_a_trained_network_takes_pixels_and_categories(small_pixels):
     network = transfer_network(load_backbone(Backbone("test_resnet", "random")), 16, "linear", 3)
     arguments = {"backbone": "test_resnet", "input_size": 16, "head": "linear"}
     model = TrainedNetwork("transfer", ("one", "two", "zero"), 16, network.state_dict(), arguments)
@@ -131,5 +136,11 @@ def test_of_a_trained_network_they_are_asked_in_pixels_and_categories(small_pixe
     found = where_it_looks(model, pixels, ["two", "one"])
     floats = torch.from_numpy(pixels.transpose(0, 3, 1, 2) / 255).float()
     np.testing.assert_allclose(found, class_activations(network, floats, torch.tensor([1, 0])), atol=1e-5)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="category 'three' is not one of the 3 categories that the network knows"):
         where_it_looks(model, pixels, ["two", "three"])
+
+
+def test_a_network_of_another_architecture_is_refused(small_pixels):
+    model = TrainedNetwork("linear", ("one", "two"), 16, build_baseline("linear", 2, 16, seed=0).state_dict())
+    with pytest.raises(ValueError, match="architecture is 'linear', but class activation maps need 'transfer'"):
+        where_it_looks(model, small_pixels["nice"][:1], ["one"])

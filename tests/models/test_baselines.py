@@ -17,7 +17,7 @@ def count(network: nn.Module) -> int:
 
 
 def shapes(network: nn.Sequential, images: torch.Tensor) -> list[tuple[int, ...]]:
-    """Shapes of what comes out of each layer, for one image."""
+    """Shape of each layer's output for one image."""
     found = []
     for layer in network.eval():
         images = layer(images)
@@ -60,7 +60,7 @@ def test_the_cnn_has_the_parameters_and_maps_of_the_study():
     assert shapes(network, images(1, 300)) == maps + dense
 
 
-def test_the_cnn_is_what_its_layers_say():
+def test_the_cnn_computes_what_its_layers_say():
     network, pictures = CNN(4, 20).eval(), images(3, 20)
     weights = [layer for layer in network if isinstance(layer, nn.Conv2d | nn.Linear)]
     maps = normalize(pictures, MEAN, SD)
@@ -96,7 +96,7 @@ def test_the_basic_cnn_counted_by_hand(model, head, dense):
 
 
 @pytest.mark.parametrize("dense_units", [None, 7])
-def test_the_basic_cnn_is_what_its_layers_say(dense_units):
+def test_the_basic_cnn_computes_what_its_layers_say(dense_units):
     network, pictures = BasicCNN(3, 32, dense_units=dense_units), images(6, 32)
     maps = normalize(pictures, MEAN, SD)
     for layer in network:
@@ -125,7 +125,7 @@ def test_the_smallest_image(model, smallest):
         build_baseline(model, 2, smallest - 1, seed=0)
 
 
-def test_an_unknown_model_is_refused_with_those_there_are():
+def test_an_unknown_model_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="model is 'vgg'; choose one of linear, mlp, cnn, basic_cnn, basic_cnn_dense"):
         build_baseline("vgg", 2, 32, seed=0)
 
@@ -140,7 +140,7 @@ def test_dropout_acts_in_training_alone():
     assert torch.equal(network.eval()(pictures), plain)
 
 
-def test_dropout_sits_before_the_first_and_the_last_dense_layer_and_drops_half():
+def test_dropout_of_half_comes_before_the_first_and_the_last_dense_layer():
     network = list(CNN(3, 32))
     places = [place for place, layer in enumerate(network) if isinstance(layer, nn.Dropout)]
     dense = [place for place, layer in enumerate(network) if isinstance(layer, nn.Linear)]
@@ -193,8 +193,8 @@ def test_seeding_draws_the_same_in_a_block_within_another():
         assert first + torch.rand(2).tolist() == alone
 
 
-def test_many_devices_bring_no_warning(monkeypatch):
-    """And none but the current one is touched: the library would warn, and copy the states of all."""
+def test_many_devices_cause_no_warning(monkeypatch):
+    """Only the current one is touched: by default PyTorch would warn, and copy the states of all."""
     touched = []
     states = {"is_initialized": True, "is_available": True, "device_count": 8, "current_device": 3}
     for name, value in states.items():

@@ -1,4 +1,4 @@
-"""Which blocks of a network are trained, what frozen ones keep, and learning rates that fall block by block."""
+"""Which blocks of a network are trained, what frozen blocks keep, and learning rates that fall block by block."""
 
 import copy
 from itertools import chain
@@ -18,7 +18,7 @@ def random_network(name: str) -> nn.Module:
 
 
 def trained(network: nn.Module) -> set[str]:
-    """The first two parts of the names of what is trained: "layer4.1"."""
+    """The first two parts of the names of trained parameters: "layer4.1"."""
     return {".".join(name.split(".")[:2]) for name, p in network.named_parameters() if p.requires_grad}
 
 
@@ -32,7 +32,7 @@ def test_the_blocks_of_a_residual_network_are_its_residual_blocks():
 
 @pytest.mark.parametrize("name", ["pit_ti_distilled_224", "densenet121", "mobilevit_xxs"])
 def test_blocks_and_head_hold_every_parameter_once(name):
-    """The first of them has two heads, and no grouping of its own."""
+    """The first of these networks has two heads, and no grouping of its own."""
     network = random_network(name)
     names = list(chain(*blocks(network)))
     freeze(network, "head")
@@ -91,9 +91,7 @@ def changed(before: dict[str, torch.Tensor], network: nn.Module) -> set[str]:
 
 def test_frozen_batch_norm_keeps_its_statistics():
     network = random_network("resnet18")
-    whole = nn.Sequential(
-        Preprocessing(32, (0.5,) * 3, (0.5,) * 3), network
-    )  # train() reaches it through what holds it
+    whole = nn.Sequential(Preprocessing(32, (0.5,) * 3, (0.5,) * 3), network)  # train() is called on the outer module
     images, before = torch.rand(4, 3, 32, 32), statistics(network)
     freeze(network, 1)
     for _ in range(2):
@@ -130,10 +128,10 @@ def test_below_a_trained_head_the_network_is_as_in_evaluation():
     assert torch.equal(network(images), expected)
 
 
-def test_a_copy_stays_frozen_on_its_own():
+def test_a_copy_stays_frozen_independently():
     network = random_network("resnet18")
     freeze(network, "head")
-    twin = copy.deepcopy(network)  # as moving averages of weights are made
+    twin = copy.deepcopy(network)  # as for moving averages of weights
     freeze(network, "all")
     before = statistics(twin)
     twin.train()(torch.rand(4, 3, 32, 32))
@@ -142,7 +140,7 @@ def test_a_copy_stays_frozen_on_its_own():
     assert not network.training
 
 
-def test_a_training_step_moves_what_is_not_frozen():
+def test_a_training_step_changes_only_what_is_not_frozen():
     network = random_network(LITE0)
     freeze(network, 1)
     network.train()
@@ -188,6 +186,6 @@ def test_frozen_parameters_get_no_learning_rate():
 
 
 @pytest.mark.parametrize("layer_decay", [0, 1.5])
-def test_a_rate_that_does_not_fall_is_refused(layer_decay):
+def test_a_layer_decay_out_of_range_is_refused(layer_decay):
     with pytest.raises(ValueError, match=f"layer_decay is {layer_decay}, but must be above 0 and at most 1"):
         layer_decay_groups(random_network("resnet10t"), 0.01, layer_decay)

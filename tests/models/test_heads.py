@@ -1,4 +1,4 @@
-"""Stacked heads against PyTorch's own layers, and that heads of a stack do not see each other."""
+"""Stacked heads compared with PyTorch's own layers; heads of a stack do not affect each other."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLAIN = {
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("seeds", [(3,), (3, 4, 5)])
 def test_each_head_is_the_plain_module(head, seeds):
-    """Logits in evaluation, and in training the statistics and gradients, where dropout is off for the comparison."""
+    """Logits in evaluation, and statistics and gradients in training, with dropout switched off for the comparison."""
     stacked = StackedHeads(head, 7, 3, generators(*seeds))
     features = random_features(len(seeds), 10, 7) * 2 + 1
     targets = random_features(len(seeds), 10, 3, seed=8)
@@ -74,7 +74,7 @@ def test_a_dense_layer_begins_as_pytorchs_does():
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_heads_of_a_stack_do_not_see_each_other(head):
+def test_heads_of_a_stack_do_not_affect_each_other(head):
     together, alone = StackedHeads(head, 7, 3, generators(0, 1)), StackedHeads(head, 7, 3, generators(1))
     features = random_features(2, 10, 7)
     features[0, 3] = torch.nan
@@ -142,8 +142,8 @@ def test_standardising_equals_scikit_learn():
         assert (constant.abs() < 1e-5).all()  # centred, not blown up
 
 
-def test_what_hardly_varies_is_not_blown_up():
-    """Of those that vary the median deviation is 1, the lower of the middle two."""
+def test_features_that_hardly_vary_are_not_blown_up():
+    """The median standard deviation of the features that vary is 1, the lower of the middle two."""
     features = torch.tensor([[-1.0], [1.0]]) * torch.tensor([1.0, 2.0, 3.0, 1e-4, 0.0])
     standardise = Standardise(1, 5)
     standardise.fit(0, features)

@@ -1,4 +1,4 @@
-"""Which categories are ImageNet's classes: by WordNet number, by name, and which of them are none."""
+"""Which categories are ImageNet classes, by WordNet number and by name, and which are not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_there_are_a_thousand_names_and_151_is_the_chihuahua():
     [
         ("n02085620", 151),
         ("n02085620-Chihuahua", 151),
-        ("n02085620-wrongly named", 151),  # the number counts
+        ("n02085620-wrongly named", 151),  # the number takes precedence
         ("151_n02085620", 151),
         ("Chihuahua", 151),
         ("chihuahua", 151),
@@ -31,7 +31,7 @@ def test_there_are_a_thousand_names_and_151_is_the_chihuahua():
         ("daisy", 985),
         ("Granny Smith", 948),
         ("great white shark", 2),
-        ("white shark", 2),  # a further name of the same class
+        ("white shark", 2),  # another name of the same class
     ],
 )
 def test_a_category_is_known_by_its_number_or_any_of_its_names(category, number):
@@ -39,18 +39,18 @@ def test_a_category_is_known_by_its_number_or_any_of_its_names(category, number)
 
 
 @pytest.mark.parametrize("category", ["roses", "", "007", "NA", "n99999999", "n0208562", "retriever"])
-def test_others_are_left_out(category):
+def test_other_categories_are_left_out(category):
     assert imagenet_classes([category]) == {}
     assert imagenet_classes([category, "daisy"]) == {"daisy": 985}
 
 
 @pytest.mark.parametrize("category", ["crane", "Crane", "cardigan", "maillot"])
-def test_a_name_of_two_classes_is_none(category):
+def test_a_name_of_two_classes_is_left_out(category):
     """The bird and the machine, the dog and the jacket."""
     assert imagenet_classes([category]) == {}
 
 
-def test_two_categories_of_one_class_are_none():
+def test_two_categories_of_one_class_are_left_out():
     assert imagenet_classes(["white shark", "n01484850", "daisy"]) == {"daisy": 985}
 
 

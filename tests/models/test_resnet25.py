@@ -64,13 +64,13 @@ def test_a_block_activates_after_the_addition():
     torch.testing.assert_close(block(x).flatten(), torch.nn.functional.elu(x).flatten())
 
 
-def test_activating_after_the_pooling_is_activating_before_it(network):
+def test_activation_after_pooling_equals_activation_before_it(network):
     maps = torch.randn(2, 8, 10, 10)
     _, pool, activation = network.features[:3]
     torch.testing.assert_close(activation(pool(maps)), pool(activation(maps)))
 
 
-def test_networks_of_a_stack_do_not_see_each_other():
+def test_networks_of_a_stack_do_not_affect_each_other():
     seeds = (3, 4, 5)
     stack = ResNet25(5, 32, [torch.Generator().manual_seed(seed) for seed in seeds])
     images = torch.rand(4, 9, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -97,7 +97,7 @@ def test_gradients_flow_channels_last(network):
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_the_head_of_the_embedding_is_the_network():
+def test_the_head_on_the_embedding_equals_the_network():
     stack = ResNet25(5, 32, [torch.Generator().manual_seed(seed) for seed in (0, 1)]).eval()
     images = torch.rand(4, 6, 32, 32)
     embedding = stack.embed(images)
@@ -105,7 +105,7 @@ def test_the_head_of_the_embedding_is_the_network():
     torch.testing.assert_close(stack.head(embedding), stack(images))
 
 
-def test_a_stack_cut_down_to_some_networks_goes_on_as_those():
+def test_a_stack_reduced_to_some_networks_computes_what_they_did():
     stack = ResNet25(5, 32, [torch.Generator().manual_seed(seed) for seed in (0, 1, 2)])
     images = torch.rand(4, 9, 32, 32, generator=torch.Generator().manual_seed(2))
     stack.train()(images)  # with fresh statistics the maps are large, and so are their rounding errors

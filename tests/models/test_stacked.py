@@ -25,8 +25,8 @@ def test_a_stacked_convolution_is_the_plain_convolution_of_each_network(kernel, 
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(5, 1), (3, 1), (3, 2), (1, 2)])
-def test_normalising_through_the_weights_is_normalising_the_maps(kernel, stride):
-    """Output and gradients in float32 against the written-out form in float64, with means far from zero."""
+def test_normalising_through_the_weights_equals_normalising_the_maps(kernel, stride):
+    """Output and gradients in float32 compared with the written-out form in float64, with means far from zero."""
     layer = StackedConv2d(3, 4, kernel, generators(0, 1), stride)
     layer.normalise.mean.copy_(torch.linspace(-5, 5, 6).view(2, 3))
     layer.normalise.variance.copy_(torch.linspace(0.01, 4, 6).view(2, 3))
@@ -76,7 +76,7 @@ def test_norm_follows_the_batch_at_its_rate():
     assert norm.variance.item() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_norm_takes_the_variance_of_channels_far_from_zero():
+def test_norm_computes_the_variance_of_channels_far_from_zero():
     norm = MovingNorm(1, 2)
     x = torch.randn(8, 2, 40, 40, generator=torch.Generator().manual_seed(0)) * 0.2 + torch.tensor([5, -3]).view(
         2, 1, 1

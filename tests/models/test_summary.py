@@ -34,7 +34,7 @@ def test_the_table_of_a_stack_of_one():
     assert "MovingNorm" not in set(table["type"])  # a part of its layer
 
 
-def test_layers_come_in_the_order_in_which_they_run():
+def test_layers_are_listed_in_the_order_in_which_they_run():
     class Backwards(nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -22,9 +22,9 @@ def as_floats(pixels: np.ndarray) -> torch.Tensor:
 
 
 def adapt(network: torch.nn.Module, pixels: np.ndarray, networks: int = 1) -> torch.nn.Module:
-    """Statistics that fit the images, other than a new network's.
+    """Fit the network's statistics to the images.
 
-    With those of a new one the maps of ResNet25 explode, and so do differences in the last digit.
+    With the statistics of a new network the maps of ResNet25 explode, and with them differences in the last digit.
     """
     with torch.no_grad():
         network.train()(as_floats(pixels).repeat(1, networks, 1, 1))
@@ -52,7 +52,7 @@ def test_a_saved_network_is_the_network_itself(architecture, pixels, tmp_path):
 
 
 def test_a_network_of_a_stack_is_loaded_from_a_file_of_its_slices(pixels, tmp_path):
-    """Files of the first versions hold tensors without the stack's dimension, and exactly this metadata."""
+    """Files of the first versions have tensors without the stack's dimension, and exactly this metadata."""
     stack = adapt(ResNet25(3, 32, [torch.Generator().manual_seed(seed) for seed in (0, 1)]), pixels, networks=2)
     slices = {name: tensor[1].clone() for name, tensor in stack.state_dict().items()}
     metadata = {"architecture": "resnet25", "categories": json.dumps(CATEGORIES), "image_size": "32"}
@@ -88,7 +88,7 @@ def test_an_unknown_architecture_is_refused():
     ("changes", "message"),
     [
         ({"9.bias": None}, "'9.bias' is missing from the tensors of cnn with 3 categories and 32 pixels a side"),
-        ({"other": torch.zeros(1)}, "'other' is none of the tensors of cnn"),
+        ({"other": torch.zeros(1)}, "'other' is not a tensor of cnn with 3 categories and 32 pixels a side"),
         ({"14.bias": torch.zeros(4)}, r"'14.bias' has the shape \(4,\), but cnn with 3 .* needs \(3,\)"),
         ({"14.weight": torch.zeros(84, 3)}, r"'14.weight' has the shape \(84, 3\), .* needs \(3, 84\)"),  # transposed
     ],

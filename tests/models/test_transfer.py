@@ -1,7 +1,8 @@
-"""A backbone with a head as one network: against features and the stacked head, and as a file with and without it."""
+"""A backbone with a head as one network: compared with a head on features; saved whole, and as a head alone."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def as_floats(pixels: np.ndarray) -> torch.Tensor:
 
 
 def trained_stack(head: str, features: int) -> StackedHeads:
-    """Two heads with statistics other than those they begin with."""
+    """Two heads whose statistics are not the initial ones."""
     generator = torch.Generator().manual_seed(3)
     stack = StackedHeads(head, features, len(CATEGORIES), [torch.Generator().manual_seed(seed) for seed in (1, 2)])
     stack[0].fit(1, torch.rand(30, features, generator=generator) * 4)
@@ -61,7 +62,7 @@ def second(stack: StackedHeads) -> dict[str, torch.Tensor]:
     ],
 )
 @torch.no_grad()
-def test_it_is_the_head_on_the_features(name, head):
+def test_logits_are_those_of_the_head_on_the_features(name, head):
     backbone = random_backbone(name)
     size = 96 if name == "inception_v3" else 48
     images = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
@@ -70,7 +71,7 @@ def test_it_is_the_head_on_the_features(name, head):
     network = transfer_network(backbone, size, head, len(CATEGORIES), second(stack))
     assert not network.training
     torch.testing.assert_close(network(images), stack(features.expand(2, -1, -1))[1])
-    assert backbone.network.num_classes == 1000  # the original is as it was
+    assert backbone.network.num_classes == 1000  # the original is unchanged
 
 
 def test_dropout_follows_pytorchs_random_state(backbone):
@@ -109,7 +110,7 @@ def test_an_unknown_head_and_a_wrong_size_are_refused(backbone):
         transfer_network(backbone, 0, "linear", 3)
 
 
-# As files
+# Networks in files
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ def test_a_head_on_a_frozen_backbone_is_saved_alone(weights, head, pixels, tmp_p
 
 def test_a_whole_network_needs_no_weights_file(backbone, pixels, tmp_path):
     network = transfer_network(backbone, 48, "dense", 3).train()
-    network(as_floats(pixels))  # statistics that no file of weights has
+    network(as_floats(pixels))  # changes the statistics, so that no file of weights has them
     arguments = {"backbone": "resnet10t", "input_size": 48, "head": "dense"}
     whole = TrainedNetwork("transfer", CATEGORIES, 40, network.eval().state_dict(), arguments)
     whole.save(tmp_path / "network.safetensors")
@@ -160,7 +161,7 @@ def test_a_whole_network_needs_no_weights_file(backbone, pixels, tmp_path):
 
 
 def test_large_inputs_are_classified_in_small_batches(weights, pixels, monkeypatch):
-    """The batch follows from what the backbone sees, 48 pixels a side, and not from the image's 40."""
+    """The batch size depends on the backbone's input of 48 pixels a side, not on the image's 40."""
     alone, batches = head_alone(weights), []
     monkeypatch.setattr("mixvision.models.trained.BATCH_PIXELS", 2 * 40 * 40)
     forward = Preprocessing.forward
@@ -174,10 +175,13 @@ def test_large_inputs_are_classified_in_small_batches(weights, pixels, monkeypat
 def test_other_weights_of_the_backbone_are_refused(weights, tmp_path):
     alone = head_alone(weights)
     save_file(load_backbone(Backbone("resnet10t", "random"), seed=1).network.state_dict(), weights)
-    with pytest.raises(ValueError, match=rf"SHA-256 {alone.arguments['sha256']}, but the weights of file .* have"):
+    found = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    assert found != alone.arguments["sha256"]
+    sentence = rf"SHA-256 {alone.arguments['sha256']}, but the weights of file {weights} have {found}: set weights"
+    with pytest.raises(ValueError, match=sentence):
         alone.build()
     Path(weights).unlink()
-    with pytest.raises(FileNotFoundError, match="does not exist"):
+    with pytest.raises(FileNotFoundError, match=f"The weights file {weights} does not exist"):
         alone.build()
     arguments = {**alone.arguments, "weights": "random"}
     with pytest.raises(ValueError, match="weights is 'random'.*save the whole network"):
@@ -187,8 +191,9 @@ def test_other_weights_of_the_backbone_are_refused(weights, tmp_path):
 def test_tensors_of_another_head_are_refused(weights):
     alone = head_alone(weights)
     arguments = {**alone.arguments, "head": "linear"}
-    with pytest.raises(ValueError, match=r"none of the tensors of transfer \(resnet10t, linear\) with 3 categories"):
+    first = min(name for name in alone.tensors if not name.startswith(("head.0.", "head.1.")))
+    with pytest.raises(ValueError, match=rf"'{first}' is not a tensor of transfer \(resnet10t, linear\) with 3 categ"):
         TrainedNetwork("transfer", CATEGORIES, 40, alone.tensors, arguments).build()
     whole = {**alone.tensors, "backbone.conv1.0.weight": torch.zeros(1)}
-    with pytest.raises(ValueError, match=r"'backbone.conv1.0.weight' is none of the tensors"):
+    with pytest.raises(ValueError, match=r"'backbone.conv1.0.weight' is not a tensor of transfer \(resnet10t, dense\)"):
         TrainedNetwork("transfer", CATEGORIES, 40, whole, alone.arguments).build()

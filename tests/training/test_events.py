@@ -1,4 +1,4 @@
-"""Who listens is told, in order; copies and the default are silent."""
+"""Listeners are told of events in order; copies of a relay, and the default, tell nobody."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Recorder(TrainingListener):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_listener_is_told_in_turn(kind):
+def test_every_listener_is_told_in_order(kind):
     heard = []
     events = TrainingEvents(Recorder("first", heard))
     events.listen(second := Recorder("second", heard))

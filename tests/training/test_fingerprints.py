@@ -1,4 +1,4 @@
-"""A fingerprint changes with everything that it is taken of, and with nothing else."""
+"""A fingerprint changes with any of its parts, and with nothing else."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ DIFFERENT = [
 ]
 
 
-def test_different_parts_have_different_names():
+def test_different_parts_have_different_fingerprints():
     names = {fingerprint("sweep", *parts) for parts in DIFFERENT}
     assert len(names) == len(DIFFERENT)
     assert names == {fingerprint("sweep", *parts) for parts in DIFFERENT}
 
 
-def test_it_does_not_matter_where_or_how_values_are_kept():
+def test_type_of_container_layout_and_order_of_keys_do_not_matter():
     values = torch.arange(6.0).view(2, 3)
     assert fingerprint("epochs", values) == fingerprint("epochs", values.numpy())
     assert fingerprint("epochs", values.T) == fingerprint("epochs", values.T.contiguous())
@@ -56,7 +56,7 @@ def test_it_does_not_matter_where_or_how_values_are_kept():
     assert fingerprint("epochs", {"a": 1, "b": 2}) == fingerprint("epochs", {"b": 2, "a": 1})
 
 
-def test_another_version_of_the_engine_or_of_pytorch_has_another_name(monkeypatch):
+def test_another_version_of_the_engine_or_of_pytorch_has_another_fingerprint(monkeypatch):
     names = {fingerprint(engine, "same") for engine in ENGINES}
     monkeypatch.setattr(torch, "__version__", "1000.0")
     names.add(fingerprint("sweep", "same"))
@@ -65,6 +65,6 @@ def test_another_version_of_the_engine_or_of_pytorch_has_another_name(monkeypatc
     assert len(names) == len(ENGINES) + 2
 
 
-def test_what_has_no_plain_value_is_refused():
-    with pytest.raises(TypeError, match="Generator"):
+def test_parts_without_plain_values_are_refused():
+    with pytest.raises(TypeError, match="Cannot take a fingerprint of a Generator"):
         fingerprint("sweep", {"seed": torch.Generator()})

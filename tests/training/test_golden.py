@@ -1,14 +1,14 @@
-"""What each engine computes in a few small steps, as digests that stand beside the engines' versions.
+"""Golden digests: each engine computes a few small steps, whose digest must be the one stored with its version.
 
-A digest covers what a usual run comes to only late or only if asked to: a learning rate that is halved, a trial that is
-pruned, a head that goes on from trained networks, an optimiser that forgets.
+A digest also covers what an ordinary run reaches late or not at all: a learning rate that is halved, a trial that is
+pruned, a head that continues from trained networks, an optimiser that is reset.
 
-Where such a test fails, a step computes something else than it did, and a checkpoint of before fits no more. Is
-that as it should be, then raise the version of the engine in ``mixvision.training.fingerprints.ENGINES`` and store the
-digest that the failure names. Is it not, then the test has found a mistake.
+If a test fails, a step no longer computes what it did, and older checkpoints must not be continued. If the change is
+intended, raise the engine's version in ``mixvision.training.fingerprints.ENGINES`` and store the digest that the
+failure names. If not, the test has found a bug.
 
 Everything is computed in float64 and rounded to six digits, so the digests hold on any processor. First weights come
-from NumPy, as PyTorch draws other numbers where a processor has other instructions.
+from NumPy, as PyTorch draws different numbers on processors with different instructions.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from mixvision.training.sweep.schedules import Plateau
 from mixvision.transforms.augmentation import Augmentation
 
 EXACT = EpochTraining(epochs=2, accelerator="cpu", precision="64-true")
-NOISE = 1e-9  # what is smaller is rounding
+NOISE = 1e-9  # anything smaller is rounding
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def backbone() -> PretrainedBackbone:
 
 
 def fill(network: nn.Module) -> None:
-    """Give the network first weights that do not depend on PyTorch's random numbers: about as large as usual ones."""
+    """Give the network first weights of the usual size that do not depend on PyTorch's random numbers."""
     generator = np.random.default_rng(1)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -89,7 +89,7 @@ def changes(weights: Mapping[str, Mapping[str, Mapping[str, Tensor]]], first: Ma
 
 
 def digest(tensors: Iterable[Tensor], *tables: pd.DataFrame) -> str:
-    """Of the size of each tensor and of one sum over it, with weights, and of all numbers of the tables."""
+    """Hash the norm and one weighted sum of each tensor, and all numbers of the tables."""
     numbers = []
     for tensor in tensors:
         values = tensor.detach().double().flatten().numpy()
@@ -104,19 +104,19 @@ def digest(tensors: Iterable[Tensor], *tables: pd.DataFrame) -> str:
 
 def require_golden(engine: str, found: str) -> None:
     assert found == ENGINES[engine].golden, (
-        f"The engine {engine} computes something else than it did, digest {found}. If that is meant, raise its version "
-        "in mixvision.training.fingerprints.ENGINES and store this digest there; the top of this file says why."
+        f"The engine {engine} no longer computes what it did; its digest is {found}. If that is intended, raise its "
+        "version in mixvision.training.fingerprints.ENGINES and store this digest there; the top of this file says why."
     )
 
 
 def plateau_factors() -> Tensor:
-    """Of a loss that never falls and of one that falls once, for two halvings of the former's rate."""
+    """Factors for a loss that never falls and for one that falls once, until the first rate is halved twice."""
     plateau = Plateau(2)
     return torch.stack([plateau(torch.tensor([1.0, 1.0 if step < 300 else 0.5])) for step in range(1100)])
 
 
 def test_a_step_of_the_sweep(pool, tmp_path, monkeypatch):
-    """Three trials, one of which is pruned; then the heads of the two others, with the schedules continued."""
+    """Three trials, one of which is pruned; then the heads of the other two, with continued schedules."""
     factors, first = plateau_factors(), {}
 
     def build(generators) -> ResNet25:
@@ -162,7 +162,7 @@ def test_a_step_by_epochs(pool, tmp_path):
 
 
 def test_a_step_of_fine_tuning(pool, backbone, tmp_path):
-    """With everything that Adam is usually given; then with SGD, the batch's statistics, and a reset between phases."""
+    """First Adam with all its options; then SGD, with the batch's statistics and a reset between phases."""
 
     def build(_=None) -> nn.Module:
         network = transfer_network(backbone, 16, "dense", 3)
@@ -195,13 +195,13 @@ def test_a_step_of_fine_tuning(pool, backbone, tmp_path):
 
 
 def uniform(shape: tuple[int, ...], bound: float, generators: Iterable[torch.Generator]) -> Tensor:
-    """First weights of stacked heads that are the same on any processor."""
+    """First weights of stacked heads, the same on any processor."""
     seeds = [generator.initial_seed() for generator in generators]
     return torch.from_numpy(np.stack([np.random.default_rng(seed).uniform(-bound, bound, shape) for seed in seeds]))
 
 
 def test_features_and_a_step_of_the_heads_on_them(pool, backbone, tmp_path, monkeypatch):
-    """One head of each kind, on features that are exact; one hardly varies, and counts as varying more than it does."""
+    """Heads of each kind, on exact features; one of these hardly varies, so its standard deviation is raised."""
     monkeypatch.setattr("mixvision.models.heads._uniform", uniform)
     backbone.network.double()
     torch.set_default_dtype(torch.float64)

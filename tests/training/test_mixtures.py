@@ -34,7 +34,7 @@ def choose(manifest: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
 @pytest.mark.parametrize("absent", ["nice", "real"])
 def test_a_study_of_one_domain_cannot_be_mixed(uneven_manifest, absent):
     require_both_domains(uneven_manifest)
-    sentence = rf"none of the domain '{absent}': set {absent}\.source .* baselines or transfer, for which one domain"
+    sentence = rf"none of the domain '{absent}': set {absent}\.source .* baselines or transfer, which need only one"
     with pytest.raises(ValueError, match=sentence):
         choose(uneven_manifest[uneven_manifest["domain"] != absent], Mixtures())
 

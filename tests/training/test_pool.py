@@ -7,7 +7,7 @@ import torch
 from mixvision.training.pool import BATCHES_PER_EPOCH, draw_order, pool_images, require_validation
 
 
-def test_batches_pass_over_the_set_in_twenty_steps_and_reshuffle():
+def test_an_epoch_is_twenty_batches_in_a_new_order():
     images = np.arange(100, 203)
     first, second = draw_order(images, seed=1, epoch=0), draw_order(images, seed=1, epoch=1)
     assert first.shape == (BATCHES_PER_EPOCH, 5)

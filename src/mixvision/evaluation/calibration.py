@@ -7,18 +7,18 @@ import pandas as pd
 
 
 def reliability(selected: pd.DataFrame, bins: int = 15) -> pd.DataFrame:
-    """How sure a model is and how often it is right, in bins of equal width of its highest probability.
+    """Compute confidence and accuracy in bins of equal width of the model's highest probability.
 
     Args:
         selected: what :func:`mixvision.evaluation.mistakes.select_predictions` returns for one trial.
-        bins: how many; each includes its upper bound, as in Guo et al. (2017).
+        bins: number of bins; each includes its upper bound, as in Guo et al. (2017), section 2.
 
     Returns:
-        One row per bin: ``low``, ``high`` (its bounds), ``images``, ``confidence`` (mean of their highest
-        probabilities) and ``accuracy`` (top-1), both NaN where the bin is empty.
+        One row per bin: ``low``, ``high`` (its bounds), ``images`` (how many), ``confidence`` (mean of their highest
+        probabilities) and ``accuracy`` (top-1); these two are fractions, NaN for an empty bin.
 
     Raises:
-        ValueError: there is no bin.
+        ValueError: bins is below 1.
     """
     if bins < 1:
         raise ValueError(f"bins is {bins}; a reliability diagram needs 1 or more.")
@@ -35,7 +35,7 @@ def reliability(selected: pd.DataFrame, bins: int = 15) -> pd.DataFrame:
 def expected_calibration_error(selected: pd.DataFrame, bins: int = 15) -> float:
     """Mean distance between confidence and accuracy over the bins, weighted by images (Guo et al., 2017, section 2).
 
-    Arguments as for :func:`reliability`; a fraction, NaN without images.
+    Arguments and errors as for :func:`reliability`; a fraction, NaN without images.
     """
     table = reliability(selected, bins)
     distance = (table["confidence"] - table["accuracy"]).abs() * table["images"]

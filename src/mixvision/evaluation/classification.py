@@ -1,4 +1,4 @@
-"""Plain accuracy over all images of a split, whatever their domain, and what one model gets wrong among them."""
+"""Accuracy over all images of a split, whatever their domain, and the mistakes of one model among them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _ENDS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 
 
 def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy of every trial, for each of its snapshots and each held-out split.
+    """Compute the accuracy of every trial, for each of its snapshots and each held-out split.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
 
     Returns:
-        One row per ``trial``, ``snapshot`` and ``split``: ``images``, each ``top<k>`` of ``joined`` (``top1`` and
-        ``top3``, unless others were asked for; fractions), and ``nice_top1`` and ``real_top1`` where a split has images
-        of both domains.
+        One row per ``trial``, ``snapshot`` and ``split``: ``images`` (how many), each ``top<k>`` of ``joined``
+        (fractions; ``top1`` and ``top3`` by default), and ``nice_top1`` and ``real_top1`` if any split has images of
+        both domains.
     """
     groups = joined.groupby(_KEYS)
     tops = [column for column in joined if re.fullmatch(r"top\d+", column)]
@@ -45,20 +45,22 @@ def accuracy_intervals(
     split: str = "test",
     draws: int = 2000,
 ) -> pd.DataFrame:
-    """Percentile bootstrap (Efron, 1979) of every trial's top-1 accuracy; near-duplicates are drawn together.
+    """Compute the percentile bootstrap interval (Efron, 1979) of every trial's top-1 accuracy.
+
+    Near-duplicates are drawn together.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
         generator: source of the resampling.
-        snapshot: which snapshot to take.
-        split: the images measured on.
+        snapshot: which snapshot to use.
+        split: which split to use.
         draws: number of resampled sets of images, the same ones for all trials.
 
     Returns:
-        One row per ``trial``: ``low`` and ``high``, the bounds of the central 95%.
+        One row per ``trial``: ``low`` and ``high``, the bounds of the central 95% (fractions).
 
     Raises:
-        ValueError: a trial lacks the prediction of an image that another one predicts.
+        ValueError: a trial lacks the prediction of an image that another trial predicts.
     """
     chosen = joined[(joined["snapshot"] == snapshot) & (joined["split"] == split)]
     bounds = resampled_accuracies(chosen, generator, draws).quantile(_ENDS)
@@ -74,12 +76,13 @@ def paired_difference(
     split: str = "test",
     draws: int = 2000,
 ) -> tuple[float, float, float]:
-    """By how much the first trial's top-1 accuracy exceeds the second's, with its 95% interval, paired by image.
+    """Compare two trials' top-1 accuracies, paired by image.
 
     Arguments as for :func:`accuracy_intervals`.
 
     Returns:
-        The difference and the lower and upper bound of its percentile bootstrap.
+        The first accuracy minus the second (fractions), and the lower and upper bound of the difference's 95%
+        percentile bootstrap interval.
 
     Raises:
         ValueError: a trial has no such predictions, or the two predict different images.
@@ -91,14 +94,14 @@ def paired_difference(
 
 
 def category_scores(selected: pd.DataFrame) -> pd.DataFrame:
-    """Precision, recall and F1 of every category.
+    """Compute precision, recall and F1 of every category.
 
     Args:
         selected: what :func:`mixvision.evaluation.mistakes.select_predictions` returns for one trial.
 
     Returns:
-        One row per ``category`` that occurs or is predicted, in their order: ``images``, ``precision``, ``recall`` and
-        ``f1`` (fractions, 0 where there is nothing to divide by).
+        One row per ``category`` that occurs or is predicted, sorted by name: ``images`` (how many are of it),
+        ``precision``, ``recall`` and ``f1`` (fractions; 0 if the denominator is 0).
     """
     truth, said = selected["category"].astype("str"), selected["prediction_1"].astype("str")
     categories = sorted({*truth, *said})
@@ -108,15 +111,15 @@ def category_scores(selected: pd.DataFrame) -> pd.DataFrame:
 
 
 def confused_pairs(selected: pd.DataFrame, count: int = 10) -> pd.DataFrame:
-    """The mistakes made most often.
+    """List the most frequent mistakes.
 
     Args:
         selected: what :func:`mixvision.evaluation.mistakes.select_predictions` returns for one trial.
-        count: how many pairs at most.
+        count: maximum number of pairs.
 
     Returns:
-        Most frequent first, ties by name: ``category`` (the truth), ``prediction``, ``images`` (so mistaken) and
-        ``share`` (of all images of the category).
+        One row per pair, most frequent first, ties by name: ``category`` (the truth), ``prediction``, ``images``
+        (number of such mistakes) and ``share`` (fraction of the category's images).
     """
     named = selected[["category", "prediction_1"]].astype("str").rename(columns={"prediction_1": "prediction"})
     wrong = named[named["category"] != named["prediction"]]
@@ -130,5 +133,5 @@ def confused_pairs(selected: pd.DataFrame, count: int = 10) -> pd.DataFrame:
 
 
 def whole_confusion(selected: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
-    """Confusion matrix of all domains together: true categories down, predicted across, counts of predictions."""
+    """Confusion matrix of all domains together: counts, with true categories as rows and predicted ones as columns."""
     return confusion_counts(selected.assign(domain="all"), "all", categories)

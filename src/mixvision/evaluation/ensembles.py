@@ -1,4 +1,4 @@
-"""Derived models, made of saved probabilities alone: means over views of an image, and ensembles of the best models."""
+"""Models derived from saved probabilities alone: means over views of an image, and ensembles of the best models."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mixvision.schema.tables import MEMBERS, PREDICTIONS
 from mixvision.vocabulary import BEST_VALIDATION, LAST, WHOLE, snapshot_name
 
 FOLDS = 5
-METHODS = ("head", "fine-tuned")  # whose models may enter an ensemble
+METHODS = ("head", "fine-tuned")  # models of these methods may join an ensemble
 
 
-_LEAST_PROBABILITY = 1e-6  # whose logarithm stands for that of anything smaller
+_LEAST_PROBABILITY = 1e-6  # smaller ones are raised to this before the logarithm is taken
 
 Loadable: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 
@@ -27,27 +27,28 @@ Loadable: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 def combine(
     probabilities: Mapping[str, Loadable], manifest: pd.DataFrame, trials: pd.DataFrame, count: int = 3
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Predictions of all derived models: of every trial that was shown several views, and of two ensembles.
+    """Predict with all derived models: the mean over views of every trial with several views, and two ensembles.
 
     The ensembles consist of the best trained trials by top-1 accuracy on validation images at the snapshot
-    best_validation; a trial with several views enters with their mean only where that is more accurate on these images
-    than the whole image alone. Without two trained trials, or without validation images, there is no ensemble. Every
-    frame is loaded once; those of the best so far are kept in memory, no others.
+    best_validation. A trial with several views joins with their mean only if that is more accurate on these images than
+    the whole image alone. Without two trained trials, or without validation images, there is no ensemble. Every frame
+    is loaded once; only those of the best trials so far are kept in memory.
 
     Args:
-        probabilities: by "trial/snapshot" a frame, or what loads one: ``view``, ``id`` and one column a category.
+        probabilities: by "trial/snapshot" a frame, or a function that loads one: ``view``, ``id`` and one column per
+            category.
         manifest: one row per image.
-        trials: one row per trial: ``trial`` and ``method``. Probabilities of other trials are left alone.
-        count: how many members an ensemble has at most.
+        trials: one row per trial: ``trial`` and ``method``. Probabilities of other trials are ignored.
+        count: maximum number of members of an ensemble.
 
     Returns:
-        The predictions, see :func:`top_predictions`, of "<trial>+views" (both snapshots), "mean-of-<n>" and
-        "stacked-<n>" (best_validation), and one row per derived model: ``trial`` (its name), ``method`` ("views",
-        "ensemble, mean" or "ensemble, stacked"), ``members`` (their names joined by " + ") and
-        ``views`` (how many are averaged, 1 for an ensemble).
+        The predictions (see :func:`top_predictions`) of "<trial>+views" at both snapshots, and of "mean-of-<n>" and
+        "stacked-<n>" at best_validation; and a table with one row per derived model: ``trial`` (its name), ``method``
+        ("views", "ensemble, mean" or "ensemble, stacked"), ``members`` (their names joined by " + ") and ``views`` (how
+        many are averaged, 1 for an ensemble).
 
     Raises:
-        ValueError: an image lacks a view, or the members tell of different images or categories.
+        ValueError: an image lacks a view, or the members predict different images or categories.
     """
     predictions, members = [], []
     best: list[tuple[float, str, pd.DataFrame]] = []
@@ -64,8 +65,8 @@ def combine(
                 members.append((name, "views", trial, views))
             if snapshot == BEST_VALIDATION and method in METHODS and len(truth):
                 ranked = [(_accuracy(way, truth), name, way) for name, way in ways.items()]
-                best.append(_best(ranked)[0])  # the whole image where both are as good
-                best = _best(best)[:count]  # the earlier of equals stays
+                best.append(_best(ranked)[0])  # the whole image if both are equally good
+                best = _best(best)[:count]  # of equals, the earlier one stays
     if len(best) > 1:
         names, frames = [name for _, name, _ in best], [frame for _, _, frame in best]
         for name, method, frame in (
@@ -79,16 +80,16 @@ def combine(
 
 
 def top_predictions(frame: pd.DataFrame, trial: str, snapshot: str, count: int = 5) -> pd.DataFrame:
-    """The most probable categories of every image.
+    """Find the most probable categories of every image.
 
     Args:
         frame: ``id`` and the probability of each category in a column of its name.
-        trial, snapshot: whose they are.
-        count: how many are given, or all where there are fewer categories.
+        trial, snapshot: the model that predicted them.
+        count: number of categories to keep, or all if there are fewer.
 
     Returns:
         One row per image: ``trial``, ``snapshot``, ``id``, ``prediction_1``... and ``probability_1``..., most probable
-        first, equally probable ones in the order of the columns.
+        first; equally probable ones are in the order of the columns.
     """
     categories = frame.columns.drop("id")
     probabilities = frame[categories].to_numpy("float32")
@@ -102,27 +103,39 @@ def top_predictions(frame: pd.DataFrame, trial: str, snapshot: str, count: int =
 
 
 def mean_of_views(frame: pd.DataFrame) -> pd.DataFrame:
-    """The mean of the probabilities over all views (``view``, ``id``, categories): ``id`` and the categories.
+    """Average probabilities over all views.
+
+    Args:
+        frame: ``view``, ``id`` and the probability of each category, one row per view and image.
+
+    Returns:
+        ``id`` and the mean probability of each category, one row per image in the order of first occurrence.
 
     Raises:
-        ValueError: an image lacks a view, or has it twice.
+        ValueError: an image lacks a view, or has one twice.
     """
     views = frame.groupby("id", sort=False)["view"].agg(["size", "nunique"])
     uneven = views[(views["size"] != frame["view"].nunique()) | (views["nunique"] != views["size"])]
     if len(uneven):
         expected = ", ".join(frame["view"].unique())
         raise ValueError(
-            f"Every image needs the views {expected}, each once; {uneven.index[0]!r} is one of {len(uneven)} images "
-            "that have others."
+            f"Every image needs each of the views {expected} exactly once; {uneven.index[0]!r} is one of "
+            f"{len(uneven)} images that lack a view or have one twice."
         )
     return frame.drop(columns="view").groupby("id", sort=False).mean().reset_index()
 
 
 def mean_of_models(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The mean of the probabilities (``id`` and categories) that several models give the same images.
+    """Average the probabilities of several models for the same images.
+
+    Args:
+        frames: one per model: ``id`` and the probability of each category.
+
+    Returns:
+        ``id`` and the mean probability of each category (float32), in the first frame's order.
 
     Raises:
-        ValueError: the models tell of different images or categories.
+        ValueError: the models predict different images or categories.
     """
     aligned = _aligned(frames)
     mean = np.mean([frame.to_numpy("float64") for frame in aligned], axis=0)
@@ -130,25 +143,26 @@ def mean_of_models(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def stacked(frames: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.DataFrame:
-    """Probabilities of a logistic stacker of several models, fitted on the validation images alone.
+    """Combine several models by stacking, with weights fitted on validation images alone.
 
-    One weight a model: a category's probability is proportional to the product of the models' probabilities, each to
-    the power of its weight. The weights are a logistic regression (scikit-learn's, with its L2 penalty of one half) on
-    the models' log-probabilities of the true category less those of every other one, so two hundred categories ask for
-    no more images than two. The price: it cannot learn that a model errs on one category only.
+    There is one weight per model: a category's probability is proportional to the product of the models' probabilities,
+    each raised to the power of its weight. The weights are those of a logistic regression (scikit-learn's, with its
+    default L2 penalty of one half) on the models' log-probabilities of the true category minus those of each other
+    category, so two hundred categories need no more images than two. The price: it cannot learn that a model is weak
+    on one category only.
 
-    What it says of a validation image comes from weights fitted without that image and its near-duplicates, in
-    :data:`FOLDS` folds or as many as there are clusters. Where no image is left to fit on, the models' mean stands.
+    A validation image is predicted with weights fitted without that image and its near-duplicates, in :data:`FOLDS`
+    folds, or fewer if there are fewer clusters. If no image is left to fit on, the mean of the models is used.
 
     Args:
-        frames: of each model ``id`` and the probability of each category.
+        frames: one per model: ``id`` and the probability of each category.
         manifest: one row per image: ``id``, ``category``, ``split`` and ``cluster``.
 
     Returns:
         ``id`` and the probability of each category (float32), in the first frame's order.
 
     Raises:
-        ValueError: the models tell of different images or categories, or of an image missing from the manifest.
+        ValueError: the models predict different images or categories, or an image missing from the manifest.
     """
     aligned = _aligned(frames)
     ids, categories = aligned[0].index, aligned[0].columns
@@ -170,19 +184,19 @@ def stacked(frames: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.DataFr
 
 
 def _weights(logarithms: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
-    """A weight a model from log-probabilities (images, categories, models), or None without anything to compare."""
+    """Fit one weight per model to log-probabilities (images, categories, models); None if there is nothing to fit."""
     true = np.arange(logarithms.shape[1]) == truth[:, None]
-    known = true.any(axis=1)  # an image of a category that the models do not know tells nothing
+    known = true.any(axis=1)  # leaves out images of categories that the models do not know
     margins = (np.where(true[..., None], logarithms, 0).sum(axis=1, keepdims=True) - logarithms)[known][~true[known]]
     if not len(margins):
         return None
-    # Each comparison and its mirror image: which of the two categories comes first must make no difference.
+    # Each comparison and its mirror image, so that the order of the two categories makes no difference.
     both, outcomes = np.concatenate([margins, -margins]), np.repeat([1, 0], len(margins))
     return LogisticRegression(fit_intercept=False).fit(both, outcomes).coef_[0]
 
 
 def _folds(validation: np.ndarray, clusters: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions to fit on and to predict, near-duplicates always together; none where all are one cluster."""
+    """Positions to fit on and to predict, near-duplicates always together; no folds if there is only one cluster."""
     number = min(FOLDS, len(np.unique(clusters)))
     if number < 2:
         return []
@@ -191,15 +205,15 @@ def _folds(validation: np.ndarray, clusters: np.ndarray) -> list[tuple[np.ndarra
 
 
 def _aligned(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The frames by id, rows and columns in the first one's order."""
+    """The frames indexed by id, with rows and columns in the first frame's order."""
     indexed = [frame.set_index("id") for frame in frames]
     first = indexed[0]
     for place, frame in enumerate(indexed[1:], start=2):
         for kind, ours, theirs in (("images", first.index, frame.index), ("categories", first.columns, frame.columns)):
             if len(ours) != len(theirs) or set(ours) != set(theirs):
                 raise ValueError(
-                    f"The models of an ensemble must tell of the same {kind}; of the first one's {len(ours)} and "
-                    f"number {place}'s {len(theirs)}, {len(set(ours) ^ set(theirs))} are not in both."
+                    f"The models of an ensemble must predict the same {kind}; model 1 has {len(ours)}, model {place} "
+                    f"has {len(theirs)}, and {len(set(ours) ^ set(theirs))} are not in both."
                 )
     return [frame.loc[first.index, first.columns] for frame in indexed]
 

@@ -1,4 +1,4 @@
-"""A map of images: points in the plane, near each other where a network finds the images alike."""
+"""A map of images: points in the plane that are close to each other if the images' features are similar."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-COMPONENTS = 50  # kept of the features, as in the paper
+COMPONENTS = 50  # principal components kept of the features, as in the paper
 PERPLEXITY = 30.0
 
 
 def map_features(features: np.ndarray, seed: int) -> np.ndarray:
-    """Features ``(N, F)`` to places in the plane ``(N, 2)`` by t-SNE (van der Maaten and Hinton, 2008).
+    """Map features ``(N, F)`` to places in the plane ``(N, 2)`` by t-SNE (van der Maaten and Hinton, 2008).
 
-    Features are reduced to 50 principal components first, and the map begins with the first two, so that equal
-    features and seeds give equal maps. Distances between far groups mean little.
+    Features are first reduced to 50 principal components, and the map starts from the first two, so equal features and
+    seeds give equal maps. Distances between groups far apart mean little.
 
     Raises:
         ValueError: there are fewer than 4 images.

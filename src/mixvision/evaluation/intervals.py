@@ -20,19 +20,22 @@ def performance_intervals(
     snapshot: str = "best_validation",
     draws: int = 2000,
 ) -> pd.DataFrame:
-    """Bootstrap interval of the test performance of every value of a setting.
+    """Compute the bootstrap interval of the test performance of every value of a setting.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
         trials: one row per trial with ``trial`` and the column ``by``.
         generator: source of the resampling.
         by: the setting; its trials (seeds) are averaged in every draw.
-        snapshot: which snapshot to take.
+        snapshot: which snapshot to use.
         draws: number of resampled test sets.
 
     Returns:
-        One row per value of ``by``: ``performance_top1_low``, ``performance_top1_high`` and the same for
-        top-3, the bounds of the central 95%.
+        One row per value of ``by``: ``performance_top1_low``, ``performance_top1_high`` and the same for top-3, the
+        bounds of the central 95% (fractions, NaN without images of both domains).
+
+    Raises:
+        ValueError: a trial lacks the prediction of an image that another trial with the same setting predicts.
     """
     tested = joined[(joined["snapshot"] == snapshot) & (joined["split"] == "test")]
     tested = tested.merge(trials[["trial", by]], on="trial")
@@ -50,11 +53,10 @@ def performance_intervals(
 def performance_interval(
     group: pd.DataFrame, generator: np.random.Generator, top: str = "top1", draws: int = 2000
 ) -> tuple[float, float]:
-    """Percentile bootstrap of the mean performance of the trials in ``group`` (Efron, 1979).
+    """Compute the percentile bootstrap interval (Efron, 1979) of the mean performance of the trials in ``group``.
 
-    Each draw resamples the images of each domain, the same ones for all trials. Near-duplicates are no
-    independent evidence, so a whole cluster of them is drawn or not: where no image has a near-duplicate this
-    is the ordinary bootstrap over images.
+    Each draw resamples the images of each domain, the same ones for all trials. Near-duplicates are not independent
+    evidence, so whole clusters of them are drawn. Without near-duplicates this is the ordinary bootstrap over images.
 
     Args:
         group: joined predictions of one split and one snapshot, of one or more trials.
@@ -63,7 +65,10 @@ def performance_interval(
         draws: number of resampled test sets.
 
     Returns:
-        Lower and upper bound of the central 95%, NaN where a domain has no image.
+        Lower and upper bound of the central 95% (fractions), NaN if a domain has no image.
+
+    Raises:
+        ValueError: a trial lacks the prediction of an image that another trial predicts.
     """
     accuracies = [resampled_accuracies(group[group["domain"] == domain], generator, draws, top) for domain in DOMAINS]
     performances = performance(*accuracies).mean(axis=1)
@@ -72,7 +77,15 @@ def performance_interval(
 
 
 def wilson_interval(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval of 95% (Wilson, 1927) for accuracies (fractions) on so many images."""
+    """Compute 95% score intervals (Wilson, 1927) of accuracies.
+
+    Args:
+        accuracy: fractions ``(n,)``.
+        images: number of images that each was measured on ``(n,)``, at least 1.
+
+    Returns:
+        Lower and upper bounds, fractions ``(n,)`` each.
+    """
     z = norm.ppf((1 + LEVEL) / 2)
     centre = (accuracy + z**2 / (2 * images)) / (1 + z**2 / images)
     half = z / (1 + z**2 / images) * np.sqrt(accuracy * (1 - accuracy) / images + (z / (2 * images)) ** 2)
@@ -82,20 +95,30 @@ def wilson_interval(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarra
 def resampled_accuracies(
     images: pd.DataFrame, generator: np.random.Generator, draws: int, top: str = "top1"
 ) -> pd.DataFrame:
-    """Accuracies (draws, trials) on test sets made of clusters of these images, drawn with replacement.
+    """Resample clusters of these images with replacement and compute each trial's accuracy: (draws, trials).
 
-    Every draw is the same test set for all trials, so that their accuracies can be compared draw by draw.
+    Every draw is the same set of images for all trials, so their accuracies can be compared draw by draw.
+
+    Args:
+        images: joined predictions of one split and one snapshot.
+        generator: source of the resampling.
+        draws: number of resampled sets of images.
+        top: ``"top1"`` or ``"top3"``.
 
     Raises:
-        ValueError: a trial lacks the prediction of an image that another one predicts.
+        ValueError: a trial lacks the prediction of an image that another trial predicts.
     """
     if images.empty:
         return pd.DataFrame(index=range(draws))
     hits = images.pivot(index=["cluster", "id"], columns="trial", values=top)
     if hits.isna().any(axis=None):
-        raise ValueError("trials must predict the same test images to be compared; some predictions are missing.")
+        trial = hits.columns[hits.isna().any()][0]
+        image = hits.index[hits[trial].isna()][0][1]
+        raise ValueError(
+            f"trials must predict the same images to be compared, but {trial!r} lacks the prediction of {image!r}."
+        )
     clusters = hits.astype("int64").assign(images=1).groupby("cluster").sum()
-    # Clusters with equal hits and size are interchangeable: draw how often each kind comes, not each cluster.
+    # Clusters with equal hits and size are interchangeable: draw how often each kind occurs, not each cluster.
     kinds, counts = np.unique(clusters.to_numpy(), axis=0, return_counts=True)
     drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=draws) @ kinds
     return pd.DataFrame(drawn[:, :-1] / drawn[:, -1:], columns=hits.columns)
@@ -104,21 +127,24 @@ def resampled_accuracies(
 def resampled_settings(
     images: pd.DataFrame, trials: pd.DataFrame, by: list[str], generator: np.random.Generator, draws: int
 ) -> dict[str, pd.DataFrame]:
-    """Bootstrap of every setting over test images and seeds at once, paired across the settings.
+    """Bootstrap every setting over test images and seeds at once, paired across the settings.
 
-    Each draw resamples the images of each domain as in :func:`performance_interval`, and the seeds of each
-    setting; settings with the same seeds share the drawn ones. With one seed a setting only images vary.
+    Each draw resamples the images of each domain as in :func:`performance_interval`, and the seeds of each setting;
+    settings with the same seeds share the drawn ones. With one seed per setting only the images vary.
 
     Args:
         images: joined predictions of one split and one snapshot.
         trials: one row per trial with ``trial``, ``seed`` and the columns ``by``.
-        by: the columns that make a setting.
+        by: the columns that define a setting.
         generator: source of the resampling.
         draws: number of resampled test sets.
 
     Returns:
-        Top-1 ``"nice"``, ``"real"`` and ``"performance"``, each a frame (draws, settings): the means over the
+        Top-1 ``"nice"``, ``"real"`` and ``"performance"`` (fractions), each a frame (draws, settings) of means over the
         drawn seeds.
+
+    Raises:
+        ValueError: a trial lacks the prediction of an image that another trial predicts.
     """
     measures = {
         domain: resampled_accuracies(images[images["domain"] == domain], generator, draws) for domain in DOMAINS

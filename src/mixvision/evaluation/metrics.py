@@ -18,26 +18,27 @@ _KEYS = list(METRICS_TABLE.key)
 
 
 def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Sequence[int] = (1, 3)) -> pd.DataFrame:
-    """Put what is known of an image beside what a model says of it.
+    """Join predictions with the manifest, and mark which of them are right.
 
     Args:
         predictions: one row per trial, snapshot and image (``trial``, ``snapshot``, ``id``, ``prediction_1``...
             ``prediction_k``, ``probability_1``... ``probability_k``, most probable first).
         manifest: one row per image.
-        tops: among how many predictions the category is looked for; 1 is always one of them.
+        tops: each k for which top-k hits are computed; 1 is always included.
 
     Returns:
         The predictions with ``domain``, ``category``, ``split``, ``leaks``, ``cluster`` and ``pixel_row`` of
-        the image, and the booleans ``top1`` and ``top<k>`` for each k of ``tops``: whether the category is the first,
-        or one of the first k, predictions. With k categories or fewer ``top<k>`` is always true.
+        the image, and the booleans ``top1`` and ``top<k>`` for each k of ``tops``: whether the category is among the
+        first k predictions. With k categories or fewer ``top<k>`` is always true.
 
     Raises:
         ValueError: an image is missing from the manifest, is not held out, or is predicted twice by one
             model. Images of the split "independent" (see :func:`mark_independent`) are held out, too.
     """
     joined = predictions.merge(manifest[_FACTS], on="id", how="left", validate="many_to_one")
-    _refuse(joined[joined["domain"].isna()], "are not in the manifest")
-    _refuse(joined[~joined["split"].isin(["validation", *TEST_SPLITS])], "are not held out for validation or test")
+    held_out = joined["split"].isin(["validation", *TEST_SPLITS])
+    _refuse(joined[joined["domain"].isna()], "are of images that are not in the manifest")
+    _refuse(joined[~held_out], "are of images that are not held out for validation or test")
     _refuse(joined[joined.duplicated(["trial", "snapshot", "id"])], "appear twice for one trial and snapshot")
     truth = joined["category"].astype("str")
     places = [place for place in range(1, max(tops) + 1) if f"prediction_{place}" in joined]
@@ -48,10 +49,10 @@ def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Se
 
 
 def mark_independent(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The manifest with an independent test set in a split of its own, so that it is measured apart.
+    """Move an independent test set to the split "independent", so that it is measured separately.
 
-    That is a domain that has nothing but test images where another one is trained on. Its ``split`` becomes
-    "independent"; without such a domain all stays as it is.
+    An independent test set is a domain that has only test images while the other domain is trained on. Without one, the
+    manifest is returned unchanged.
     """
     splits = manifest[manifest["split"] != ""].groupby("domain")["split"].agg(set)
     trained = splits.map(lambda names: "train" in names).any()
@@ -61,16 +62,16 @@ def mark_independent(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataFrame:
-    """Accuracies of every trial, for each of its snapshots and each held-out split.
+    """Compute the accuracies of every trial, for each of its snapshots and each held-out split.
 
     Args:
         joined: what :func:`join_predictions` returns.
         without_leaks: leave out held-out images that have a near-duplicate in training, and test images that have one
-            in validation (plain random split only).
+            in validation (they occur in a plain random split only).
 
     Returns:
-        One row per ``trial``, ``snapshot`` and ``split``, with :data:`METRICS` (fractions, NaN where a domain
-        has no image) and the number of images ``nice_images`` and ``real_images``.
+        One row per ``trial``, ``snapshot`` and ``split``, with :data:`METRICS` (fractions, NaN if a domain has no
+        image) and the numbers of images ``nice_images`` and ``real_images``.
     """
     counted = joined[~joined["leaks"].astype(bool)] if without_leaks else joined
     groups = counted.groupby([*_KEYS, "domain"])
@@ -87,17 +88,17 @@ def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataF
 
 
 def performance(nice: Accuracy, real: Accuracy) -> Accuracy:
-    """The study's measure of a model for both worlds: the geometric mean of both accuracies (fractions)."""
+    """The study's measure of a model on both domains: the geometric mean of the two accuracies (fractions)."""
     return (nice * real) ** 0.5
 
 
 def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") -> pd.DataFrame:
-    """Mean and standard deviation over the trials that share a setting (the seeds of one ratio).
+    """Compute mean and standard deviation over the trials that share a setting (the seeds of one ratio).
 
     Args:
         metrics: what :func:`trial_metrics` returns.
         trials: one row per trial with ``trial`` and the column ``by``.
-        by: the setting that distinguishes the rows of the summary.
+        by: the setting.
 
     Returns:
         One row per value of ``by``, ``snapshot`` and ``split``: ``trials`` (how many), the mean of each of
@@ -108,7 +109,10 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
     """
     unknown = sorted(set(metrics["trial"]) - set(trials["trial"]))
     if unknown:
-        raise ValueError(f"trials lack {unknown[0]!r}, one of {len(unknown)} that made predictions.")
+        raise ValueError(
+            f"The table of trials lacks {unknown[0]!r}, the first of {len(unknown)} trials with metrics that are "
+            "missing from it."
+        )
     groups = metrics.merge(trials[["trial", by]], on="trial", validate="many_to_one").groupby([by, "snapshot", "split"])
     columns = list(METRICS)
     spread = groups[columns].std(ddof=1).add_suffix("_std")

@@ -1,4 +1,4 @@
-"""What a model confuses: accuracy by category, confusion matrices, and its most confident mistakes."""
+"""A model's mistakes: accuracy by category, confusion matrices, and the most confident mistakes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mixvision.evaluation.intervals import wilson_interval
 def select_predictions(
     joined: pd.DataFrame, trials: Collection[str], snapshot: str = "best_validation", split: str = "test"
 ) -> pd.DataFrame:
-    """Rows of the joined predictions made by these trials at this snapshot on this split.
+    """Select the joined predictions of some trials at one snapshot on one split.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are none.
     """
     chosen = joined["trial"].isin(list(trials)) & (joined["snapshot"] == snapshot) & (joined["split"] == split)
     if not chosen.any():
@@ -26,14 +26,14 @@ def select_predictions(
 
 
 def category_accuracy(selected: pd.DataFrame) -> pd.DataFrame:
-    """Top-1 accuracy by domain and category.
+    """Compute top-1 accuracy by domain and category.
 
     Args:
         selected: joined predictions of one or more trials (seeds), whose accuracies are averaged.
 
     Returns:
-        One row per ``domain`` and ``category``: ``images`` (each counted once), ``accuracy`` (fraction), and
-        the 95% Wilson interval ``low`` to ``high``.
+        One row per ``domain`` and ``category``: ``images`` (each counted once), ``accuracy``, and its 95% Wilson
+        interval ``low`` to ``high`` (fractions).
     """
     groups = selected.groupby(["domain", "category"])
     table = groups.agg(images=("id", "nunique"), accuracy=("top1", "mean"))
@@ -42,7 +42,7 @@ def category_accuracy(selected: pd.DataFrame) -> pd.DataFrame:
 
 
 def confusion_counts(selected: pd.DataFrame, domain: str, categories: Sequence[str]) -> pd.DataFrame:
-    """Confusion matrix of one domain: true categories down, predicted ones across, counts of predictions."""
+    """Confusion matrix of one domain: counts, with true categories as rows and predicted ones as columns."""
     rows = selected[selected["domain"] == domain]
     counts = np.zeros((len(categories), len(categories)), dtype="int64")
     if len(rows):
@@ -54,7 +54,7 @@ def confusion_counts(selected: pd.DataFrame, domain: str, categories: Sequence[s
 
 
 def confident_mistakes(selected: pd.DataFrame, count: int = 24) -> pd.DataFrame:
-    """The wrong predictions held most firmly, each image once.
+    """List the most confident wrong predictions, each image once.
 
     Returns:
         At most ``count`` rows, most probable first: ``id``, ``domain``, ``category`` (the truth),
@@ -65,10 +65,10 @@ def confident_mistakes(selected: pd.DataFrame, count: int = 24) -> pd.DataFrame:
 
 
 def hits_and_misses(selected: pd.DataFrame, count: int, generator: np.random.Generator) -> pd.DataFrame:
-    """A random sample of one trial's right and wrong predictions, half of each as far as there are enough.
+    """Sample one trial's right and wrong predictions at random, half of each if there are enough.
 
     Returns:
-        At most ``count`` rows, right ones first: the columns of :func:`confident_mistakes`.
+        At most ``count`` rows, right ones first, with the columns of :func:`confident_mistakes`.
     """
     hits, misses = selected[selected["top1"]], selected[~selected["top1"]]
     wrong = min(len(misses), max(count // 2, count - len(hits)))

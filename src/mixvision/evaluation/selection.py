@@ -1,4 +1,4 @@
-"""Which model is the best: the highest score on validation images, the first of equals; test images play no part."""
+"""Selection of the best model: the highest score on validation images, the first of equals; never by test images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pandas as pd
 
 
 def rank(scores: Sequence[float] | pd.Series) -> np.ndarray:
-    """Places of the scores, highest first, equals in their order, missing ones last: ``(n,)`` to int ``(n,)``."""
+    """Positions of the scores ``(n,)``, highest first, equals in their order, missing ones last: int ``(n,)``."""
     return np.argsort(-np.asarray(scores, dtype="float64"), kind="stable")
 
 
 def best_first(table: pd.DataFrame, by: str = "validation_top1") -> pd.DataFrame:
-    """The rows by their score in the column ``by``; rows without one come last."""
+    """Sort the rows by their score in the column ``by``, highest first; rows without a score come last."""
     return table.iloc[rank(table[by])]
 
 
@@ -27,12 +27,12 @@ def best_label(scores: pd.Series) -> Any:
     """
     known = scores.dropna()
     if known.empty:
-        raise ValueError(f"Nothing has a score in {scores.name!r}, so none is the best.")
+        raise ValueError(f"There is no score in {scores.name!r}, so there is no best one.")
     return known.index[rank(known)[0]]
 
 
 def best_of_each(table: pd.DataFrame, group: str, by: str) -> pd.DataFrame:
-    """The best row of every group, groups in sorted order; those without a score are missing."""
+    """The best row of every group, sorted by group; groups without a score are left out."""
     ranked = best_first(table.dropna(subset=by), by)
     return ranked.drop_duplicates(group).sort_values(group)
 
@@ -41,7 +41,7 @@ def best_model(table: pd.DataFrame) -> str:
     """The name, in ``trial``, of the model with the highest ``validation_top1``.
 
     Raises:
-        ValueError: none was measured on validation images.
+        ValueError: no model was measured on validation images.
     """
     honest = table.dropna(subset="validation_top1")
     if honest.empty:

@@ -1,0 +1,1 @@
+"""Networks and their layers, pretrained backbones, and trained networks on disk."""

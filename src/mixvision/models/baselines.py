@@ -1,4 +1,4 @@
-"""Simple networks to measure others by: a linear layer, a multilayer perceptron and small convolutional networks."""
+"""Simple networks as baselines: a linear layer, a multilayer perceptron and small convolutional networks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BASIC_CNN_CHANNELS = (64, 128, 256, 512, 512)  # the widths of the five stages o
 
 
 def build_baseline(model: str, categories: int, image_size: int, seed: int, dropout: bool = True) -> nn.Module:
-    """A baseline whose first weights follow from its architecture and the seed alone, with and without dropout.
+    """Build a baseline. Its first weights depend only on the architecture and the seed, not on ``dropout``.
 
     Args:
         model: a name in ``BASELINES``.
         categories: number of outputs.
         image_size: side of the square input in pixels.
         seed: 0 or more.
-        dropout: whether the network has its dropout layers; only the CNN has any.
+        dropout: False leaves out the dropout layers; only the CNN has any.
 
     Raises:
         ValueError: the model is unknown, or the image is too small for it.
@@ -36,7 +36,7 @@ def build_baseline(model: str, categories: int, image_size: int, seed: int, drop
 
 
 def has_dropout(model: str) -> bool:
-    """Whether dropout changes anything about a model."""
+    """Whether a model has dropout layers."""
     return model in WITHOUT_DROPOUT
 
 
@@ -66,15 +66,15 @@ class MLP(nn.Sequential):
 
 
 class CNN(nn.Sequential):
-    """Two 5x5 convolutions without padding, each halved by max pooling, and three dense layers (after LeNet-5).
+    """Two 5x5 convolutions without padding, each followed by 2x2 max pooling, and three dense layers (after LeNet-5).
 
-    An image of 300 pixels a side goes through maps of 296, 148, 144 and 72. Dropout, before the first dense layer and
-    before the last, drops half: the study does not say how much, and this is PyTorch's default.
+    A 300x300 image goes through maps of 296, 148, 144 and 72 pixels a side. Dropout before the first and the last dense
+    layer drops half of the units, PyTorch's default, as the study does not give a rate.
     """
 
     def __init__(self, categories: int, image_size: int, dropout: bool = True) -> None:
         _require_side(
-            image_size, 16, "two 5x5 convolutions, each followed by a halving, leave nothing of a smaller image"
+            image_size, 16, "two 5x5 convolutions, each followed by 2x2 pooling, leave nothing of such a small image"
         )
         side = ((image_size - 4) // 2 - 4) // 2
         drop = nn.Dropout if dropout else nn.Identity
@@ -98,7 +98,7 @@ class CNN(nn.Sequential):
 
 
 class BasicCNN(nn.Sequential):
-    """Five 3x3 convolutions, each halved by max pooling, and one batch-normalised dense layer, or two.
+    """Five 3x3 convolutions, each followed by 2x2 max pooling, and one or two dense layers with batch normalisation.
 
     The study of flowers and dogs gives no widths; these are VGG's. Batch normalisation cannot train on a batch of one
     image.
@@ -128,7 +128,7 @@ BASELINES: dict[str, Callable[..., nn.Module]] = {
     "basic_cnn": BasicCNN,
     "basic_cnn_dense": partial(BasicCNN, dense_units=256),
 }
-WITHOUT_DROPOUT: dict[str, Callable[..., nn.Module]] = {"cnn": partial(CNN, dropout=False)}  # of those that have any
+WITHOUT_DROPOUT: dict[str, Callable[..., nn.Module]] = {"cnn": partial(CNN, dropout=False)}  # of models that have it
 
 
 def _require_side(image_size: int, smallest: int, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Which blocks of a timm network are trained, and how fast each."""
+"""Freezing blocks of timm networks, and learning rates that differ by block."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mixvision.models.timm_network import TimmNetwork
 
 
 def blocks(network: TimmNetwork) -> list[list[str]]:
-    """Names of the parameters of every block of a timm network, from input to output, without the head.
+    """List the parameter names of every block of a timm network, from input to output, without the head.
 
-    Blocks are timm's own groups of layers: a residual block, one layer of a dense block, one convolution of VGG; the
-    last one holds what follows it before the head.
+    Blocks are timm's own groups of layers: a residual block, one layer of a dense block, one convolution of VGG. The
+    last block includes everything between it and the head.
     """
     if hasattr(network, "group_matcher"):
         layers = group_parameters(network, network.group_matcher(coarse=False), reverse=True)
@@ -32,7 +32,7 @@ def blocks(network: TimmNetwork) -> list[list[str]]:
 
 
 def head_parameters(network: TimmNetwork) -> set[str]:
-    """Names of the parameters of a timm network's last layer, or of the two that distilled networks have."""
+    """Parameter names of a timm network's classifier, or of both classifiers of a distilled network."""
     layers = network.get_classifier()
     layers = layers if isinstance(layers, tuple) else (layers,)
     parameters = {id(parameter) for layer in layers for parameter in layer.parameters()}
@@ -40,19 +40,19 @@ def head_parameters(network: TimmNetwork) -> set[str]:
 
 
 def freeze(network: TimmNetwork, trainable_blocks: int | Literal["all", "head"], batch_statistics: bool = True) -> None:
-    """Let only the head and the last blocks of a timm network be trained; may be called again for another phase.
+    """Freeze all of a timm network but its head and last blocks; may be called again to change them.
 
-    Frozen batch normalisation also keeps its statistics: whenever ``train()`` is called, it stays in evaluation mode.
+    Frozen batch normalisation also keeps its statistics: it stays in evaluation mode even after ``train()``.
 
     Args:
         network: changed in place.
         trainable_blocks: how many of the last ``blocks`` are trained with the head; "head": none of them; "all":
             everything.
-        batch_statistics: whether batch normalisation that is not frozen normalises by the batch and follows it in
-            training; if not, it keeps its statistics, too, and only its weights are trained.
+        batch_statistics: whether unfrozen batch normalisation uses and tracks the statistics of batches in training; if
+            not, it keeps its statistics, too, and only its weights are trained.
 
     Raises:
-        ValueError: there are fewer blocks, or trainable_blocks is nothing of this.
+        ValueError: trainable_blocks is none of these, or larger than the number of blocks.
     """
     found = blocks(network)
     if trainable_blocks == "all":
@@ -68,8 +68,8 @@ def freeze(network: TimmNetwork, trainable_blocks: int | Literal["all", "head"],
         )
     for name, parameter in network.named_parameters():
         parameter.requires_grad = name in trained
-    # Copies of the network keep it: partial objects are copied with it.
-    network.train = partial(_train, network, batch_statistics)  # type: ignore[method-assign]  # of this one alone
+    # On this instance only. Deep copies of the network keep it, as partial objects are copied too.
+    network.train = partial(_train, network, batch_statistics)  # type: ignore[method-assign]
     network.train(network.training)
 
 
@@ -81,14 +81,17 @@ def trainable_parameters(network: nn.Module) -> list[nn.Parameter]:
 def layer_decay_groups(
     network: TimmNetwork, learning_rate: float, layer_decay: float = 0.75, weight_decay: float = 0.0
 ) -> list[dict]:
-    """Groups of trainable parameters for an optimiser, with learning rates that fall from the head to the input.
+    """Group trainable parameters for an optimiser, with learning rates that fall from the head to the input.
 
     Args:
-        network: a timm network; frozen parameters are in no group.
+        network: a timm network; frozen parameters are left out.
         learning_rate: of the last layers and the head.
         layer_decay: the rate of each block is that of the next one times this, above 0 and at most 1. Networks of many
-            blocks need one near 1: 0.75 leaves the first of DenseNet-201's next to nothing.
-        weight_decay: of all but biases and normalisation.
+            blocks need a value close to 1: with 0.75 the first blocks of DenseNet-201 have a rate of almost 0.
+        weight_decay: of all parameters but biases and normalisation.
+
+    Raises:
+        ValueError: layer_decay is out of range.
     """
     if not 0 < layer_decay <= 1:
         raise ValueError(f"layer_decay is {layer_decay}, but must be above 0 and at most 1.")
@@ -97,7 +100,7 @@ def layer_decay_groups(
 
 
 def _train(network: TimmNetwork, batch_statistics: bool, mode: bool = True) -> TimmNetwork:
-    """What ``train`` does once some blocks are frozen: their batch normalisation, or all, stays as in evaluation."""
+    """``train`` of a network with frozen blocks: batch normalisation in these, or all of it, stays in evaluation."""
     type(network).train(network, mode)
     for layer in network.modules():
         parameters = list(layer.parameters(recurse=False))

@@ -1,4 +1,4 @@
-"""Classifiers on frozen features: K heads trained side by side as one, every product a batch of K.
+"""Classifiers on frozen features: K heads trained side by side as one network, with batched matrix products.
 
 Every parameter and every statistic has K as its first dimension. A slice of a layer is the state of PyTorch's own
 layer, so one head is a slice of the stack, and K = 1 is the plain head.
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 UNITS = 256  # of a dense layer
-# By name the share of the features that is dropped, then those that are dropped after each dense layer.
+# By name: the dropout rate of the features, and the dropout rate after each dense layer.
 HEADS: dict[str, tuple[float, tuple[float, ...]]] = {
     "linear": (0.0, ()),
     "dropout": (0.4, ()),
@@ -26,15 +26,15 @@ HEADS: dict[str, tuple[float, tuple[float, ...]]] = {
 class StackedHeads(nn.Sequential):
     """K heads of one kind: ``(K, B, F)`` features to ``(K, B, C)`` logits.
 
-    "linear" is one softmax layer, "dropout" drops 40% of the features before it, "dense" has 256 units with batch
-    normalisation, ReLU and 60% dropout before it, and "dense2" two such layers, with 60% and 25% dropout. All begin by
-    standardising, which changes nothing until it is given a mean and a standard deviation.
+    "linear" is one softmax layer; "dropout" drops 40% of the features before it; "dense" has a layer of 256 units with
+    batch normalisation, ReLU and 60% dropout before it; "dense2" has two such layers, with 60% and 25% dropout. All
+    begin with :class:`Standardise`, which changes nothing until it is fitted.
 
     Args:
         head: a name in ``HEADS``.
         features: F.
         categories: C.
-        generators: one a head; the first weights and the dropout follow from it alone.
+        generators: one per head; its first weights and its dropout depend on nothing else.
 
     Raises:
         ValueError: the head is unknown.
@@ -55,11 +55,11 @@ class StackedHeads(nn.Sequential):
 
 
 def plain_head(head: str, features: int, categories: int) -> StackedHeads:
-    """A stack of one whose dropout is PyTorch's own, and so follows PyTorch's global random state.
+    """Make a stack of one head with PyTorch's own dropout, which uses PyTorch's global random state.
 
-    First weights are always the same; arguments and errors as of :class:`StackedHeads`.
+    The first weights are always the same; arguments and errors as of :class:`StackedHeads`.
     """
-    with torch.device("cpu"):  # even where the caller wants no more than shapes: dropout has to draw its seeds
+    with torch.device("cpu"):  # even if the caller is on the meta device: dropout has to draw its seeds
         stack = StackedHeads(head, features, categories, [torch.Generator().manual_seed(0)])
     for place, layer in enumerate(stack):
         if isinstance(layer, StackedDropout):
@@ -68,7 +68,12 @@ def plain_head(head: str, features: int, categories: int) -> StackedHeads:
 
 
 def trained_head(head: str, tensors: Mapping[str, Tensor]) -> StackedHeads:
-    """A plain head, in evaluation mode, with copies of its tensors (without the stack's first dimension)."""
+    """Make a plain head with trained weights, in evaluation mode.
+
+    Args:
+        head: a name in ``HEADS``.
+        tensors: its weights and statistics, without the stack's first dimension; they are copied.
+    """
     (features,) = tensors["0.mean"].shape
     (categories,) = tensors[max(name for name in tensors if name.endswith("bias"))].shape  # of the last layer
     stack = plain_head(head, features, categories)
@@ -77,10 +82,10 @@ def trained_head(head: str, tensors: Mapping[str, Tensor]) -> StackedHeads:
 
 
 class Standardise(nn.Module):
-    """Subtract each head's mean of a feature and divide by its standard deviation: ``(K, B, F)``, unchanged.
+    """Subtract each head's mean of a feature and divide by its standard deviation: ``(K, B, F)``, shape unchanged.
 
-    A deviation counts as at least a tenth of their median: whatever hardly varies in training images may vary much more
-    in others, and would then drown all the rest.
+    Standard deviations are raised to at least a tenth of their median: a feature that hardly varies in the training
+    images may vary much more in others, and would then dominate all the rest.
     """
 
     mean: Tensor
@@ -96,16 +101,16 @@ class Standardise(nn.Module):
 
     @torch.no_grad()
     def fit(self, head: int, features: Tensor) -> None:
-        """Take one head's statistics from features ``(N, F)``; those that do not vary are only centred."""
+        """Compute one head's statistics from features ``(N, F)``; constant features are only centred."""
         mean = features.mean(0)
         std = (features - mean).square_().mean(0).sqrt()  # a tenth of the time of var_mean on a CPU
-        varies = std > 1e-6 * mean.abs()  # less is rounding
+        varies = std > 1e-6 * mean.abs()  # anything smaller is rounding
         least = std.where(varies, torch.nan).nanmedian() / 10
         self.mean[head], self.std[head] = mean, torch.where(varies, std.clamp(least), 1)
 
 
 class Dense(nn.Module):
-    """``nn.Linear`` of each head, with its first weights: ``(K, B, inputs)`` to ``(K, B, outputs)``."""
+    """``nn.Linear`` for each head, with the same initialisation: ``(K, B, inputs)`` to ``(K, B, outputs)``."""
 
     def __init__(self, inputs: int, outputs: int, generators: Sequence[torch.Generator]) -> None:
         super().__init__()
@@ -118,7 +123,7 @@ class Dense(nn.Module):
 
 
 class StackedBatchNorm(nn.Module):
-    """``nn.BatchNorm1d`` of each head, over its own batch: ``(K, B, C)``, unchanged. A batch needs two images."""
+    """``nn.BatchNorm1d`` for each head, over its own batch of at least two: ``(K, B, C)``, shape unchanged."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -139,7 +144,7 @@ class StackedBatchNorm(nn.Module):
 
 
 class StackedDropout(nn.Module):
-    """Dropout with random numbers of each head's own, on whatever device: ``(K, B, F)``, unchanged."""
+    """Dropout with a random generator per head, on any device: ``(K, B, F)``, shape unchanged."""
 
     def __init__(self, share: float, generators: Sequence[torch.Generator]) -> None:
         super().__init__()
@@ -150,7 +155,7 @@ class StackedDropout(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         if not self.training:
             return features
-        if not self.generators:  # only now is the device known
+        if not self.generators:  # the device is not known earlier
             self.generators = [torch.Generator(features.device).manual_seed(seed) for seed in self.seeds]
         noise = torch.empty(features.shape, device=features.device)
         for own, generator in zip(noise, self.generators, strict=True):

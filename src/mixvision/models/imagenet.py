@@ -1,4 +1,4 @@
-"""ImageNet's thousand classes: which of them a study's categories are."""
+"""The 1000 classes of ImageNet-1k, and which of them a study's categories are."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _WNID = re.compile(r"n\d{8}")
 
 
 def imagenet_classes(categories: Collection[str]) -> dict[str, int]:
-    """The ImageNet class, 0 to 999, of each category that is one; the others are left out.
+    """Find the ImageNet class, 0 to 999, of each category that is one; other categories are left out.
 
-    A category is known by the WordNet number in its name ("n02085620", "n02085620-Chihuahua"), or else by being one of
-    a class's names, whatever its case and however its words are joined. A name that two classes share ("crane") is
-    none, and neither are two categories of one class.
+    A category is recognised by the WordNet number in its name ("n02085620", "n02085620-Chihuahua"), or else by being
+    one of a class's names, in any case and with words joined by spaces, hyphens or underscores. A name that two classes
+    share ("crane") is left out, as are two categories of the same class.
     """
     found = {category: _class_of(category) for category in categories}
     counts = Counter(found.values())
@@ -27,7 +27,7 @@ def imagenet_classes(categories: Collection[str]) -> dict[str, int]:
 
 @cache
 def class_names() -> tuple[str, ...]:
-    """A name of each class: its WordNet number and its first word, "n02085620 Chihuahua"."""
+    """A name of each class: its WordNet number and the first of its names, "n02085620 Chihuahua"."""
     info = ImageNetInfo("imagenet-1k")
     return tuple(f"{info.index_to_label_name(k)} {_names(info, k)[0]}" for k in range(CLASSES))
 

@@ -1,4 +1,4 @@
-"""The layer that brings images to the range that networks train best on."""
+"""Normalisation of images by the mean and standard deviation of each colour, as a layer."""
 
 from __future__ import annotations
 

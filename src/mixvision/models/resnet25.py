@@ -40,7 +40,7 @@ class ResNet25(StackedNetwork):
         self.features = nn.Sequential(
             StackedConv2d(3, 8, 5, generators),
             nn.MaxPool2d(2),
-            ELU(),  # after the pooling rather than before it: the same, since it is monotone, at a quarter of the cost
+            ELU(),  # after max pooling gives the same as before it, as ELU is monotone, at a quarter of the cost
             *[ResidualBlock(8, 8, generators) for _ in range(3)],
             ResidualBlock(8, 16, generators),
             *[ResidualBlock(16, 16, generators) for _ in range(3)],
@@ -59,11 +59,11 @@ class ResNet25(StackedNetwork):
         return self.head(self.embed(images))
 
     def embed(self, images: Tensor) -> Tensor:
-        """What goes into the head, ``(K, B, F)`` for images ``(B, K * 3, S, S)``; F is 128 at 32x32, 1,152 at 100x100.
+        """Inputs of the head, ``(K, B, F)`` for images ``(B, K * 3, S, S)``; F is 128 at 32x32, 1,152 at 100x100.
 
-        With the features frozen these can be computed once, and the head trained on them alone.
+        If the features are frozen, these can be computed once, and the head can be trained on them alone.
         """
-        # A stack narrows while it trains, so its size is read off the weights.
+        # A stack may lose networks while it trains, so their number is taken from the weights.
         networks = len(next(self.head.parameters()))
         return self.features(images).reshape(len(images), networks, -1).transpose(0, 1)
 

@@ -1,4 +1,4 @@
-"""PyTorch's own randomness, made to follow from whole numbers and kept from leaking out."""
+"""Seeds PyTorch's global random state for a block of code, and restores it afterwards."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import torch
 
 @contextmanager
 def seeded(*parts: int) -> Iterator[None]:
-    """First weights and dropout within it follow from the parts (0 or more) alone; afterwards all is as it was.
+    """Seed PyTorch within a context from ``parts`` (integers of 0 or more) alone, and restore its state afterwards.
 
-    That goes for the CPU and, where CUDA is initialised, for the current CUDA device.
+    This covers the CPU and, if CUDA is initialised, the current CUDA device.
     """
-    # Without their number first, (1,) and (1, 0) would be the same entropy.
+    # The number of parts comes first, as (1,) and (1, 0) would otherwise give the same entropy.
     seed = int(np.random.SeedSequence([len(parts), *parts]).generate_state(1, np.uint64)[0])
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):

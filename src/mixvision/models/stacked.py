@@ -20,13 +20,13 @@ class StackedNetwork(nn.Module):
     """K networks trained side by side: images ``(B, K * 3, S, S)``, floats in [0, 1], to logits ``(K, B, C)``.
 
     Attributes:
-        head: from what ``embed`` gives to the logits; it can be trained alone.
+        head: from the outputs of ``embed`` to the logits; it can be trained alone.
     """
 
     head: nn.Module
 
     def embed(self, images: Tensor) -> Tensor:
-        """What goes into the head, ``(K, B, F)``."""
+        """Inputs of the head, ``(K, B, F)``."""
         raise NotImplementedError
 
 
@@ -60,7 +60,7 @@ class StackedConv2d(nn.Module):
             maps = maps[:, :, : maps.shape[2] // 2 * 2, : maps.shape[3] // 2 * 2]
         if stride == 2 and self.padding == 0:  # the gradient of a strided 1x1 kernel crashes oneDNN (torch 2.15)
             maps, stride = maps[:, :, ::2, ::2], 1
-        # Scaling the few weights instead of the maps gives the same and spares a pass over the maps' gradients.
+        # Scaling the few weights instead of the maps gives the same result and saves a pass over the maps' gradients.
         weight = self.weight * self.normalise.scale[:, None, :, None, None]
         return F.conv2d(maps, weight.flatten(0, 1), self.bias.flatten(), stride, self.padding, groups=len(weight))
 
@@ -82,14 +82,14 @@ class StackedLinear(nn.Module):
 
 
 class MovingNorm(nn.Module):
-    """Normalise each channel with its moving mean and variance, in training and in testing alike.
+    """Normalise each channel by its moving mean and variance, both in training and in testing.
 
     In training the statistics first move towards those of the batch: ``mean += momentum * (batch mean - mean)``, where
     ``momentum``, in the sense of PyTorch, is one minus the study's and is set before each step. Gradients do not flow
     through them.
 
-    The study prints ``y = (x - mean) / variance``; we divide by the standard deviation, which is what makes a
-    normalised channel have unit variance. ``power=1.0`` computes the printed form.
+    The study prints ``y = (x - mean) / variance``; we divide by the standard deviation, so that a normalised channel
+    has unit variance. ``power=1.0`` computes the printed form.
 
     Shapes: ``(B, K * C, H, W)`` or ``(K, B, C)``, unchanged.
     """
@@ -108,20 +108,20 @@ class MovingNorm(nn.Module):
         return self.centre(x) * self._broadcast(self.scale, x)
 
     def centre(self, x: Tensor) -> Tensor:
-        """The first half of it: follow the batch in training, and subtract the mean. ``scale`` is the other half."""
+        """The first half of normalising: in training update the statistics, then subtract the mean; then ``scale``."""
         if self.training:
             self._follow(x.detach())
         return x - self._broadcast(self.mean, x)
 
     @property
     def scale(self) -> Tensor:
-        """What to multiply centred channels with, ``(K, C)``."""
+        """The factor on centred channels, ``(K, C)``."""
         return (self.variance + self.epsilon) ** -self.power
 
     def _follow(self, x: Tensor) -> None:
         dims = (0, 2, 3) if x.dim() == 4 else (1,)
         x = x.to(self.mean.dtype)  # x may be bfloat16
-        mean = x.mean(dims)  # twice a mean is a sixth of the time of var_mean or a vector norm on a CPU
+        mean = x.mean(dims)  # on a CPU two means take a sixth of the time of var_mean or a vector norm
         variance = (x.square().mean(dims) - mean.square()).clamp(min=0)
         self.mean.lerp_(mean.view_as(self.mean), self.momentum)
         self.variance.lerp_(variance.view_as(self.variance), self.momentum)
@@ -131,7 +131,7 @@ class MovingNorm(nn.Module):
         if x.dim() == 3:
             return statistic[:, None]
         rows = statistic.view(1, -1, 1, 1).expand(-1, -1, 1, x.shape[3])
-        return rows.contiguous(memory_format=torch.channels_last)  # broadcast from whole rows: a quarter of the time
+        return rows.contiguous(memory_format=torch.channels_last)  # broadcasting whole rows takes a quarter of the time
 
 
 class ELU(nn.Module):
@@ -142,7 +142,7 @@ class ELU(nn.Module):
 
 
 class _CPUELU(torch.autograd.Function):
-    """The same from vectorised primitives: a fifth of the time of the CPU kernel, which calls a scalar expm1."""
+    """The same from vectorised primitives, in a fifth of the time of the CPU kernel, which calls a scalar expm1."""
 
     @staticmethod
     def forward(context, x: Tensor) -> Tensor:
@@ -154,11 +154,11 @@ class _CPUELU(torch.autograd.Function):
     @staticmethod
     def backward(context, gradient: Tensor) -> Tensor:
         (y,) = context.saved_tensors
-        return y.clamp(max=0).add_(1).mul_(gradient)  # y first: the result then has the memory layout of the maps
+        return y.clamp(max=0).add_(1).mul_(gradient)  # starts from y, so that the result has the maps' memory layout
 
 
 def truncated_normal(shape: tuple[int, ...], std: float, generators: Sequence[torch.Generator]) -> Tensor:
-    """Normal numbers of standard deviation ``std`` truncated at two of them: ``(K, *shape)``, one generator each."""
+    """Draw normal numbers truncated at two standard deviations ``std``: ``(K, *shape)``, one generator per network."""
     return torch.stack(
         [nn.init.trunc_normal_(torch.empty(shape), 0.0, std, -2 * std, 2 * std, generator=g) for g in generators]
     )

@@ -1,4 +1,4 @@
-"""What a network is made of, layer by layer."""
+"""Summary of a network, layer by layer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def layer_table(network: nn.Module, image_size: int) -> pd.DataFrame:
-    """The layers of a network in the order in which they run on one image of ``image_size`` pixels a side.
+    """List the layers of a network in the order in which they run.
 
-    A layer is a module without parts, or one with parameters of its own, parts included. One that runs twice has two
-    rows; layers with parameters must run once.
+    A layer is a module without submodules, or one with parameters of its own, submodules included. One that runs twice
+    has two rows; layers with parameters must run only once.
 
     Args:
-        network: a plain network or a stack of one; its modes and statistics stay as they are.
+        network: a plain network or a stack of one; its modes and statistics are left unchanged.
         image_size: side of the square input in pixels.
 
     Returns:
-        ``layer`` (its name in the network), ``type``, ``output`` (text such as "6 x 296 x 296"), ``parameters``
-        and ``megabytes`` (millions of bytes of the output for one image in float32).
+        One row per layer: ``layer`` (its name in the network), ``type``, ``output`` (text such as "6 x 296 x 296"),
+        ``parameters`` (how many) and ``megabytes`` (millions of bytes of the output for one image in float32).
     """
     rows: list[dict] = []
 

@@ -1,4 +1,4 @@
-"""What this project uses of timm's networks, for which PyTorch's types have no names."""
+"""The interface of timm's networks that this project uses, for type checkers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 
 class TimmNetwork(nn.Module):
-    """The common interface of timm's networks, for type checkers: timm makes them of classes that do not have this one.
+    """The common interface of timm's networks; their classes are not derived from this one.
 
     Attributes:
         pretrained_cfg: facts about the network's weights: architecture, tag, input_size, mean, std and others.
-        num_features: channels of the last maps.
-        head_hidden_size: of what the last layer is given.
-        num_classes: of the last layer.
+        num_features: number of channels of the last maps.
+        head_hidden_size: number of inputs of the last layer.
+        num_classes: number of outputs of the last layer.
     """
 
     pretrained_cfg: dict[str, Any]
@@ -29,7 +29,7 @@ class TimmNetwork(nn.Module):
         raise NotImplementedError
 
     def get_classifier(self) -> nn.Module | tuple[nn.Module, ...]:
-        """The last layer, or the two that distilled networks have."""
+        """The last layer, or the two last layers of a distilled network."""
         raise NotImplementedError
 
     def reset_classifier(self, num_classes: int) -> None:

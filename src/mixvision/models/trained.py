@@ -1,4 +1,4 @@
-"""A trained network on disk: safetensors with everything that is needed to build and use it."""
+"""A trained network on disk: a safetensors file with everything that is needed to build and use it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from mixvision.models.baselines import BASELINES, build_baseline
 from mixvision.models.resnet25 import ResNet25
 
-BATCH_IMAGES, BATCH_PIXELS = 256, 256 * 100**2  # the most of one batch: larger images would take too much memory
+BATCH_IMAGES, BATCH_PIXELS = 256, 256 * 100**2  # maxima per batch, so that large images do not take too much memory
 
 
 def _resnet25(categories: int, image_size: int) -> ResNet25:
@@ -26,12 +26,12 @@ def _resnet25(categories: int, image_size: int) -> ResNet25:
 
 
 def _transfer(*arguments: Any, **settings: Any) -> nn.Module:
-    from mixvision.models.transfer import build_transfer  # it brings timm, which takes seconds to import
+    from mixvision.models.transfer import build_transfer  # it imports timm, which takes seconds
 
     return build_transfer(*arguments, **settings)
 
 
-# Each makes a network from (categories, image_size) and its own arguments, with first weights that are always the same.
+# Each makes a network from (categories, image_size) and its own arguments; the first weights are always the same.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {
     "resnet25": _resnet25,
     **{name: partial(build_baseline, name, seed=0) for name in BASELINES},
@@ -45,11 +45,11 @@ class TrainedNetwork:
 
     Attributes:
         architecture: a name in ``ARCHITECTURES``.
-        categories: what the outputs mean, in order.
-        image_size: side of the square images it was trained on, in pixels.
-        tensors: its parameters and statistics, without the stack's first dimension. Of a head on a frozen pretrained
-            backbone those of the head alone ("head.1.weight"): the backbone's are in the file that ``weights`` names.
-        arguments: what the architecture takes besides, in plain values that JSON knows; of "transfer" those of
+        categories: the categories of the outputs, in order.
+        image_size: side in pixels of the square images it was trained on.
+        tensors: its parameters and statistics, without the stack's first dimension. For a head on a frozen pretrained
+            backbone only those of the head ("head.1.weight"): the backbone's are in the file that ``weights`` names.
+        arguments: further arguments of the architecture, in values that JSON can hold; for "transfer" those of
             :func:`mixvision.models.transfer.build_transfer`.
     """
 
@@ -60,12 +60,12 @@ class TrainedNetwork:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self) -> nn.Module:
-        """The network itself, ready to predict; ResNet25 as a stack of one.
+        """Build the network, ready to predict; ResNet25 is built as a stack of one.
 
         Raises:
-            ValueError: the architecture is unknown, the tensors are not those of such a network, or the weights of its
-                frozen backbone are others than in training.
-            FileNotFoundError, OSError: these weights are absent.
+            ValueError: the architecture is unknown, the tensors do not fit it, or the weights of its frozen backbone
+                are not those of its training.
+            FileNotFoundError, OSError: the backbone's weights are missing.
         """
         if self.architecture not in ARCHITECTURES:
             raise ValueError(f"architecture is {self.architecture!r}; choose one of {', '.join(ARCHITECTURES)}.")
@@ -75,14 +75,14 @@ class TrainedNetwork:
         if missing := sorted(expected.keys() - self.tensors.keys()):
             raise ValueError(f"{missing[0]!r} is missing from the tensors of {self._described}.")
         if foreign := sorted(self.tensors.keys() - expected.keys()):
-            raise ValueError(f"{foreign[0]!r} is none of the tensors of {self._described}.")
+            raise ValueError(f"{foreign[0]!r} is not a tensor of {self._described}.")
         fitting = {name: self._fit(name, tensor) for name, tensor in expected.items()}
-        network.load_state_dict(fitting, strict=False)  # but for the pretrained entries, all are there
+        network.load_state_dict(fitting, strict=False)  # only the pretrained entries are missing
         return network.eval()
 
     @torch.no_grad()
     def classify(self, pixels: np.ndarray) -> np.ndarray:
-        """Probabilities ``(N, categories)`` for uint8 images ``(N, S, S, 3)``."""
+        """Predict probabilities, float32 ``(N, categories)``, of uint8 images ``(N, S, S, 3)``; raises as ``build``."""
         network = self.build()
         side = max(self.image_size, self.arguments.get("input_size") or 0)
         batch_size = max(1, min(BATCH_IMAGES, BATCH_PIXELS // side**2))
@@ -90,6 +90,7 @@ class TrainedNetwork:
         return torch.cat([network(batch.float() / 255).flatten(0, -2).softmax(-1) for batch in batches]).numpy()
 
     def save(self, path: Path) -> None:
+        """Write the network to a safetensors file."""
         metadata = {
             "architecture": self.architecture,
             "categories": json.dumps(self.categories),
@@ -114,7 +115,7 @@ class TrainedNetwork:
         return f"{kind} with {len(self.categories)} categories and {self.image_size} pixels a side"
 
     def _fit(self, name: str, expected: Tensor) -> Tensor:
-        """The tensor of this name in the shape that the network expects, which may begin with a stack of one."""
+        """The tensor of this name in the shape that the network expects, which may have a first dimension of 1."""
         tensor = self.tensors[name]
         if expected.shape not in (tensor.shape, (1, *tensor.shape)):
             raise ValueError(
@@ -124,6 +125,6 @@ class TrainedNetwork:
 
 
 def _current_name(tensor: str) -> str:
-    """What a tensor is called today: versions before 0.4 called shortcuts bridges, and standard deviations sd."""
+    """The current name of a tensor: versions before 0.4 called shortcuts "bridge", and standard deviations "sd"."""
     new_names = {"bridge": "shortcut", "sd": "std"}
     return ".".join(new_names.get(part, part) for part in tensor.split("."))

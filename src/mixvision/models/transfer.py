@@ -15,7 +15,7 @@ from mixvision.models.timm_network import TimmNetwork
 class TransferNetwork(nn.Module):
     """Preprocessing, backbone and head: images ``(B, 3, S, S)``, floats in [0, 1], to logits ``(B, categories)``.
 
-    It equals :func:`mixvision.models.backbones.embed` on preprocessed images and then the head.
+    Its logits are those of the head on :func:`mixvision.models.backbones.embed` of preprocessed images.
 
     Args:
         preprocessing: resizes and normalises.
@@ -23,13 +23,13 @@ class TransferNetwork(nn.Module):
         head: a stack of one, with PyTorch's own dropout.
 
     Attributes:
-        pretrained: names of the entries that a file of pretrained weights brings, and that need not be saved again.
+        pretrained: names of the entries that come from a file of pretrained weights, and need not be saved again.
     """
 
     def __init__(self, preprocessing: Preprocessing, backbone: TimmNetwork, head: nn.Module) -> None:
         super().__init__()
         self.preprocessing, self.backbone, self.head = preprocessing, backbone, head
-        self.maps = nn.Identity()  # what class activation maps are made of passes here
+        self.maps = nn.Identity()  # passes on the last feature maps, so that class activation maps can hook into it
         self.pretrained: frozenset[str] = frozenset()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -44,15 +44,15 @@ def transfer_network(
     categories: int,
     tensors: Mapping[str, Tensor] | None = None,
 ) -> TransferNetwork:
-    """A network in evaluation mode; the backbone is copied, so that training leaves it as it is.
+    """Make a network in evaluation mode; the backbone is copied, so training does not change the original.
 
     Args:
         backbone: the pretrained network.
         input_size: side in pixels of the squares that images are resized to.
         head: a name in ``mixvision.models.heads.HEADS``.
         categories: number of outputs.
-        tensors: of a head trained on this backbone's features, without the stack's first dimension, or None for first
-            weights that are always the same.
+        tensors: weights of a head trained on this backbone's features, without the stack's first dimension, or None
+            for a new head, whose first weights are always the same.
 
     Raises:
         ValueError: the head is unknown, or the size is below 1.
@@ -74,28 +74,28 @@ def build_transfer(
     weights: str | None = None,
     sha256: str = "",
 ) -> TransferNetwork:
-    """The network that a file's tensors are loaded into.
+    """Build the network that the tensors of a file are loaded into.
 
     Args:
         categories: number of outputs.
         image_size: side of the images in pixels.
-        backbone: timm's name.
-        input_size: side of the squares that the backbone is given, or None for the image's.
+        backbone: timm's name of it.
+        input_size: side in pixels of the squares that the backbone is given, or None for the images' own side.
         head: a name in ``mixvision.models.heads.HEADS``.
-        weights: where the backbone's weights come from where the file has none: "package", "download", or a path.
-        sha256: that these weights must have.
+        weights: where the backbone's weights come from if the file has none: "package", "download", or a path.
+        sha256: the hash that these weights must have.
 
     Raises:
-        FileNotFoundError, OSError: the backbone's weights are absent.
-        ValueError: the weights are others, or an argument is wrong.
+        FileNotFoundError, OSError: the backbone's weights are missing.
+        ValueError: the weights have another hash, or an argument is wrong.
     """
     if weights == "random":
-        raise ValueError("weights is 'random', but random weights come from no file: save the whole network.")
+        raise ValueError("weights is 'random', but random weights cannot be loaded again: save the whole network.")
     loaded = load_backbone(Backbone(backbone, weights or "random"))
     if weights and loaded.sha256 != sha256:
         raise ValueError(
             f"The head was trained on features of {backbone} with the SHA-256 {sha256 or '(none given)'}, but the "
-            f"weights of {loaded.source} have {loaded.sha256}: set weights to where the former are."
+            f"weights of {loaded.source} have {loaded.sha256}: set weights to those that it was trained on."
         )
     network = transfer_network(loaded, input_size or image_size, head, categories)
     if weights:

@@ -1,4 +1,4 @@
-"""How long and on what to train, and from where."""
+"""Settings of training: device and precision, duration, and where it starts from."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Precision: TypeAlias = Literal["32-true", "64-true", "bf16-mixed"]
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """On what and how precisely to train.
+    """Which device to train on, and in which precision.
 
     Attributes:
-        accelerator: "auto" (an NVIDIA or AMD GPU where there is one, else the CPU), "cpu" or "gpu".
-        precision: Lightning's name of the arithmetic, "32-true", "64-true" or "bf16-mixed".
+        accelerator: "auto" (an NVIDIA or AMD GPU if there is one, else the CPU), "cpu" or "gpu".
+        precision: Lightning's name for it, "32-true", "64-true" or "bf16-mixed".
     """
 
     accelerator: str = "auto"
@@ -33,38 +33,38 @@ class Arithmetic:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether training takes place on a GPU here."""
+        """Whether training runs on a GPU on this machine."""
         return self.accelerator != "cpu" and torch.cuda.is_available()
 
     @property
     def device(self) -> torch.device:
-        """Where tensors belong."""
+        """The device that tensors are moved to."""
         return torch.device("cuda" if self.on_gpu else "cpu")
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of weights and of images: float64 with "64-true", else float32."""
+        """Type of weights and images: float64 with "64-true", else float32."""
         return torch.float64 if self.precision == "64-true" else torch.float32
 
     def autocast(self) -> torch.autocast:
-        """A context in which "bf16-mixed" computes in bfloat16, and any other precision in its own type."""
+        """Return a context that computes in bfloat16 with "bf16-mixed", and in ``dtype`` with any other precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
 
     def require_device(self) -> None:
-        """Refuse a GPU that is asked for where there is none (ValueError)."""
+        """Raise ValueError if a GPU is requested but PyTorch finds none."""
         if self.accelerator == "gpu" and not torch.cuda.is_available():
-            raise ValueError("accelerator is 'gpu', but PyTorch finds none here: use auto or cpu.")
+            raise ValueError("accelerator is 'gpu', but PyTorch finds no GPU on this machine: use 'auto' or 'cpu'.")
 
 
 @dataclass(frozen=True)
 class Training(Arithmetic):
-    """How long to train a stack, beside on what.
+    """How long to train a stack of networks, and on which device.
 
     Attributes:
         iterations: steps of gradient descent (the study: 3,000).
         evaluate_every: iterations between two evaluations on the validation and test images.
         checkpoint_every: iterations between two checkpoints; a killed run loses at most these.
-        stack_size: most trials trained together, or None to decide by the device.
+        stack_size: largest number of trials trained together, or None to choose it for the device.
     """
 
     iterations: int = 3000
@@ -80,10 +80,10 @@ class Training(Arithmetic):
 
 @dataclass(frozen=True)
 class EpochTraining(Arithmetic):
-    """How long to train one network, beside on what.
+    """How long to train one network, and on which device.
 
     Attributes:
-        epochs: most passes over the training set (the berries study: 10).
+        epochs: maximum number of passes over the training set (the berries study: 10).
         patience: passes without a higher validation accuracy after which training stops (the berries study: 3).
     """
 
@@ -107,7 +107,7 @@ class Start:
 
     Attributes:
         weights: one network's tensors, as in ``SweepResult.weights[trial][name]``.
-        history: rows that led to them; they become the first rows of the trial's history.
+        history: history rows of the training that led to them; the trial's own history begins with these.
     """
 
     weights: Mapping[str, Tensor]
@@ -116,13 +116,14 @@ class Start:
 
 @dataclass(frozen=True)
 class Continuation:
-    """A training that goes on from trained networks.
+    """Training that continues from trained networks.
 
     Attributes:
-        starts: by trial.
-        trainable: "all", or "head" for the fully connected layers alone, statistics of their normalisation included.
-        schedules: "restart" them, or "continue" them from the trial's ``begin``. The velocity starts from rest and the
-            halving of the learning rate on a plateau starts anew in both.
+        starts: where each trial starts, by the trial's name.
+        trainable: "all", or "head" for the fully connected layers only, including the statistics of their
+            normalisation.
+        schedules: "restart" them, or "continue" them from the trial's ``begin``. In both cases the velocity starts at
+            zero, and the wait for a plateau of the loss starts over.
     """
 
     starts: Mapping[str, Start]
@@ -144,9 +145,9 @@ class Course:
     """What a sweep does besides training from new weights to the last step.
 
     Attributes:
-        continuation: the trained networks to go on from.
-        keep: iterations whose weights and predictions are kept besides, as "iteration_<n>".
-        prune: names, from the history rows of an evaluation, the trials that are not worth going on with.
+        continuation: the trained networks to continue from.
+        keep: iterations whose weights and predictions are kept as well, as "iteration_<n>".
+        prune: function from the history rows of an evaluation to the names of the trials to stop.
     """
 
     continuation: Continuation | None = None
@@ -162,5 +163,5 @@ STRAIGHT = Course()
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a parameter is a finite number; true and false are none."""
+    """Whether a parameter is a finite number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

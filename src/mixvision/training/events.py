@@ -1,4 +1,4 @@
-"""How trials fare: engines tell a listener, and a relay passes it on to all who want to know."""
+"""Events of training: an engine reports to one listener, which may relay them to several."""
 
 from __future__ import annotations
 
@@ -9,40 +9,42 @@ if TYPE_CHECKING:
 
 
 class TrainingListener:
-    """Hears of every trial when it starts, is evaluated, fails, is pruned or finishes; overrides what it cares for."""
+    """Is told when a trial starts, is evaluated, fails, is pruned or finishes. Subclasses override what they need."""
 
     def started(self, trials: pd.DataFrame) -> None:
-        """``trials`` are the rows of the table of trials."""
+        """``trials`` holds rows of the table of trials."""
 
     def evaluated(self, history: list[dict]) -> None:
-        """``history`` holds one row a trial and split, as in the history table."""
+        """``history`` holds one row per trial and split, as in the history table."""
 
-    def failed(self, trial: str, reason: str) -> None: ...
+    def failed(self, trial: str, reason: str) -> None:
+        """``reason`` is the sentence that the outcomes table gives."""
 
-    def pruned(self, trial: str, iteration: int) -> None: ...
+    def pruned(self, trial: str, iteration: int) -> None:
+        """``iteration`` is the trial's last one, counted as in the history table."""
 
     def finished(self, trial: str) -> None: ...
 
 
-SILENT = TrainingListener()  # nobody wants to know
+SILENT = TrainingListener()  # ignores every event
 
 
 class TrainingEvents(TrainingListener):
-    """Relays everything to its listeners, in the order in which they came."""
+    """Relays every event to its listeners, in the order in which they were added."""
 
     def __init__(self, *listeners: TrainingListener) -> None:
         self.listeners = list(listeners)
 
     def listen(self, listener: TrainingListener) -> None:
-        """Tell this listener, too, from now on."""
+        """Add a listener."""
         self.listeners.append(listener)
 
     def stop(self, listener: TrainingListener) -> None:
-        """Tell this listener no more (ValueError where it does not listen)."""
+        """Remove a listener; raises ValueError if it was never added."""
         self.listeners.remove(listener)
 
     def __reduce__(self) -> tuple[type[TrainingEvents], tuple[()]]:
-        """A copy is silent: who listens stays with the original, and in its process."""
+        """A copy has no listeners: they stay with the original, in its process."""
         return TrainingEvents, ()
 
     def started(self, trials: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Names for what decides a result: checkpoints and caches lie under them, so that whatever changes starts anew."""
+"""Fingerprints of all that decides a result: they name checkpoints and caches, so that any change starts afresh."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Engine:
-    """What an engine computes in a step.
+    """Identifies what an engine computes in a step.
 
     Attributes:
-        version: raised whenever that changes, so that nobody goes on from a checkpoint of the old one.
-        golden: digest of a small step, which tests/training/test_golden.py computes anew.
+        version: raised whenever that changes, so that no checkpoint of an older version is continued.
+        golden: digest of a small step, which tests/training/test_golden.py recomputes.
     """
 
     version: int
@@ -35,15 +35,18 @@ ENGINES = {
 
 
 def fingerprint(engine: str, *parts: Any) -> str:
-    """A short name for parts that decide what an engine computes, and for its version and PyTorch's.
+    """Hash everything that decides what an engine computes, the versions of the engine and of PyTorch included.
 
     Args:
         engine: a name in ``ENGINES``.
-        parts: arrays, tensors, frames, texts, numbers, None; dataclasses, mappings (whatever their order) and
-            sequences of these.
+        parts: arrays, tensors, data frames, strings, numbers, None; dataclasses, mappings (in any order) and sequences
+            of these.
+
+    Returns:
+        16 hexadecimal digits.
 
     Raises:
-        TypeError: a part is of another kind.
+        TypeError: a part is of another type.
     """
     digest = hashlib.sha256()
     for piece in _pieces((engine, ENGINES[engine].version, torch.__version__, parts)):
@@ -52,7 +55,7 @@ def fingerprint(engine: str, *parts: Any) -> str:
 
 
 def _pieces(part: Any) -> Iterator[bytes | memoryview]:
-    """The part as bytes, such that no two different ones give the same."""
+    """The part as bytes; different parts give different bytes."""
     if isinstance(part, Tensor):
         part = part.detach().cpu().numpy()
     if isinstance(part, np.ndarray) and part.dtype != object:
@@ -76,4 +79,4 @@ def _children(part: Any) -> list:
         return [child for item in sorted(part.items(), key=lambda item: str(item[0])) for child in item]
     if isinstance(part, list | tuple | np.ndarray):
         return list(part)
-    raise TypeError(f"A fingerprint cannot be taken of {type(part).__name__}: give plain values, arrays and tensors.")
+    raise TypeError(f"Cannot take a fingerprint of a {type(part).__name__}: give plain values, arrays and tensors.")

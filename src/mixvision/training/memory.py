@@ -1,4 +1,4 @@
-"""What training on a CPU needs to know of memory."""
+"""Batch sizes that fit the CPU's cache, and memory that is reused instead of returned to the system."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
 
 
 def images_in_cache(side: int) -> int:
-    """How many images of ``side`` pixels may go through networks at once: batch times number of networks."""
+    """How many images of ``side`` x ``side`` pixels fit the cache at once: batch size times number of networks."""
     return max(1, CACHE_BYTES // (side * side * FIRST_MAP_CHANNELS * 4))
 
 
 def images_at_once(side: int, on_gpu: bool) -> int:
-    """The batch in which images of ``side`` pixels go fastest through one network that is not trained."""
+    """The fastest batch size for inference of one network on images of ``side`` x ``side`` pixels."""
     return MOST_AT_ONCE if on_gpu else min(max(8, images_in_cache(side)), MOST_AT_ONCE)
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks of up to 32 MB for the next step instead of handing them back to the system.
+    """Let glibc keep freed blocks of up to 32 MB for the next step instead of returning them to the system.
 
-    Otherwise every large tensor of every step is mapped and zeroed page by page anew. The process then stays as large
-    as at its peak. With another C library than glibc nothing happens.
+    Otherwise every large tensor is mapped and zeroed page by page again in every step. The price: the process stays as
+    large as at its peak. With any C library other than glibc this does nothing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""Mixed training: which models to train, and which images each of them sees."""
+"""Mixed training: which models to train, and which images each of them is trained on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Mixtures:
 
     Attributes:
         ratios: shares of real images in the training set, whole per cent from 0 to 100.
-        seeds: a model of each ratio is trained for each; the seed sets its images, its first weights and its batches.
-        balance: thin the larger domain to the smaller, category by category, so that a ratio changes the mixture and
-            not the amount of training data.
+        seeds: one model of each ratio is trained per seed, which decides its images, first weights and batches.
+        balance: reduce the larger domain to the size of the smaller in each category, so that a ratio changes the
+            mixture and not the amount of training data.
         learning_rate: initial learning rate (the study's best: 0.004).
         l2: factor on half the sum of squared weights (the study's best: 0.5).
     """
@@ -51,7 +51,7 @@ class Mixtures:
 
 
 def list_trials(mixtures: Mixtures) -> pd.DataFrame:
-    """One row a model: trial (its name), ratio, seed, learning_rate, l2."""
+    """List the models to train, one row per model: trial (its name), ratio, seed, learning_rate, l2."""
     return pd.DataFrame(
         [
             {
@@ -68,33 +68,38 @@ def list_trials(mixtures: Mixtures) -> pd.DataFrame:
 
 
 def require_both_domains(images: pd.DataFrame) -> None:
-    """Refuse images of one domain, which leave nothing to mix.
+    """Refuse images of a single domain, which leave nothing to mix.
 
     Raises:
-        ValueError: says which domain is absent, what to set, and what works without it.
+        ValueError: names the missing domain, what to set, and the pipelines that work without it.
     """
     for domain in DOMAINS:
         if not (images["domain"] == domain).any():
             raise ValueError(
                 f"This pipeline needs images of both domains to train on, but the study has none of the domain "
                 f"{domain!r}: set {domain}.source in its globals.yml or give --params={domain}=<folder, archive or "
-                "address> (and leave splits.test_only at null), or run the pipelines baselines or transfer, for which "
-                "one domain is enough."
+                "address> (and leave splits.test_only at null), or run the pipelines baselines or transfer, which "
+                "need only one domain."
             )
 
 
 def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, balance: bool) -> pd.DataFrame:
     """Choose x% of the real training images and (100 - x)% of the nice ones, category by category.
 
-    Rounding is made up for across categories, so that the whole set holds the ratio. The images of one seed come in one
-    order: a higher ratio adds real images to those of a lower one and removes nice ones, so that neighbouring models
-    differ in as little as possible.
+    Rounding errors are balanced across categories, so the whole set has the ratio. A seed orders the images in the same
+    way for all ratios: a higher ratio adds real images to those of a lower one and removes nice ones, so neighbouring
+    models differ as little as possible.
+
+    Args:
+        manifest: one row per image: id, domain, category, status, split.
+        trials: one row per trial: trial, ratio, seed.
+        balance: see :class:`Mixtures`. Without it, the shares are taken of each domain's own number of images.
 
     Returns:
-        One row an image of a trial: trial, id; sorted by both.
+        One row per trial and image: trial, id; sorted by both.
 
     Raises:
-        ValueError: the study has images of one domain only.
+        ValueError: the training images are all of one domain.
     """
     train = manifest[(manifest["status"] == "kept") & (manifest["split"] == "train")]
     require_both_domains(train)
@@ -119,7 +124,7 @@ def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, balance: 
 
 
 def _shares(sizes: list[int], per_cent: int) -> list[int]:
-    """That share of each size, rounded so that the sum is right: the largest remainders are rounded up."""
+    """That share of each size, rounded so that their sum is the share of the total: largest remainders round up."""
     exact = np.array(sizes) * per_cent
     counts = exact // 100
     short = round(exact.sum() / 100) - counts.sum()

@@ -1,4 +1,4 @@
-"""Optimisers by name, as the studies have them."""
+"""The studies' optimisers, by name."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from functools import partial
 import torch
 from torch.optim import Optimizer
 
-# Fused: one pass over the weights, which takes a sixth of the time of several on a CPU.
+# Fused: one pass over the weights, which takes a sixth of the time of several passes on a CPU.
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True, fused=True),
 }
-SGD_DECAY = 1e-6  # of the studies' rate, a step; Keras called it decay
+SGD_DECAY = 1e-6  # per step; Keras called it decay
 
 
 def require_optimizer(name: object) -> None:
-    """Refuse an optimiser that is none of ``OPTIMIZERS`` (ValueError)."""
+    """Raise ValueError if the optimiser is not in ``OPTIMIZERS``."""
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer is {name!r}; choose one of {', '.join(OPTIMIZERS)}.")
 
 
 def make_optimizer(name: str, parameters: Iterable) -> Optimizer:
-    """Adam, or the studies' SGD: Nesterov's momentum, 0.9.
+    """Make Adam, or the studies' SGD with Nesterov momentum 0.9.
 
     Args:
         name: "adam" or "sgd".
-        parameters: groups with an "lr" each, and anything else that PyTorch's optimiser knows.
+        parameters: parameter groups, each with its "lr" and any other option of PyTorch's optimiser.
 
     Raises:
         ValueError: the name is unknown.
@@ -37,5 +37,5 @@ def make_optimizer(name: str, parameters: Iterable) -> Optimizer:
 
 
 def decayed_rate(name: str, learning_rate: float, step: int) -> float:
-    """The learning rate after ``step`` steps: SGD's falls with time as the studies' did, Adam's is constant."""
+    """The learning rate after ``step`` steps: constant for Adam, ``learning_rate / (1 + 1e-6 * step)`` for SGD."""
     return learning_rate / (1 + SGD_DECAY * step) if name == "sgd" else learning_rate

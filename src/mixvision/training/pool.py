@@ -1,4 +1,4 @@
-"""The images of a training run as one array on the device, and the order in which trials draw from it."""
+"""The images of a training run as one array on the device, and the order in which trials draw from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BATCHES_PER_EPOCH = 20
 
 @dataclass(frozen=True)
 class ImagePool:
-    """Every image that a sweep trains on or is judged by.
+    """Every image that models are trained or evaluated on.
 
     Attributes:
         ids: N image ids of the manifest.
@@ -26,7 +26,7 @@ class ImagePool:
         pixels: uint8 ``(N, S, S, 3)``.
         labels: int64 ``(N,)``.
         is_real: bool ``(N,)``, False for the nice domain.
-        held_out: positions of the validation and of the test images, int64, by name of the split.
+        held_out: positions of the images of each held-out split (validation, test), int64, by the split's name.
     """
 
     ids: np.ndarray
@@ -37,6 +37,7 @@ class ImagePool:
     held_out: Mapping[str, Tensor]
 
     def to(self, device: torch.device) -> ImagePool:
+        """The same pool with all tensors on a device."""
         return replace(
             self,
             pixels=self.pixels.to(device),
@@ -56,7 +57,7 @@ class ImagePool:
         return np.setdiff1d(np.arange(len(self.ids)), self.all_held_out.cpu().numpy())
 
     def gather(self, positions: Tensor) -> Tensor:
-        """Images for K trials: positions ``(K, B)`` to floats in [0, 1], ``(B, K * 3, S, S)``, channels last.
+        """Gather images for K trials: positions ``(K, B)`` to floats in [0, 1], ``(B, K * 3, S, S)``, channels last.
 
         With positions ``(B,)`` all trials see the same images: ``(B, 3, S, S)``.
         """
@@ -71,14 +72,14 @@ def require_validation(manifest: pd.DataFrame) -> None:
     """Refuse a manifest in which a category has no validation images in any domain.
 
     Raises:
-        ValueError: names those categories and the parameter to raise.
+        ValueError: names these categories and the parameter to raise.
     """
     kept = manifest[manifest["status"] == "kept"]
     without = sorted(set(kept["category"]) - set(kept.loc[kept["split"] == "validation", "category"]))
     if without:
         raise ValueError(
-            f"No validation image is left for {', '.join(map(repr, without))}: raise splits.validation, or add other "
-            "pictures, as near-duplicates stay together."
+            f"No validation image is left for {', '.join(map(repr, without))}: raise splits.validation, or add images "
+            "that are not near-duplicates of each other, as these always share a split."
         )
 
 
@@ -90,7 +91,8 @@ def pool_images(
 ) -> ImagePool:
     """Gather the pixels of the training images named by ``train`` (ids) and of all images of the held-out splits.
 
-    ``pixels`` holds one uint8 array ``(n, S, S, 3)`` a domain, indexed by the manifest's ``pixel_row``.
+    ``pixels`` holds one uint8 array ``(n, S, S, 3)`` per domain, indexed by the manifest's ``pixel_row``. The pool's
+    images are sorted by id, its categories by name.
     """
     kept = manifest[manifest["status"] == "kept"]
     rows = kept[kept["id"].isin(set(train)) | kept["split"].isin(held_out)].sort_values("id")
@@ -111,11 +113,14 @@ def pool_images(
 
 
 def training_positions(training_sets: pd.DataFrame, pool: ImagePool) -> dict[str, np.ndarray]:
-    """Positions in the pool of every trial's training images, in the order of the table, by trial.
+    """Find each trial's training images in the pool.
 
     Args:
-        training_sets: one row an image of a trial: trial, id.
+        training_sets: one row per trial and image: trial, id.
         pool: the images.
+
+    Returns:
+        By trial, the positions of its images in the pool, int64 ``(n,)``, in the order of the table.
 
     Raises:
         ValueError: an image is not in the pool, or is held out there.
@@ -126,14 +131,24 @@ def training_positions(training_sets: pd.DataFrame, pool: ImagePool) -> dict[str
         ids = training_sets.loc[wrong, "id"]
         raise ValueError(
             f"{ids.iloc[0]!r} and {len(ids) - 1} more images of training_sets are not among the manifest's training "
-            "images: the splits have changed since they were chosen. Run the pipeline from choose_images on."
+            "images: the splits have changed since they were chosen. Run the pipeline again from its node "
+            "choose_images."
         )
     by_trial = training_sets.groupby("trial").indices
     return {trial: positions[rows] for trial, rows in by_trial.items()}
 
 
 def require_batches(trial: Mapping[str, Any], examples: int, normalises: bool) -> None:
-    """Refuse batches that are larger than the training set, or too small for a network that normalises over them."""
+    """Refuse batches that are larger than the training set, or too small for batch normalisation.
+
+    Args:
+        trial: its name as trial, and batch_size.
+        examples: size of its training set.
+        normalises: whether its network has batch normalisation, which needs two images or more.
+
+    Raises:
+        ValueError: names the trial, its batch_size and what to change.
+    """
     name, batch = trial["trial"], trial["batch_size"]
     if batch > examples:
         raise ValueError(
@@ -142,16 +157,16 @@ def require_batches(trial: Mapping[str, Any], examples: int, normalises: bool) -
         )
     if batch < 2 and normalises:
         raise ValueError(
-            f"batch_size is {batch} in trial {name}, but its network normalises over the images of a batch: use 2 or "
+            f"batch_size is {batch} in trial {name}, but its network normalises over each batch of images: use 2 or "
             "more."
         )
 
 
 def draw_order(images: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """The 20 batches of one pass over a training set: shuffled, then taken in sequence.
+    """Draw the 20 batches of one epoch: the training set is shuffled, then cut into batches.
 
-    A batch is a twentieth of the set, rounded down; the few images left over sit out this pass. The order depends
-    on the arguments alone, so a resumed run continues it exactly.
+    A batch is a twentieth of the set, rounded down; the few images left over sit out this epoch. The order depends only
+    on the arguments, so a resumed run continues it exactly.
 
     Shapes: images ``(n,)`` to ``(20, n // 20)``.
     """

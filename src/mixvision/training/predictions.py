@@ -1,4 +1,4 @@
-"""What networks say of held-out images, how often they are right, and the best of it so far."""
+"""Predictions of held-out images, their accuracy, and the best snapshots so far."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOP = 3  # predictions kept for each image
 
 @dataclass
 class Snapshot:
-    """Weights of each trial at some iteration, and what they predicted for the held-out images.
+    """Weights of each trial at some iteration, and their predictions of the held-out images.
 
     Shapes: score and iteration ``(K,)``; each weight ``(K, ...)``; top and probability ``(K, held-out images, k)``.
     """
@@ -30,12 +30,12 @@ class Snapshot:
     probability: Tensor
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Snapshot:
-        """The same change of every tensor: to another device, or to some of the trials."""
+        """Apply a function to every tensor, to move them to another device or to select trials."""
         weights = {name: change(value) for name, value in self.weights.items()}
         return Snapshot(change(self.score), change(self.iteration), weights, change(self.top), change(self.probability))
 
     def improve(self, candidate: Snapshot) -> None:
-        """Take over the trials in which the candidate scores higher."""
+        """Take over the candidate's trials that score higher than here; in place."""
         better = candidate.score > self.score
 
         def choose(new: Tensor, old: Tensor) -> Tensor:
@@ -51,9 +51,17 @@ class Snapshot:
 def predict(
     network: nn.Module, inputs: Callable[[Tensor], Tensor], positions: Tensor, batch: int
 ) -> tuple[Tensor, Tensor]:
-    """The three most probable categories of images and their probabilities, ``(K, images, k)`` each.
+    """Predict the most probable categories of images with K networks.
 
-    ``inputs`` gives what the network takes of the images at some positions; k is smaller with fewer categories.
+    Args:
+        network: from inputs to logits ``(K, images, categories)``; it is put into evaluation mode.
+        inputs: function from positions ``(n,)`` to the network's inputs for these images.
+        positions: of the images to predict, int64 ``(images,)``.
+        batch: number of images predicted at a time.
+
+    Returns:
+        The k most probable categories as int64 and their probabilities, both ``(K, images, k)``, most probable first;
+        k is 3, or the number of categories if that is smaller.
     """
     network.eval()
     tops = []
@@ -64,10 +72,10 @@ def predict(
 
 
 def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:
-    """Top-1 and top-3 accuracy on each domain and their performance, ``sqrt(nice * real)``.
+    """Measure top-1 and top-3 accuracy on each domain, and their performance ``sqrt(nice * real)``.
 
-    Shapes: correct ``(K, images, 3)``, fewer than 3 where there are fewer categories; is_real ``(images,)``; each
-    measure ``(K,)``. An empty domain gives NaN.
+    Shapes: correct ``(K, images, 3)``, or fewer than 3 if there are fewer categories; is_real ``(images,)``; each
+    measure ``(K,)``. Accuracies are fractions, NaN for a domain without images.
     """
     hits = {"top1": correct[..., 0], "top3": correct.any(-1)}
     measured = {}
@@ -79,7 +87,18 @@ def measure(correct: Tensor, is_real: Tensor) -> dict[str, Tensor]:
 
 
 def prediction_table(trial: str, snapshot: str, pool: ImagePool, top: Tensor, probability: Tensor) -> pd.DataFrame:
-    """One row a held-out image of the pool; top and probability ``(images, k)``, most probable first."""
+    """Table of predictions, one row per held-out image of the pool.
+
+    Args:
+        trial, snapshot: which model predicted.
+        pool: the images.
+        top, probability: its k most probable categories of ``pool.all_held_out`` and their probabilities,
+            ``(images, k)`` each, most probable first.
+
+    Returns:
+        ``trial``, ``snapshot``, ``id``, ``prediction_1``... ``prediction_k`` (names), ``probability_1``...
+        ``probability_k``.
+    """
     named = np.array(pool.categories)[top.cpu().numpy()]
     probabilities = probability.float().cpu().numpy()
     columns = {"trial": trial, "snapshot": snapshot, "id": pool.ids[pool.all_held_out.cpu().numpy()]}

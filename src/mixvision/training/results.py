@@ -1,4 +1,4 @@
-"""What training leaves behind, whichever engine it was."""
+"""Results of training, the same for all engines."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Weights = dict[str, dict[str, dict[str, Tensor]]]  # tensors by name, by snapsho
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a sweep leaves behind.
+    """The results of a sweep.
 
     Attributes:
-        history: one row a trial, evaluation and split: trial, iteration, split, loss, accuracies, performances.
-        predictions: one row a trial, snapshot of its weights and held-out image.
-        outcomes: one row a trial: trial, status ("finished", "failed" or "pruned"), reason, iterations (steps
-            trained), and of its stack the size and the seconds of training in this process.
-        weights: tensors by trial and snapshot ("last", "best_validation", "best_test", "iteration_<n>"); of a failed
-            trial those that were asked for by their iteration and kept before it failed.
+        history: one row per trial, evaluation and split: trial, iteration, split, loss, accuracies, performances.
+        predictions: one row per trial, snapshot of its weights and held-out image.
+        outcomes: one row per trial: trial, status ("finished", "failed" or "pruned"), reason, iterations (steps
+            trained), stack_size, and stack_seconds, the time that its stack trained in this process.
+        weights: tensors by trial and snapshot ("last", "best_validation", "best_test", "iteration_<n>"); for a failed
+            trial only snapshots "iteration_<n>" that were kept before it failed.
     """
 
     history: pd.DataFrame
@@ -36,36 +36,36 @@ class SweepResult:
 
 
 def outcome(trial: str, reason: str = "", pruned: bool = False, **counts: float) -> dict[str, Any]:
-    """How one trial ended, as a row of the outcomes table.
+    """Make a row of the outcomes table, which says how a trial ended.
 
     Args:
         trial: its name.
         reason: why it failed; empty if it did not.
-        pruned: whether it was stopped because it was not worth going on with.
+        pruned: whether it was stopped early because it was not promising.
         counts: further columns, in this order: what was trained and how long it took.
     """
     status = "pruned" if pruned else "failed" if reason else "finished"
     return {"trial": trial, "status": status, "reason": reason, **counts}
 
 
-# The counts of what is not trained.
+# The counts of models that are not trained.
 NO_EPOCHS: dict[str, Any] = {"epochs": 0, "iterations": 0, "best_epoch": 0, "seconds": 0}
 
 
 def diverged(split: str, loss: float, when: str, learning_rate: float) -> str:
-    """The reason why a trial has failed whose loss on a split, "train" or another, is no longer a finite number."""
+    """The reason for failure of a trial whose loss on a split ("train" or another) is no longer a finite number."""
     named = "training" if split == TRAIN else split
     return f"The {named} loss is {loss} {when}: training diverged. Lower learning_rate (now {learning_rate:g})."
 
 
 def require_success(result: SweepResult) -> None:
-    """Refuse a result of which nothing is left (ValueError): every trial failed, and nothing was kept before."""
+    """Raise ValueError if every trial failed and no weights were kept."""
     if (result.outcomes["status"] == "failed").all() and not result.weights:
         raise ValueError(f"Every trial diverged. {result.outcomes['reason'].iloc[0]}")
 
 
 def join_results(results: Sequence[SweepResult]) -> SweepResult:
-    """The results of several stacks or sweeps as one."""
+    """Join the results of several stacks or sweeps."""
     return SweepResult(
         history=pd.concat([result.history for result in results], ignore_index=True),
         predictions=pd.concat([result.predictions for result in results], ignore_index=True),
@@ -79,7 +79,13 @@ def trained_networks(
     pool: ImagePool,
     architectures: Mapping[str, str] | None = None,
 ) -> dict[str, TrainedNetwork]:
-    """Networks by "trial/snapshot", ready to be saved; ``architectures`` by trial, None for the study's network."""
+    """Make networks that can be saved, by "trial/snapshot".
+
+    Args:
+        weights: tensors by name, by snapshot, by trial.
+        pool: gives the categories and the side of the images.
+        architectures: by trial, a name in ``mixvision.models.trained.ARCHITECTURES``; None for ResNet25.
+    """
     return {
         snapshot_name(trial, name): TrainedNetwork(
             architectures[trial] if architectures else "resnet25",

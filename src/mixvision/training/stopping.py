@@ -1,4 +1,4 @@
-"""When training by epochs stops: one rule, whether networks train alone or together."""
+"""Early stopping of training by epochs, for networks that train alone or together."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 class EarlyStopping:
-    """Follows the validation accuracies of K trials: the best epoch, the first of equals, and who waited in vain since.
+    """Tracks the validation accuracies of K trials: each one's best epoch (the first of equals), and when it stops.
 
     Args:
-        patience: epochs after the best after which a trial is through; infinite, so that none ever is.
+        patience: a trial stops this many epochs after its best; infinity for never.
         trials: K.
 
     ``best_epoch`` and ``best``, the accuracy then, are arrays ``(K,)``; before the first epoch 0 and minus infinity.
@@ -20,10 +20,15 @@ class EarlyStopping:
         self.best_epoch, self.best = np.zeros(trials, dtype=int), np.full(trials, -np.inf)
 
     def note(self, epoch: int, accuracies: np.ndarray, among: np.ndarray | bool = True) -> np.ndarray:
-        """Take in the accuracies ``(K,)`` after an epoch, of the trials ``among`` them that still train.
+        """Record the validation accuracies ``(K,)`` after an epoch.
+
+        Args:
+            epoch: counted from 1.
+            accuracies: of all trials.
+            among: which trials are still training, bool ``(K,)``; the others are ignored.
 
         Returns:
-            Which trials are better than ever before, bool ``(K,)``.
+            Which trials have a new best, bool ``(K,)``.
         """
         better = among & (accuracies > self.best)
         self.best[better], self.best_epoch[better], self.epoch = accuracies[better], epoch, epoch
@@ -31,5 +36,5 @@ class EarlyStopping:
 
     @property
     def through(self) -> np.ndarray:
-        """Which trials have not become better for so long that training stops, bool ``(K,)``."""
+        """Which trials should stop, bool ``(K,)``."""
         return self.epoch - self.best_epoch >= self.patience

@@ -1,4 +1,4 @@
-"""Lightning's trainer as every engine uses it."""
+"""Lightning's trainer with the settings that all engines share."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ for library in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "l
 def trainer_for(
     module: lightning.LightningModule, arithmetic: Arithmetic, callbacks: list[lightning.Callback], **options: Any
 ) -> lightning.Trainer:
-    """A trainer on the device and in the precision that are asked for; ``options`` are Lightning's own."""
+    """Make a trainer for the device and precision of ``arithmetic``; ``options`` are passed to Lightning."""
     if not arithmetic.on_gpu:
         keep_freed_memory()
     if arithmetic.precision == "64-true":
-        module.double()  # Lightning would do so only after it has restored (and rounded) a checkpoint
+        module.double()  # Lightning would convert it only after restoring a checkpoint, which would round it
     precision: Any = arithmetic.precision  # one of Lightning's names
     return lightning.Trainer(
         accelerator="gpu" if arithmetic.on_gpu else "cpu",

@@ -65,7 +65,7 @@ def rows(*described: tuple[str, int], classes: int = 1000) -> pd.DataFrame:
         ({"fine_tunings": [PLAN, PLAN]}, "Two models would be called 'tuned'"),
         (
             {"fine_tunings": [{**PLAN, "name": "as-is"}]},
-            "name is 'as-is'; give letters, digits .*what other models are",
+            "name is 'as-is'; give letters, digits, .*are reserved for other models",
         ),
         ({"fine_tunings": [{**PLAN, "name": "mean-of-3"}]}, "name is 'mean-of-3'; give letters"),
         ({"fine_tunings": [{**PLAN, "name": "stacked-2"}]}, "name is 'stacked-2'; give letters"),

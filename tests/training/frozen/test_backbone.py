@@ -1,4 +1,4 @@
-"""Pretrained networks as they are: against timm by hand, and on ImageNet's own photos of dogs."""
+"""Pretrained networks with their original classifier, compared with timm, and on ImageNet's own photos of dogs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lite0() -> PretrainedBackbone:
 
 @pytest.fixture
 def pool() -> ImagePool:
-    """Nine noisy pictures, of which five are held out."""
+    """Nine images of noise, five of them held out."""
     pixels = torch.randint(0, 256, (9, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     ids = np.array([f"nice/{number}" for number in range(9)])
     held_out = {"validation": torch.tensor([1, 4]), "test": torch.tensor([0, 3, 8])}
@@ -49,7 +49,7 @@ def frozen(lite0, pool, tmp_path) -> FrozenBackbone:
 
 
 @torch.no_grad()
-def test_it_is_what_timm_says_of_the_central_crops(frozen, lite0, pool):
+def test_probabilities_are_those_of_timm_on_the_central_crops(frozen, lite0, pool):
     everything, among = as_is_probabilities(frozen)
     crops = pool.pixels[[1, 4, 0, 3, 8], 4:60, 4:60].permute(0, 3, 1, 2) / 255
     expected = lite0.network((crops - 0.5) / 0.5).softmax(1).numpy()
@@ -66,7 +66,7 @@ def test_it_is_what_timm_says_of_the_central_crops(frozen, lite0, pool):
     assert list(among) == ["view", "id", *PLANTS]
 
 
-def test_what_cannot_be_classified_as_it_is_is_refused(frozen, lite0):
+def test_categories_and_networks_that_are_not_imagenets_are_refused(frozen, lite0):
     others = replace(frozen, pool=replace(frozen.pool, categories=("roses", "tulips", "apples")))
     with pytest.raises(ValueError, match=r"tf_efficientnet_lite0 cannot classify .* \(roses, tulips, apples, ...\)"):
         as_is_probabilities(others)
@@ -74,11 +74,11 @@ def test_what_cannot_be_classified_as_it_is_is_refused(frozen, lite0):
     distilled = load_backbone(Backbone("deit_tiny_distilled_patch16_224", "random"))
     assert [count_classes(loaded) for loaded in (lite0, ten, distilled)] == [1000, 10, 0]
     for loaded in (ten, distilled):
-        with pytest.raises(ValueError, match="or the network has other classes or two classifiers"):
+        with pytest.raises(ValueError, match="lite0 cannot classify.* or the network has other classes or two class"):
             as_is_probabilities(replace(frozen, loaded=loaded))
 
 
-def test_other_views_are_computed_of_held_out_images_alone(frozen, monkeypatch):
+def test_other_views_are_computed_for_held_out_images_only(frozen, monkeypatch):
     seen, embed = [], module.embed
     monkeypatch.setattr(module, "embed", lambda network, images: seen.append(len(images)) or embed(network, images))
     features = frozen.features()
@@ -88,7 +88,7 @@ def test_other_views_are_computed_of_held_out_images_alone(frozen, monkeypatch):
     torch.testing.assert_close(mirrored, frozen.features("mirrored")[[1, 4, 0, 3, 8]], rtol=1e-3, atol=1e-4)
 
 
-def test_parameters_are_counted_with_the_last_layer_or_without(lite0):
+def test_parameters_are_counted_with_or_without_the_last_layer(lite0):
     assert count_parameters(lite0) == 3_371_008
     assert count_parameters(lite0, with_classifier=True) == 3_371_008 + 1000 * 1281 == 4_652_008
     distilled = load_backbone(Backbone("deit_tiny_distilled_patch16_224", "random"))
@@ -96,13 +96,13 @@ def test_parameters_are_counted_with_the_last_layer_or_without(lite0):
     assert count_parameters(distilled, with_classifier=True) - count_parameters(distilled) == both
 
 
-def test_probabilities_stand_beside_views_and_ids(pool):
+def test_a_frame_of_probabilities_has_views_and_ids(pool):
     frame = probability_frame(pool, "mirrored", torch.arange(10.0).view(5, 2), ("a", "b"))
     assert frame.values.tolist()[1] == ["mirrored", "nice/4", 2.0, 3.0] and list(frame) == ["view", "id", "a", "b"]
 
 
 def photos(archive: Path, side: int, step: int) -> ImagePool:
-    """Every so many of the dogs, one of a breed, all of them test images; the categories are all breeds."""
+    """Every ``step``-th of the dogs, of which there is one per breed, as test images; the categories are all breeds."""
     with tarfile.open(archive) as opened:
         members = sorted((m for m in opened.getmembers() if int(m.name[:3]) in DOGS), key=lambda member: member.name)
         categories = tuple(member.name[4:-4] for member in members)
@@ -115,24 +115,24 @@ def photos(archive: Path, side: int, step: int) -> ImagePool:
 
 
 def judge(frozen: FrozenBackbone) -> tuple[float, float, float]:
-    """Top-1 accuracy among all classes and among the breeds, and the share of answers that are no breed."""
+    """Top-1 accuracy among all classes and among the breeds, and the share of predictions that are not a breed."""
     frames = [frame.drop(columns=["view", "id"]) for frame in as_is_probabilities(frozen)]
     said, among = (np.array(frame.columns)[frame.to_numpy().argmax(1)] for frame in frames)
     truth = np.array(frozen.pool.categories)[frozen.pool.labels]
     assert np.isin(among, frozen.pool.categories).all()
     outside = ~np.isin(said, frozen.pool.categories)
-    assert (among == said)[~outside].all()  # only answers outside are changed
+    assert (among == said)[~outside].all()  # only predictions that are not a breed change
     return (said == truth).mean(), (among == truth).mean(), outside.mean()
 
 
-def test_it_knows_the_dogs_of_imagenet(shared_data, lite0, tmp_path):
-    """Other means and deviations give 0.76 here, colours the other way round 0.69, transposed images 0.49."""
+def test_it_recognises_the_dogs_of_imagenet(shared_data, lite0, tmp_path):
+    """A wrong mean and standard deviation give 0.76 here, colours in reverse order 0.69, transposed images 0.49."""
     images = photos(shared_data("imagenet-samples.tar"), 224, 2)
     free, among, outside = judge(FrozenBackbone(Backbone(), lite0, 224, images, tmp_path, Arithmetic("cpu")))
     assert free > 0.82 and among >= free and outside < 0.1
 
 
-def test_small_images_are_taken_for_something_else_more_often(shared_data, lite0, tmp_path):
+def test_small_images_are_mistaken_for_other_classes_more_often(shared_data, lite0, tmp_path):
     images = photos(shared_data("imagenet-samples.tar"), 96, 1)
     free, among, outside = judge(FrozenBackbone(Backbone(), lite0, 96, images, tmp_path, Arithmetic("cpu")))
     assert 0.05 < outside < 0.4 and among > free > 0.3

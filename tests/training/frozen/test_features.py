@@ -1,4 +1,4 @@
-"""Features: computed once, kept whole, computed anew when anything that decides them changes or a file is damaged."""
+"""The cache of features: computed once, and again if anything that decides them changes or a file is damaged."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROJECTION = torch.randn(768, 5, generator=torch.Generator().manual_seed(0))
 
 
 class Embed:
-    """Projects images to five features, counts them, and is killed when it has seen so many."""
+    """Projects images to five features, counts them, and is killed after seeing ``killed_after`` of them."""
 
     def __init__(self, killed_after: int | None = None) -> None:
         self.killed_after, self.seen = killed_after, 0
@@ -62,11 +62,11 @@ def test_every_image_is_embedded_once_and_in_order(pool, tmp_path, batch):
     assert features.dtype == torch.float32 and embed.seen == 240
     again = extract_features(embed, pool, tmp_path, dict(reversed(KEY.items())), CPU, batch)
     assert torch.equal(again, features) and embed.seen == 240
-    (file,) = tmp_path.iterdir()  # one file and nothing else is left
+    (file,) = tmp_path.iterdir()  # nothing is left but one file
     assert torch.equal(load_file(file)["features"], features)
 
 
-def test_whatever_decides_the_features_makes_them_anew(pool, tmp_path, monkeypatch):
+def test_features_are_computed_again_if_anything_that_decides_them_changes(pool, tmp_path, monkeypatch):
     extract_features(Embed(), pool, tmp_path, KEY, CPU)
     pixels, ids = pool.pixels.clone(), pool.ids.copy()
     pixels[7, 0, 0, 0] ^= 1
@@ -98,7 +98,7 @@ def test_other_splits_and_labels_use_the_same_features(pool, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "a flipped bit", "another file"])
-def test_a_damaged_file_is_computed_anew(pool, tmp_path, damage):
+def test_a_damaged_file_is_computed_again(pool, tmp_path, damage):
     extract_features(Embed(), pool, tmp_path, KEY, CPU)
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
@@ -120,7 +120,7 @@ def test_an_interrupted_extraction_loses_at_most_a_chunk(pool, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_damaged_chunk_is_computed_anew(pool, tmp_path):
+def test_a_damaged_chunk_is_computed_again(pool, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         extract_features(Embed(killed_after=170), pool, tmp_path, KEY, CPU, batch=16)
     (chunk,) = tmp_path.glob("*/50-99.safetensors")
@@ -131,7 +131,7 @@ def test_a_damaged_chunk_is_computed_anew(pool, tmp_path):
     torch.testing.assert_close(features, expected_features(pool))
 
 
-def test_a_module_embeds_in_evaluation(pool, tmp_path):
+def test_a_module_runs_in_evaluation_mode(pool, tmp_path):
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(), nn.Flatten(), nn.Linear(768, 4))
     before = network[0].running_mean.clone()
     features = extract_features(network.train(), pool, tmp_path, KEY, CPU)
@@ -148,11 +148,11 @@ def test_half_precision_comes_out_as_float32(pool, tmp_path):
 
 
 def test_feature_maps_are_refused(pool, tmp_path):
-    with pytest.raises(ValueError, match=r"features of the shape \(50, 3, 16, 16\) for 50 images.*pool them"):
+    with pytest.raises(ValueError, match=r"features of shape \(50, 3, 16, 16\) for 50 images.*pool them"):
         extract_features(lambda images: images, pool, tmp_path, KEY, CPU)
 
 
-def test_features_that_are_no_numbers_are_refused_by_the_image(pool, tmp_path):
+def test_features_that_are_not_finite_are_refused_with_the_images_name(pool, tmp_path):
     brightest = int(pool.pixels.sum((1, 2, 3), dtype=torch.int64).argmax())
     total = pool.gather(torch.tensor([brightest])).sum()
 
@@ -164,7 +164,7 @@ def test_features_that_are_no_numbers_are_refused_by_the_image(pool, tmp_path):
         extract_features(embed, pool, tmp_path, KEY, CPU)
 
 
-# Of a pretrained network
+# Features of a pretrained network
 
 HERE = Arithmetic("cpu")
 
@@ -176,7 +176,7 @@ def backbone() -> PretrainedBackbone:
 
 @pytest.fixture
 def counted(monkeypatch) -> list[int]:
-    """How many images went through a network, batch by batch."""
+    """Sizes of the batches that went through a network."""
     batches = []
 
     def embed_and_count(network: nn.Module, images: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def test_features_of_a_backbone_are_those_of_the_preprocessed_view(pool, backbon
 
 
 def test_a_backbone_sees_every_image_once(pool, backbone, tmp_path, counted, monkeypatch):
-    """And again when its weights, its mean, the size, the view, the precision, the pixels or timm change."""
+    """And again if its weights, its mean, the size, the view, the precision, the pixels or timm's version change."""
     features = backbone_features(backbone, 32, pool, tmp_path, HERE)
     assert sum(counted) == 240
     assert torch.equal(backbone_features(backbone, 32, pool, tmp_path, HERE), features) and sum(counted) == 240
@@ -223,15 +223,15 @@ def test_a_backbone_sees_every_image_once(pool, backbone, tmp_path, counted, mon
     assert sum(counted) == 240 * (number + 1)
 
 
-def test_half_precision_is_near(pool, backbone, tmp_path):
+def test_features_in_half_precision_are_close(pool, backbone, tmp_path):
     exact = backbone_features(backbone, 32, pool, tmp_path, HERE)
     half = backbone_features(backbone, 32, pool, tmp_path, Arithmetic("cpu", "bf16-mixed"))
     assert half.dtype == torch.float32 and not torch.equal(half, exact)
     torch.testing.assert_close(half, exact, rtol=0.1, atol=0.05 * exact.abs().max().item())
 
 
-def test_the_network_itself_stays_where_it_is(backbone):
-    """Others start from it, which may be on another device."""
+def test_the_original_network_stays_on_its_device(backbone):
+    """Other functions start from it, possibly on another device."""
 
     class Elsewhere(Arithmetic):
         device = torch.device("meta")
@@ -240,7 +240,7 @@ def test_the_network_itself_stays_where_it_is(backbone):
     assert {tensor.device.type for tensor in backbone.network.state_dict().values()} == {"cpu"}
 
 
-def test_the_pace_is_that_of_the_median_round(monkeypatch):
+def test_the_speed_is_that_of_the_median_round(monkeypatch):
     clock = iter([0.0, 2.0, 2.0, 3.0, 3.0, 7.0])  # rounds of 2, 1 and 4 seconds
     monkeypatch.setattr(module.time, "perf_counter", lambda: next(clock))
     shapes = []

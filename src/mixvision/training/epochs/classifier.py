@@ -1,4 +1,4 @@
-"""Trains one network by epochs, with Lightning: examples, evaluation after every epoch, early stopping."""
+"""Trains one network with Lightning: evaluation after every epoch, early stopping."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ STEPS_BETWEEN_CHECKS = 50
 
 
 class DivergedError(Exception):
-    """The loss of a training is no longer a finite number."""
+    """The loss is no longer a finite number."""
 
 
 class Classifier(lightning.LightningModule):
-    """One network trained with Adam for some epochs, evaluated after each on the validation examples.
+    """Trains one network with Adam and evaluates it on the validation examples after every epoch.
 
-    Training stops ``patience`` epochs after the best. The order of the examples, their views and the dropout depend on
-    (seed, epoch, step) alone, so a training that goes on from a checkpoint equals one that was never interrupted.
+    Training stops ``patience`` epochs after the best. The order of the examples, their views and the dropout depend
+    only on (seed, epoch, step), so training that resumes from a checkpoint gives the result of uninterrupted training.
 
     Args:
-        network: ``(B, 3, S, S)`` floats in [0, 1] to logits ``(B, categories)``.
+        network: from ``(B, 3, S, S)`` floats in [0, 1] to logits ``(B, categories)``.
         trial: settings of the training: seed, learning_rate, batch_size, and its name as trial.
         pool: the images, on the device.
-        data: what it is trained on and judged by.
-        patience: epochs.
+        data: training and validation examples.
+        patience: number of epochs.
         events: told of every evaluation.
 
-    After training, ``history`` holds a row per epoch and split.
+    After training, ``history`` holds one row per epoch and split.
 
     Raises:
         DivergedError: the loss is not finite.
     """
 
-    engine = "epochs"  # whose version decides whether a checkpoint still fits
+    engine = "epochs"  # its version decides whether a checkpoint can be continued
     judged = "network"  # the part that is evaluated and whose weights are kept
 
     def __init__(
@@ -66,13 +66,13 @@ class Classifier(lightning.LightningModule):
         super().__init__()
         self.network, self.trial, self.pool, self.data = network, trial, pool, data
         self.stopping, self.events = EarlyStopping(patience), events
-        self.past: Sequence[dict] = ()  # rows that led to the first weights
+        self.past: Sequence[dict] = ()  # history rows that led to the first weights
         self.history: list[dict] = []
         self.sums: dict[str, Tensor] = {}  # of the cross-entropy and of the hits, on the device
         self.counts: dict[str, int] = {}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits as those of a stack of one network, ``(1, B, categories)``."""
+        """Logits in the shape of a stack of one network, ``(1, B, categories)``."""
         return self.network(images)[None]
 
     @property
@@ -88,7 +88,7 @@ class Classifier(lightning.LightningModule):
         return make_optimizer("adam", [{"params": list(self.parameters()), "lr": self.learning_rate}])
 
     def train_dataloader(self) -> DataLoader:
-        """The epoch's batches: rows of the examples in a new order; the few left over sit out this epoch."""
+        """The epoch's batches: rows of the examples in a new order; the few rows left over sit out this epoch."""
         batch = self.trial["batch_size"]
         order = np.random.default_rng([self.trial["seed"], 1, self.current_epoch]).permutation(len(self.data.train))
         return _loader(order[: len(order) // batch * batch].reshape(-1, batch))
@@ -102,7 +102,7 @@ class Classifier(lightning.LightningModule):
 
     @property
     def input_side(self) -> int:
-        """Pixels a side of what the network works on."""
+        """Side in pixels of the images that the network works on."""
         return self.pool.pixels.shape[1]
 
     @property
@@ -112,7 +112,7 @@ class Classifier(lightning.LightningModule):
 
     @property
     def is_through(self) -> bool:
-        """Whether the accuracy has not risen for so many epochs that training stops."""
+        """Whether training should stop, as the validation accuracy has not risen for ``patience`` epochs."""
         return bool(self.stopping.through[0])
 
     @property
@@ -153,7 +153,7 @@ class Classifier(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         self._require_finite("validation")
         top1 = self._means("validation")["top1"]
-        self.log("validation_top1", top1, prog_bar=True)  # by which the best epoch's weights are kept
+        self.log("validation_top1", top1, prog_bar=True)  # the checkpoint callback keeps the best epoch by it
 
     def on_train_epoch_end(self) -> None:
         about = {"trial": self.trial["trial"], **self.progress}
@@ -182,7 +182,7 @@ class Classifier(lightning.LightningModule):
         self.sums[split], self.counts[split] = torch.zeros(2, device=self.device), 0
 
     def _measure(self, split: str, logits: Tensor, labels: Tensor) -> Tensor:
-        """The mean cross-entropy, which is added to the sums of the split, as the hits are."""
+        """The mean cross-entropy of a batch; adds loss and hits to the sums of the split."""
         loss = F.cross_entropy(logits, labels)
         hits = (logits.argmax(1) == labels).float().sum()
         self.sums[split] += torch.stack([loss.detach().float() * len(labels), hits])
@@ -196,12 +196,13 @@ class Classifier(lightning.LightningModule):
     def _require_finite(self, split: str) -> None:
         loss = self.sums[split][0].item()
         if not math.isfinite(loss):
-            when = f"in epoch {self.current_epoch + 1}, by step {self.global_step}"
+            now = self.progress
+            when = f"in epoch {now['epoch']}, by step {now['iteration']}"
             raise DivergedError(diverged(split, loss, when, self.learning_rate))
 
 
 def _loader(batches: Any) -> DataLoader:
-    """Arrays of rows one by one, left on the host; its own generator leaves PyTorch's global one alone."""
+    """Load arrays of rows one by one, on the host; its own generator leaves PyTorch's global one alone."""
     return DataLoader(batches, batch_size=None, collate_fn=_as_it_is, generator=torch.Generator())
 
 

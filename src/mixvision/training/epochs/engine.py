@@ -1,4 +1,4 @@
-"""Trains trials one by one, each by epochs, and gathers what came out; a sweep's trials train together instead."""
+"""Trains trials one by one, by epochs, and gathers their results; the trials of a sweep train together instead."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mixvision.vocabulary import BEST_VALIDATION, LAST
 log = logging.getLogger(__name__)
 
 Trial = Mapping[str, Any]
-CHECKPOINTS = {BEST_VALIDATION: "best", LAST: "last"}  # of every snapshot the name of its file
+CHECKPOINTS = {BEST_VALIDATION: "best", LAST: "last"}  # name of each snapshot's file
 
 
 def train_by_epochs(
@@ -43,28 +43,28 @@ def train_by_epochs(
 ) -> SweepResult:
     """Train every trial, one after the other, and predict the held-out images with its best and its last weights.
 
-    After every epoch a trial leaves a checkpoint in a folder whose name is derived from all that decides its result, so
-    calling again after a kill goes on with the epoch that was interrupted. A trial that diverges has failed; the others
-    go on. Predictions are made in float32 (in float64 with "64-true"), whatever the precision of training.
+    After every epoch a checkpoint is saved in a folder whose name is derived from all that decides the trial's result,
+    so calling again after a kill continues with the interrupted epoch. A trial that diverges fails; the others
+    continue. Predictions are made in float32 (in float64 with "64-true"), whatever the precision of training.
 
     Args:
         build_network: makes a trial's network with its first weights.
-        prepare: a trial's data.
-        trials: one row a trial: trial, seed, learning_rate, batch_size and anything else.
+        prepare: returns a trial's training data.
+        trials: one row per trial: trial, seed, learning_rate, batch_size and anything else.
         pool: all images.
-        training: how long and on what.
-        checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
-        events: told how the trials fare; after a kill, of what was before it, too.
+        training: duration, device and precision.
+        checkpoints: folder for the checkpoints; the caller removes it once the results are saved.
+        events: told of the trials' progress; after a kill, of what happened before it, too.
 
     Returns:
         history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
-        augmented batches with dropout; "validation": after it), cross_entropy, top1, seconds (of training, in rows of
-        "train"); outcomes: trial, status, reason, epochs, iterations, best_epoch (0 where failed), seconds, parameters;
-        weights "best_validation" and "last".
+        augmented batches, with dropout; "validation": after the epoch), cross_entropy, top1, seconds (of training, in
+        rows of "train"). predictions: of all held-out images. outcomes: trial, status, reason, epochs, iterations,
+        best_epoch (0 if failed), seconds, parameters. weights: "best_validation" and "last".
 
     Raises:
-        ValueError: a GPU is asked for and there is none, a batch is larger than a training set or too small for the
-            network, an image is too small for it, or all trials diverged.
+        ValueError: a GPU is requested but not available, a batch is larger than a training set or too small for the
+            network, images are too small for it, or every trial diverged.
     """
     result = train_each(build_network, prepare, trials, pool, training, checkpoints, events)
     require_success(result)
@@ -81,15 +81,15 @@ def train_each(
     events: TrainingListener = SILENT,
     make_classifier: Callable[..., Classifier] = Classifier,
 ) -> SweepResult:
-    """As :func:`train_by_epochs`, but that all trials may diverge: then there are no weights and no predictions.
+    """As :func:`train_by_epochs`, but if every trial diverges, return no weights and no predictions instead of raising.
 
     Args:
-        make_classifier: what trains a network, with the arguments of ``Classifier``.
+        make_classifier: makes the module that trains a network, from the arguments of ``Classifier``.
     """
     training.require_device()
     records = trials.to_dict("records")
     data = {trial["trial"]: prepare(trial) for trial in records}
-    for trial in records:  # all of them before the first is trained
+    for trial in records:  # check all of them before the first is trained
         with torch.device("meta"):
             network = build_network(trial)
         normalises = any(isinstance(module, nn.BatchNorm1d | StackedBatchNorm) for module in network.modules())
@@ -107,7 +107,7 @@ def train_each(
 
 
 def _train(classifier: Classifier, training: EpochTraining, folder: Path) -> SweepResult:
-    """One trial from its first weights, or its checkpoint, to its predictions; one that diverges has none."""
+    """Train one trial, from its checkpoint if there is one, and predict; a trial that diverges has no predictions."""
     name, reason = classifier.trial["trial"], ""
     weights, predictions = {}, pd.DataFrame()
     try:
@@ -124,7 +124,7 @@ def _train(classifier: Classifier, training: EpochTraining, folder: Path) -> Swe
 
 
 def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[str, dict[str, Tensor]]:
-    """Train one network, from its checkpoint where there is one; its weights by snapshot, on the CPU."""
+    """Train one network, from its checkpoint if there is one, and return its weights by snapshot, on the CPU."""
     checkpoint = folder / "last.ckpt"
     if checkpoint.exists():
         log.info("Continuing from the checkpoint %s.", checkpoint)
@@ -155,7 +155,7 @@ def _read_weights(checkpoint: Path, prefix: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def _predict(classifier: Classifier, weights: Mapping[str, Mapping[str, Tensor]]) -> pd.DataFrame:
-    """What the network says of held-out images with each of its weights."""
+    """Predict the held-out images with the weights of each snapshot."""
     held_out = {split: classifier.pool.held_out[split] for split in classifier.data.held_out}
     pool = replace(classifier.pool, held_out=held_out)
     classifier.to(pool.pixels.device)
@@ -181,6 +181,6 @@ def _outcome(classifier: Classifier, reason: str) -> dict[str, Any]:
 
 
 def _fingerprint(shared: str, classifier: Classifier) -> str:
-    """A name for all that decides a trial's result: what is shared, its settings, examples and first weights."""
+    """Fingerprint of all that decides a trial's result: what is shared, its settings, examples and first weights."""
     weights = classifier.network.state_dict()
     return fingerprint(classifier.engine, shared, classifier.trial, classifier.settings, classifier.data, weights)

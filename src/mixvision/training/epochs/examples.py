@@ -1,4 +1,4 @@
-"""What one network is trained on and judged by: images of a pool, as views show them."""
+"""Training and validation examples of one network: images of a pool, possibly seen through augmented views."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mixvision.vocabulary import HELD_OUT
 
 @dataclass(frozen=True)
 class Examples:
-    """What a network is trained on or judged by.
+    """Images to train or evaluate a network on.
 
     Attributes:
-        positions: of images in the pool, int64 ``(N,)``; an image may come several times.
-        views: how each is looked at, or None for the images as they are.
+        positions: of the images in the pool, int64 ``(N,)``; an image may occur several times.
+        views: the view of each image, or None for the images unchanged.
     """
 
     positions: np.ndarray
@@ -34,12 +34,12 @@ class Examples:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What one trial is trained on and asked.
+    """The data of one trial.
 
     Attributes:
         train, validation: the examples.
-        augmentation: for views drawn anew in every epoch, or None for the examples' own.
-        held_out: splits of the pool whose images are predicted in the end.
+        augmentation: how new views of the training examples are drawn in every epoch, or None for their own views.
+        held_out: splits of the pool whose images are predicted after training.
     """
 
     train: Examples
@@ -49,12 +49,12 @@ class TrainingData:
 
 
 def look_at(pool: ImagePool, examples: Examples, views: Views | None = None) -> tuple[Tensor, Tensor]:
-    """Images ``(B, 3, S, S)`` and labels ``(B,)`` on the pool's device, as these views or the examples' own show them.
+    """Images ``(B, 3, S, S)``, floats in [0, 1], and labels ``(B,)`` of examples, on the pool's device.
 
     Args:
         pool: the images.
-        examples: B of them.
-        views: B views in place of the examples' own.
+        examples: B examples.
+        views: B views that replace the examples' own.
     """
     positions = torch.from_numpy(examples.positions).to(pool.pixels.device, non_blocking=True)
     images, views = pool.gather(positions), views or examples.views
@@ -62,13 +62,20 @@ def look_at(pool: ImagePool, examples: Examples, views: Views | None = None) -> 
 
 
 def in_batches(count: int, batch: int) -> list[np.ndarray]:
-    """The rows of ``count`` examples in turn; the last batch may be smaller."""
+    """Split the rows of ``count`` examples, in order, into batches; the last batch may be smaller."""
     return np.split(np.arange(count), range(batch, count, batch))
 
 
 @torch.no_grad()
 def accuracy(network: nn.Module, pool: ImagePool, examples: Examples, batch: int) -> float:
-    """The share of the examples that a network, on the pool's device, classifies rightly in evaluation mode."""
+    """Top-1 accuracy (a fraction) of a network on examples, in evaluation mode.
+
+    Args:
+        network: on the pool's device, from images ``(B, 3, S, S)`` to logits ``(B, categories)``.
+        pool: the images.
+        examples: at least one.
+        batch: number of images classified at a time.
+    """
     network.eval()
     hits = 0
     for rows in in_batches(len(examples), batch):

@@ -1,4 +1,4 @@
-"""In which phases a network is fine-tuned, and how."""
+"""Settings of fine-tuning: its phases, and how they are trained."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from mixvision.training.config import is_number
 from mixvision.training.optimizer import OPTIMIZERS
 
 SCHEDULES = ("constant", "cosine")
-# Of fine-tunings: names become parts of paths and of other names, and ensembles and networks as they are have theirs.
+# Names of fine-tunings become parts of paths and of other names. The prefixes are those of ensembles and of networks
+# with their original classifier.
 _NAME = re.compile(r"(?!mean-of-|stacked-|as-is)\w[\w. -]*")
 _NAMES = (
-    "letters, digits and '_', after the first of these also '-', '.' and blanks; mean-of-..., stacked-... and as-is... "
-    "are what other models are called"
+    "letters, digits, '_', '-', '.' and spaces, beginning with a letter, a digit or '_'; mean-of-..., stacked-... and "
+    "as-is... are reserved for other models"
 )
 
 
@@ -30,9 +31,9 @@ class Phase:
     Attributes:
         trainable_blocks: how many of the backbone's last blocks are trained with the head; "head": none; "all":
             everything.
-        epochs: how long.
-        learning_rate: of the head; of the blocks, too, unless rates are discriminative.
-        reset_optimizer: forget the optimiser's state as the phase begins, as a new optimiser for every phase does: its
+        epochs: number of epochs, 1 or more.
+        learning_rate: of the head, and of the blocks unless ``FineTuning.layer_decay`` lowers theirs.
+        reset_optimizer: discard the optimiser's state when the phase begins, as a new optimiser per phase would. The
             first steps are then much larger than they should be, which shows as a spike in the loss.
     """
 
@@ -62,21 +63,21 @@ class FineTuning:
     """How a network is fine-tuned.
 
     Attributes:
-        name: of the fine-tuning, of letters, digits, "_", "-", "." and blanks.
-        head: which trained head it goes on from, a name in ``mixvision.models.heads.HEADS``.
-        phases: one after the other; mappings become ``Phase``.
-        optimizer: "adam" or "sgd" (Nesterov's momentum 0.9, and the studies' decay with time).
-        batch_size: images a step.
-        weight_decay: as in ``torch.optim.Adam``, of all but the backbone's biases and normalisation.
+        name: name of the fine-tuning, made of letters, digits, "_", "-", "." and spaces.
+        head: which trained head it continues from, a name in ``mixvision.models.heads.HEADS``.
+        phases: trained one after the other; mappings become ``Phase``.
+        optimizer: "adam" or "sgd" (Nesterov momentum 0.9, and the studies' time-based decay of the learning rate).
+        batch_size: images per step.
+        weight_decay: as in ``torch.optim.Adam``, for all but the backbone's biases and normalisation.
         layer_decay: the learning rate of each block is that of the next one times this, above 0 and at most 1; the
             head has the full rate.
-        warmup_steps: steps as each phase begins in which the rate rises linearly.
+        warmup_steps: steps at the beginning of each phase during which the rate rises linearly.
         schedule: "constant", or "cosine": after the warm-up the rate falls to 0 by the end of the phase.
-        batch_statistics: whether batch normalisation in unfrozen blocks normalises by the batch and follows it, as a
-            network that begins at random needs. A pretrained one is better off with the statistics it has: to change
-            over to those of a batch undoes at once part of what it knows.
-        ema_decay: decay of an exponential moving average of the weights, between 0 and 1, or None for none. With one it
-            is the average that is validated and kept.
+        batch_statistics: whether batch normalisation in unfrozen blocks uses and tracks the statistics of batches, as a
+            randomly initialised network needs. A pretrained one is better off with the statistics it has: switching to
+            those of a batch immediately undoes part of what it has learned.
+        ema_decay: decay of an exponential moving average of the weights, between 0 and 1, or None for no average. With
+            one, the averaged weights are validated and kept.
     """
 
     name: str = "fine-tuned"
@@ -111,17 +112,17 @@ class FineTuning:
 
     @property
     def epochs(self) -> int:
-        """Of all phases."""
+        """Number of epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
     def phase_at(self, epoch: int) -> tuple[Phase, int]:
-        """The phase of an epoch, counted from 0, and the epoch it begins with."""
+        """The phase of an epoch (counted from 0), and the phase's first epoch; IndexError after the last phase."""
         begins = [0, *accumulate(phase.epochs for phase in self.phases)]
         number = bisect_right(begins, epoch) - 1
         return self.phases[number], begins[number]
 
     def rate(self, phase: Phase, step: int, steps: int) -> float:
-        """The head's learning rate at a step of a phase, counted from 0, that has so many ``steps``."""
+        """The head's learning rate at a step (counted from 0) of a phase of ``steps`` steps."""
         if step < self.warmup_steps:
             return phase.learning_rate * (step + 1) / self.warmup_steps
         if self.schedule == "constant":
@@ -136,7 +137,7 @@ def _as_phase(phase: object) -> Phase:
         return phase
     names = [known.name for known in fields(Phase)]
     if not isinstance(phase, Mapping) or not {*names[:3]} <= set(phase) <= {*names}:
-        raise ValueError(f"one of phases is {phase!r}; give {', '.join(names[:3])}, and perhaps {names[3]}.")
+        raise ValueError(f"one of phases is {phase!r}; give {', '.join(names[:3])}, and optionally {names[3]}.")
     return Phase(**phase)
 
 

@@ -1,4 +1,4 @@
-"""Goes on training a network whose head was trained on a frozen backbone: phase by phase, more of it at lower rates."""
+"""Fine-tunes networks whose heads were trained on a frozen backbone, phase by phase: more blocks at lower rates."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from mixvision.transforms.augmentation import Augmentation
 
 
 class FineTuner(Classifier):
-    """Trains a :class:`TransferNetwork` in phases; all epochs are run.
+    """Trains a :class:`TransferNetwork` in phases, without early stopping.
 
     One optimiser holds all parameters from the first step on and skips those that are frozen: a parameter that was
-    trained in an earlier phase keeps its moments, and one that is newly unfrozen begins with its own.
+    trained in an earlier phase keeps its moments, and a newly unfrozen one starts without any.
 
     Args:
         arguments: those of ``Classifier``.
         fine_tuning: the phases.
-        past: by trial the history rows that led to the network; the trial's own epochs and steps count on from there.
+        past: by trial, the history rows that led to the network; epochs and steps are counted on from there.
     """
 
     engine = "fine_tuning"
@@ -46,7 +46,7 @@ class FineTuner(Classifier):
         super().__init__(*arguments)
         self.fine_tuning, self.past = fine_tuning, past[self.trial["trial"]]
         self.history = list(self.past)
-        self.stopping.patience = math.inf  # all epochs are run
+        self.stopping.patience = math.inf  # run all epochs
         if self.pool.pixels.is_cuda:  # on a CPU it makes no difference
             self.network.to(memory_format=torch.channels_last)
         if fine_tuning.ema_decay is not None:
@@ -73,9 +73,9 @@ class FineTuner(Classifier):
         return {name: done + before.get(name, 0) for name, done in super().progress.items()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Groups of parameters, each with the ``factor`` that its rate is of the head's."""
+        """Group the parameters; each group's rate is the head's times the group's ``factor``."""
         settings, backbone, head = self.fine_tuning, self.network.backbone, list(self.network.head.parameters())
-        freeze(backbone, "all")  # frozen parameters would be in no group
+        freeze(backbone, "all")  # unfreezes everything: frozen parameters would be left out of the groups
         blocks = layer_decay_groups(backbone, settings.layer_decay, settings.layer_decay, settings.weight_decay)
         groups = [{**group, "factor": group["lr"]} for group in blocks]
         groups.append({"params": head, "weight_decay": settings.weight_decay, "factor": 1.0})
@@ -104,11 +104,11 @@ class FineTuner(Classifier):
 
 @dataclass(frozen=True)
 class TrainedHeads:
-    """What fine-tunings go on from.
+    """The trained heads that fine-tunings continue from.
 
     Attributes:
-        build_network: makes a trial's network, its head trained.
-        past: by trial the history rows that led to that head.
+        build_network: makes a trial's network, with its trained head.
+        past: by trial, the history rows of that head.
     """
 
     build_network: Callable[[Trial], TransferNetwork]
@@ -128,24 +128,25 @@ def fine_tune(
     """Fine-tune every trial, one after the other; see :func:`mixvision.training.epochs.engine.train_each`.
 
     Args:
-        trials: one row a trial: trial, seed and anything else; batches are as large as the fine-tuning says.
-        fine_tuning: the same for all of them.
-        heads: what they go on from.
+        trials: one row per trial: trial, seed and anything else; the batch size is that of the fine-tuning.
+        fine_tuning: the same for all trials.
+        heads: the trained heads to continue from.
         pool: the images; those that are not held out are trained on.
-        augmentation: of the training images' views, drawn anew in every epoch, or None for the images as they are.
-        training: on what; how long is for the fine-tuning to say.
+        augmentation: how views of the training images are drawn in every epoch, or None for the images unchanged.
+        training: device and precision; the number of epochs is that of the fine-tuning.
         checkpoints: folder for the checkpoints.
-        events: told how the trials fare.
+        events: told of the trials' progress.
 
     Returns:
-        As ``train_by_epochs``, but each history begins with the rows of the past (phase "head") and counts on from
-        them, in epochs, iterations and seconds; phase is what was trained, in words, and at which rate where several
-        phases train the same. The best epoch is one of the fine-tuning's own. outcomes have trained_parameters, the
-        most that were trained at a time. weights are the whole network's, of the average where there is one. A trial
-        that diverges has failed, even if all do.
+        As ``train_by_epochs``, with these differences. Each history begins with the rows of the head (phase "head"),
+        and epochs and iterations are counted on from there; outcomes include the head's epochs, iterations and seconds.
+        The history's column phase says what was trained, and the learning rate where several phases train the same.
+        The best epoch is one of the fine-tuning's own. outcomes has a column trained_parameters, the largest number
+        trained at a time. weights holds the whole network, with ``ema_decay`` the averaged one. No error is raised if
+        every trial diverges; their outcomes say so.
 
     Raises:
-        ValueError: a GPU is asked for and there is none, batches do not fit the training set or the network, or a phase
+        ValueError: a GPU is requested but not available, batches do not fit the training set or the network, or a phase
             unfreezes more blocks than a network has.
     """
     trained = {
@@ -169,7 +170,7 @@ def fine_tune(
 
 
 def _plain_rows(history: Sequence[dict], trial: str) -> list[dict]:
-    """The rows as listeners are told them: of this trial, numbers only, and without what a row does not have."""
+    """The rows as listeners receive them: under this trial's name, without phase and without missing values."""
     return [
         {name: value for name, value in row.items() if name != "phase" and value == value} | {"trial": trial}
         for row in history
@@ -183,7 +184,7 @@ def _with_phases(history: pd.DataFrame, fine_tuning: FineTuning, past: Mapping[s
     epochs = history["epoch"] - history["trial"].map(begins)
     names = ["head", *(phase.name for phase in fine_tuning.phases)]
     rates = {phase: f"{phase.name}, {phase.learning_rate:g}" for phase in fine_tuning.phases}
-    # What is trained tells phases apart, unless two train the same: then the rate does, too.
+    # A phase is named by what it trains; where two train the same, also by its rate.
     called = {phase: rate if names.count(phase.name) > 1 else phase.name for phase, rate in rates.items()}
     return history.assign(
         phase=["head" if epoch < 1 else called[fine_tuning.phase_at(epoch - 1)[0]] for epoch in epochs]
@@ -191,7 +192,7 @@ def _with_phases(history: pd.DataFrame, fine_tuning: FineTuning, past: Mapping[s
 
 
 def _most_trained(network: TransferNetwork, fine_tuning: FineTuning) -> int:
-    """The most parameters that any phase trains."""
+    """The largest number of parameters that any phase trains."""
     counts = []
     for phase in fine_tuning.phases:
         freeze(network.backbone, phase.trainable_blocks)

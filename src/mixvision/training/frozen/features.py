@@ -1,4 +1,4 @@
-"""Features of all images from a frozen network, computed once and kept in a file."""
+"""Features of all images from a frozen network, computed once and cached in a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mixvision.vocabulary import WHOLE
 
 log = logging.getLogger(__name__)
 
-CHUNK = 512  # images; a killed extraction loses at most these
+CHUNK = 512  # images; a killed extraction loses at most this many
 
 
 def backbone_features(
@@ -40,15 +40,21 @@ def backbone_features(
     arithmetic: Arithmetic,
     view: str = WHOLE,
 ) -> Tensor:
-    """What a frozen network makes of every image of the pool, float32 ``(N, F)`` on the CPU, from the cache if it can.
+    """Compute a frozen network's features of every image of the pool, or read them from the cache.
 
     Args:
         backbone: the network with its weights.
-        input_size: side in pixels to which images are scaled for it.
+        input_size: side in pixels that images are resized to.
         pool: the images.
-        folder: of the cache; see :func:`extract_features`.
-        arithmetic: where, and how precisely: "bf16-mixed" computes the network in bfloat16.
-        view: which part of the images it is shown; see :func:`mixvision.transforms.test_time.view_of`.
+        folder: folder of the cache; see :func:`extract_features`.
+        arithmetic: device and precision; "bf16-mixed" runs the network in bfloat16.
+        view: which part of the images the network sees; see :func:`mixvision.transforms.test_time.view_of`.
+
+    Returns:
+        float32 ``(N, F)`` on the CPU, in the order of ``pool.ids``.
+
+    Raises:
+        ValueError: a feature is not a finite number.
     """
     compute = feature_function(backbone, input_size, arithmetic, view)
     key = {
@@ -66,9 +72,9 @@ def backbone_features(
 def feature_function(
     backbone: PretrainedBackbone, input_size: int, arithmetic: Arithmetic, view: str = WHOLE
 ) -> Callable[[Tensor], Tensor]:
-    """From images ``(B, 3, S, S)``, floats in [0, 1] on the device, to features ``(B, F)``.
+    """Return a function from images ``(B, 3, S, S)``, floats in [0, 1] on the device, to features ``(B, F)``.
 
-    A copy of the network is moved there: others start from the network as it is.
+    It uses a copy of the network, so ``backbone`` itself stays on its device.
     """
     device = arithmetic.device
     layout = torch.channels_last if device.type == "cuda" else torch.preserve_format
@@ -86,7 +92,7 @@ def feature_function(
 def images_per_second(
     compute: Callable[[Tensor], Tensor], size: int, arithmetic: Arithmetic, rounds: int = 5
 ) -> tuple[float, int]:
-    """How fast features of random images ``(B, 3, size, size)`` are computed, the median; and how many they are."""
+    """Median speed, in images per second, of computing features of random images ``(B, 3, size, size)``; and F."""
     batch, device = images_at_once(size, arithmetic.on_gpu), arithmetic.device
     images, seconds = torch.rand(batch, 3, size, size, generator=torch.Generator().manual_seed(0)), []
     images = images.to(device, memory_format=torch.channels_last)  # as a pool's images are
@@ -108,27 +114,27 @@ def extract_features(
     device: torch.device,
     batch: int = 64,
 ) -> Tensor:
-    """Features of every image of the pool, from the cache in ``folder`` where nothing has changed since.
+    """Compute features of every image of the pool, or read them from the cache in ``folder``.
 
-    The name of the cache's file follows from ``key``, the pool's ids and pixels, the device and PyTorch's version, so
-    that features of anything else are never taken for these; files of other names stay. A file that is damaged is
-    computed anew. What is finished of an interrupted extraction is kept, in chunks of 512 images.
+    The cache file is named by ``key``, the pool's ids and pixels, the device's type and PyTorch's version, so features
+    of anything else are never mistaken for these; files with other names are left alone. A damaged file is computed
+    again. An interrupted extraction keeps its finished chunks of 512 images.
 
     Args:
-        compute: floats ``(B, 3, S, S)`` in [0, 1] on the device to features ``(B, F)``. A module is put into evaluation
-            mode; another function must see to that itself.
+        compute: function from floats ``(B, 3, S, S)`` in [0, 1] on the device to features ``(B, F)``. A module is put
+            into evaluation mode; any other function must do that itself.
         pool: the images.
-        folder: of the cache.
-        key: all else that decides the features, in plain values: the weights' digest, the architecture, the
+        folder: folder of the cache.
+        key: everything else that decides the features, in plain values: the weights' digest, the architecture, the
             preprocessing, the precision.
-        device: where ``compute`` computes.
-        batch: images that ``compute`` takes at once.
+        device: the device that ``compute`` runs on.
+        batch: number of images given to ``compute`` at a time.
 
     Returns:
         float32 ``(N, F)`` on the CPU, in the order of ``pool.ids``.
 
     Raises:
-        ValueError: what ``compute`` gives are not F finite numbers an image.
+        ValueError: ``compute`` does not return F finite numbers per image.
     """
     name = fingerprint("frozen", key, pool.ids, pool.pixels, device.type)
     file, chunks = folder / f"{name}.safetensors", folder / f"{name}.chunks"
@@ -144,7 +150,7 @@ def extract_features(
 def _extract(
     compute: Callable[[Tensor], Tensor], pool: ImagePool, chunks: Path, device: torch.device, batch: int
 ) -> Tensor:
-    """Features of all images, chunk by chunk; those already in the folder are not computed again."""
+    """Features of all images, chunk by chunk; chunks already in the folder are not computed again."""
     if isinstance(compute, nn.Module):
         compute.eval()
     if device.type == "cpu":
@@ -166,17 +172,17 @@ def _extract(
 def _compute(
     compute: Callable[[Tensor], Tensor], pool: ImagePool, positions: Tensor, device: torch.device, batch: int
 ) -> Tensor:
-    """Features of the images at some positions, ``(n, F)`` on the CPU; a GPU is waited for only at the end."""
+    """Features of the images at some positions, ``(n, F)`` on the CPU; waits for a GPU only at the end."""
     parts = []
     for part in positions.split(batch):
         pixels = pool.pixels[part]
         if device.type == "cuda":
-            pixels = pixels.pin_memory()  # from there the copy goes on while the network still works on the last batch
+            pixels = pixels.pin_memory()  # so that the copy overlaps with the network's work on the previous batch
         images = pixels.to(device, non_blocking=True).permute(0, 3, 1, 2)
         features = compute(images.to(torch.get_default_dtype()).div_(255))
         if features.dim() != 2 or len(features) != len(part):
             raise ValueError(
-                f"The network gives features of the shape {tuple(features.shape)} for {len(part)} images, but "
+                f"The network returns features of shape {tuple(features.shape)} for {len(part)} images, but "
                 f"({len(part)}, F) is needed: pool them over height and width."
             )
         parts.append(features.float())
@@ -191,7 +197,7 @@ def _compute(
 
 
 def _read(file: Path) -> Tensor | None:
-    """The features in a file, or None where there is none or it is damaged."""
+    """The features in a file, or None if it is absent or damaged."""
     if not file.exists():
         return None
     try:
@@ -200,13 +206,13 @@ def _read(file: Path) -> Tensor | None:
     except (OSError, SafetensorError, KeyError, TypeError):
         digest = None
     if digest is None or _digest(features) != digest:
-        log.warning("%s is damaged; its features are computed anew.", file)
+        log.warning("%s is damaged; computing its features again.", file)
         return None
     return features
 
 
 def _write(features: Tensor, file: Path) -> None:
-    """The file is whole as soon as it has its name."""
+    """Write under another name first, so that a file with the final name is always complete."""
     partial = file.with_suffix(".partial")
     save_file({"features": features}, partial, {"sha256": _digest(features)})
     partial.replace(file)

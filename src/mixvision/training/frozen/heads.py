@@ -1,4 +1,4 @@
-"""Trains classifiers on features of a frozen network, many at once, each by epochs with early stopping."""
+"""Trains classifiers on features of a frozen network, many at once, each with early stopping."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ def train_heads(
 ) -> SweepResult:
     """Train a head for every trial and predict the held-out images with its best and its last weights.
 
-    Trials whose heads, optimisers, batches and numbers of steps are equal train together; each result is that of
-    training alone. A trial stops ``patience`` epochs after its best validation accuracy; one that diverges has failed,
-    and the others go on. Features are standardised by the mean and the standard deviation of the trial's own training
-    images; both are among the head's weights, so a head takes features as they are.
+    Trials with the same head, optimiser, batch size and number of steps train together; each result is that of
+    training alone. A trial stops ``patience`` epochs after its best validation accuracy. One that diverges fails, and
+    the others continue. Features are standardised with the mean and standard deviation of the trial's own training
+    images; both are part of the head's weights, so a head takes raw features.
 
     Args:
-        trials: one row a trial: trial, head (a name in ``mixvision.models.heads.HEADS``), seed, optimizer (a name in
+        trials: one row per trial: trial, head (a name in ``mixvision.models.heads.HEADS``), seed, optimizer (a name in
             ``mixvision.training.optimizer.OPTIMIZERS``), learning_rate, weight_decay (as in ``torch.optim.Adam``),
             batch_size and anything else.
-        features: float32 ``(N, F)``, those of the pool's images in its order.
+        features: float32 ``(N, F)``, of the pool's images in its order.
         pool: ids, labels and splits of the images.
-        training_sets: one row an image of a trial: trial, id.
-        settings: how long and on what.
-        events: told how the trials fare.
+        training_sets: one row per trial and image: trial, id.
+        settings: duration, device and precision.
+        events: told of the trials' progress.
 
     Returns:
         history: trial, iteration (steps so far), epoch (from 1), split ("train": the running mean over the epoch's
-        batches with dropout; "validation": after it), cross_entropy, top1, seconds (of training, in rows of "train":
-        an equal share of the time that the trials still in training took together), phase ("head"). predictions: of
+        batches, with dropout; "validation": after the epoch), cross_entropy, top1, seconds (of training, in rows of
+        "train": an equal share of the time of the trials that still trained together), phase ("head"). predictions: of
         all held-out images. outcomes: trial, status, reason, epochs, iterations, best_epoch, seconds, parameters (of
-        the head). weights: "best_validation" and "last". Trials come stack by stack.
+        the head). weights: "best_validation" and "last". Trials are ordered by stack.
 
     Raises:
-        ValueError: a GPU is asked for and there is none, features or training sets do not fit the pool or the batches,
+        ValueError: a GPU is requested but not available, features or training sets do not fit the pool or the batches,
             there are no validation images, a head or an optimiser is unknown, or every trial diverged.
     """
     settings.require_device()
@@ -76,7 +76,7 @@ def train_heads(
     device = settings.device
     features = features.to(device, settings.dtype)
     held_out = {split: positions.to(device) for split, positions in pool.held_out.items()}
-    pool = replace(pool, labels=pool.labels.to(device), held_out=held_out)  # nobody needs the pixels there
+    pool = replace(pool, labels=pool.labels.to(device), held_out=held_out)  # the pixels are not needed there
     steps = [len(sets[trial]) // batch for trial, batch in zip(trials["trial"], trials["batch_size"], strict=True)]
     results = []
     for _, stack in trials.groupby(["head", "optimizer", "batch_size", np.array(steps)], sort=False):
@@ -90,7 +90,7 @@ def train_heads(
 
 @torch.no_grad()
 def head_probabilities(head: str, tensors: Mapping[str, Tensor], features: Tensor) -> Tensor:
-    """Probabilities ``(n, C)`` of features ``(n, F)`` by one trained head, on the device of the features.
+    """Predict probabilities ``(n, C)`` from features ``(n, F)`` with one trained head, on the features' device.
 
     Args:
         head: a name in ``mixvision.models.heads.HEADS``.
@@ -105,7 +105,9 @@ def _require_fit(features: Tensor, pool: ImagePool) -> None:
     if len(features) != len(pool.ids):
         raise ValueError(f"There are features of {len(features)} images, but the pool has {len(pool.ids)}.")
     if not len(pool.held_out.get("validation", ())):
-        raise ValueError("There are no validation images, but training stops by their accuracy: hold some out.")
+        raise ValueError(
+            "There are no validation images, but early stopping needs their accuracy: raise splits.validation."
+        )
 
 
 def _train_stack(stack: HeadStack) -> SweepResult:
@@ -119,18 +121,18 @@ def _train_stack(stack: HeadStack) -> SweepResult:
 
 
 class HeadStack:
-    """K trials with equal heads, optimisers, batches and numbers of steps, trained as one network.
+    """K trials with the same head, optimiser, batch size and number of steps, trained as one network.
 
     Args:
         trials: K rows, as in :func:`train_heads`.
         features: ``(N, F)`` on the device.
         pool: the images, on the device.
-        training_sets: for each trial the positions of its training images in the pool.
-        settings: how long and on what.
+        training_sets: for each trial, the positions of its training images in the pool.
+        settings: duration, device and precision.
         events: told of every evaluation and failure.
 
-    After training, ``history`` holds a row per trial, epoch and split, ``snapshots`` the stacked weights, in which each
-    trial's are those of its own best epoch and of its own last.
+    After training, ``history`` holds one row per trial, epoch and split; ``snapshots`` holds the stacked weights of
+    each trial's own best epoch and of its own last epoch.
     """
 
     def __init__(
@@ -145,14 +147,14 @@ class HeadStack:
         self.trials, self.features, self.pool = trials.to_dict("records"), features, pool
         self.training_sets, self.settings, self.events = training_sets, settings, events
         self.batch = int(self.trials[0]["batch_size"])
-        self.steps = len(training_sets[0]) // self.batch  # of an epoch; the few images left over sit it out
+        self.steps = len(training_sets[0]) // self.batch  # per epoch; the few images left over sit it out
         generators = [torch.Generator().manual_seed(trial["seed"]) for trial in self.trials]
         self.network = StackedHeads(self.trials[0]["head"], features.shape[1], len(pool.categories), generators)
         self.network.to(features.device, features.dtype)
         standardise = cast(Standardise, self.network[0])
         for k, positions in enumerate(training_sets):
             standardise.fit(k, features[torch.from_numpy(positions).to(features.device)])
-        # Each trial's slices of the stacked parameters: with them the optimiser has settings of each trial's own.
+        # Each trial's slices of the stacked parameters, so that the optimiser can have settings per trial.
         self.slices = [parameter.detach().unbind() for parameter in self.network.parameters()]
         self.optimizer = make_optimizer(
             self.trials[0]["optimizer"],
@@ -170,12 +172,12 @@ class HeadStack:
 
     @property
     def finished(self) -> dict[str, int]:
-        """The trials that did not fail, and their places in the stack."""
+        """The trials that did not fail, with their places in the stack."""
         names = {trial["trial"]: k for k, trial in enumerate(self.trials)}
         return {name: k for name, k in names.items() if name not in self.failures}
 
     def train_epoch(self) -> None:
-        """Train for an epoch, evaluate on the validation images, and note what is best and who is through."""
+        """Train for an epoch, evaluate on the validation images, keep the best weights and stop finished trials."""
         began = time.perf_counter()
         trained = self._train()
         seconds = (time.perf_counter() - began) / self.going_on.sum()
@@ -192,7 +194,7 @@ class HeadStack:
 
     @torch.no_grad()
     def result(self) -> SweepResult:
-        """What came out, with what each trial that did not fail says of all held-out images."""
+        """The results of all trials, with predictions of all held-out images by those that did not fail."""
         predictions, weights = [], Weights((name, {}) for name in self.finished)
         for snapshot, stacked in self.snapshots.items():
             self.network.load_state_dict(stacked)
@@ -220,7 +222,7 @@ class HeadStack:
         )
 
     def _train(self) -> np.ndarray:
-        """One epoch; mean cross-entropy and accuracy of each trial, ``(2, K)``."""
+        """Train one epoch and return the mean cross-entropy and accuracy of each trial, ``(2, K)``."""
         self.network.train()
         order = torch.from_numpy(np.stack([self._draw(k) for k in range(len(self.trials))], axis=1))
         sums = self.features.new_zeros(2, len(self.trials), dtype=torch.float64)
@@ -271,7 +273,7 @@ class HeadStack:
         return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
 
     def _keep(self, snapshot: str, chosen: np.ndarray) -> None:
-        """The present weights of some trials become those of the snapshot."""
+        """Copy the current weights of some trials into the snapshot."""
         rows = torch.from_numpy(np.flatnonzero(chosen)).to(self.features.device)
         for name, tensor in self.network.state_dict().items():
             self.snapshots[snapshot][name][rows] = tensor[rows]

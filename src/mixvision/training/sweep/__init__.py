@@ -1,1 +1,1 @@
-"""Networks trained together as one."""
+"""Many networks trained together as one."""

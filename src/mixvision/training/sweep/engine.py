@@ -1,4 +1,4 @@
-"""Trains any number of trials: splits them into stacks that fit, and gathers what came out."""
+"""Trains any number of trials: splits them into stacks that fit, and gathers the results."""
 
 from __future__ import annotations
 
@@ -41,24 +41,27 @@ def train_sweep(
 ) -> SweepResult:
     """Train every trial and predict every held-out image.
 
-    Trials train together in stacks: those with equally large batches and equally many iterations. Each stack
-    checkpoints into its own folder, whose name is derived from all that decides the result, so calling again after a
-    kill continues where it stopped and gives the same result.
+    Trials with the same batch size and number of iterations train together in stacks. Each stack saves checkpoints in
+    its own folder, whose name is derived from all that decides the result, so calling again after a kill continues
+    where it stopped and gives the same result. A trial that diverges fails; the others continue.
 
     Args:
         build_network: makes a stacked network from K random generators.
-        trials: one row a trial: trial, seed, learning_rate, l2 and anything else; ``iterations`` (steps to train)
-            where trials differ in it, ``begin`` (steps taken before) where they go on from trained networks.
-        training_sets: one row an image of a trial: trial, id.
+        trials: one row per trial: trial, seed, learning_rate, l2 and anything else; ``iterations`` (steps to train)
+            if trials differ in it, ``begin`` (steps taken before) if they continue from trained networks.
+        training_sets: one row per trial and image: trial, id.
         pool: all images of the sweep.
-        training: how long and on what.
-        checkpoints: folder for the checkpoints; the caller removes it when the results are safe.
-        course: from where to go on, what to keep on the way, and whom to prune.
-        events: told how the trials fare; after a kill, of what was before it, too.
+        training: duration, device and precision.
+        checkpoints: folder for the checkpoints; the caller removes it once the results are saved.
+        course: where to continue from, which iterations to keep, and which trials to prune.
+        events: told of the trials' progress; after a kill, of what happened before it, too.
+
+    Returns:
+        History, predictions, outcomes and weights, ordered by stack.
 
     Raises:
-        ValueError: a GPU is asked for and there is none, a training set has fewer than 20 images or holds others than
-            training images, or every trial diverged.
+        ValueError: a GPU is requested but not available, a training set has fewer than 20 images or contains any that
+            are not training images of the pool, or every trial diverged.
     """
     training.require_device()
     sets = _positions(training_sets, trials, pool)
@@ -82,12 +85,12 @@ def train_sweep(
 
 
 def resnet25_builder(pool: ImagePool) -> BuildNetwork:
-    """Builds the study's network for a pool's categories and image size."""
+    """Return a builder of ResNet25 for a pool's categories and image size."""
     return partial(ResNet25, len(pool.categories), pool.pixels.shape[1])
 
 
 def _in_stacks_that_fit(train: Callable[[list[str]], SweepResult], stacks: list[list[str]]) -> list[SweepResult]:
-    """Train each stack; one that does not fit the device is trained in two halves."""
+    """Train each stack; one that does not fit into the device's memory is trained in two halves."""
     results, pending = [], list(stacks)
     while pending:
         names = pending.pop(0)
@@ -97,9 +100,9 @@ def _in_stacks_that_fit(train: Callable[[list[str]], SweepResult], stacks: list[
         except torch.OutOfMemoryError:
             if len(names) == 1:
                 raise
-        log.warning("%d models do not fit the device together; training them in two halves.", len(names))
+        log.warning("%d models together do not fit into the device's memory; splitting them in two.", len(names))
         pending = [names[: len(names) // 2], names[len(names) // 2 :], *pending]
-        gc.collect()  # only now, with the error gone, nothing holds the failed stack any more
+        gc.collect()  # outside the except block, where nothing refers to the failed stack any more
         torch.cuda.empty_cache()
     return results
 
@@ -112,12 +115,12 @@ def _first_network(
     if continuation:
         starts = [continuation.starts[trial].weights for trial in trials["trial"]]
         stacked = {name: torch.stack([start[name] for start in starts]) for name in starts[0]}
-        network.load_state_dict(stacked, assign=True)  # not copied: they keep their precision
+        network.load_state_dict(stacked, assign=True)  # assigned rather than copied, to keep their precision
     return network
 
 
 def _steps(trials: pd.DataFrame, training: Training, course: Course) -> Steps:
-    first = trials.iloc[0]  # the trials of a stack are alike in this
+    first = trials.iloc[0]  # the same for all trials of a stack
     begin, iterations = int(first.get("begin", 0)), int(first.get("iterations", training.iterations))
     continued = course.continuation is not None and course.continuation.schedules == "continue"
     return Steps(iterations, training.evaluate_every, begin, begin if continued else 0, frozenset(course.keep))
@@ -136,7 +139,7 @@ def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePoo
 
 
 def _stacks(trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training) -> list[list[str]]:
-    """Names of the trials that train together: equally large batches, equally long, and on a CPU they fit the cache."""
+    """Names of the trials that train together: same batch size and length, and on a CPU few enough for the cache."""
     batches = trials["trial"].map(lambda trial: len(sets[trial]) // BATCHES_PER_EPOCH)
     lengths = [trials[name] for name in ("iterations", "begin") if name in trials]
     stacks = []

@@ -1,4 +1,4 @@
-"""Fits one stack with Lightning: checkpoints under a name for all that decides its result, and goes on from them."""
+"""Fits one stack with Lightning; the folder of its checkpoints is named by all that decides the result."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) -> float:
-    """Train a stack, from the checkpoint in ``folder`` where there is one; returns the seconds it took.
+    """Train a stack, from the checkpoint in ``folder`` if there is one, and return the seconds it took.
 
-    ``past`` holds the history rows that led to its first weights, which the stack's history then begins with.
+    ``past`` holds the history rows that led to its first weights; the stack's history begins with them.
     """
     checkpoint = folder / "last.ckpt"
     if checkpoint.exists():
@@ -53,14 +53,14 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
 
 
 class _Progress(TQDMProgressBar):
-    """Shows the best performance as of the last evaluation; Lightning's own way to log it waits for the device."""
+    """Shows the best performance up to the last evaluation; Lightning's own logging would wait for the device."""
 
     def get_metrics(self, _: lightning.Trainer, stack: Any) -> dict:
         return {"best_validation_performance": f"{stack.best_performance:.3f}"}
 
 
 def fingerprint_shared(pool: ImagePool, training: Training, course: Course) -> str:
-    """All that decides the result of every stack alike: images, splits, length, arithmetic; made once a sweep."""
+    """Fingerprint of what decides the results of all stacks: images, splits, evaluations, precision, course."""
     continuation, arithmetic = course.continuation, (training.precision, training.on_gpu)
     continued = (continuation.trainable, continuation.schedules) if continuation else None
     course_taken = continued, sorted(course.keep), course.prune is not None
@@ -68,6 +68,6 @@ def fingerprint_shared(pool: ImagePool, training: Training, course: Course) -> s
 
 
 def fingerprint_stack(stack: Stack, shared: str, past: list[dict]) -> str:
-    """A name for all that decides a stack's result: what is shared, its trials, their images, history and weights."""
+    """Fingerprint of all that decides a stack's result: what is shared, its trials, their images, history, weights."""
     sets, weights = stack.training_sets, stack.network.state_dict()
     return fingerprint("sweep", shared, stack.steps.iterations, stack.trials, past, sets, weights)

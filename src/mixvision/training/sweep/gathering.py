@@ -1,4 +1,4 @@
-"""What came out of a stack, trial by trial."""
+"""The results of a stack, trial by trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from mixvision.training.sweep.stack import Stack
 
 
 def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepResult:
-    """What came out of a stack that began with these trials."""
+    """Gather the results of a trained stack.
+
+    Args:
+        stack: after training.
+        names: the trials that it began with, pruned ones included.
+        seconds: how long it trained.
+    """
     predictions: list[pd.DataFrame] = []
     weights: Weights = {}
     for snapshot_name, snapshot in stack.snapshots.items():

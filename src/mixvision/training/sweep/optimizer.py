@@ -1,4 +1,4 @@
-"""Gradient descent with momentum in which every trial of a stack has a learning rate of its own."""
+"""Gradient descent with momentum and a learning rate per trial of a stack."""
 
 from __future__ import annotations
 

@@ -21,17 +21,17 @@ def momentum(iteration: int) -> float:
 
 
 def batch_norm_momentum(iteration: int) -> float:
-    """How far normalisation statistics move to a batch's: ``max(0.01, 0.9 ** (iteration / 50))``, falling from 1.
+    """Share by which normalisation statistics move towards the batch's: ``max(0.01, 0.9 ** (iteration / 50))``.
 
-    The study calls one minus this the momentum of its batch normalisation.
+    One minus this is what the study calls the momentum of its batch normalisation.
     """
     return max(0.01, 0.9 ** (iteration / 50))
 
 
 class Plateau(nn.Module):
-    """Halves each trial's learning rate when its training loss has not dropped for 500 iterations.
+    """Halves each trial's learning rate when its training loss has not reached a new low for 500 iterations.
 
-    Buffers hold one value a trial, on the trial's device, so following the loss never waits for the device.
+    Buffers hold one value per trial, on its device, so that tracking the loss never waits for the device.
 
     Shapes: losses ``(K,)``; returns the factors on the learning rates, ``(K,)``.
     """

@@ -44,21 +44,22 @@ class Steps:
 
 
 class Stack(lightning.LightningModule):
-    """K trials with training sets of one size, trained as one network for a number of iterations.
+    """K trials with equally large batches, trained as one network for a number of iterations.
 
     Args:
         network: the stacked network, with its first weights.
         trials: K rows with trial, seed, learning_rate and l2.
-        training_sets: for each trial, the positions of its training images in the pool; all equally many.
+        training_sets: for each trial, the positions of its training images in the pool.
         pool: the images.
         steps: how many to train, and when to evaluate.
-        head_only: train the network's head alone. What goes into it is then computed once for every image.
-        prune: names, from the rows of an evaluation, the trials to be stopped.
+        head_only: train only the network's head. Its inputs are then computed once for every image.
+        prune: function from the rows of an evaluation to the names of the trials to stop.
         events: told of every evaluation, failure and pruned trial.
 
-    After training, ``history`` holds a row per trial, evaluation and split; ``snapshots`` the weights and predictions
-    named "last", "best_validation" and "best_test" and those kept; ``failures`` why trials diverged; ``pruned`` after
-    how many steps trials were stopped. Pruned trials leave the stack, and everything else that is kept of it.
+    After training, ``history`` holds one row per trial, evaluation and split; ``snapshots`` holds weights and
+    predictions, named "last", "best_validation", "best_test" and "iteration_<n>"; ``failures`` says why trials
+    diverged, and ``pruned`` after how many steps trials were stopped. Pruned trials are removed from the stack and its
+    snapshots; their history stays.
     """
 
     network: StackedNetwork
@@ -82,7 +83,7 @@ class Stack(lightning.LightningModule):
         self.automatic_optimization = False
         self.network, self.trials, self.training_sets, self.pool = network, trials, training_sets, pool
         self.steps, self.head_only, self.prune, self.events = steps, head_only, prune, events
-        # Everything that a stack keeps on the device has one row a trial: parameters, buffers, velocities, snapshots.
+        # Everything that a stack keeps on the device has one row per trial: parameters, buffers, velocities, snapshots.
         self.plateau = schedules.Plateau(len(trials))
         self.register_buffer("loss_sum", torch.zeros(len(trials)))
         for name in ("learning_rates", "l2", "features"):
@@ -103,13 +104,13 @@ class Stack(lightning.LightningModule):
         return StackedSGD(self.learner.parameters())
 
     def on_fit_start(self) -> None:
-        """Bring to the device what Lightning does not know of: the images and restored snapshots."""
+        """Move to the device what Lightning does not know about: the images and restored snapshots."""
         self.images = self.pool.to(self.device)
         self.held_out = self.images.all_held_out
         self.learning_rates = self.loss_sum.new_tensor(self.trials["learning_rate"].tolist())
         self.l2 = self.loss_sum.new_tensor(self.trials["l2"].tolist())
         self.snapshots = {name: snapshot.map(self._to_device) for name, snapshot in self.snapshots.items()}
-        self.trainer.should_stop = self._is_through  # a checkpoint may be of a stack that had stopped
+        self.trainer.should_stop = self._is_through  # the checkpoint may be of a stack that had stopped
 
     def on_fit_end(self) -> None:
         del self.images
@@ -158,7 +159,7 @@ class Stack(lightning.LightningModule):
         return cross_entropy.view_as(labels).mean(1) + self.l2 / 2 * squares
 
     def _inputs(self, positions: Tensor) -> Tensor:
-        """What the learner takes of the images at positions ``(K, B)``, or ``(B,)``, the same for all trials."""
+        """Inputs of the learner for images at positions ``(K, B)``, or ``(B,)`` if they are the same for all trials."""
         if self.features is not None:
             if positions.dim() == 1:
                 return self.features[:, positions]
@@ -170,7 +171,7 @@ class Stack(lightning.LightningModule):
 
     @torch.no_grad()
     def _embed(self) -> Tensor:
-        """What goes into the head, of every image of the pool: ``(K, N, F)``."""
+        """Inputs of the head for every image of the pool: ``(K, N, F)``."""
         self.network.eval()
         parts = torch.arange(len(self.images.pixels), device=self.device).split(self._evaluation_batch)
         return torch.cat([self.network.embed(self._inputs(part)) for part in parts], 1)
@@ -184,7 +185,7 @@ class Stack(lightning.LightningModule):
 
     @torch.no_grad()
     def _evaluate(self) -> None:
-        """Predict every held-out image, add to the history, and keep the weights that are best so far."""
+        """Predict every held-out image, add to the history, and keep the best weights so far."""
         top, probability = predict(self.learner, self._inputs, self.held_out, self._evaluation_batch)
         correct = top == self.images.labels[self.held_out, None]
         losses = self.loss_sum / (self.iteration - self.evaluated_at)
@@ -233,7 +234,7 @@ class Stack(lightning.LightningModule):
 
     @property
     def _is_through(self) -> bool:
-        """Whether no trial is left that is worth going on with."""
+        """Whether every trial has failed or been pruned."""
         return all(trial in self.failures or trial in self.pruned for trial in self.trials["trial"])
 
     def _stop_early(self, names: set[str]) -> None:
@@ -248,7 +249,7 @@ class Stack(lightning.LightningModule):
 
     @torch.no_grad()
     def _narrow(self, remaining: set[str]) -> None:
-        """Go on with some of the trials only."""
+        """Continue with some of the trials only."""
         chosen = self.trials["trial"].isin(remaining).to_numpy()
         kept = torch.from_numpy(np.flatnonzero(chosen)).to(self.device)
         for tensor in (*self.parameters(), *self.buffers()):
