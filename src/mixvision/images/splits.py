@@ -142,19 +142,22 @@ def _place_clusters(
 ) -> None:
     """Place every cluster of two or more images whole; updates `chosen` and `room` in place."""
     stratum_sizes = np.bincount(strata)
-    rows = pd.Series(np.arange(len(cluster))).groupby(cluster).apply(np.array)
-    several = [members for members in rows if len(members) > 1]
+    several = [members for members in _members(cluster) if len(members) > 1]
     order = generator.permutation(len(several))
     for members in sorted((several[i] for i in order), key=len, reverse=True):
-        needed = np.bincount(strata[members], minlength=len(room))
-        touched = np.flatnonzero(needed)
-        needed = needed[touched]
+        touched, needed = np.unique(strata[members], return_counts=True)
         if (needed > splits.largest_cluster * stratum_sizes[touched]).any():
             split = 0
         else:
             split = _draw(room[touched], needed, generator)
         chosen[members] = split
         room[touched, split] -= needed
+
+
+def _members(labels: np.ndarray) -> list[np.ndarray]:
+    """The positions of every label, ascending; labels in sorted order."""
+    positions = np.argsort(labels, kind="stable")
+    return np.split(positions, np.flatnonzero(np.diff(labels[positions])) + 1) if len(labels) else []
 
 
 def _draw(room: np.ndarray, needed: np.ndarray, generator: np.random.Generator) -> int:
@@ -167,11 +170,10 @@ def _draw(room: np.ndarray, needed: np.ndarray, generator: np.random.Generator) 
 
 def _place_singles(chosen: np.ndarray, strata: np.ndarray, room: np.ndarray, generator: np.random.Generator) -> None:
     """Fill the room left with the images not yet placed, at random; what is over goes to training."""
-    free = np.flatnonzero(chosen < 0)
-    free = generator.permutation(free)
-    for stratum in range(len(room)):
-        members = free[strata[free] == stratum]
-        test, validation = np.maximum(room[stratum, 2], 0), np.maximum(room[stratum, 1], 0)
+    free = generator.permutation(np.flatnonzero(chosen < 0))
+    for part in _members(strata[free]):
+        members = free[part]
+        _, validation, test = np.maximum(room[strata[members[0]]], 0)
         chosen[members] = 0
         chosen[members[:test]] = 2
         chosen[members[test : test + validation]] = 1
