@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import pandas as pd
+
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
 class Reader(HTMLParser):
-    """Collects what a browser would show, as a whole and by section, and refuses tags that do not match."""
+    """Collects what a browser would show, as a whole and by section, and fails on tags that do not match."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.open, self.tags, self.addresses, self.images, self.words = [], [], [], [], []
         self.sections = {"": []}  # words by heading; before the first heading the name is empty
+        self.tables: list[list[list[str]]] = []  # of each its rows of cells, the first with the columns' names
         self.feed(html)
         self.close()
         assert not self.open
@@ -23,6 +26,12 @@ class Reader(HTMLParser):
         self.addresses += [value for name, value in attributes if name in ("src", "href", "srcset", "action")]
         if tag == "img":
             self.images.append(dict(attributes))
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append("")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -33,6 +42,8 @@ class Reader(HTMLParser):
         if self.open[-1:] == ["h2"]:
             self.sections[data] = []
         if self.open and self.open[-1] not in ("script", "style"):
+            if self.open[-1] in ("th", "td"):
+                self.tables[-1][-1][-1] += data
             self.words.append(data)
             list(self.sections.values())[-1].append(data)
 
@@ -47,3 +58,8 @@ class Reader(HTMLParser):
     def section(self, heading: str) -> str:
         """The words below a heading."""
         return " ".join(" ".join(self.sections[heading]).split())
+
+    def table(self, *columns: str) -> pd.DataFrame:
+        """The only table that has all these columns, its cells as text."""
+        (rows,) = (rows for rows in self.tables if set(columns) <= set(rows[0]))
+        return pd.DataFrame(rows[1:], columns=rows[0])
