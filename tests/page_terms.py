@@ -14,7 +14,7 @@ def require_explained_terms(page: str) -> None:
     summary, _, rest = body.partition('<details class="terms" open>')
     terms, _, rest = rest.partition("</details>")
     assert rest.lstrip().startswith("<nav"), "the terms are not between the summary and the contents"
-    explained = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", html.unescape(terms)))
+    explained = dict(re.findall(r"<dfn>(.*?)</dfn>: (.*?)</li>", html.unescape(terms)))
     assert explained == {name: GLOSSARY[name].meaning for name in explained}
     used = _used(_visible(summary + rest))
     assert used <= set(explained), f"used but not explained: {used - set(explained)}"

@@ -50,7 +50,7 @@ def check_results(project) -> pd.DataFrame:
         history = pd.read_parquet(project / f"data/07_model_output/digits/tuning/{search}_history.parquet")
         assert set(history["split"]) == {"validation"}  # the test images stay unseen
     assert f"learning rate {chosen['learning_rate']:g} with L2 0.05" in (report / "summary.md").read_text()
-    assert "Comparison of grid and adaptive search" in (report / "page.html").read_text()
+    assert "An adaptive search beside the grid" in (report / "page.html").read_text()
     assert len(list(report.glob("*.json"))) == 6
     assert (project / "data/06_models/digits/tuning/studies/studies.db").exists()
     assert not (project / "data/06_models/digits/tuning/checkpoints").exists()

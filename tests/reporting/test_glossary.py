@@ -46,7 +46,7 @@ PLACES = {
 def test_a_term_is_explained_wherever_the_page_uses_it(place):
     html = render_page(PLACES[place])
     require_explained_terms(html)
-    assert html.count("<dt>ECE</dt>") == 1
+    assert html.count("<dfn>ECE</dfn>") == 1
 
 
 def test_a_page_without_terms_has_no_list_of_them():

@@ -91,8 +91,8 @@ def test_the_answer_gives_every_verdict(concluded):
 
 
 def test_the_key_numbers_count_the_verdicts_and_name_the_best_settings(concluded):
-    header = concluded["page"].partition('class="terms"')[0]
-    values = re.findall(r"<div><dt>[^<]*</dt><dd>([^<]*)</dd></div>", header)
+    page = Reader(concluded["page"])
+    values = page.key_numbers
     verdicts = list(concluded["verdicts"]["verdict"])
     assert values[:3] == [str(verdicts.count(verdict)) for verdict in ("supported", "refuted", "undecided")]
     settings = concluded["settings"].set_index(["approach", "value"])
@@ -100,7 +100,7 @@ def test_the_key_numbers_count_the_verdicts_and_name_the_best_settings(concluded
         rows = settings.loc[approach]
         best = rows["validation_performance"].idxmax()
         assert value == f"{rows.loc[best, 'performance']:.3f}"
-        assert f"best {approach} performance (at {best}%" in header
+        assert f"best {approach} performance (at {best}%" in page.section("")
 
 
 def test_the_page_shows_settings_and_law_as_tables(concluded):

@@ -56,11 +56,6 @@ def test_terms_are_explained(arrivals):
     require_explained_terms(streams_page("Digits", "Something new.", arrivals, prequential_figure(arrivals)))
 
 
-def key_numbers(html: str) -> dict[str, str]:
-    header = html.partition('class="terms"')[0]
-    return {meaning: value for meaning, value in re.findall(r"<div><dt>([^<]*)</dt><dd>([^<]*)</dd></div>", header)}
-
-
 def test_summary_and_page_give_the_last_measured_arrival(arrivals):
     """The third run brings no nice images, so that the second is the last one measured on both domains."""
     html = streams_page("Digits", "Something new.", arrivals, prequential_figure(arrivals))
@@ -68,7 +63,7 @@ def test_summary_and_page_give_the_last_measured_arrival(arrivals):
     answer = page.section("").partition("Run 2 ")[2].partition(").")[0]
     expected = [f"{last[f'{name}_top1']:.3f}" for name in ("performance", "nice", "real")]
     assert re.findall(r"\d\.\d{3}", answer) == expected
-    assert list(key_numbers(html).values()) == ["3", "600", "540", "790", expected[0]]
+    assert page.key_numbers == ["3", "600", "540", "790", expected[0]]
     shown = page.table("run", "trained on")
     assert shown.to_numpy().tolist() == arrivals_table(arrivals).astype("str").to_numpy().tolist()
     text = summary("Digits", "Something new.", arrivals)
@@ -82,5 +77,5 @@ def test_the_first_run_has_no_performance_yet(arrivals):
     figure = prequential_figure(first)
     assert not any(len(trace.x) for trace in figure.data)
     html = streams_page("Digits", "Run 1.", first, figure)
-    assert list(key_numbers(html).values()) == ["1", "200", "500", "700"]
+    assert Reader(html).key_numbers == ["1", "200", "500", "700"]
     assert Reader(html).table("run", "performance")["performance"].tolist() == [DASH]
