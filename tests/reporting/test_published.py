@@ -52,7 +52,7 @@ def test_every_section_can_be_given_and_needs_its_source(section):
             r"rows\[1\].nice_top1 is 96.5; .* 0 to 1",
         ),
         ("mixing", {"rows": [{"ratio": 101}]}, "ratio is 101; give a share from 0 to 100"),
-        ("mixing", {"rows": [{"ratio": 0}, {"ratio": 0}]}, "give each of them once"),
+        ("mixing", {"rows": [{"ratio": 0}, {"ratio": 0}]}, r"rows have the ratios \[0, 0\]; give each ratio once"),
         ("iterative", {"highest_performance": "45%"}, "highest_performance is '45%'; give a fraction"),
         ("tuning", {"l2": None}, "tuning.l2 is None; give a number"),
         ("baselines", {"base": None}, "base is None; .*needs batch_size, learning_rate, dropout, aug"),

@@ -80,20 +80,39 @@ def test_nothing_published_leaves_no_trace(study):
     assert "Published" not in metric_markdown(table, None)
 
 
-def test_several_seeds_show_their_deviation(study, study_of_three_seeds):
+def markdown_tables(text: str) -> list[pd.DataFrame]:
+    """The tables of a Markdown text, their cells as text."""
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    cells = [[[cell.strip() for cell in line.strip("|").split("|")] for line in block] for block in blocks]
+    return [pd.DataFrame(rows[2:], columns=rows[0]) for rows in cells]
+
+
+def test_several_seeds_show_mean_and_deviation(study, study_of_three_seeds):
     assert "±" not in metric_markdown(make_table(study), None)
     table = make_table(study_of_three_seeds)
-    assert (table["trials"] == 3).all()
-    assert table["performance_top1_std"].gt(0).all()
-    assert "±" in metric_markdown(table, None)
+    said = study_of_three_seeds.predictions.merge(study_of_three_seeds.manifest, on="id").query("split == 'test'")
+    said = said.merge(study_of_three_seeds.trials, on="trial").query("ratio == 60 and snapshot == 'last'")
+    hits = (said["prediction_1"] == said["category"]).groupby([said["seed"], said["domain"]]).mean().unstack()
+    performances = np.sqrt(hits["nice"] * hits["real"])
+    comparison, *_ = markdown_tables(metric_markdown(table, None))
+    shown = comparison.set_index("% real").loc["60", "last"]
+    assert shown == f"{performances.mean():.3f} ± {performances.std():.3f}"
+    assert performances.std() > 0 and (table["trials"] == 3).all()
 
 
-def test_markdown_names_all_three_figures_and_has_even_tables(study, published):
-    text = metric_markdown(make_table(study, published), published)
-    assert all(f"## {figure}" in text for figure in SNAPSHOTS)
-    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 4
-    assert all(len({line.count("|") for line in block}) == 1 for block in blocks)
+def test_markdown_shows_the_comparison_and_every_metric_at_each_snapshot(study, published):
+    table = make_table(study, published)
+    text = metric_markdown(table, published)
+    comparison, *by_snapshot = markdown_tables(text)
+    assert comparison.set_index("% real").loc["60", "published"] == "0.648"
+    headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert headings == list(SNAPSHOTS) and len(by_snapshot) == len(headings)
+    for snapshot, shown in zip(headings, by_snapshot, strict=True):
+        expected = table[table["snapshot"] == snapshot].set_index("ratio")
+        shown = shown.set_index(shown["% real"].astype("int64"))
+        for metric in METRICS:
+            assert shown[metric.replace("_top", " top-")].tolist() == [f"{value:.3f}" for value in expected[metric]]
+    assert text.rstrip().endswith(f"Published: {published.origin}")
 
 
 def test_markdown_cells_cannot_break_the_table():

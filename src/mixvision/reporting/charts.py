@@ -1,4 +1,4 @@
-"""Figures and parts of figures that several studies draw: panels, error bars, confusion matrices."""
+"""Figures, and parts of figures, for several studies: panels, error bars, confusion matrices."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def named_confusion_matrices(matrices: Mapping[str, pd.DataFrame], subject: str)
             customdata=counts.to_numpy(),
             text=shares.map(lambda share: f"{share:.2f}".lstrip("0") if share >= 0.005 else "").to_numpy(),
             texttemplate="%{text}" if categories <= LARGEST_LABELLED_MATRIX else None,
-            hovertemplate="is %{y}, said %{x}: %{z:.1%} (%{customdata})<extra></extra>",
+            hovertemplate="true %{y}, predicted %{x}: %{z:.1%} (%{customdata})<extra></extra>",
             coloraxis="coloraxis",
             xgap=1,
             ygap=1,
@@ -62,7 +62,7 @@ def named_confusion_matrices(matrices: Mapping[str, pd.DataFrame], subject: str)
         figure.add_trace(trace, row=1, col=column)
     figure.update_layout(
         template=TEMPLATE,
-        title=title_with("Which categories are taken for which", f"test images, {subject}; each row adds up to 1"),
+        title=title_with("Which categories are mistaken for which", f"test images, {subject}; each row adds up to 1"),
         coloraxis={"colorscale": "Purples", "cmin": 0, "cmax": 1, "colorbar": {"title": "share<br>of row"}},
         height=max(500, 220 + 22 * categories),
         margin_t=115,
@@ -73,18 +73,18 @@ def named_confusion_matrices(matrices: Mapping[str, pd.DataFrame], subject: str)
 
 
 def confusion_matrices(matrices: Mapping[str, pd.DataFrame], best: str) -> go.Figure:
-    """Confusion matrices of all images by model, each row divided by its sum; with many categories of the best alone.
+    """Confusion matrices of all images by model, each row divided by its sum; with many categories only the best's.
 
     Args:
         matrices: what :func:`mixvision.evaluation.classification.whole_confusion` returns, by model.
-        best: the model that is drawn in any case.
+        best: the model that is always drawn.
     """
     if len(matrices[best]) > LARGEST_LABELLED_MATRIX:
         matrices = {best: matrices[best]}
     figure = named_confusion_matrices(matrices, "snapshot best_validation")
     categories, labels = len(matrices[best]), 250  # pixels beside the matrices, and above and below them
     side = min(max(420, 22 * categories), (PAGE_WIDTH - labels) // len(matrices))
-    if side < 24 * categories:  # pixels that a number needs; it also stands in the hover text
+    if side < 24 * categories:  # pixels that a number needs; the hover text has it anyway
         figure.update_traces(texttemplate=None)
     figure.update_annotations(font_size=min(16, side // 14))
     return figure.update_layout(width=labels + side * len(matrices), height=labels + side)

@@ -18,7 +18,7 @@ GAP = 4
 MARGIN = 16
 LINE = 18
 INK, PAPER = "#222222", "#ffffff"
-# Inferno rises evenly in lightness, so that brighter is more to everyone's eyes.
+# Inferno's lightness rises evenly, so brighter means more to colour-blind readers, too.
 HEAT = np.rint([unlabel_rgb(colour) for colour in sample_colorscale("Inferno", 256)]).astype("uint8")
 
 
@@ -33,7 +33,7 @@ def sample_sheet(
     Args:
         manifest: one row per image.
         pixels: per domain, uint8 (N, S, S, 3), indexed by the manifest's ``pixel_row``.
-        generator: source of the choice.
+        generator: chooses the images.
         images_per_category: how many at most of each category and domain.
 
     Returns:
@@ -65,7 +65,7 @@ def sample_sheet(
 
 
 def mistakes_sheet(mistakes: pd.DataFrame, pixels: Mapping[str, np.ndarray], images_across: int = 6) -> Image.Image:
-    """The most confident mistakes, each with its truth, the prediction and its probability.
+    """The most confident mistakes, each with its true category, the prediction and its probability.
 
     Args:
         mistakes: what :func:`mixvision.evaluation.mistakes.confident_mistakes` returns.
@@ -73,7 +73,7 @@ def mistakes_sheet(mistakes: pd.DataFrame, pixels: Mapping[str, np.ndarray], ima
         images_across: images per row.
 
     Returns:
-        An RGB picture; the stripe and the last caption line tell the domain.
+        An RGB picture; the stripe and the last caption line show the domain.
     """
     captions = [
         (f"is {mistake.category}", f"said {mistake.prediction}", f"{mistake.probability:.3f}, {mistake.domain}")
@@ -86,7 +86,7 @@ def mistakes_sheet(mistakes: pd.DataFrame, pixels: Mapping[str, np.ndarray], ima
 def excluded_sheet(
     manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], count: int = 24, images_across: int = 6
 ) -> Image.Image:
-    """Images that were excluded although they could be decoded, each with its category, dimensions and kind of reason.
+    """Images that were excluded although they could be decoded, each with category, dimensions and kind of reason.
 
     Args:
         manifest: one row per image.
@@ -95,7 +95,7 @@ def excluded_sheet(
         images_across: images per row.
 
     Returns:
-        An RGB picture; the stripe tells the domain.
+        An RGB picture; the stripe shows the domain.
     """
     excluded = manifest[(manifest["status"] == "excluded") & (manifest["pixel_row"] >= 0)]
     kind = excluded["reason"].str.split(":").str[0]
@@ -110,7 +110,7 @@ def excluded_sheet(
 def activation_sheet(
     rows: pd.DataFrame, pixels: Mapping[str, np.ndarray], heatmaps: np.ndarray, images_across: int = 4
 ) -> Image.Image:
-    """What speaks for the prediction: every image beside itself in grey under a heatmap, hits first, then misses.
+    """Class activation maps: each image next to a grey copy under its heatmap, correct predictions first.
 
     Args:
         rows: ``id``, ``domain``, ``category`` (the truth), ``prediction``, ``probability`` and ``pixel_row``.
@@ -119,10 +119,10 @@ def activation_sheet(
         images_across: images per row.
 
     Returns:
-        An RGB picture; the stripe and the last caption line tell the domain.
+        An RGB picture; the stripe and the last caption line show the domain.
 
     Raises:
-        ValueError: there are more heatmaps than rows, or fewer.
+        ValueError: the numbers of heatmaps and rows differ.
     """
     if len(heatmaps) != len(rows):
         raise ValueError(f"There are {len(heatmaps)} heatmaps for {len(rows)} images; each image needs its own.")
@@ -141,7 +141,7 @@ def activation_sheet(
         )
         for image, place in zip(shown.itertuples(), order, strict=True)
     ]
-    return _captioned_sheet(pictures, shown["domain"], captions, images_across, none="No image was looked at.")
+    return _captioned_sheet(pictures, shown["domain"], captions, images_across, none="No images to show.")
 
 
 def _captioned_sheet(
@@ -153,7 +153,7 @@ def _captioned_sheet(
 ) -> Image.Image:
     """Pictures of one size, each with a stripe in its domain's colour over three lines of caption.
 
-    Where there is no picture, the sentence `none`.
+    Without pictures it holds the sentence ``none``.
     """
     font = ImageFont.load_default(13)
     wide, high = pictures[0].size if pictures else (TILE, TILE)
@@ -199,7 +199,7 @@ def _tile_size(pixels: Mapping[str, np.ndarray]) -> int:
 
 
 def _tile(image: np.ndarray, size: int) -> Image.Image:
-    """One (S, S, 3) image at the tile's size; enlarged by whole pixels so that nothing is invented."""
+    """One (S, S, 3) image at the tile's size; enlarged without interpolation."""
     picture = Image.fromarray(np.asarray(image))
     enlarge = size >= picture.width
     return picture.resize((size, size), Image.Resampling.NEAREST if enlarge else Image.Resampling.LANCZOS)

@@ -10,8 +10,8 @@ DASH = "\N{EN DASH}"
 
 
 def training_time(seconds: float) -> str:
-    """A duration in the units that suit it, a dash where nothing was trained."""
-    if not seconds > 0:  # NaN is not, either
+    """A duration in suitable units, a dash where nothing was trained."""
+    if not seconds > 0:  # NaN is not above 0 either
         return DASH
     if seconds < 1:
         return "under 1 s"
@@ -36,7 +36,7 @@ def markdown_table(frame: pd.DataFrame) -> str:
 
 
 def setting_value(value: object) -> str:
-    """A setting as text, numbers as short as they can be: 0.0001, 1e-05, 64; a dash where there is none."""
+    """A setting as text, numbers as short as possible: 0.0001, 1e-05, 64; a dash where there is none."""
     if isinstance(value, float):
         return DASH if math.isnan(value) else f"{value:g}"
     return str(value)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,6 +17,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from mixvision.reporting.formatting import DASH, number
+from mixvision.reporting.glossary import explain_terms
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,14 @@ class Table:
         return [[_text(cell) for cell in row] for row in shown.itertuples(index=False, name=None)]
 
     def numeric(self) -> list[bool]:
-        """For each column, whether all its shown cells read as numbers (and stand to the right)."""
+        """For each column, whether all its shown cells read as numbers (and are right-aligned)."""
         columns = zip(*self.rows(), strict=True)
         return [all(cell[:1] in set("0123456789.-" + DASH) for cell in column) for column in columns]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image with the text that stands for it where it cannot be seen."""
+    """An image with its alternative text."""
 
     title: str
     image: Image.Image
@@ -74,7 +76,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything the page says.
+    """The content of a page.
 
     Args:
         title: its heading.
@@ -82,7 +84,7 @@ class Page:
         answer: the answer, in a sentence computed from the data.
         key_numbers: pairs of a number (as text) and what it is.
         sections: in reading order.
-        footnotes: what the numbers mean, and what to be careful about.
+        footnotes: how the numbers were made, and what to be careful about.
     """
 
     title: str
@@ -94,7 +96,10 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """The page as HTML with all scripts, figures and images inside; equal pages give equal text."""
+    """Render the page as HTML with all scripts, figures and images inside; equal pages give equal text.
+
+    Below the summary the page explains the terms of the glossary that it uses.
+    """
     environment = Environment(
         loader=PackageLoader("mixvision.reporting", "."),
         autoescape=True,
@@ -106,9 +111,39 @@ def render_page(page: Page) -> str:
     places = {id(figure): f"figure-{place}" for place, figure in enumerate(figures, start=1)}
     return environment.get_template("page.html").render(
         page=page,
+        terms=explain_terms(_texts_of_page(page)),
         plotly_script=Markup(get_plotlyjs()) if figures else "",
         draw=lambda figure: _drawn(figure, places[id(figure)]),
     )
+
+
+def _texts_of_page(page: Page) -> Iterator[str]:
+    """Every text that a reader of the page can see."""
+    yield from (page.title, page.question, page.answer, *page.footnotes)
+    for value, meaning in page.key_numbers:
+        yield from (value, meaning)
+    for section in page.sections:
+        yield from (section.title, *section.text)
+        for table in section.tables:
+            yield from (table.title, *map(str, table.frame.columns))
+            for row in table.rows():
+                yield from row
+        for figure in section.figures:
+            yield from _texts_of_figure(figure.to_plotly_json())
+        for picture in section.pictures:
+            yield from (picture.title, picture.description)
+
+
+def _texts_of_figure(part: Any) -> Iterator[str]:
+    """All texts within a figure's JSON or a part of it, titles, names and labels among them."""
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, dict):
+        for value in part.values():
+            yield from _texts_of_figure(value)
+    elif isinstance(part, list | tuple):
+        for value in part:
+            yield from _texts_of_figure(value)
 
 
 def _drawn(figure: go.Figure, name: str) -> Markup:

@@ -1,4 +1,4 @@
-"""Published numbers that reports set beside ours: a section for each study that repeats one, checked when read."""
+"""Published numbers that reports compare with ours: a section for each study that repeats one, checked when read."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class PublishedSection:
 
     Attributes:
         source: where they were published.
-        note: what to know of them.
+        note: what to know about them.
 
     Raises:
-        ValueError: a value is not what it must be; so with every kind of section.
+        ValueError: a value is invalid; every kind of section raises this.
     """
 
     name: ClassVar[str]
@@ -62,7 +62,7 @@ class PublishedMixing(PublishedSection):
             _require_fractions(f"mixing.rows[{place}]", {name: row[name] for name in row if name != "ratio"})
         ratios = [row["ratio"] for row in self.rows]
         if len(set(ratios)) < len(ratios):
-            raise ValueError(f"mixing.rows have the ratios {ratios}; give each of them once.")
+            raise ValueError(f"mixing.rows have the ratios {ratios}; give each ratio once.")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class PublishedBaselines(PublishedSection):
         super().__post_init__()
         if not isinstance(self.base, Mapping) or set(self.base) != set(BASELINE_SETTINGS):
             needed = ", ".join(BASELINE_SETTINGS)
-            raise ValueError(f"baselines.base is {self.base!r}; the rows are read beside it, so it needs {needed}.")
+            raise ValueError(f"baselines.base is {self.base!r}; the rows only say what differs, so it needs {needed}.")
         _require_settings("baselines.base", self.base)
         for place, row in enumerate(_require_rows(self)):
             where = f"baselines.rows[{place}]"
@@ -168,7 +168,7 @@ class PublishedTransfer(PublishedSection):
 
 @dataclass(frozen=True)
 class Published:
-    """All that is published on a study's images; a section is None where there is nothing."""
+    """All published numbers for a study's images; a section is None where there are none."""
 
     mixing: PublishedMixing | None = None
     iterative: PublishedIterative | None = None
@@ -178,16 +178,16 @@ class Published:
 
     @classmethod
     def from_mapping(cls, sections: Mapping[str, Any] | None) -> Published:
-        """What a file holds, checked.
+        """Check the content of a file.
 
         Raises:
-            ValueError: a section or a key is unknown or missing, or a value is not what it must be.
+            ValueError: a section or a key is unknown or missing, or a value is invalid.
         """
         sections = {} if sections is None else sections
         kinds = {kind.name: kind for kind in KINDS}
         if not isinstance(sections, Mapping) or not set(sections) <= set(kinds):
             given = list(sections) if isinstance(sections, Mapping) else sections
-            raise ValueError(f"The sections are {given!r}; there may be {', '.join(kinds)}.")
+            raise ValueError(f"The sections are {given!r}; allowed are {', '.join(kinds)}.")
         filled = {name: values for name, values in sections.items() if values is not None}
         checked: dict[str, Any] = {name: _section(kinds[name], values) for name, values in filled.items()}
         return cls(**checked)
@@ -197,11 +197,11 @@ KINDS = (PublishedMixing, PublishedIterative, PublishedTuning, PublishedBaseline
 
 
 def read_published(path: Path) -> Published:
-    """The published numbers of a YAML file; an empty one has none.
+    """Read the published numbers of a YAML file; an empty file has none.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not YAML, or not what :class:`Published` must be.
+        ValueError: it is not YAML, or its content is invalid.
     """
     try:
         return Published.from_mapping(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -232,7 +232,7 @@ def _require_rows(section: PublishedMixing | PublishedBaselines | PublishedTrans
 
 
 def _require_settings(where: str, settings: Row) -> None:
-    """Of those of :data:`BASELINE_SETTINGS` that are there. YAML takes 1e-4 for a text, which will do."""
+    """Check those of :data:`BASELINE_SETTINGS` that are given. YAML reads 1e-4 as text, which is accepted."""
     for name in ("batch_size", "learning_rate"):
         if name in settings:
             value = settings[name]

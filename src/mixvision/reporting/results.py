@@ -1,4 +1,4 @@
-"""What the page of every study shows besides the study's own results."""
+"""What the page of every study shows in addition to the study's own results."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pandas as pd
 class StudyResults:
     """The tables that every study with images has; each study adds its own results, by name.
 
-    A page takes one such object instead of twenty arguments, so that no two figures can be mistaken for each other.
-    What a run does not have is None.
+    A page takes one such object instead of twenty arguments, so that no two figures can be mixed up. What a run lacks
+    is None.
 
     Attributes:
         manifest: one row per image.
@@ -30,9 +30,9 @@ class StudyResults:
     @property
     def audit(self) -> dict[str, pd.DataFrame]:
         """The split audit's tables by title."""
-        return {"What was found": self.split_summary, "By domain and category": self.split_audit}
+        return {"Findings": self.split_summary, "By domain and category": self.split_audit}
 
     @property
     def leaks(self) -> bool:
-        """Whether near-duplicates cross the splits, as plain random splits let them."""
+        """Whether near-duplicates cross the splits, as they can in plain random splits."""
         return bool(self.manifest.loc[self.manifest["status"] == "kept", "leaks"].any())

@@ -10,16 +10,10 @@ from mixvision.reporting.image_tables import excluded_files
 from mixvision.reporting.page import Section, Table
 from mixvision.reporting.published import PublishedSection
 from mixvision.reporting.tables import trial_settings
-from mixvision.vocabulary import SNAPSHOTS
 
-METRICS_EXPLAINED = (
-    "Performance is the square root of nice accuracy times real accuracy. All numbers are fractions.",
-    *(f"{snapshot}: {meaning}." for snapshot, meaning in SNAPSHOTS.items()),
-)
 INTERVALS = (
-    "The 95% interval of a performance is a bootstrap over the test images of each domain, "
-    "near-duplicates drawn together; it says how far these test images can be trusted, not how training "
-    "varies."
+    "The 95% intervals resample the test images of each domain, near-duplicates together. They show how much the "
+    "performances depend on these test images, not how much training varies."
 )
 
 
@@ -29,7 +23,7 @@ def audit_section(audit: Mapping[str, pd.DataFrame]) -> Section:
 
 
 def excluded_section(manifest: pd.DataFrame) -> Section:
-    """How many files were left out for which reason, and each of them."""
+    """How many files were excluded for each reason, and the list of them."""
     files = excluded_files(manifest)
     kinds = files["reason"].str.split(":").str[0]  # "exact duplicate: of nice/apple/1.jpg"
     reasons = files.groupby(kinds).size().sort_values(ascending=False).rename("files").reset_index()
@@ -37,13 +31,13 @@ def excluded_section(manifest: pd.DataFrame) -> Section:
 
 
 def settings_section(trials: pd.DataFrame) -> Section:
-    """The settings all trials share, and those in which they differ; one row a trial."""
+    """The settings that all trials share, and a table of those in which they differ."""
     shared, differing = trial_settings(trials)
     return Section("Trial settings", tables=[Table("Shared by all trials", shared), Table("Each trial", differing)])
 
 
 def published_note(published: PublishedSection) -> str:
-    """Where the published numbers come from, and what to know of them (source and note)."""
+    """Where the published numbers come from, and what to know about them (source and note)."""
     return f"Published numbers: {published.origin}"
 
 

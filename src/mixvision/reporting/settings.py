@@ -1,4 +1,4 @@
-"""What every report can be asked to show."""
+"""Settings of every report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of a sweep: our three snapshots of every ratio, with the published numbers beside them."""
+"""Tables of a sweep: the three snapshots of every ratio, with the published numbers next to them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pandas as pd
 
 from mixvision.evaluation.selection import best_first, best_label
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
+from mixvision.reporting.glossary import GLOSSARY
 from mixvision.reporting.published import PublishedMixing
 from mixvision.vocabulary import SNAPSHOTS
 
@@ -82,9 +83,9 @@ def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:
 def comparison_table(
     table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None, by: str = "ratio"
 ) -> pd.DataFrame:
-    """Top-1 performance of each ratio, or share, at the three snapshots, as text, the published one beside best_test.
+    """Top-1 performance of each ratio, or share, at the three snapshots, as text; next to best_test the published one.
 
-    Where test images leak (plain random split), the honest number stands a second time, without them.
+    Where test images leak (plain random split), a second column for best_validation leaves them out.
     """
     shown = {}
     for snapshot in SNAPSHOTS:
@@ -102,7 +103,7 @@ def comparison_table(
 
 
 def snapshot_table(table: pd.DataFrame, snapshot: str, by: str = "ratio") -> pd.DataFrame:
-    """All metrics of each ratio, or share, by one snapshot, as text; best_test beside the published."""
+    """All metrics of each ratio, or share, at one snapshot, as text; best_test next to the published ones."""
     rows = table[table["snapshot"] == snapshot].set_index(by)
     shown = {}
     for metric, heading in HEADINGS.items():
@@ -114,7 +115,7 @@ def snapshot_table(table: pd.DataFrame, snapshot: str, by: str = "ratio") -> pd.
 
 
 def metric_markdown(table: pd.DataFrame, published: PublishedMixing | None) -> str:
-    """The comparison and the three snapshots' tables with what they mean, as Markdown."""
+    """The comparison, and a table for each of the three snapshots with its meaning, as Markdown."""
     parts = ["# Accuracy by share of real training images", markdown_table(comparison_table(table))]
     for snapshot, meaning in SNAPSHOTS.items():
         parts += [
@@ -122,7 +123,7 @@ def metric_markdown(table: pd.DataFrame, published: PublishedMixing | None) -> s
             f"{meaning[0].upper()}{meaning[1:]}.",
             markdown_table(snapshot_table(table, snapshot)),
         ]
-    parts.append("Performance is the square root of nice times real accuracy. All numbers are fractions.")
+    parts.append(f"Performance: {GLOSSARY['performance'].meaning} All numbers are fractions.")
     if (table["trials"] > 1).any():
         parts.append("± is the standard deviation over the seeds of a ratio.")
     if published:

@@ -64,7 +64,7 @@ def test_the_axis_begins_below_the_lowest_curve_and_names_guessing_where_that_li
     assert 0.2 < figure.layout.yaxis.range[0] < 0.3  # the linear layer is the lowest
     rows = baselines.table.set_index("trial").loc[["cnn", "cnn-batch-size-64"]]
     assert rows["test_high"].max() < figure.layout.yaxis.range[1] <= 1.02
-    assert "random guessing, 0.123, lies below" in figure.layout.title.subtitle.text
+    assert "random guessing, 0.123, is below" in figure.layout.title.subtitle.text
     figure = drawn(0.35)
     assert [shape.y0 for shape in figure.layout.shapes] == [0.3, 0.35]
     assert "guessing" not in figure.layout.title.subtitle.text
@@ -113,8 +113,7 @@ def test_every_trained_trial_has_a_panel_with_both_curves_and_its_best_epoch(bas
         assert list(trace.customdata) == expected["cross_entropy"].tolist()
     assert (list(best.x), list(best.y)) == ([4], [validation.y[3]])
     assert [trace.name for trace in figure.data if trace.showlegend] == ["training", "validation", "best epoch"]
-    subtitle = figure.layout.title.subtitle.text
-    assert "running mean" in subtitle and "dropout and augmentation on" in subtitle and "leaky" in subtitle
+    assert "*: leaky" in figure.layout.title.subtitle.text
 
 
 def test_a_trial_that_failed_has_no_best_epoch(baselines):

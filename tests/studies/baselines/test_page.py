@@ -10,9 +10,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from page_reader import Reader
+from page_terms import require_explained_terms
 from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.reporting.formatting import DASH
 from mixvision.studies.baselines.page import BaselinesResults, answer, baselines_page, best_trial
 from mixvision.studies.baselines.tables import leak_sentence
 
@@ -58,10 +60,10 @@ def test_sections_stand_in_their_order(page):
     assert page.headings == [
         "Models compared",
         *ABLATIONS.values(),
-        "What splitting after augmentation would have gained",
+        "The mistake of augmenting before splitting",
         "Learning curves",
         "What the models confuse",
-        "The best model looked at closely",
+        "A closer look at the best model",
         "The networks",
         "The images",
         "Dimensions and outliers",
@@ -70,6 +72,11 @@ def test_sections_stand_in_their_order(page):
         "Trial settings",
         "Notes",
     ]
+
+
+def test_terms_are_explained(baselines, baselines_of_two_domains):
+    require_explained_terms(make_page(baselines))
+    require_explained_terms(make_page(baselines_of_two_domains, leak=baselines_of_two_domains.leak.head(0)))
 
 
 def test_the_page_needs_nothing_from_outside_and_is_the_same_each_time(baselines, page):
@@ -111,11 +118,17 @@ def test_the_answer_is_computed_from_the_table(baselines, page):
 
 def test_a_floor_that_is_best_or_failed_or_absent_is_not_compared_with(baselines):
     table = baselines.table.set_index("trial", drop=False)
+    accuracies = table["test_top1"].map("{:.3f}".format)
+
+    def compared(rows: pd.DataFrame) -> list[str]:
+        """The accuracies after the best model's and its interval."""
+        return re.findall(r"\d\.\d{3}", answer(rows))[3:]
+
+    assert compared(table) == accuracies[["linear", "random"]].tolist()
     table.loc["linear", "validation_top1"] = 1.0
-    assert "linear layer" not in answer(table) and "random guessing" in answer(table)
+    assert compared(table) == [accuracies["random"]]
     table.loc["random", "test_top1"] = np.nan
-    assert "comparison" not in answer(table)
-    assert "comparison" not in answer(table[table["model"] == "cnn"])
+    assert compared(table) == [] == compared(table[table["model"] == "cnn"])
 
 
 def test_the_green_row_is_the_best_on_validation(baselines):
@@ -126,13 +139,16 @@ def test_the_green_row_is_the_best_on_validation(baselines):
     assert green[1] == batch_sizes[rows[list(batch_sizes)].idxmax()]
 
 
-def test_the_mistake_is_named_as_one_and_left_out_where_it_was_not_made(baselines, page):
-    assert "made here on purpose" in page.text
-    assert leak_sentence(baselines.leak) in page.text
-    assert "views of the validation images' originals, too" in page.text
-    honest = Reader(make_page(baselines, leak=baselines.leak.head(0)))
-    assert not [heading for heading in honest.headings if "splitting" in heading]
-    assert "on purpose" not in honest.text
+def test_the_mistake_has_a_section_where_it_was_made(baselines, page):
+    heading = "The mistake of augmenting before splitting"
+    assert leak_sentence(baselines.leak) in page.section(heading)
+    shown = page.table("order", "overestimate")
+    rows = baselines.table.set_index("trial").loc[["cnn-augmentation-expand", "cnn-leaky-split"]]
+    assert shown["validation, views"].tolist() == rows["views_top1"].map("{:.3f}".format).tolist()
+    assert shown["test"].tolist() == rows["test_top1"].map("{:.3f}".format).tolist()
+    excess = (rows["views_top1"] - rows["test_top1"]).map("{:.3f}".format)
+    assert shown["overestimate"].tolist() == excess.tolist()
+    assert heading not in Reader(make_page(baselines, leak=baselines.leak.head(0))).headings
 
 
 def test_a_setting_that_was_not_varied_has_no_section(baselines):
@@ -141,32 +157,41 @@ def test_a_setting_that_was_not_varied_has_no_section(baselines):
 
 
 def test_networks_are_listed_with_their_totals(page):
-    # 1,000,456 weights of 4 bytes in two of three layers; maps of 2,102,784, 2,102,784 and 12 bytes.
-    assert "layers with weights parameters weights (MB) feature maps (MB) cnn 2 1,000,456 4.002 4.206" in page.text
-    assert "first Conv2d 6 x 296 x 296 456 2,102.784" in page.text
-    assert "last Linear 3 1,000,000 0.012" in page.text  # kB, so that three numbers are not 0.000
+    """1,000,456 weights of 4 bytes in two of three layers; maps of 2,102,784, 2,102,784 and 12 bytes."""
+    totals = page.table("model", "layers with weights")
+    assert totals.to_numpy().tolist() == [["cnn", "2", "1,000,456", "4.002", "4.206"]]
+    layers = page.table("layer", "output (kB)").set_index("layer")
+    assert layers.loc["first"].tolist() == ["Conv2d", "6 x 296 x 296", "456", "2,102.784"]
+    assert layers.loc["last"].tolist() == ["Linear", "3", "1,000,000", "0.012"]  # kB, so that it does not read 0.000
 
 
 def test_figures_of_several_models_do_not_stand_under_one_models_name(baselines):
     html = make_page(baselines)
-    sections = ["<h2>What the models confuse</h2>", 'aria-label="figure of confusion.', "<h2>The best model looked at"]
+    sections = [
+        "<h2>What the models confuse</h2>",
+        'aria-label="figure of confusion.',
+        "<h2>A closer look at the best model",
+    ]
     places = [html.index(section) for section in sections]
     assert places == sorted(places)
 
 
-def test_settings_are_called_the_base_settings_and_learning_rates_spelled_alike(baselines):
+def test_settings_are_listed_where_they_are_shared_and_learning_rates_spelled_alike(baselines, page):
+    assert page.table("setting", "value").to_numpy().tolist() == [["seed", "0"], ["learning_rate", "0.0001"]]
+    others = "batch size: 8; learning rate: 0.0001; dropout: with"
+    assert others in page.section("Augmentation") and "augmentation: on the fly" in page.section("Dropout")
     trials = baselines.trials.assign(learning_rate=[1e-5, *[1e-4] * (len(baselines.trials) - 1)])
-    text = Reader(make_page(baselines, trials=trials)).text
-    assert "with the base settings" in text and "as in the base settings (learning rate: 0.0001;" in text
-    assert "own settings" not in text and "1e-04" not in text
-    assert "random 1e-05 " in text and "cnn 0.0001 " in text
+    shown = Reader(make_page(baselines, trials=trials)).table("trial", "learning_rate").set_index("trial")
+    assert shown["learning_rate"].to_dict() == {name: "0.0001" for name in trials["trial"]} | {"random": "1e-05"}
 
 
-def test_columns_say_what_they_hold(page):
-    for heading in ("best epoch", "steps", "true category", "share of its images", "F1"):
-        assert f" {heading} " in page.text
-    for sentence in ("3 of 5: the 3rd of 5 trained", "Precision is the share of right answers", "eight times the exam"):
-        assert sentence in page.text
+def test_the_models_are_compared_by_accuracy_and_training(baselines, page):
+    shown = page.table("model", "train", "best epoch").set_index("model")
+    table = baselines.table.set_index("trial")
+    for split in ("train", "validation", "test"):
+        assert shown.loc["cnn", split] == f"{table.loc['cnn', f'{split}_top1']:.3f}"
+    assert shown.loc["cnn", ["best epoch", "steps", "parameters"]].tolist() == ["4 of 7", "700", "9,966,691"]
+    assert shown.loc["basic_cnn", ["test", "best epoch"]].tolist() == [DASH, "failed"]
 
 
 def test_excluded_images_are_shown_where_there_are_any(baselines):
@@ -180,10 +205,18 @@ def test_excluded_images_are_shown_where_there_are_any(baselines):
 
 def test_the_best_model_is_scored_on_its_own_predictions(baselines, page):
     best = select_predictions(baselines.joined, [best_trial(baselines.table)])
-    apples = best[best["category"] == "Apple"]
-    recall = (apples["prediction_1"] == "Apple").mean()
-    precision = (best.loc[best["prediction_1"] == "Apple", "category"] == "Apple").mean()
-    assert f"Apple {len(apples)} {precision:.3f} {recall:.3f}" in page.text
+    scores = page.table("category", "recall", "F1").set_index("category")
+    for category, images in best.groupby(best["category"].astype("str")):
+        recall = (images["prediction_1"] == category).mean()
+        precision = (best.loc[best["prediction_1"] == category, "category"] == category).mean()
+        harmonic = 2 * precision * recall / (precision + recall)
+        expected = [str(len(images)), *(f"{value:.3f}" for value in (precision, recall, harmonic))]
+        assert scores.loc[category, ["images", "precision", "recall", "F1"]].tolist() == expected
+    wrong = best[best["prediction_1"] != best["category"]]
+    pairs = wrong.groupby([wrong["category"].astype("str"), "prediction_1"]).size()
+    confused = page.table("true category", "share of its images")
+    shown = {(row[0], row[1]): int(row[2]) for row in confused.to_numpy()}
+    assert list(shown.values()) == sorted(pairs, reverse=True)[:10] and shown.items() <= pairs.to_dict().items()
 
 
 def test_notes_say_in_what_the_published_study_differs(baselines, page):
@@ -210,14 +243,14 @@ def test_failed_trials_and_excluded_files_are_named(baselines, page):
     assert "basic_cnn failed:" not in Reader(make_page(baselines, outcomes=finished)).text
 
 
-def test_what_the_numbers_mean_is_explained(page):
-    for phrase in ("best_validation: the epoch", "last: weights", "running mean", "near-duplicates drawn together"):
-        assert phrase in page.text
-
-
-def test_images_of_two_domains_are_counted_and_measured_apart(baselines, baselines_of_two_domains, page):
-    text = Reader(make_page(baselines_of_two_domains)).text
-    row = baselines_of_two_domains.table.set_index("trial").loc["cnn"]
-    assert "nice images kept 100" in text and "real images kept 100" in text
-    assert f"{row['nice_test_top1']:.3f} {row['real_test_top1']:.3f}" in text
-    assert "nice images kept" not in page.text
+def test_images_of_two_domains_are_counted_and_measured_apart(baselines_of_two_domains, page):
+    study = baselines_of_two_domains
+    both = Reader(make_page(study))
+    counts = both.table("domain", "kept", "excluded").set_index("domain")
+    kept = study.manifest[study.manifest["status"] == "kept"]
+    assert counts["kept"].to_dict() == kept.groupby("domain").size().map(str).to_dict()
+    shown = both.table("model", "nice, test", "real, test").set_index("model")
+    row = study.table.set_index("trial").loc["cnn"]
+    expected = [f"{row[f'{domain}_test_top1']:.3f}" for domain in ("nice", "real")]
+    assert shown.loc["cnn", ["nice, test", "real, test"]].tolist() == expected
+    assert page.table("domain", "kept", "excluded")["domain"].tolist() == ["real"]

@@ -389,7 +389,7 @@ def test_the_leak_table_says_it_in_text(leak):
         "validation, originals": "0.560",
         "test": "0.360",
         "95% interval": "0.310 to 0.410",
-        "promised too much": "0.140",
+        "overestimate": "0.140",
         "leaky minus honest": DASH,
     }
     assert list(leaky.values())[1:6] == ["0.920", DASH, "0.380", "0.330 to 0.430", "0.540"]
@@ -404,15 +404,15 @@ def with_difference(leak: pd.DataFrame, test: float, *difference: float) -> pd.D
 
 def test_the_leak_sentence_compares_like_with_like(leak):
     assert leak_sentence(with_difference(leak, 0.38, 0.02, -0.01, 0.05)) == (
-        "On expanded views of its validation images the mistake reports 0.920; the honest model reaches 0.500 on such "
-        "views (0.560 on the originals). On the same test images the leaky model has 0.380, the honest one 0.360: no "
-        "measurable difference (leaky minus honest 0.020, 95% interval -0.010 to 0.050). So the mistake promises 0.540 "
-        "too much, splitting first 0.140 too much."
+        "On expanded views of its validation images the leaky model reports 0.920; the honest model reaches 0.500 on "
+        "such views (0.560 on the originals). On the same test images the leaky model reaches 0.380, the honest one "
+        "0.360: no measurable difference (leaky minus honest 0.020, 95% interval -0.010 to 0.050). So the validation "
+        "accuracy is 0.540 too high with the mistake and 0.140 too high without it."
     )
     worse = leak_sentence(with_difference(leak, 0.2, -0.16, -0.25, -0.07))
     assert ": a difference (leaky minus honest -0.160, 95% interval -0.250 to -0.070)" in worse
     better = leak_sentence(with_difference(leak, 0.95, 0.59, 0.5, 0.7))
-    assert ": a difference (" in better and "promises 0.030 too little" in better
+    assert ": a difference (" in better and "is 0.030 too low with the mistake" in better
 
 
 def test_a_difference_that_could_be_none_is_not_called_one(leak):
@@ -428,14 +428,14 @@ def test_without_a_leaky_trial_nothing_is_said(table, leak):
 
 
 @pytest.mark.parametrize("trial", ["cnn-leaky-split", "cnn-augmentation-expand"])
-def test_a_leak_without_both_results_promises_nothing(trial):
+def test_without_both_results_the_effect_of_the_leak_is_unknown(trial):
     leak = make_leak(with_failed(trial))
     failed = leak["trial"] == trial
     assert leak.loc[failed, ["validation_top1", "views_top1", "test_top1", "test_low"]].isna().all(axis=None)
     assert leak.loc[~failed, ["views_top1", "test_top1", "test_low"]].notna().all(axis=None)
     assert leak[["difference", "difference_low", "difference_high"]].isna().all(axis=None)
     assert "unknown" in leak_sentence(leak)
-    assert list(leak_table(leak)["promised too much"] == DASH) == list(failed)
+    assert list(leak_table(leak)["overestimate"] == DASH) == list(failed)
 
 
 def test_leak_numbers_survive_a_csv_file(leak, tmp_path):

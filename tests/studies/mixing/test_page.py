@@ -7,14 +7,16 @@ import re
 import numpy as np
 import pandas as pd
 from page_reader import Reader
+from page_terms import require_explained_terms
 from PIL import Image
 
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
-from mixvision.reporting.tables import best_ratio, metric_table
+from mixvision.reporting.formatting import DASH
+from mixvision.reporting.tables import metric_table
 from mixvision.studies.mixing.figures import accuracy_against_ratio, learning_curves
 from mixvision.studies.mixing.page import MixingResults, answer, mixing_page
-from mixvision.vocabulary import SNAPSHOTS
+from mixvision.vocabulary import METRICS, SNAPSHOTS
 
 
 def make_page(study, published=None, notes=(), **changes) -> tuple[str, pd.DataFrame]:
@@ -48,42 +50,100 @@ def test_images_have_alternative_text_and_their_size(study):
     assert all(image["alt"] and (image["width"], image["height"]) == ("40", "30") for image in images)
 
 
-def test_the_answer_is_computed_from_the_data(study):
+def test_terms_are_explained(study, published):
+    html, table = make_page(study, published)
+    require_explained_terms(html)
+    require_explained_terms(make_page(study, table_without_leaks=table)[0])
+
+
+def at_best_validation(table: pd.DataFrame, *ratios: int) -> list[str]:
+    """Test performance, nice and real accuracy of these ratios, as text."""
+    rows = table[table["snapshot"] == "best_validation"].set_index("ratio")
+    return [f"{rows.loc[ratio, f'{name}_top1']:.3f}" for ratio in ratios for name in ("performance", "nice", "real")]
+
+
+def picked(table: pd.DataFrame) -> int:
+    """The ratio with the highest validation performance."""
+    rows = table[table["snapshot"] == "best_validation"].set_index("ratio")
+    return rows["validation_performance_top1"].idxmax()
+
+
+def test_the_answer_gives_the_best_ratio_with_its_interval_and_both_pure_ones(study):
     html, table = make_page(study)
-    best = best_ratio(table)
-    honest = table[table["snapshot"] == "best_validation"].set_index("ratio")["performance_top1"]
-    assert f"{best}% real images" in answer(table)
-    assert all(f"{honest[ratio]:.3f}" in answer(table) for ratio in (0, best, 100))
-    assert answer(table) in Reader(html).text
+    best = picked(table)
+    assert best not in (0, 100)
+    bounds = table.dropna(subset="performance_top1_low").set_index("ratio").loc[best]
+    performance, *accuracies = at_best_validation(table, best)
+    interval = [f"{bounds[f'performance_top1_{end}']:.3f}" for end in ("low", "high")]
+    expected = [performance, *interval, *accuracies, *at_best_validation(table, 0, 100)]
+    assert re.findall(r"\d\.\d{3}", answer(table)) == expected
+    assert re.findall(r"(\d+)% real images", answer(table)) == [str(best)]
+    assert answer(table) in Reader(html).section("")
 
 
 def test_a_pure_ratio_that_is_best_is_not_repeated(study):
     _, table = make_page(study)
     table.loc[table["ratio"] == 100, "validation_performance_top1"] = 1.0
-    assert answer(table).count("real images only") == 1
+    performance, *accuracies = at_best_validation(table, 100)
+    numbers = re.findall(r"\d\.\d{3}", answer(table))
+    assert numbers[:1] + numbers[3:5] == [performance, *accuracies]
+    assert numbers[5:] == at_best_validation(table, 0)
 
 
-def test_the_page_explains_the_figures_and_shows_notes_audit_and_excluded_files(study):
-    text = Reader(make_page(study, notes=["Thinned to the smaller."])[0]).text
-    for phrase in [
-        *SNAPSHOTS,
-        "optimistic",
-        "Thinned to the smaller.",
-        "What was found",
-        "real/Apple/torn.jpg",
-    ]:
-        assert phrase in text
-    assert "Published" not in text
+def test_the_key_numbers_are_those_of_the_data(study):
+    html, table = make_page(study)
+    performances = at_best_validation(table, picked(table), 0, 100)[::3]
+    assert Reader(html).key_numbers == [f"{picked(table)}%", *performances, "100", "100", "5", "1"]
 
 
-def test_published_source_is_named(study, published):
-    assert "Table 2 of a paper" in Reader(make_page(study, published)[0]).text
+def test_the_green_row_is_the_best_ratio(study):
+    html, table = make_page(study)
+    (green,) = re.findall(r'<tr class="best">(.*)</tr>', html)
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", green)
+    assert cells[:2] == [str(picked(table)), at_best_validation(table, picked(table))[0]]
 
 
-def test_a_table_without_leaks_is_shown_beside(study):
+def test_every_metric_is_shown_at_every_snapshot(study):
+    html, table = make_page(study)
+    shown = [rows for rows in Reader(html).tables if rows[0][:2] == ["% real", "nice top-1"]]
+    assert len(shown) == len(SNAPSHOTS)
+    for snapshot, (_, *rows) in zip(SNAPSHOTS, shown, strict=True):
+        expected = table[table["snapshot"] == snapshot].set_index("ratio")[list(METRICS)]
+        assert [int(row[0]) for row in rows] == list(expected.index)
+        assert [row[1:] for row in rows] == [[f"{value:.3f}" for value in row] for row in expected.to_numpy()]
+
+
+def test_notes_audit_and_excluded_files_are_on_the_page(study):
+    page = Reader(make_page(study, notes=["Thinned to the smaller."])[0])
+    assert page.section("Notes").endswith("Thinned to the smaller.")
+    assert page.table("split", "images").to_dict("list") == {"split": ["train"], "images": ["80"]}
+    excluded = page.table("id", "reason", "bytes")
+    assert excluded.to_numpy().tolist() == [["real/Apple/torn.jpg", "truncated", "12"]]
+    assert page.table("reason", "files").to_numpy().tolist() == [["truncated", "1"]]
+    assert "Published" not in page.text
+
+
+def test_the_published_numbers_stand_in_our_table_with_their_source(study, published):
+    page = Reader(make_page(study, published)[0])
+    shown = page.table("% real", "published").set_index("% real")["published"]
+    paper = {row["ratio"]: f"{row['performance_top1']:.3f}" for row in published.rows if "performance_top1" in row}
+    assert shown.to_dict() == {ratio: paper.get(int(ratio), DASH) for ratio in shown.index} and paper
+    assert published.source in page.section("Accuracy by share of real training images")
+    assert published.origin in page.section("Notes")
+
+
+def test_where_images_leak_the_results_without_them_are_shown_as_well(study):
     _, table = make_page(study)
-    assert "without a near-duplicate" not in Reader(make_page(study)[0]).text
-    assert "without a near-duplicate" in Reader(make_page(study, table_without_leaks=table)[0]).text
+    assert "without leaks" not in Reader(make_page(study)[0]).text
+    clean = table.assign(performance_top1=table["performance_top1"] / 2, nice_top1=table["nice_top1"] / 2)
+    page = Reader(make_page(study, table_without_leaks=clean)[0])
+    rows = clean[clean["snapshot"] == "best_validation"].set_index("ratio")
+    shown = page.table("% real", "best_validation without leaks").set_index("% real")
+    expected = {str(ratio): f"{value:.3f}" for ratio, value in rows["performance_top1"].items()}
+    assert shown["best_validation without leaks"].to_dict() == expected
+    snapshots = [found for found in page.tables if found[0][:2] == ["% real", "nice top-1"]]
+    assert [row[1] for row in snapshots[len(SNAPSHOTS)][1:]] == [f"{value:.3f}" for value in rows["nice_top1"]]
+    assert page.section("").count(f"that performance is {expected[str(picked(table))]}.") == 1
 
 
 def test_equal_input_gives_an_equal_page(study):

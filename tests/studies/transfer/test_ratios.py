@@ -77,7 +77,7 @@ def test_the_best_ratio_is_picked_on_validation_images():
 
 
 BEST = (
-    "With heads on frozen features 30% real is best on the validation images, with a test performance of 0.850 "
+    "With heads on frozen features, 30% real is best on the validation images, with a test performance of 0.850 "
     "(95% interval 0.800 to 0.900)"
 )
 
@@ -88,22 +88,22 @@ BEST = (
         (None, "."),
         (
             published(r0=0.5, r30=0.6),
-            "; trained from scratch the published best is 30% (0.600): the best ratio does not move.",
+            "; the published best for training from scratch is 30% (0.600): the best ratio does not move.",
         ),
         (
             published(r0=0.5, r60=0.6),
-            "; trained from scratch the published best is 60% (0.600). Here 60% gives 0.900, a difference of -0.050 "
-            "(95% interval on the same resampled images -0.100 to 0.020): whether the best ratio moves, these test "
-            "images cannot tell.",
+            "; the published best for training from scratch is 60% (0.600). Here 60% gives 0.900, a difference of "
+            "-0.050 (95% interval on the same resampled images -0.100 to 0.020): these test images cannot tell whether "
+            "the best ratio moves.",
         ),
         (
             published(r0=0.5, r60=0.4),
-            "; trained from scratch the published best is 0% (0.500). Here 0% gives 0.700, a difference of 0.150 "
+            "; the published best for training from scratch is 0% (0.500). Here 0% gives 0.700, a difference of 0.150 "
             "(95% interval on the same resampled images 0.100 to 0.200): the best ratio moves.",
         ),
         (
             published(r50=0.6),
-            "; trained from scratch the published best is 50% (0.600), which was not tried here.",
+            "; the published best for training from scratch is 50% (0.600), which was not tried here.",
         ),
         (PublishedMixing("a paper", rows=[{"ratio": 0, "nice_top1": 0.9}]), "."),
     ],

@@ -200,7 +200,7 @@ def test_the_answer_is_computed_from_the_table(transfer):
     sentence = (
         "Best on the validation images: fine-tuned-64, with a test accuracy of 0.912 (95% interval 0.850 to 0.950)"
     )
-    assert answer(table) == f"{sentence}. For comparison the best of the other methods: linear-64 0.700."
+    assert answer(table) == f"{sentence}. For comparison, the best of the other methods: linear-64 0.700."
     assert answer(table[table["method"] == "fine-tuned"]) == f"{sentence}."
 
 
@@ -239,11 +239,11 @@ def test_report_parameters_take_what_yaml_gives_them():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"tops": [5]}, r"tops is \[5\]; it begins with 1"),
+        ({"tops": [5]}, r"tops is \[5\]; give 1 followed"),
         ({"tops": [1, 6]}, r"tops is \[1, 6\]; .* up to 5"),
-        ({"tops": [1, 3, 2]}, r"tops is \[1, 3, 2\]; .* rising"),
+        ({"tops": [1, 3, 2]}, r"tops is \[1, 3, 2\]; .* increasing"),
         ({"tops": [1, 2.0]}, r"tops is \[1, 2.0\]; .* whole numbers"),
-        ({"tops": 5}, "tops is 5; it is a list"),
+        ({"tops": 5}, "tops is 5; give a list"),
         ({"bootstrap_draws": 0}, "bootstrap_draws is 0; .* 1 or more"),
         ({"activations_shown": 2.5}, "activations_shown is 2.5; .* whole number"),
         ({"embedded_images": True}, "embedded_images is True; .* whole number"),

@@ -76,7 +76,7 @@ def rows(*described: tuple[str, int], classes: int = 1000) -> pd.DataFrame:
         ({"fine_tunings": [{**PLAN, "name": ""}]}, "name is ''; give letters"),
         (
             {"fine_tunings": [PLAN], "heads": ["linear"]},
-            r"fine-tuning 'tuned' goes on from the head 'dense', which is none of heads, \['linear'\]: add it there",
+            r"fine-tuning 'tuned' starts from the head 'dense', which is not one of heads, \['linear'\]: add it there",
         ),
     ],
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from html.parser import HTMLParser
+import re
 
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io
 import pytest
+from page_reader import Reader
+from page_terms import require_explained_terms
 
 from mixvision.reporting.formatting import DASH
 from mixvision.reporting.published import PublishedTuning
@@ -81,6 +83,10 @@ def progress() -> pd.DataFrame:
     return pd.DataFrame(values, columns=["search", "spent", "performance_top1"])
 
 
+def fractions(text: str) -> list[str]:
+    return re.findall(r"\b\d\.\d{3}\b", text)
+
+
 def named(figure) -> dict:
     return {trace.name: trace for trace in figure.data}
 
@@ -118,7 +124,7 @@ def test_a_search_that_loses_a_ratio_does_not_look_better_for_it(grid, adaptive)
     )
     assert mean_of_best(grid) == pytest.approx(0.8) and mean_of_best(lost) == pytest.approx(0.85 / 2)
     assert searches_table(grid, lost).set_index("search").loc["adaptive", "mean of the best"] == "0.425"
-    assert "0.425" in tuning_answer(CHOSEN, grid, lost, None)
+    assert fractions(tuning_answer(CHOSEN, grid, lost, None)) == ["0.750", "0.800", "0.425"]
     rows = [(f"trial-{place}", 10, "validation", 0.8) for place in range(4)]
     history = pd.DataFrame(rows, columns=["trial", "iteration", "split", "performance_top1"])
     assert search_progress(lost, history)["performance_top1"].tolist() == pytest.approx([0.4, 0.4])
@@ -189,22 +195,58 @@ def test_every_figure_has_a_title_and_survives_json(grid, adaptive, progress):
         assert json.loads(plotly.io.from_json(text).to_json()) == json.loads(text)
 
 
-def test_the_answer_and_the_summary_give_the_choice_and_the_comparison(grid, adaptive):
-    answer = tuning_answer(CHOSEN, grid, adaptive, None)
-    assert "learning rate 0.02 with L2 0.5, " in answer and "0.800" in answer and "0.750" in answer
+def test_the_answer_gives_the_choice_and_the_mean_of_the_best_of_both_searches(grid, adaptive):
+    """The grid's best are 0.9 and 0.7, the adaptive search's 0.85 and 0.65."""
+    answer = tuning_answer(CHOSEN, grid, adaptive, PUBLISHED)
+    assert fractions(answer) == ["0.004", "0.750", "0.800", "0.750"]
+    assert re.findall(r"learning rate (\S+) with L2 (\S+) \(published: (\S+) and (\S+)\)", answer) == [
+        ("0.02", "0.5", "0.004", "0.5")
+    ]
+    assert "published" not in tuning_answer(CHOSEN, grid, adaptive, None)
+
+
+def test_the_summary_holds_the_tables_of_the_steps_and_of_the_searches(grid, adaptive):
     summary = tuning_summary("Fruits", CHOSEN, grid, adaptive, PUBLISHED)
-    assert "(published: 0.004 and 0.5)" in summary
-    for heading in STEPS.values():
-        assert heading in summary
+    blocks = [block.splitlines() for block in summary.split("\n\n")]
+    tables = [[[cell.strip() for cell in line.strip("|").split("|")] for line in b] for b in blocks if b[0][0] == "|"]
+    headings = [blocks[place - 1][0] for place, block in enumerate(blocks) if block[0][0] == "|"]
+    assert headings[:3] == list(STEPS.values())
+    rates, factors, final, searches = (table[2:] for table in tables)
+    assert rates == [["0.02", "0.1", "10", "0.550"], ["0.08", "0.1", "10", "0.450"]]
+    assert factors == [["0.02", "1", "10", "0.600"], ["0.02", "0.5", "10", "0.550"]]
+    assert final == [["0.02", "0.5", "20", "0.750"]]
+    assert searches == [["grid", "10", "0", "1", "120", "0.800"], ["adaptive", "4", "1", "1", "70", "0.750"]]
+    assert summary.endswith(tuning_answer(CHOSEN, grid, adaptive, PUBLISHED))
 
 
-def test_the_page_is_whole_and_the_same_each_time(grid, adaptive, progress):
+@pytest.fixture
+def arguments(grid, adaptive, progress) -> tuple:
     results = {step: settings_against_ratio(grid, step, heading) for step, heading in STEPS.items()}
     results |= {"progress": progress_curves(progress, grid), "best_by_ratio": best_against_ratio(grid, adaptive)}
     results |= {"grid_scores": grid, "adaptive_scores": adaptive, "adaptive_trials": go.Figure(), "chosen": CHOSEN}
-    arguments = ("Fruits", TuningResults(**results), {"grid, iterations": 10}, PUBLISHED)
-    page = tuning_page(*arguments)
-    HTMLParser().feed(page)
-    for text in (*STEPS.values(), "trial-9", "Published: section 4 of a paper.", "grid, iterations"):
-        assert text in page
-    assert tuning_page(*arguments) == page
+    return ("Fruits", TuningResults(**results), {"grid, iterations": 10}, PUBLISHED)
+
+
+def test_terms_are_explained(arguments):
+    require_explained_terms(tuning_page(*arguments))
+
+
+def test_the_page_shows_steps_searches_trials_and_settings(arguments, grid, adaptive):
+    page = Reader(tuning_page(*arguments))
+    assert page.headings[:3] == list(STEPS.values())
+    steps = [pd.DataFrame(rows[1:], columns=rows[0]) for rows in page.tables if "mean" in rows[0]]
+    assert [step["mean"].tolist() for step in steps] == [["0.550", "0.450"], ["0.600", "0.550"], ["0.750"]]
+    assert steps[0]["80% real"].tolist() == ["0.500", DASH]
+    best = page.table("% real", "grid", "adaptive").set_index("% real")
+    assert best["grid"].to_dict() == {"20": "0.900", "80": "0.700"}
+    assert best["adaptive"].to_dict() == {"20": "0.850", "80": "0.650"}
+    trials = [pd.DataFrame(rows[1:], columns=rows[0]) for rows in page.tables if "trained_iterations" in rows[0]]
+    for shown, scores in zip(trials, (grid, adaptive), strict=True):
+        assert shown["trial"].tolist() == scores["trial"].tolist()
+        assert shown["trained_iterations"].tolist() == scores["trained_iterations"].map(str).tolist()
+    assert page.table("setting", "value").to_numpy().tolist() == [["grid, iterations", "10"]]
+    assert page.section("Notes").endswith("Published: section 4 of a paper.")
+
+
+def test_the_page_is_the_same_each_time(arguments):
+    assert tuning_page(*arguments) == tuning_page(*arguments)

@@ -1,1 +1,1 @@
-"""Plain networks, and what batch size, learning rate, dropout and augmentation change."""
+"""Plain networks, and the effects of batch size, learning rate, dropout and augmentation."""

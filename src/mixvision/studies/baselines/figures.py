@@ -1,4 +1,4 @@
-"""The baselines' Plotly figures: models and settings compared, accuracy along training, what one model confuses."""
+"""The baselines' Plotly figures: comparison of models and of settings, accuracy during training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABEL_PLACES = {"linear": "top right", "random": "bottom left"}
 
 
 def model_comparison(table: pd.DataFrame) -> go.Figure:
-    """Test and validation accuracy of every model with the base settings, the published one beside them.
+    """Test and validation accuracy of every model with the base settings, compared with the published one.
 
     Args:
         table: what :func:`mixvision.studies.baselines.tables.trial_table` returns.
@@ -44,7 +44,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
     title = title_with("Accuracy of every model", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=230 + 46 * len(rows), **SIDE_BY_SIDE)
     figure.update_xaxes(title="accuracy (fraction)", range=[-0.02, 1.02])
-    # Models that failed have no point, but keep their line.
+    # Models that failed have no point, but keep their row.
     order = {"categoryorder": "array", "categoryarray": list(rows["model"]), "range": [len(rows) - 0.5, -0.5]}
     return figure.update_yaxes(type="category", **order)
 
@@ -62,10 +62,10 @@ def ablation(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting
     figure = go.Figure(_ablation_traces(rows, setting))
     floors = floor_rows(table, ablated).set_index("trial")["test_top1"].dropna()
     low, high = _accuracy_range(rows, floors)
-    subtitle = "top-1, snapshot best_validation, else the base settings; bars: 95% interval of the test accuracy"
+    subtitle = "top-1, snapshot best_validation, otherwise base settings; bars: 95% interval of the test accuracy"
     for model, floor in floors.items():
         if floor < low:
-            subtitle += f"; {FLOORS[model]}, {floor:.3f}, lies below"
+            subtitle += f"; {FLOORS[model]}, {floor:.3f}, is below the range shown"
             continue
         line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dot"}
         label = {"annotation_text": f"{FLOORS[model]}, test: {floor:.3f}", "annotation_position": LABEL_PLACES[model]}
@@ -93,10 +93,10 @@ def learning_curves(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.Da
         for trace in _curves(history[history["trial"] == name].sort_values("epoch"), best[name]):
             figure.add_trace(trace.update(legendgroup=trace.name, showlegend=panel == 0), **place)
         figure.update_xaxes(showticklabels=panel + PANELS_ACROSS >= len(drawn), **place)
-    subtitle = "top-1; training: running mean over the epoch's batches, dropout and augmentation on"
+    subtitle = "top-1; training: running mean over the epoch's batches, with dropout and augmentation"
     if not drawn["split_first"].all():
-        subtitle += "; *: leaky, its validation images have copies in training"
-    figure.update_layout(title=title_with("Accuracy along training", subtitle))
+        subtitle += "; *: leaky, with copies of its validation images in training"
+    figure.update_layout(title=title_with("Accuracy during training", subtitle))
     epochs = int(history["epoch"].max()) if len(drawn) else 1
     return figure.update_xaxes(tick0=0, dtick=max(1, -(-epochs // 5)))
 
@@ -148,7 +148,7 @@ def _ablation_traces(rows: pd.DataFrame, setting: str) -> list[go.Scatter]:
 
 
 def _accuracy_range(rows: pd.DataFrame, floors: pd.Series) -> tuple[float, float]:
-    """From just below the lowest number or linear layer to just above the highest; guessing may lie below."""
+    """From just below the lowest number or linear layer to just above the highest; guessing may be below."""
     shown = [rows[column] for column in ("validation_top1", "test_low", "test_high", "published_validation")]
     shown = pd.concat([*shown, floors.drop("random", errors="ignore")]).dropna()
     if shown.empty:

@@ -1,4 +1,4 @@
-"""What the page of the baselines asks, and what a reader has to know of its numbers."""
+"""The question of the baselines' page, and what a reader has to know about its numbers."""
 
 from __future__ import annotations
 
@@ -8,28 +8,26 @@ from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.sections import published_note
 
 QUESTION = (
-    "How well do plain networks, from a linear layer to a convolutional one, tell these categories apart, and what do "
-    "batch size, learning rate, dropout and augmentation change about it?"
+    "How well do plain networks, from a linear layer to a convolutional network, tell these categories apart, and what "
+    "are the effects of batch size, learning rate, dropout and augmentation?"
 )
 NOTES = (
-    "Accuracies are top-1, as fractions. Unless something else is said they are those of the snapshot best_validation: "
-    "the epoch with the highest accuracy on the validation images, restored after early stopping. The test images had "
-    "no say in it.",
-    "last: weights at the end of training, measured on the same test images.",
+    "Unless noted, accuracies are top-1 at the snapshot best_validation: the weights of the epoch with the highest "
+    "validation accuracy, restored after early stopping.",
     "The training accuracy is the running mean over the batches of the best epoch, measured while the weights changed, "
-    "with dropout and augmentation on. It may lie below the validation accuracy for these reasons alone.",
-    "The 95% interval of an accuracy is a bootstrap over the test images, near-duplicates drawn together, the same "
-    "resampled test sets for all models; it says how far these test images can be trusted, not how training varies.",
-    "The best model is the one with the highest accuracy on the validation images, its settings included. The test "
-    "accuracy given for it is free of that choice; on the test images another model may happen to be ahead.",
-    "All models of one kind start from the same first weights and train for at most as many epochs. Batch size and "
-    "expansion also change the number of steps: larger batches make fewer, and an epoch of expanded images has eight "
+    "with dropout and augmentation. For these reasons alone it may be lower than the validation accuracy.",
+    "The 95% intervals resample the test images, near-duplicates together and in the same way for all models. They "
+    "show how much an accuracy depends on these test images, not how much training varies.",
+    "The best model, settings included, is the one with the highest accuracy on the validation images. Its test "
+    "accuracy is unbiased by that choice; on the test images another model may happen to be ahead.",
+    "All models of one kind start from the same initial weights, with the same limit on epochs. Batch size and "
+    "expansion also change the number of steps: larger batches mean fewer, and an epoch of expanded images has eight "
     "times the examples, fewer without flips.",
 )
 
 
 def published_notes(manifest: pd.DataFrame, published: PublishedBaselines | None, image_size: int) -> list[str]:
-    """Where the published numbers come from, and in what this run differs from theirs."""
+    """Where the published numbers come from, and how this run differs from theirs."""
     if not published:
         return []
     notes = [published_note(published)]

@@ -1,4 +1,4 @@
-"""The page of the baselines: networks trained one by one, their settings varied, and one mistake made on purpose."""
+"""The page of the baselines: networks trained one by one, their settings varied, and one deliberate mistake."""
 
 from __future__ import annotations
 
@@ -105,12 +105,12 @@ def baselines_page(
 
 
 def best_trial(table: pd.DataFrame) -> str:
-    """The best model among those that split first."""
+    """The best model among those that split before they augment."""
     return best_model(table[table["split_first"]])
 
 
 def answer(table: pd.DataFrame) -> str:
-    """The outcome in a sentence: the best model and its test accuracy, beside those of the simplest ones."""
+    """The outcome in a sentence: the test accuracy of the best model, compared with the simplest ones."""
     best = best_trial(table)
     row = table.set_index("trial").loc[best]
     sentence = (
@@ -123,9 +123,9 @@ def answer(table: pd.DataFrame) -> str:
 
 def _models_section(table: pd.DataFrame, published: PublishedBaselines | None, figure: go.Figure) -> Section:
     text = [
-        "Every model with the base settings. The green row is the best of them on the validation images; train, "
-        "validation and test are accuracies with the weights of the best epoch (3 of 5: the 3rd of 5 trained), and "
-        "steps counts the batches of all epochs."
+        "Every model with the base settings. The green row is the best of them on the validation images. The columns "
+        "train, validation and test are accuracies with the weights of the best epoch (3 of 5 is the third of five "
+        "trained); steps counts the batches of all epochs."
     ]
     if published:
         text.append(f"Published: {published.source}; see the notes at the end.")
@@ -141,47 +141,43 @@ def _ablation_section(
     others = [
         f"{other.replace('_', ' ')}: {setting_text(other, base[other])}" for other in SETTINGS if other != setting
     ]
-    text = f"The model {ablated}, all else as in the base settings ({'; '.join(others)})."
+    text = f"The model {ablated}, with the base settings otherwise ({'; '.join(others)})."
     best = _best_row(ablation_rows(table, base, ablated, setting))
     rows = ablation_table(table, base, ablated, setting)
     return Section(name.capitalize(), [text], [Table(f"Accuracy by {name}", rows, highlighted_row=best)], [figure])
 
 
 def _leak_sections(leak: pd.DataFrame) -> list[Section]:
-    """The section on the mistake, or none where it was not made."""
+    """The section on the deliberate mistake, or none if it was not made."""
     sentence = leak_sentence(leak)
     if sentence is None:
         return []
     text = [
-        "A mistake, made here on purpose to see what it is worth. The images are augmented before they are split, so "
-        "that copies of one image lie in training and in validation, and the validation accuracy does not measure "
-        "what the model can do with new images. The test images were set aside before, for both ways. The leaky model "
-        "trains on views of the validation images' originals, too, so on somewhat more different images than the "
-        "honest one.",
+        "This mistake is deliberate, to measure its effect. The images are augmented before they are split, so copies "
+        "of one image are in training and in validation, and the validation accuracy does not measure how the model "
+        "does on new images. The test images were set aside first, for both models. The leaky model also trains on "
+        "views of the validation images, so on somewhat more distinct images than the honest one. The overestimate is "
+        "the validation accuracy on views minus the test accuracy.",
         sentence,
     ]
-    table = Table("The mistake's price", leak_table(leak))
-    return [Section("What splitting after augmentation would have gained", text, [table])]
+    table = Table("Effect of the mistake", leak_table(leak))
+    return [Section("The mistake of augmenting before splitting", text, [table])]
 
 
 def _confusion_section(figure: go.Figure) -> Section:
-    text = "Each row is a true category and shows what share of its test images was taken for which category."
+    text = "Each row is a true category and shows what share of its test images was assigned to which category."
     return Section("What the models confuse", [text], figures=[figure])
 
 
 def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, mistakes: Image.Image) -> Section:
-    text = [
-        f"{best_trial(table)}, test images, snapshot best_validation. Precision is the share of right answers among "
-        "the images taken for a category, recall the share of the category's images that were recognised, and F1 the "
-        "harmonic mean of both."
-    ]
+    text = [f"{best_trial(table)}, test images, snapshot best_validation."]
     headings = {"category": "true category", "share": "share of its images"}
     description = (
         "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
         "the probability and the domain."
     )
     return Section(
-        "The best model looked at closely",
+        "A closer look at the best model",
         text,
         [
             Table("Precision, recall and F1", category_scores(predictions).rename(columns={"f1": "F1"})),
@@ -214,7 +210,7 @@ def _networks_section(layers: pd.DataFrame) -> Section:
 
 
 def _layers(rows: pd.DataFrame) -> pd.DataFrame:
-    """The layers as text; in kB even a single number, 0.004, is not nothing."""
+    """The layers as text; in kB, so that even a single number, 0.004 kB, does not read as 0."""
     numbers = {
         "parameters": rows["parameters"].map("{:,}".format),
         "output (kB)": rows["megabytes"].mul(1000).map("{:,.3f}".format),
@@ -231,7 +227,9 @@ def _images_section(manifest: pd.DataFrame, samples: Image.Image) -> Section:
 
 
 def _dimensions_section(manifest: pd.DataFrame, excluded: Image.Image) -> Section:
-    description = "Images that were left out though they could be decoded, each with its category, size and the reason."
+    description = (
+        "Images that were excluded although they could be decoded, each with its category, size and the reason."
+    )
     shown = ((manifest["status"] == "excluded") & (manifest["pixel_row"] >= 0)).any()
     return Section(
         "Dimensions and outliers",
@@ -259,12 +257,12 @@ def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str,
 
 
 def _floors(table: pd.DataFrame) -> dict[str, float]:
-    """The test accuracies, by name, of the simplest models where they are not themselves the best."""
+    """The test accuracies, by name, of the simplest models, without the best model."""
     accuracies = table.set_index("trial")["test_top1"].drop(best_trial(table)).dropna()
     return {name: accuracies[model] for model, name in FLOORS.items() if model in accuracies}
 
 
 def _best_row(rows: pd.DataFrame) -> int | None:
-    """The place of the row with the highest validation accuracy, None where none has one."""
+    """The place of the row with the highest validation accuracy, None if no row has one."""
     accuracies = rows["validation_top1"]
     return None if accuracies.isna().all() else int(rank(accuracies)[0])

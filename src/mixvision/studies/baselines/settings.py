@@ -1,4 +1,4 @@
-"""The settings of the baselines: as text, which trials have them, and what is published of those."""
+"""The settings of the baselines: as text, which trials have them, and the numbers published for them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def have_settings(trials: pd.DataFrame, settings: Mapping[str, Any]) -> pd.Serie
     for name in (name for name in SETTINGS if name in settings):
         if name == "augmentation":
             same &= trials[name] == settings[name]
-        else:  # as numbers: YAML takes 1e-4 for a text
+        else:  # as numbers: YAML reads 1e-4 as text
             same &= np.isclose(trials[name].astype("float64"), float(settings[name]), rtol=1e-6, atol=0)
     return same
 
 
 def published_numbers(trials: pd.DataFrame, published: PublishedBaselines | None) -> pd.DataFrame:
-    """What is published of each trial; rows that describe none of them are left out.
+    """The numbers published for each trial; published rows that match no trial are left out.
 
     Args:
         trials: one row per trial: ``model``, the four :data:`SETTINGS` and ``split_first``.

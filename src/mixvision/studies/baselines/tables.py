@@ -1,4 +1,4 @@
-"""Tables of the baselines: every trial's numbers, models side by side, ablations, and what a leak promises."""
+"""Tables of the baselines: every trial's numbers, models side by side, ablations, and the effect of a leak."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mixvision.reporting.published import PublishedBaselines
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
 from mixvision.vocabulary import DOMAINS, HELD_OUT, SPLITS
 
-FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that tell how easy the images are
+FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that show how easy the images are
 
 _LEAKY = "augment, then split (leaky)"
 _HONEST = "split, then augment (honest)"
@@ -64,7 +64,7 @@ def trial_table(
 
 
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every model with the base settings, as text; a failed one stays in and says so.
+    """Every model with the base settings, as text; failed ones included, marked "failed".
 
     Args:
         table: what :func:`trial_table` returns.
@@ -113,19 +113,19 @@ def ablation_rows(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, se
 
 
 def ablated_settings(table: pd.DataFrame, base: Mapping[str, Any], ablated: str) -> list[str]:
-    """The settings of which two or more values were tried; arguments as for :func:`ablation_rows`."""
+    """The settings for which two or more values were tried; arguments as for :func:`ablation_rows`."""
     return [setting for setting in SETTINGS if len(ablation_rows(table, base, ablated, setting)) > 1]
 
 
 def floor_rows(table: pd.DataFrame, ablated: str) -> pd.DataFrame:
-    """The trials of the simplest models, :data:`FLOORS`, but for the ablated one, which cannot be its own floor."""
+    """The trials of the simplest models, :data:`FLOORS`, except the ablated one, which cannot be its own floor."""
     return table[table["trial"].isin(FLOORS) & (table["trial"] != ablated)].sort_values("trial")
 
 
 def leak_numbers(
     table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
 ) -> pd.DataFrame:
-    """What the leaky trial and its honest counterpart, of equal model and settings, promised and what they kept.
+    """Validation and test accuracy of the leaky trial and of its honest counterpart of the same model and settings.
 
     Args:
         table: what :func:`trial_table` returns.
@@ -134,7 +134,7 @@ def leak_numbers(
         draws: number of resampled test sets.
 
     Returns:
-        The honest row and the leaky one, none without a leaky trial: ``order`` (of splitting and augmenting),
+        The honest row and the leaky one, no rows without a leaky trial: ``order`` (of splitting and augmenting),
         ``trial``, ``validation_top1`` (of the originals), ``views_top1``, ``test_top1``, ``test_low``, ``test_high``;
         in the leaky row ``difference``, by how much its test accuracy exceeds the honest one's, with its paired 95%
         interval, ``difference_low`` to ``difference_high``. NaN where a model failed.
@@ -160,32 +160,33 @@ def leak_table(numbers: pd.DataFrame) -> pd.DataFrame:
         "validation, originals": numbers["validation_top1"].map(number),
         "test": numbers["test_top1"].map(number),
         "95% interval": _intervals(numbers, "test"),
-        "promised too much": (numbers["views_top1"] - numbers["test_top1"]).map(number),
+        "overestimate": (numbers["views_top1"] - numbers["test_top1"]).map(number),
         "leaky minus honest": [DASH if pd.isna(value) else f"{number(value)} ({ends})" for value, ends in differences],
     }
     return pd.DataFrame(shown)
 
 
 def leak_sentence(numbers: pd.DataFrame) -> str | None:
-    """What the mistake would have gained, like beside like, from :func:`leak_numbers`; None without a leaky trial."""
+    """The effect of the mistake in a sentence, from :func:`leak_numbers`; None without a leaky trial."""
     if numbers.empty:
         return None
     if numbers[["views_top1", "test_top1"]].isna().any(axis=None):
-        return "What augmenting before splitting would have gained is unknown: one of the two models has no result."
+        return "The effect of augmenting before splitting is unknown: one of the two models has no result."
     honest, leaky = (row for _, row in numbers.iterrows())
     low, high = leaky["difference_low"], leaky["difference_high"]
     verdict = "no measurable difference" if low <= 0 <= high else "a difference"
     return (
-        f"On expanded views of its validation images the mistake reports {number(leaky['views_top1'])}; the honest "
+        f"On expanded views of its validation images the leaky model reports {number(leaky['views_top1'])}; the honest "
         f"model reaches {number(honest['views_top1'])} on such views ({number(honest['validation_top1'])} on the "
-        f"originals). On the same test images the leaky model has {number(leaky['test_top1'])}, the honest one "
+        f"originals). On the same test images the leaky model reaches {number(leaky['test_top1'])}, the honest one "
         f"{number(honest['test_top1'])}: {verdict} (leaky minus honest {number(leaky['difference'])}, 95% interval "
-        f"{interval(low, high)}). So the mistake promises {_excess(leaky)}, splitting first {_excess(honest)}."
+        f"{interval(low, high)}). So the validation accuracy is {_excess(leaky)} with the mistake and "
+        f"{_excess(honest)} without it."
     )
 
 
 def summary_text(title: str, table: pd.DataFrame, leak: pd.DataFrame, base: Mapping[str, Any], ablated: str) -> str:
-    """What came out, as Markdown for the terminal: all models, each ablation, and the leak (:func:`leak_numbers`)."""
+    """The results as Markdown for the terminal: all models, each ablation, and the leak (:func:`leak_numbers`)."""
     parts = [f"# {title}: baselines", markdown_table(comparison_table(table))]
     for setting in ablated_settings(table, base, ablated):
         heading = setting.replace("_", " ").capitalize()
@@ -240,6 +241,6 @@ def _places(augmentations: pd.Series) -> pd.Series:
 
 
 def _excess(row: pd.Series) -> str:
-    """By how much an accuracy on expanded views differs from the one on test images."""
+    """By how much an accuracy on expanded views is above or below the one on test images."""
     excess = row["views_top1"] - row["test_top1"]
-    return f"{number(abs(excess))} too {'little' if excess < 0 else 'much'}"
+    return f"{number(abs(excess))} too {'low' if excess < 0 else 'high'}"

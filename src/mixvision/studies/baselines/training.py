@@ -31,18 +31,18 @@ GUESSING = "random"
 
 @dataclass(frozen=True)
 class Baselines:
-    """The models to compare at the base settings, and the settings to vary for one of them.
+    """The models to compare with the base settings, and the settings to vary for one of them.
 
     Attributes:
         models: names in ``mixvision.models.baselines.BASELINES``, and "random" for guessing.
-        seed: of the first weights, the order of the examples, their views and the dropout.
+        seed: of the initial weights, the order of the examples, their views and the dropout.
         batch_size, learning_rate, dropout, augmentation: the base settings (the berries study: 8, 1e-4, on, "expand").
             An augmentation is "none", "on the fly" or "expand".
         ablated: the model whose settings are varied, one of ``models``.
-        batch_sizes, learning_rates, dropouts, augmentations: the values tried in place of the base setting; that one
-            need not be named. Dropout is varied only in a model that has any.
+        batch_sizes, learning_rates, dropouts, augmentations: the values to try instead of the base setting, which may
+            be left out. Dropout is varied only in a model that has dropout.
         leaky_split: train the ablated model once with the mistake of splitting after the up-front expansion, to show
-            what that would have gained.
+            its effect.
     """
 
     models: tuple[str, ...] = (GUESSING, "linear", "mlp", "cnn")
@@ -66,7 +66,7 @@ class Baselines:
         unknown = [model for model in self.models if model not in (GUESSING, *BASELINES)]
         if unknown or not set(self.models) - {GUESSING}:
             known = ", ".join((GUESSING, *BASELINES))
-            raise ValueError(f"models is {list(self.models)}; give one or more to train, of {known}.")
+            raise ValueError(f"models is {list(self.models)}; give one or more of {known}, not only {GUESSING}.")
         if self.ablated not in self.models or self.ablated == GUESSING:
             raise ValueError(f"ablated is {self.ablated!r}; name one of the trained models, {list(self.models)}.")
         if type(self.seed) is not int or self.seed < 0:
@@ -77,7 +77,7 @@ class Baselines:
                     raise ValueError(f"{name} is {value!r}; give {allowed}.")
 
     def _allowed(self) -> Iterator[tuple[str, tuple, Callable[[Any], bool], str]]:
-        """Of each setting and the values tried in its place: names, values, a test of each, and what it asks for."""
+        """For each setting and the values to try: name, values, a test of each value, and what is allowed."""
         sizes, rates = (self.batch_size, *self.batch_sizes), (self.learning_rate, *self.learning_rates)
         modes, switches = (self.augmentation, *self.augmentations), (self.dropout, *self.dropouts, self.leaky_split)
         is_size, is_rate = lambda n: type(n) is int and n >= 1, lambda rate: is_number(rate) and rate > 0
@@ -95,8 +95,8 @@ class Baselines:
 def list_trials(study: Baselines) -> pd.DataFrame:
     """One row a model: trial (its name), model, seed, batch_size, learning_rate, dropout, augmentation, split_first.
 
-    ``split_first`` is False for the model trained with the mistake of splitting after the expansion only. Its honest
-    counterpart, with augmentation "expand", is always among the trials where it is.
+    ``split_first`` is False only for the model trained with the mistake of splitting after the expansion. The trials
+    then always include its honest counterpart, with augmentation "expand".
     """
     rows = [{"trial": model, "model": model, **study.base} for model in dict.fromkeys(study.models)]
     variants: list[tuple[str, Any]] = [("batch_size", value) for value in study.batch_sizes]
@@ -126,22 +126,22 @@ def _name(model: str, setting: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class BaselineData(TrainingData):
-    """What a baseline is trained on and asked.
+    """What a baseline is trained and measured on.
 
     Attributes:
-        views: examples that its best weights are measured on besides, or None.
+        views: further examples on which its best weights are measured, or None.
     """
 
     views: Examples | None = None
 
 
 def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentation) -> BaselineData:
-    """What a trial is trained on: the pool's training images as its augmentation has it, judged by the originals.
+    """What a trial is trained on: the pool's training images, augmented as it says, and validated on originals.
 
     The leaky trial expands training and validation images together and draws its validation examples from all of
-    them: other views of nearly every validation image are then among its training examples. It is asked about test
-    images only. So that both can be compared, an honest trial with augmentation "expand" is measured on expanded views
-    of its validation images, too.
+    them, so its training examples include other views of nearly every validation image. It predicts test images only.
+    To make both comparable, an honest trial with augmentation "expand" is also measured on expanded views of its
+    validation images.
     """
     generator = np.random.default_rng([trial["seed"], 4])
     validation = pool.held_out["validation"].numpy()
@@ -174,7 +174,7 @@ def train_baselines(
 ) -> SweepResult:
     """Train every trial of :func:`list_trials`; see :func:`mixvision.training.epochs.engine.train_by_epochs`.
 
-    Trials of one model start from the same first weights, whatever their settings. outcomes have views_top1 besides:
+    Trials of one model start from the same initial weights, whatever their settings. The outcomes also have views_top1:
     the accuracy of the best weights on the trial's further views, NaN where there are none.
     """
     guessing = trials["model"] == GUESSING

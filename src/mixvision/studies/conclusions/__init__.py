@@ -1,1 +1,1 @@
-"""What the study concludes from mixed and iterative training."""
+"""Conclusions from mixed and iterative training."""

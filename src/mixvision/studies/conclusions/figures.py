@@ -1,4 +1,4 @@
-"""Figures of what the study concludes: differences, the best ratio, both approaches, and the law of mixing."""
+"""Figures of the conclusions: differences, the best ratio, both approaches, and the law of mixing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REAL_SHARE = "real images in the training set (%)"
 
 
 def hypothesis_differences(verdicts: pd.DataFrame) -> go.Figure:
-    """The hypotheses that are differences, each with its interval; right of 0 speaks for the hypothesis.
+    """The hypotheses that are differences, each with its interval; values right of 0 support the hypothesis.
 
     Args:
         verdicts: what :func:`mixvision.studies.conclusions.hypotheses.judge_hypotheses` returns.
@@ -41,7 +41,7 @@ def hypothesis_differences(verdicts: pd.DataFrame) -> go.Figure:
         paper = go.Scatter(x=rows["published_estimate"], y=names, name="published (best on test)", mode="markers")
         figure.add_trace(paper.update(marker=marker, hovertemplate="%{x:+.3f}"))
     figure.add_vline(x=0, line={"color": NEUTRAL, "width": 1.5})
-    title = title_with("The hypotheses as differences", "right of 0 speaks for the hypothesis, left of it against it")
+    title = title_with("The hypotheses as differences", "right of 0: for the hypothesis; left of 0: against it")
     figure.update_layout(template=TEMPLATE, title=title, height=230 + 75 * max(1, len(rows)), showlegend=True)
     figure.update_yaxes(type="category", range=[-0.6, max(1, len(rows)) - 0.4])
     return figure.update_xaxes(title="difference in test accuracy or performance (fraction)", tickformat="+.2f")
@@ -113,7 +113,7 @@ def approaches(
 
 
 def mixing_law_fits(curves: pd.DataFrame) -> go.Figure:
-    """The fitted laws over the accuracies they were fitted on and those they were not, one panel a fit.
+    """The fitted laws, with the accuracies that were fitted and those that were not, one panel a fit.
 
     Args:
         curves: what :func:`mixvision.studies.conclusions.mixing_law.fit_proxies` returns.
@@ -128,7 +128,7 @@ def mixing_law_fits(curves: pd.DataFrame) -> go.Figure:
             panel = curves[(curves["proxies"] == names) & (curves["iteration"] == iteration)]
             _draw_law(figure, panel, row, column)
     subtitle = (
-        "validation images; filled: proxy ratios, known to the fit; open: not known to it; dotted: predicted best"
+        "validation images; filled: proxy ratios, used in the fit; open: ratios not used; dotted: predicted best ratio"
     )
     title = title_with("A law of mixing, fitted on a few ratios early in training", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=240 + 260 * down, margin_t=150)

@@ -24,11 +24,11 @@ STATEMENTS = {
     "iterative": "iterative better than mixed training",
 }
 RULES = (
-    "A difference is supported where its whole 95% interval lies above 0, refuted where it lies below, and otherwise "
-    "undecided. The best rivals are picked on the validation images and compared on the test images; the interval does "
-    "not cover the picking.",
-    f"The best ratio is near {CENTRE}% where it is within {NEAR} points. That is supported where it holds in at least "
-    f"{LEVEL:.0%} of the resampled test sets, refuted where in at most {1 - LEVEL:.0%}, and otherwise undecided.",
+    "A hypothesis about a difference is supported if the whole 95% interval is above 0, refuted if it is below 0, and "
+    "otherwise undecided. The models to compare are picked on the validation images and compared on the test images; "
+    "the interval does not cover the picking.",
+    f"The best ratio is near {CENTRE}% if it is within {NEAR} points of it. This is supported if it holds in at least "
+    f"{LEVEL:.0%} of the resampled test sets, refuted if in at most {1 - LEVEL:.0%}, and otherwise undecided.",
 )
 _SETTING = ["approach", "value"]
 _ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
@@ -62,7 +62,7 @@ def list_models(mixing_trials: pd.DataFrame, iterative_trials: pd.DataFrame) -> 
 def gather_evidence(
     joined: pd.DataFrame, models: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
 ) -> Evidence:
-    """Measure every setting by its snapshot best_validation, and resample the test images and the seeds.
+    """Measure every setting at the snapshot best_validation, and resample the test images and the seeds.
 
     Held-out images that have a near-duplicate in training (plain random splits) are left out.
 
@@ -78,7 +78,9 @@ def gather_evidence(
     honest = joined[(joined["snapshot"] == "best_validation") & ~joined["leaks"].astype(bool)]
     models = models[models["trial"].isin(honest["trial"])]
     if not (models["approach"] == "mixed").any():
-        raise ValueError("The hypotheses are about mixed training, but no mixed model has made predictions.")
+        raise ValueError(
+            "The hypotheses are about mixed training, but no mixed model has predictions: all trainings failed."
+        )
     metrics = trial_metrics(honest).merge(models, on="trial")
     names = {f"{measure}_top1": measure for measure in MEASURES}
     metrics = metrics.rename(columns=names)
@@ -87,7 +89,7 @@ def gather_evidence(
     settings = pd.concat([test.size().rename("trials"), test[measures].mean()], axis=1)
     settings = settings.join(validation[measures].mean().add_prefix("validation_"))
     if settings.isna().any(axis=None):
-        raise ValueError("The hypotheses need validation and test images of both domains; hold some of each out.")
+        raise ValueError("The hypotheses need validation and test images of both domains; hold out some of each.")
     resampled = resampled_settings(honest[honest["split"] == "test"], models, _SETTING, generator, draws)
     low, high = (resampled["performance"].quantile(end) for end in _ENDS)
     spread = test["performance"].std(ddof=1)
@@ -108,7 +110,7 @@ def judge_hypotheses(
         One row per entry of :data:`STATEMENTS`: ``hypothesis``, ``estimate`` (a difference of fractions, or the best
         ratio in per cent) with bounds ``low`` and ``high`` of the central 95%, ``near`` (share of the draws with the
         best ratio near 50%), ``verdict`` (supported, refuted, undecided or not judged), ``sentence``, and
-        ``published_estimate`` and ``published_verdict`` (by the estimate alone, as nothing is known of its spread).
+        ``published_estimate`` and ``published_verdict`` (by the estimate alone, as its spread is not known).
     """
     rows = [
         {"hypothesis": STATEMENTS[domain]} | _judge_pure(evidence, domain) | _published_pure(published, domain)
@@ -132,11 +134,11 @@ def best_ratio_distribution(evidence: Evidence) -> pd.DataFrame:
 def _judge_pure(evidence: Evidence, domain: str) -> dict[str, Any]:
     mixed, ratio = evidence.settings.loc["mixed"], PURE[domain]
     if ratio not in mixed.index or len(mixed) < 2:
-        return _not_judged(f"This needs a model trained with {ratio}% real images, and one with another share.")
+        return _not_judged(f"This needs a model trained with {ratio}% real images and one with another share.")
     rival = best_label(mixed[f"validation_{domain}"].drop(ratio))
     outcome = _difference(evidence, domain, ("mixed", ratio), ("mixed", rival))
     return outcome | {
-        "sentence": f"At {ratio}% real the {domain} accuracy is {mixed.loc[ratio, domain]:.3f}; of the other ratios "
+        "sentence": f"At {ratio}% real, {domain} accuracy is {mixed.loc[ratio, domain]:.3f}. Of the other ratios, "
         f"{rival}% is best on the validation images and reaches {mixed.loc[rival, domain]:.3f}. {_in_words(outcome)}"
     }
 
@@ -146,7 +148,7 @@ def _judge_best_ratio(evidence: Evidence) -> dict[str, Any]:
     near = _is_near(distribution.index)
     if near.all() or not near.any():
         where = f"within {NEAR} points of {CENTRE}% real"
-        return _not_judged(f"This needs models both {where} and farther from it.")
+        return _not_judged(f"This needs models {where} and models farther from it.")
     share = float(distribution[near].sum())
     low, high = (int(distribution.index[np.searchsorted(distribution.cumsum(), end - 1e-9)]) for end in _ENDS)
     mixed = evidence.settings.loc["mixed"]
@@ -159,8 +161,8 @@ def _judge_best_ratio(evidence: Evidence) -> dict[str, Any]:
         "near": share,
         "verdict": verdict,
         "sentence": f"The test performance is highest at {best}% real ({mixed.loc[best, 'performance']:.3f}; the "
-        f"validation images pick {picked}%). Resampled, the best ratio is within {NEAR} points of {CENTRE}% in "
-        f"{share:.1%} of the draws (95% interval {low}% to {high}%): {verdict}.",
+        f"validation images pick {picked}%). The best ratio is within {NEAR} points of {CENTRE}% in {share:.1%} of the "
+        f"resampled test sets (95% interval {low}% to {high}%): {verdict}.",
     }
 
 
@@ -173,7 +175,7 @@ def _judge_iterative(evidence: Evidence) -> dict[str, Any]:
     reached = {name: evidence.settings.loc[(name, value), "performance"] for name, value in best.items()}
     return outcome | {
         "sentence": f"The best iterative model ({best['iterative']}% of its iterations spent on the initial training) "
-        f"performs at {reached['iterative']:.3f}, the best mixed one ({best['mixed']}% real) at "
+        f"reaches a performance of {reached['iterative']:.3f}, the best mixed model ({best['mixed']}% real) "
         f"{reached['mixed']:.3f}. {_in_words(outcome)}"
     }
 

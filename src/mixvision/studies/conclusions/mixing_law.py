@@ -14,9 +14,9 @@ from mixvision.evaluation.selection import best_label
 from mixvision.vocabulary import DOMAINS, MEASURES
 
 PARAMETERS_OF_LAW = 3
-HIGHEST_RATE = 20.0  # halves what is above the floor within 3.5 points of share
+HIGHEST_RATE = 20.0  # halves the error above the floor within 3.5 points of share
 FIRST_RATES = (0.5, 3.0, 10.0)  # the fit starts from each: a single start can end in a local minimum
-WEIGHT_OF_RATE = 0.001  # where points leave the rate open (three of them, two alike), the gentlest curve is taken
+WEIGHT_OF_RATE = 0.001  # if the points leave the rate open (three points, two of them equal), take the gentlest curve
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class MixingLaw:
 
     Attributes:
         start: error without any image of the domain, a fraction.
-        floor: what the error tends to, a fraction.
-        rate: how fast, 0 to 20.
+        floor: the limit of the error, a fraction.
+        rate: how fast the error approaches it, 0 to 20.
     """
 
     start: float
@@ -92,7 +92,7 @@ def fit_law(shares: np.ndarray, errors: np.ndarray) -> MixingLaw:
 
 
 def predicted_accuracies(laws: Mapping[str, MixingLaw], ratios: Sequence[int]) -> pd.DataFrame:
-    """What both domains' laws say of these ratios: ``ratio``, ``nice_top1``, ``real_top1``, ``performance_top1``."""
+    """Predictions of both domains' laws: ``ratio``, ``nice_top1``, ``real_top1``, ``performance_top1``."""
     real_shares = np.asarray(ratios) / 100
     nice, real = 1 - laws["nice"].error(1 - real_shares), 1 - laws["real"].error(real_shares)
     columns = {"ratio": ratios, "nice_top1": nice, "real_top1": real, "performance_top1": performance(nice, real)}
@@ -100,20 +100,20 @@ def predicted_accuracies(laws: Mapping[str, MixingLaw], ratios: Sequence[int]) -
 
 
 def fit_proxies(history: pd.DataFrame, trials: pd.DataFrame, proxies: Proxies) -> pd.DataFrame:
-    """Fit the law on every set of proxy runs at every iteration, beside what the histories show.
+    """Fit the law to every set of proxy runs at every iteration, and compare it with the histories.
 
     Args:
         history: ``trial``, ``iteration``, ``split``, ``nice_top1``, ``real_top1``, ``performance_top1``; only the
             validation images count.
-        trials: one row per trial that finished, with ``trial`` and ``ratio`` (per cent real); others' histories do not
-            count.
-        proxies: which runs, and for how long; the evaluation next to each iteration share is taken. Sets of which a
-            ratio was not trained are left out.
+        trials: one row per trial that finished, with ``trial`` and ``ratio`` (per cent real); the histories of others
+            do not count.
+        proxies: which runs, and for how long; the evaluation closest to each iteration share is used. Sets with a
+            ratio that was not trained are left out.
 
     Returns:
         One row per set (``proxies``, its ratios as text), ``iteration`` and ``ratio`` 0 to 100: the predicted
         ``nice_top1``, ``real_top1``, ``performance_top1``; ``observed_`` the same, the means over the seeds at that
-        iteration where the ratio was trained; ``proxy``, whether the fit knows it; ``trained``, the iteration as a
+        iteration where the ratio was trained; ``proxy``, whether the fit uses it; ``trained``, the iteration as a
         share of the last one.
 
     Raises:
@@ -124,7 +124,7 @@ def fit_proxies(history: pd.DataFrame, trials: pd.DataFrame, proxies: Proxies) -
     means = measured.groupby(["iteration", "ratio"])[metrics].mean()
     evaluations = means.index.unique("iteration").to_numpy()
     if not len(evaluations):
-        raise ValueError("The history shows no accuracy on validation images; the law of mixing is fitted on those.")
+        raise ValueError("The history has no accuracy on validation images, to which the law of mixing is fitted.")
     wanted = np.array(proxies.iteration_shares) * evaluations.max()
     iterations = sorted({int(evaluations[abs(evaluations - iteration).argmin()]) for iteration in wanted})
     fitted = []
@@ -151,7 +151,7 @@ def fit_proxies(history: pd.DataFrame, trials: pd.DataFrame, proxies: Proxies) -
 
 
 def compare_predictions(curves: pd.DataFrame, outcome: pd.DataFrame) -> pd.DataFrame:
-    """What the law's choice of a ratio costs to make, and what it loses.
+    """Compare the cost of choosing a ratio by the law with the performance that the choice loses.
 
     Args:
         curves: what :func:`fit_proxies` returns.

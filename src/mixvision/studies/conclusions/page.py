@@ -1,4 +1,4 @@
-"""The page and the summary of what the study concludes."""
+"""The page and the summary of the conclusions."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from mixvision.reporting.published import Published, PublishedMixing
 from mixvision.reporting.sections import published_note
 from mixvision.reporting.tables import comparison_table, snapshot_table
 from mixvision.studies.conclusions.hypotheses import NOT_JUDGED, RULES, STATEMENTS
-from mixvision.vocabulary import SNAPSHOTS
 
 QUESTION = (
-    "Is the accuracy on nice and on real images highest where the training set holds most of them, is the "
-    "performance on both best near half and half, and is it better to train on the two in turn than on a mixture?"
+    "Is the accuracy on nice (or real) images highest if the training set holds only such images, is the performance "
+    "on both best near half and half, and is it better to train on one kind after the other than on a mixture?"
 )
 _VERDICTS = ("supported", "refuted", "undecided")
 
@@ -58,7 +57,7 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Publish
     hypotheses = [results.differences, results.best_ratios]
     judged = Table("Verdicts", verdict_table(verdicts))
     compared = Table("Test performance of every setting (best_validation)", settings_table(settings))
-    fits = Table("Predicted against observed", law_table(law))
+    fits = Table("Predicted and observed best ratios", law_table(law))
     law_figures = [] if results.law_fits is None else [results.law_fits]
     sections = [
         Section("The three hypotheses", list(verdicts["sentence"]), [judged], hypotheses),
@@ -93,7 +92,7 @@ def answer(verdicts: pd.DataFrame) -> str:
 
 
 def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Each hypothesis with verdict, estimate and interval as text, beside what the published numbers say if known."""
+    """Each hypothesis with verdict, estimate and interval as text, and what the published numbers say, if any."""
     shown = pd.DataFrame({"hypothesis": verdicts["hypothesis"], "verdict": verdicts["verdict"]})
     ratios = verdicts["hypothesis"] == STATEMENTS["best ratio"]
     texts = [_per_cent if ratio else _estimate for ratio in ratios]
@@ -119,7 +118,7 @@ def settings_table(settings: pd.DataFrame) -> pd.DataFrame:
 
 
 def law_table(law: pd.DataFrame) -> pd.DataFrame:
-    """What each fit of the law costs and predicts, as text."""
+    """The cost and the predictions of each fit of the law, as text."""
     if law.empty:
         return pd.DataFrame(columns=["proxies (% real)"])
     return pd.DataFrame(
@@ -139,7 +138,7 @@ def law_table(law: pd.DataFrame) -> pd.DataFrame:
 
 
 def law_sentences(law: pd.DataFrame) -> list[str]:
-    """What the law predicted, what following it would have lost, and how to read its table."""
+    """What the law predicted, how much performance its choice loses, and how to read its table."""
     if law.empty:
         return ["No law was fitted: no set of proxy ratios was trained completely."]
     largest = law[law["proxies"] == law["proxies"].iloc[law["proxies"].str.count(",").argmax()]]
@@ -149,26 +148,25 @@ def law_sentences(law: pd.DataFrame) -> list[str]:
     ]
     regrets = law[["regret", "regret_of_best_proxy"]].mean()
     return [
-        f"From the ratios {largest['proxies'].iloc[0]} the law predicts as best: {'; '.join(predictions)}. All "
-        f"complete runs pick {law['observed_best'].iloc[0]}% on the validation images.",
+        f"Fitted on the ratios {largest['proxies'].iloc[0]}, the law predicts as best: {'; '.join(predictions)}. The "
+        f"complete runs of all ratios pick {law['observed_best'].iloc[0]}% on the validation images.",
         "Regret is the highest test performance of any ratio minus that of the trained ratio nearest to the "
-        f"prediction. On average over the fits it is {regrets['regret']:.3f}; for the best of the same proxies, "
-        f"without a law (best proxy), {regrets['regret_of_best_proxy']:.3f}; for training every ratio to the end and "
-        f"picking on the validation images (all runs), {law['regret_of_all_runs'].iloc[0]:.3f}.",
+        f"prediction. Its mean over the fits is {regrets['regret']:.3f}. It is {regrets['regret_of_best_proxy']:.3f} "
+        "for simply taking the best of the same proxies (best proxy), and "
+        f"{law['regret_of_all_runs'].iloc[0]:.3f} for training every ratio to the end and picking on the validation "
+        "images (all runs).",
         "Each domain's error is floor + (start - floor) · exp(-rate · share of the domain), fitted by bounded least "
-        "squares to the accuracies on the validation images at that iteration. The column error is the mean absolute "
-        "difference of predicted accuracies from those seen at the same iteration at ratios that the fit does not "
-        "know.",
+        "squares to the accuracies on the validation images at that iteration. The proxies are the ratios used in the "
+        "fit, steps is their share of all training steps, and error is the mean absolute difference between predicted "
+        "and observed accuracies at the other ratios, at the same iteration.",
     ]
 
 
 def seeds_sentence(settings: pd.DataFrame) -> str:
-    """What the intervals cover, given how many seeds there are."""
+    """What the intervals cover, given the number of seeds."""
     fewest, most = int(settings["trials"].min()), int(settings["trials"].max())
     if most == 1:
-        return (
-            "One seed: the intervals cover the choice of test images, not how much training varies from seed to seed."
-        )
+        return "One seed: the intervals cover the choice of test images, not how much training varies between seeds."
     seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
     return (
         f"{seeds} seeds a setting: the intervals cover the choice of test images and of seeds (both are resampled); "
@@ -177,19 +175,18 @@ def seeds_sentence(settings: pd.DataFrame) -> str:
 
 
 def conclusions_footnotes(settings: pd.DataFrame, published: Published) -> list[str]:
-    """What the verdicts mean, and what to be careful about."""
+    """How the verdicts are reached, and what to be careful about."""
     lines = [
         *RULES,
-        "Intervals are paired bootstraps: every draw resamples the test images of each domain, near-duplicates "
-        "together, the same ones for all models. Test images that leak are left out.",
+        "The intervals are paired bootstraps: every draw resamples the test images of each domain, near-duplicates "
+        "together, and uses the same ones for all models. Test images that leak are left out.",
         seeds_sentence(settings),
-        "Performance is the square root of nice accuracy times real accuracy. All models are taken with their "
-        f"best_validation snapshot: {SNAPSHOTS['best_validation']}.",
+        "All models are taken at the snapshot best_validation.",
     ]
     if published.mixing:
         lines.append(
-            "Published verdicts go by the published estimate alone, as its spread is not known. Of the study's Figures "
-            "8 to 14 only the numbers shown here are known to us; our figures stand beside those."
+            "Published verdicts use the published estimate alone, as its spread is not known. Of the study's Figures "
+            "8 to 14, only the numbers shown here are available."
         )
     return lines + [published_note(part) for part in (published.mixing, published.iterative) if part]
 
@@ -197,12 +194,12 @@ def conclusions_footnotes(settings: pd.DataFrame, published: Published) -> list[
 def _published_section(metric_table: pd.DataFrame, published: PublishedMixing | None) -> Section:
     tables = [Table("Performance (top-1) at our three snapshots", comparison_table(metric_table))]
     if not published:
-        return Section("Mixed training by ratio", ["Nothing is published on these images."], tables)
+        return Section("Mixed training by ratio", ["There are no published numbers for these images."], tables)
     text = [
         f"Published: {published.source}. It picks the best iteration on the test images, so it compares with best_test."
     ]
-    tables.insert(0, Table("best_test beside the published numbers", snapshot_table(metric_table, "best_test")))
-    return Section("The published table beside ours", text, tables)
+    tables.insert(0, Table("best_test and the published numbers", snapshot_table(metric_table, "best_test")))
+    return Section("Comparison with the published table", text, tables)
 
 
 def _key_numbers(verdicts: pd.DataFrame, settings: pd.DataFrame) -> list[tuple[str, str]]:
@@ -218,7 +215,7 @@ def _key_numbers(verdicts: pd.DataFrame, settings: pd.DataFrame) -> list[tuple[s
 
 
 def _heading(title: str) -> str:
-    return f"{title}: what the study concludes"
+    return f"{title}: conclusions"
 
 
 def _estimate(value: float) -> str:

@@ -1,1 +1,1 @@
-"""Iterative training: one domain first, then the other, and what is forgotten."""
+"""Iterative training: one domain first, then the other, and how much is forgotten."""

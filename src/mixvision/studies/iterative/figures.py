@@ -1,4 +1,4 @@
-"""The iterative-training study's Plotly figures: what is learned and what is forgotten, before and after the switch."""
+"""The iterative-training study's Plotly figures: what is learned before the switch, and forgotten after it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PANELS_ACROSS = 3
 MATRICES_ACROSS = 5
 FIRST_ITERATIONS = 300
 SHARE_AXIS = "iterations spent on the initial training (%)"
-# What is drawn of each share, and how: its own snapshot, colour and dash.
+# The snapshots that are drawn of each share: name in the legend, colour and dash.
 DRAWN = {
     AFTER_INITIAL: ("after_initial: end of the initial training", "#56B4E9", "dot"),
     "best_validation": ("best_validation: restricted training, picked on validation", COLOURS["performance"], "solid"),
@@ -49,7 +49,7 @@ def forgetting_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = 
         switch = {"color": "rgba(127,127,127,0.9)", "width": 1.2, "dash": "dash"}
         figure.add_vline(x=rows["begin"].iloc[0], line=switch, **place)
     down = max(1, -(-len(shares) // PANELS_ACROSS))
-    subtitle = "top-1, mean over the seeds of each share; dashed line: switch to the restricted training"
+    subtitle = "top-1, mean over the seeds of each share; dashed lines: switch to the restricted training"
     title = title_with(f"Accuracy through both trainings on the {split} images", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=190 + 210 * down, margin_t=115)
     figure.update_yaxes(range=[0, 1.02]).update_yaxes(title="top-1", col=1)
@@ -80,7 +80,7 @@ def forgetting_zoom(
         line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dash"}
         marker = {"symbol": "circle-open", "size": 9}
         figure.add_trace(go.Scatter(**paper, name="published", mode="lines+markers", line=line, marker=marker))
-    title = f"How fast accuracy on {first} images falls in the restricted training on {second_domain(first)} images"
+    title = f"How fast accuracy on {first} images falls during the restricted training on {second_domain(first)} images"
     subtitle = f"top-1, test images, first {FIRST_ITERATIONS} iterations after the switch, mean over seeds"
     figure.update_layout(template=TEMPLATE, title=title_with(title, subtitle), height=500, legend_title="% initial")
     figure.update_xaxes(title="iterations since the switch")
@@ -139,7 +139,7 @@ def accuracy_matrices(matrix: pd.DataFrame, first: str) -> go.Figure:
         figure.add_trace(trace, row=panel // MATRICES_ACROSS + 1, col=panel % MATRICES_ACROSS + 1)
     down = max(1, -(-len(shares) // MATRICES_ACROSS))
     title = title_with(
-        "What is known after each training", f"top-1 accuracy, test images; trained on {domains[0]}, then {domains[1]}"
+        "Accuracy after each training", f"top-1 accuracy, test images; trained on {domains[0]}, then {domains[1]}"
     )
     colours = {"colorscale": "Purples", "cmin": 0, "cmax": 1, "colorbar": {"title": "top-1"}}
     figure.update_layout(template=TEMPLATE, title=title, coloraxis=colours, height=200 + 150 * down, margin_t=115)
@@ -148,7 +148,7 @@ def accuracy_matrices(matrix: pd.DataFrame, first: str) -> go.Figure:
 
 
 def interpolation_curves(interpolations: pd.DataFrame) -> go.Figure:
-    """Test accuracy of the networks between both trainings' ends, one line a share.
+    """Test accuracy of the networks between the ends of both trainings, one line a share.
 
     Args:
         interpolations: what :func:`mixvision.studies.iterative.forgetting.interpolation_summary` returns.

@@ -1,4 +1,4 @@
-"""What a network forgets of its first domain while it trains on the second, as continual learning measures it."""
+"""How much a network forgets of its first domain while it trains on the second, measured as in continual learning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mixvision.evaluation.metrics import summarise
 from mixvision.evaluation.selection import best_of_each
 from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, LAST
 
-# The snapshots that stand for the network after each training.
+# The snapshot at the end of each training.
 TRAININGS = {"initial": AFTER_INITIAL, "restricted": LAST}
 
 
@@ -44,11 +44,11 @@ def accuracy_matrix(metrics: pd.DataFrame, trials: pd.DataFrame, first: str) -> 
 
 
 def continual_measures(metrics: pd.DataFrame, trials: pd.DataFrame, first: str) -> pd.DataFrame:
-    """How continual learning judges two tasks, here the two domains, from the test accuracies of the matrix R.
+    """Measures of continual learning with the two domains as two tasks, from the test accuracies of the matrix R.
 
     With R[i, j] the accuracy on domain j after training i: ``average_accuracy`` is the mean of R[2, 1] and R[2, 2],
     ``backward_transfer`` R[2, 1] - R[1, 1] (both Lopez-Paz and Ranzato, 2017, section 2), and ``forgetting`` the best
-    accuracy on domain 1 after any earlier training less that at the end (the forgetting measure of Chaudhry et al.,
+    accuracy on domain 1 after any earlier training minus that at the end (the forgetting measure of Chaudhry et al.,
     2018); with two domains R[1, 1] - R[2, 1], the negative of the backward transfer.
 
     Args:
@@ -56,7 +56,7 @@ def continual_measures(metrics: pd.DataFrame, trials: pd.DataFrame, first: str) 
 
     Returns:
         One row per ``share``: ``trials``, the three measures of top-1, ``performance_gain`` (performance at the end
-        less that after the initial training), and of each its ``_std`` over seeds.
+        minus that after the initial training), and the ``_std`` of each over seeds.
     """
     tested = metrics[(metrics["split"] == "test") & metrics["snapshot"].isin(TRAININGS.values())]
     initial, end = (tested[tested["snapshot"] == snapshot].set_index("trial") for snapshot in TRAININGS.values())
@@ -73,9 +73,9 @@ def continual_measures(metrics: pd.DataFrame, trials: pd.DataFrame, first: str) 
 
 
 def since_switch(history: pd.DataFrame, trials: pd.DataFrame, split: str = "test") -> pd.DataFrame:
-    """The learning curves from the switch between the trainings on.
+    """The learning curves from the switch to the restricted training onwards.
 
-    The last evaluation of the initial training stands for the switch itself.
+    The last evaluation of the initial training counts as that at the switch.
 
     Args:
         history: one row per ``trial``, ``iteration`` (through both trainings) and ``split``.
@@ -99,12 +99,12 @@ def forgetting_speed(history: pd.DataFrame, trials: pd.DataFrame, first: str, af
     Args:
         history, trials: as for :func:`since_switch`.
         first: domain of the initial training.
-        after: iterations of restricted training after which to look again (the study: 200).
+        after: iterations of restricted training after which to measure again (the study: 200).
 
     Returns:
         One row per ``share``: ``trials``, ``accuracy_at_switch``, ``accuracy_after_<after>`` (NaN where the restricted
-        training is shorter), ``accuracy_at_end``, ``iterations_to_half`` (until half of what is lost by the end is
-        lost for the first time; NaN where nothing is lost), and of each its ``_std`` over seeds.
+        training is shorter), ``accuracy_at_end``, ``iterations_to_half`` (until half of the final loss of
+        accuracy is reached for the first time; NaN where nothing is lost), and the ``_std`` of each over seeds.
     """
     rows = {}
     for trial, curve in since_switch(history, trials).groupby("trial"):
@@ -120,11 +120,12 @@ def forgetting_speed(history: pd.DataFrame, trials: pd.DataFrame, first: str, af
 
 
 def interpolation_summary(metrics: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy of the networks between the two trainings' ends (WiSE-FT: Wortsman et al., 2022, section 3).
+    """Accuracy of the networks between the ends of both trainings (WiSE-FT: Wortsman et al., 2022, section 3).
 
     Args:
-        metrics: what :func:`mixvision.evaluation.metrics.trial_metrics` returns, of snapshots ``"alpha_0.30"``: 0.30
-            times those of the restricted training's end and 0.70 times those of the initial one's.
+        metrics: what :func:`mixvision.evaluation.metrics.trial_metrics` returns, of snapshots such as
+            ``"alpha_0.30"``: 0.30 times the weights at the end of the restricted training plus 0.70 times those at the
+            end of the initial one.
         trials: ``trial`` and ``share``.
 
     Returns:
@@ -137,7 +138,7 @@ def interpolation_summary(metrics: pd.DataFrame, trials: pd.DataFrame) -> pd.Dat
 
 
 def best_interpolations(interpolations: pd.DataFrame) -> pd.DataFrame:
-    """The alpha of every share that performs best on the validation images, measured on the test images.
+    """The alpha of every share that performs best on the validation images, with its results on the test images.
 
     Args:
         interpolations: what :func:`interpolation_summary` returns.
@@ -156,7 +157,7 @@ def _iterations_to_half(since: np.ndarray, accuracy: np.ndarray) -> float:
     half = (accuracy[0] + accuracy[-1]) / 2
     if accuracy[-1] >= accuracy[0]:
         return np.nan
-    place = int(np.argmax(accuracy <= half))  # at least 1, as the switch itself lies above half
+    place = int(np.argmax(accuracy <= half))  # at least 1, as accuracy at the switch is above half
     step = (accuracy[place - 1] - half) / (accuracy[place - 1] - accuracy[place])
     return float(since[place - 1] + step * (since[place] - since[place - 1]))
 

@@ -1,4 +1,4 @@
-"""Networks on the straight line between two trained ones."""
+"""Networks with weights on the straight line between those of two trained ones."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def interpolate(
     training: Training,
     alphas: tuple[float, ...] = ALPHAS,
 ) -> pd.DataFrame:
-    """Predictions on the way between two networks: WiSE-FT (Wortsman et al. 2022, section 3).
+    """Predictions of the networks between two others: WiSE-FT (Wortsman et al. 2022, section 3).
 
-    The networks at all alphas are one stack. Where both ends have the same features, these are computed once.
+    The networks of all alphas form one stack. If both ends have the same features, these are computed only once.
 
     Args:
         build_network: makes a stacked network from K random generators.
         ends: by trial, the tensors at alpha = 0 and at alpha = 1.
         pool: its held-out images are predicted.
-        training: says on what device.
-        alphas: shares of the second network. The statistics of the normalisation are interpolated, too.
+        training: its device is used.
+        alphas: shares of the second network. The statistics of the normalisation are interpolated as well.
 
     Returns:
         As the predictions of a sweep, with ``snapshot`` named "alpha_0.30".

@@ -14,7 +14,6 @@ from mixvision.reporting.published import PublishedIterative
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     INTERVALS,
-    METRICS_EXPLAINED,
     audit_section,
     excluded_section,
     published_note,
@@ -32,7 +31,7 @@ class IterativeResults:
     Attributes:
         first: domain of the initial training.
         table: what :func:`mixvision.reporting.tables.metric_table` returns, by ``share``.
-        table_without_leaks: the same on test images without near-duplicates in training, or None where none leaks.
+        table_without_leaks: the same on test images without near-duplicates in training, or None if none leak.
         measures, speed, interpolations: what the functions ``continual_measures``, ``forgetting_speed`` and
             ``interpolation_summary`` of :mod:`mixvision.studies.iterative.forgetting` return.
         published: the paper's numbers, or None.
@@ -85,8 +84,8 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
     first, second = results.first, second_domain(results.first)
     question = (
         f"A network is trained on {first} images first (initial training) and then on {second} images (restricted "
-        f"training): what share of the iterations should the initial training have, and how much of the {first} images "
-        "is forgotten?"
+        f"training): what share of the iterations should the initial training have, and how much accuracy on {first} "
+        "images is lost?"
     )
     return render_page(
         Page(title, question, answer(results), _key_numbers(results), sections, _footnotes(results, notes))
@@ -94,7 +93,7 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
 
 
 def answer(results: IterativeResults) -> str:
-    """The outcome: the best share by the honest number, whether the restricted training helped, what was forgotten."""
+    """The outcome: the best share by its unbiased result, what the restricted training gained, what was forgotten."""
     share = best_ratio(results.table, "share")
     honest, before, end = (_row(results, snapshot, share) for snapshot in ("best_validation", AFTER_INITIAL, "last"))
     first = results.first
@@ -103,16 +102,16 @@ def answer(results: IterativeResults) -> str:
         f"of {number(honest['performance_top1'])} (95% interval {number(honest['performance_top1_low'])} to "
         f"{number(honest['performance_top1_high'])}), nice {number(honest['nice_top1'])} and real "
         f"{number(honest['real_top1'])}.",
-        f"At the end of its initial training, on {first} images only, it was {number(before['performance_top1'])}: "
-        f"the restricted training {_change(honest['performance_top1'] - before['performance_top1'])}, and "
-        f"{_improved(results)}.",
+        f"At the end of its initial training, on {first} images only, this was {number(before['performance_top1'])}: "
+        f"the restricted training {_change(honest['performance_top1'] - before['performance_top1'])}. "
+        f"{_improved(results)}",
         f"From the end of the initial training to that of the restricted one, accuracy on {first} images went from "
         f"{number(before[f'{first}_top1'])} to {number(end[f'{first}_top1'])}{_speed(results, share)}.",
     ]
     if results.table_without_leaks is not None:
         clean = _row(results, "best_validation", share, results.table_without_leaks)
         sentences.append(
-            "These splits are plain random ones, which near-duplicates cross: on the test images without a "
+            "These splits are plain random ones, so near-duplicates cross them: on the test images without a "
             f"near-duplicate in training or validation the performance is {number(clean['performance_top1'])}."
         )
     return " ".join(sentences)
@@ -142,41 +141,33 @@ def _performance_section(results: IterativeResults, figures: Sequence[go.Figure]
 def _curves_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
     first = results.first
     text = [
-        f"Accuracy on {first} images at the switch, later and at the end, and the iterations until half of what is "
-        "lost by the end was lost for the first time. Values between two evaluations are interpolated."
+        f"Accuracy on {first} images at the switch, later and at the end, and the iterations until half of the final "
+        "loss of accuracy was reached for the first time. Values between two evaluations are interpolated."
     ]
     if results.published and results.published.forgetting and first == "nice":
         paper = [number(accuracy) for accuracy in results.published.forgetting]
         text.append(f"Published: from about {paper[0]} at the switch to {paper[1]} within 200 iterations.")
     speed = _as_text(results.speed)
-    return Section("Forgetting along training", text, [Table(f"Accuracy on {first} images", speed)], figures)
+    return Section("Forgetting during training", text, [Table(f"Accuracy on {first} images", speed)], figures)
 
 
 def _matrix_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
-    text = [
-        "The two domains taken as two tasks. Average accuracy: the mean over both domains at the end. Backward "
-        "transfer (Lopez-Paz and Ranzato, 2017): accuracy on the first domain at the end less that after the initial "
-        "training. Forgetting (Chaudhry et al., 2018): the best earlier accuracy on the first domain less that at the "
-        "end; with two tasks it is the negative of the backward transfer.",
-        "Performance gain: performance at the end of the restricted training less that at the end of the initial one.",
-    ]
+    text = ["Measures of continual learning, with the two domains as two tasks. The terms at the top explain them."]
     measures = Table("After both trainings (snapshot last, test images)", _as_text(results.measures))
     return Section("Accuracy matrix, forgetting and backward transfer", text, [measures], figures)
 
 
 def _interpolation_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
     text = [
-        "Weights between the end of the initial training (alpha = 0) and that of the restricted one (alpha = 1), as in "
-        "WiSE-FT (Wortsman et al., 2022). No training is needed for them. The table takes the alpha that is best on "
-        "the validation images and measures it on the test images."
+        "Weights between those at the end of the initial training (alpha = 0) and of the restricted one (alpha = 1), "
+        "as in WiSE-FT. They need no training. The table takes the alpha that is best on the validation images and "
+        "measures it on the test images."
     ]
     best = best_interpolations(results.interpolations)
     shown = pd.DataFrame({SETTINGS["share"]: best["share"], "alpha": best["alpha"].map("{:.2f}".format)})
     for name in MEASURES:
         shown[name] = with_spread(best, f"{name}_top1")
-    return Section(
-        "Between both trainings: interpolated weights", text, [Table("Best alpha of each share", shown)], figures
-    )
+    return Section("Interpolated weights", text, [Table("Best alpha of each share", shown)], figures)
 
 
 def _metrics_section(results: IterativeResults) -> Section:
@@ -203,9 +194,7 @@ def _key_numbers(results: IterativeResults) -> list[tuple[str, str]]:
 
 def _footnotes(results: IterativeResults, notes: Sequence[str]) -> list[str]:
     lines = [
-        *METRICS_EXPLAINED,
-        f"{AFTER_INITIAL}: weights at the end of the initial training. The other three snapshots are of the "
-        "restricted training only.",
+        f"The snapshots other than {AFTER_INITIAL} are of the restricted training only.",
         "The best share is the one with the highest performance of best_validation on the validation images.",
         INTERVALS,
     ]
@@ -222,28 +211,28 @@ def _row(results: IterativeResults, snapshot: str, share: int, table: pd.DataFra
 
 
 def _change(difference: float) -> str:
-    if abs(difference) < 0.0005:  # what the three decimals shown cannot tell apart
+    if abs(difference) < 0.0005:  # not visible in the three decimals shown
         return "left it as it was"
     return f"{'raised' if difference > 0 else 'lowered'} it by {number(abs(difference))}"
 
 
 def _improved(results: IterativeResults) -> str:
-    """At how many shares the restricted training improved performance, stopped at its best and at its end."""
+    """At how many shares the restricted training improved performance, at its best iteration and at its end."""
     performances = results.table.pivot(index="share", columns="snapshot", values="performance_top1")
     best, last = (int((performances[name] > performances[AFTER_INITIAL]).sum()) for name in ("best_validation", "last"))
     return (
-        f"stopped at its best iteration on the validation images it improved performance at {best} of "
-        f"{len(performances)} shares, trained to its end at {last}"
+        f"It improved performance at {best} of {len(performances)} shares when stopped at the best iteration on the "
+        f"validation images, and at {last} when trained to the end."
     )
 
 
 def _speed(results: IterativeResults, share: int) -> str:
     half = results.speed.set_index("share")["iterations_to_half"].get(share)
-    return "" if pd.isna(half) else f", half of that loss within {half:.0f} iterations of the switch"
+    return "" if pd.isna(half) else f"; half of that loss came within {half:.0f} iterations of the switch"
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table by share with its deviations beside the means; iterations in whole numbers."""
+    """A table by share as text, means with their deviations; iterations as whole numbers."""
     shown = {SETTINGS["share"]: frame["share"]}
     for column in frame.columns:
         if f"{column}_std" in frame:

@@ -32,8 +32,8 @@ class Phases:
         seeds: a model of each share is trained for each.
         trainable: what the second training may change: "head" (the two fully connected layers, as in the paper) or
             "all".
-        replay: share of images of the first domain in the second training, per cent up to 50, for both halves are
-            equally large (the paper: 0).
+        replay: share of images of the first domain in the second training, in per cent, up to 50 as both halves have
+            the same size (the paper: 0).
         schedules: whether the second training's learning rate, momentum and moving statistics "restart" or "continue".
         evaluate_restricted_every: iterations between two evaluations of the second training.
         learning_rate: initial learning rate (the study's: 0.004).
@@ -74,7 +74,7 @@ def list_iterative_trials(phases: Phases, iterations: int) -> pd.DataFrame:
     """One row a model: trial, share, seed, learning_rate, l2, begin (initial steps), iterations (steps after them).
 
     Raises:
-        ValueError: a share leaves one of both trainings without a step.
+        ValueError: a share leaves one of the trainings without a step.
     """
     trials = pd.DataFrame(
         [
@@ -92,14 +92,17 @@ def list_iterative_trials(phases: Phases, iterations: int) -> pd.DataFrame:
     )
     trials["iterations"] = iterations - trials["begin"]
     if (trials[["begin", "iterations"]] < 1).any(axis=None):
-        raise ValueError(f"iterations is {iterations}: too few to give {list(phases.shares)} per cent of them away.")
+        raise ValueError(
+            f"iterations is {iterations}: too few for shares of {list(phases.shares)} per cent, which leave one of the "
+            "trainings without an iteration. Raise iterations, or change shares."
+        )
     return trials
 
 
 def choose_phases(manifest: pd.DataFrame, trials: pd.DataFrame, phases: Phases) -> pd.DataFrame:
     """The two halves of the 50% mixed set of each seed, the first domain's for the initial training.
 
-    With replay, the second half is joined by as many images of the first as make up their share of it.
+    With replay, images of the first half are added to the second until they make up the wanted share of it.
 
     Returns:
         One row an image of a trial and phase ("initial", "restricted"): trial, phase, id.
@@ -130,8 +133,8 @@ def train_iteratively(
 ) -> SweepResult:
     """Train every model through both phases.
 
-    The models of one seed are the same until the first of them goes over to its second training, so the initial
-    training runs once, as long as the longest share asks, and the others branch off on the way.
+    The models of one seed are identical until the first of them starts its second training, so the initial training
+    runs once, for the longest share, and the others branch off on the way.
 
     Returns:
         As of :func:`train_sweep`, the history through both phases on one axis. The weights (and predictions) at the
@@ -183,7 +186,7 @@ class _Branch:
 
 
 def _branch(initial: SweepResult, trial, training: Training) -> _Branch:
-    """What one model takes over from the initial training of its seed, but for what was kept for other models."""
+    """What one model takes over from the initial training of its seed, without what was kept for other models."""
     trunk, name = _trunk(trial.seed), f"iteration_{trial.begin}"
     iteration = initial.history["iteration"]
     own = (iteration % training.evaluate_every == 0) | (iteration == trial.begin)

@@ -54,7 +54,7 @@ def performance_against_ratio(
 
 
 def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = "test") -> go.Figure:
-    """Top-1 accuracy along training, one panel per ratio, averaged over its seeds.
+    """Top-1 accuracy during training, one panel per ratio, averaged over its seeds.
 
     Args:
         history: ``trial``, ``iteration``, ``split``, ``nice_top1``, ``real_top1``, ``performance_top1``.
@@ -76,7 +76,7 @@ def learning_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = "t
             trace = go.Scatter(x=rows["iteration"], y=rows[f"{curve}_top1"], name=curve, mode="lines", line=line)
             trace.update(legendgroup=curve, showlegend=panel == 0)
             figure.add_trace(trace, row=panel // PANELS_ACROSS + 1, col=panel % PANELS_ACROSS + 1)
-    title = title_with(f"Accuracy along training on the {split} images", "top-1, mean over the seeds of each ratio")
+    title = title_with(f"Accuracy during training on the {split} images", "top-1, mean over the seeds of each ratio")
     return figure.update_layout(title=title)
 
 

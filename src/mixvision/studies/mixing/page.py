@@ -16,7 +16,6 @@ from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     INTERVALS,
-    METRICS_EXPLAINED,
     audit_section,
     excluded_section,
     published_note,
@@ -37,7 +36,7 @@ class MixingResults(StudyResults):
 
     Attributes:
         table: what :func:`mixvision.reporting.tables.metric_table` returns.
-        table_without_leaks: the same on test images without near-duplicates in training; None where none leaks.
+        table_without_leaks: the same on test images without near-duplicates in training; None if none leak.
         accuracy, performance, learning_curves: figures of all ratios.
         category_accuracies, confusion: figures of the best ratio.
         samples, mistakes: the contact sheets.
@@ -71,8 +70,8 @@ def mixing_page(
     sections = [
         _comparison_section(table, table_without_leaks, published, best, figures),
         Section(
-            f"The best ratio, {best}% real, looked at closely",
-            ["Test images, snapshot best_validation; the seeds of the ratio together."],
+            f"A closer look at the best ratio, {best}% real",
+            ["Test images, snapshot best_validation, all seeds of this ratio together."],
             figures=[results.category_accuracies, results.confusion],
             pictures=[
                 Picture(
@@ -101,7 +100,7 @@ def mixing_page(
 
 
 def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None) -> str:
-    """The outcome in a sentence: the best ratio by the honest number, and both pure ones beside it.
+    """The outcome in a sentence: the best ratio by its unbiased result, compared with both pure ratios.
 
     Where test images leak (plain random split), a second sentence gives the number without them.
     """
@@ -125,15 +124,14 @@ def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None)
         return outcome
     clean = table_without_leaks[table_without_leaks["snapshot"] == "best_validation"].set_index("ratio").loc[best]
     return (
-        f"{outcome} These splits are plain random ones, which near-duplicates cross: on the test images without a "
+        f"{outcome} These splits are plain random ones, so near-duplicates cross them: on the test images without a "
         f"near-duplicate in training or validation that performance is {number(clean['performance_top1'])}."
     )
 
 
 def footnotes(table: pd.DataFrame, published: PublishedMixing | None, notes: Sequence[str] = ()) -> list[str]:
-    """What the numbers mean, and what to be careful about."""
+    """How the numbers were made, and what to be careful about."""
     lines = [
-        *METRICS_EXPLAINED,
         "The best ratio is the one with the highest performance on the validation images. The performances "
         "given for it are those on the test images, where another ratio may happen to be ahead.",
         INTERVALS,

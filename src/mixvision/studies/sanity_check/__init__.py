@@ -1,1 +1,1 @@
-"""Whether an architecture can learn at all."""
+"""Check that an architecture can learn at all."""

@@ -1,4 +1,4 @@
-"""A sanity check of any model: it must be able to overfit a few images."""
+"""A sanity check for any model: it must be able to overfit a few images."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Overfitting:
 
     Attributes:
         images: how many, of two categories.
-        steps: the most steps of Adam that it may take.
+        steps: the maximum number of Adam steps.
         learning_rate: of Adam.
-        seed: of the choice of the images.
+        seed: of the choice of images.
     """
 
     images: int = 32
@@ -44,17 +44,17 @@ class Overfitting:
 
 
 def choose_images(manifest: pd.DataFrame, overfitting: Overfitting) -> pd.DataFrame:
-    """Rows of the manifest: training images of the two categories that have most of them, half of each.
+    """Choose rows of the manifest: training images of the two largest categories, half of each.
 
     Raises:
-        ValueError: they have too few, or there is one category only.
+        ValueError: they have too few images, or there is only one category.
     """
     train = manifest[(manifest["status"] == "kept") & (manifest["split"] == "train")].sort_values("id")
     generator = np.random.default_rng(overfitting.seed)
     wanted = overfitting.images // 2, overfitting.images - overfitting.images // 2
     largest = train["category"].value_counts().head(2)
     if len(largest) < 2:
-        raise ValueError("The sanity check needs training images of two categories, but there is only one.")
+        raise ValueError("The sanity check needs training images of two categories, but the manifest has only one.")
     chosen = []
     for (category, available), count in zip(largest.items(), wanted, strict=True):
         if available < count:
@@ -74,9 +74,9 @@ def overfit(
     overfitting: Overfitting,
     arithmetic: Arithmetic,
 ) -> dict[str, float]:
-    """Train a network on all of a few images at once, without dropout, until it classifies every one of them.
+    """Train a network on a few images as one batch, without dropout, until it classifies all of them correctly.
 
-    It is evaluated every 10 steps and at the end, and stopped when all answers are right or the loss is not a number.
+    It is evaluated every 10 steps and at the end, and stops when all predictions are right or the loss is not finite.
 
     Args:
         network: a plain network or a stack of one. It is moved to the device, trained in place and left in evaluation
@@ -84,10 +84,10 @@ def overfit(
         images: floats in [0, 1], ``(n, 3, S, S)``.
         labels: ``(n,)``.
         overfitting: steps and learning rate.
-        arithmetic: on what and how precisely.
+        arithmetic: device and precision.
 
     Returns:
-        ``steps`` taken, and ``accuracy`` (a fraction) and ``cross_entropy`` on the images after them.
+        ``steps`` taken, and ``accuracy`` (a fraction) and ``cross_entropy`` on the images at the end.
     """
     network.to(arithmetic.device, arithmetic.dtype)
     images, labels = images.to(arithmetic.device, arithmetic.dtype), labels.to(arithmetic.device)

@@ -1,1 +1,1 @@
-"""Online learning from two folders that grow."""
+"""Online learning from two growing folders."""

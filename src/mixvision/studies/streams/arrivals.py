@@ -1,4 +1,4 @@
-"""Which images of two streams are new, and how well they are classified before they are learnt from."""
+"""Which images of two streams are new, and how well they are classified before the network learns from them."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ ONE_HELD_OUT_OF = 10
 
 
 def receive(manifest: pd.DataFrame, state: State | None) -> pd.DataFrame:
-    """The kept images that can be learnt from, each known from an earlier run or new.
+    """The kept images to learn from, each known from an earlier run or new.
 
-    An image is known by its pixels or by its file (which another version may decode differently), not by its name. A
-    tenth of the clusters of near-duplicates is held out, chosen by content; what joins a cluster later shares its fate,
-    and what was decided once stays.
+    An image is recognised by its pixels or by its file (which another version may decode differently), not by its name.
+    A tenth of the clusters of near-duplicates is held out, chosen by content. An image that joins a cluster later is
+    treated like the rest of it, and no decision is ever changed.
 
     Args:
         manifest: one row an image; its splits are ignored.
-        state: what was learnt so far; its categories are final, and images of others are left out with a warning.
+        state: what was learned so far; its categories are final, and images of others are left out with a warning.
 
     Returns:
-        The manifest's rows with run (in which the image was new), is_new, met (whether its cluster holds a known
-        image) and held_out.
+        The manifest's rows with run (in which the image was new), is_new, met (whether its cluster has a known image)
+        and held_out.
     """
     images = manifest[manifest["status"] == "kept"]
     if state is not None:
         known = images["category"].isin(state.network.categories)
         if not known.all():
             names = ", ".join(sorted(images.loc[~known, "category"].unique()))
-            left_out = "%d images are left out: the first run knew no %s. Delete %s to start anew with them."
+            left_out = "%d images are left out, as the first run had no %s. Delete %s to start anew with them."
             log.warning(left_out, (~known).sum(), names, state.folder)
         images = images[known]
     run, decided = (_remembered(images, state, name) for name in ("run", "held_out"))
@@ -56,9 +56,9 @@ def receive(manifest: pd.DataFrame, state: State | None) -> pd.DataFrame:
 def prequential_accuracy(
     network: TrainedNetwork | None, images: pd.DataFrame, pixels: Mapping[str, np.ndarray]
 ) -> dict:
-    """Prequential accuracy, "test then train" (Gama, Sebastiao and Rodrigues 2013): on images still to be learnt from.
+    """Prequential accuracy, "test then train" (Gama, Sebastiao and Rodrigues 2013): on images not yet trained on.
 
-    New images with a near-duplicate among the known ones do not count: they would flatter.
+    New images with a near-duplicate among the known ones do not count, as they are easier than really new ones.
 
     Returns:
         nice_measured and real_measured (how many images), and the fractions nice_top1, real_top1 and performance_top1,
@@ -77,7 +77,7 @@ def prequential_accuracy(
 
 
 def _remembered(images: pd.DataFrame, state: State | None, column: str) -> pd.Series:
-    """What the state holds in a column (as a float) about each of these images; NaN about new ones."""
+    """The value of a column of the state (as a float) for each of these images; NaN for new ones."""
     if state is None:
         return pd.Series(math.nan, index=images.index)
     by_pixels, by_file = (

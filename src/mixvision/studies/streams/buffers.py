@@ -1,4 +1,4 @@
-"""What of two streams is learnt from: the newest images, real and nice ones in a fixed ratio."""
+"""The images of two streams to train on: the newest ones, real and nice images in a fixed ratio."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mixvision.vocabulary import DOMAINS
 
 
 def fill_buffers(images: pd.DataFrame, learning: OnlineLearning) -> pd.DataFrame:
-    """The newest images of each domain, and in ``split`` what they are for.
+    """The newest images of each domain, with their purpose in ``split``.
 
     Args:
         images: what :func:`mixvision.studies.streams.arrivals.receive` returns.
@@ -24,12 +24,12 @@ def fill_buffers(images: pd.DataFrame, learning: OnlineLearning) -> pd.DataFrame
 
     Returns:
         Their rows with split "validation" (held out), "train" (the newest that make up exactly the share of real
-        images) or "" (those that are over).
+        images) or "" (the surplus).
 
     Raises:
-        ValueError: the buffers do not hold 20 images in that ratio.
+        ValueError: the buffers have too few images for 20 in that ratio.
     """
-    # Which image of one run came first is unknown. Content decides: by name, the last categories would fill a buffer.
+    # The order within a run is unknown. Sort by content: sorted by name, a few categories would fill a buffer.
     newest_first = images.sort_values(["run", "pixels_sha256"], ascending=[False, True])
     buffers = newest_first.groupby("domain").head(learning.buffer)
     free = buffers[~buffers["held_out"]]

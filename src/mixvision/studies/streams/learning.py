@@ -1,4 +1,4 @@
-"""One run of online learning: test on what is new, then go on training with it."""
+"""One run of online learning: test on the new images, then continue training with them."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def learn_on(
     checkpoints: Path,
     events: TrainingListener = SILENT,
 ) -> tuple[State, str]:
-    """One run: test the network on what is new, and train it on the newest images.
+    """Do one run: test the network on the new images, and train it on the newest ones.
 
     Args:
-        before: what the last run left, or None in the first.
+        before: the state after the last run, or None in the first.
         manifest: one row an image; its splits are ignored.
         pixels: per domain, uint8 ``(N, S, S, 3)``, indexed by the manifest's ``pixel_row``.
-        learning, training: what to learn from, and how long.
+        learning, training: which images to train on, and for how long.
         checkpoints: folder of the training's checkpoints.
-        events: told how the training fares.
+        events: notified of the training's progress.
 
     Returns:
-        what this run leaves, which is ``before`` itself where nothing is new; and a sentence on what it did.
+        the state after this run, which is ``before`` itself if nothing is new, and a sentence on what the run did.
 
     Raises:
-        ValueError: the images are of one domain, the settings are not those of the runs before, or the buffers hold too
-            few images.
+        ValueError: the images are of one domain, the settings differ from those of earlier runs, or the buffers have
+            too few images.
     """
     require_both_domains(manifest)
     settings = {**asdict(learning), "image_size": pixels[NICE].shape[1]}
@@ -58,7 +58,7 @@ def learn_on(
         before.require(settings)
     images = receive(manifest, before)
     if before is not None and not images["is_new"].any():
-        news = f"Nothing new since run {len(before.arrivals)}: nothing was trained."
+        news = f"No new images since run {len(before.arrivals)}: nothing was trained."
         log.info(news)
         return before, news
     measured = prequential_accuracy(before.network if before else None, images, pixels)
@@ -83,7 +83,7 @@ def _train(
     checkpoints: Path,
     events: TrainingListener,
 ) -> TrainedNetwork:
-    """Train from scratch in the first run; later a warm restart (Loshchilov and Hutter 2017) from the last weights."""
+    """Train from scratch in the first run, later by a warm restart (Loshchilov and Hutter 2017)."""
     trial = f"run-{_number(before):03d}"
     settings = {name: getattr(learning, name) for name in ("seed", "learning_rate", "l2")}
     trials = pd.DataFrame([{"trial": trial, **settings, "begin": _iterations(before)}])

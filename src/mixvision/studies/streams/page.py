@@ -1,8 +1,8 @@
-"""What online learning from two streams has come to, run by run.
+"""The report on online learning from two streams, run by run.
 
-All of it is made of ``arrivals``, one row a run: run; iterations, all so far; of each domain (``nice_``, ``real_``) how
-many images were new, measured, in the buffer and trained on; and the fractions nice_top1, real_top1, performance_top1
-of the measured ones, classified before the network learnt from them (NaN where there are none).
+Everything is derived from ``arrivals``, one row a run: run; iterations, all so far; for each domain (``nice_``,
+``real_``) how many images were new, measured, in the buffer and trained on; and the fractions nice_top1, real_top1,
+performance_top1 of the measured ones, classified before the network learned from them (NaN where there are none).
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ CURVES = {
     "performance_top1": ("performance", "diamond"),
 }
 NOTES = (
-    "Every accuracy is prequential, test then train: new images are classified before the network learns from any of "
-    "them. New images with a near-duplicate among the known ones do not count.",
-    "Near-duplicates are looked for among the images that are still in the folders. Of an image that was deleted, "
-    "copies of its file or of its pixels are recognised, but no near-duplicates: those count as new.",
-    "Performance is the square root of nice times real accuracy. All numbers are fractions.",
-    "The training set of every run holds the chosen share of real images exactly; its batches, shuffled twentieths of "
-    "it, hold it on average.",
-    "Trained on are the newest images of each buffer. A tenth of the images, chosen by content, is never trained on.",
+    "All accuracies are prequential. New images with a near-duplicate among the known ones do not count.",
+    "Near-duplicates are searched among the images that are still in the folders. After an image is deleted, exact "
+    "copies of its file or pixels are still recognised, but near-duplicates count as new.",
+    "The training set of every run has exactly the chosen share of real images; its batches, shuffled twentieths of "
+    "it, have that share on average.",
+    "Each run trains on the newest images of the buffers. A tenth of the images, chosen by content, is never trained "
+    "on.",
 )
 
 
 def prequential_figure(arrivals: pd.DataFrame) -> go.Figure:
-    """Top-1 accuracy on each arrival, before learning from it, against the images that were known by then."""
+    """Top-1 accuracy on each arrival, before learning from it, against the number of images known by then."""
     new = arrivals["nice_new"] + arrivals["real_new"]
     known = new.cumsum() - new
     figure = go.Figure()
@@ -51,10 +50,10 @@ def prequential_figure(arrivals: pd.DataFrame) -> go.Figure:
             )
         )
     measured = arrivals["nice_top1"].notna() | arrivals["real_top1"].notna()
-    subtitle = "Each arrival is classified before the network learns from it"
+    subtitle = "each arrival is classified before the network learns from it"
     if not measured.any():
-        subtitle = "Nothing yet: the first run trains the network that will classify the next arrival"
-    figure.update_layout(template=TEMPLATE, title=title_with("Accuracy on what arrived", subtitle))
+        subtitle = "nothing yet: the first run trains the network that will classify the next arrival"
+    figure.update_layout(template=TEMPLATE, title=title_with("Accuracy on new images", subtitle))
     figure.update_xaxes(title="images known before", rangemode="tozero")
     figure.update_yaxes(title="accuracy (top-1)", range=[-0.02, 1.02])
     return figure
@@ -72,7 +71,7 @@ def arrivals_table(arrivals: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(title: str, news: str, arrivals: pd.DataFrame) -> str:
-    """The table with what this run did, as Markdown."""
+    """The table, and a sentence on what this run did, as Markdown."""
     table = markdown_table(arrivals_table(arrivals))
     return f"{title}: online learning from two streams (images: nice + real)\n\n{table}\n\n{news}"
 
@@ -86,18 +85,18 @@ def streams_page(title: str, news: str, arrivals: pd.DataFrame, figure: go.Figur
         (f"{arrivals['real_new'].sum():,}", "real images seen"),
     ]
     measured = arrivals.dropna(subset="performance_top1")
-    answer = (
-        "No arrival of both domains is measured yet (the first run trains only): let the folders grow and run again."
-    )
+    answer = "No arrival of both domains has been measured yet (the first run only trains): add images and run again."
     if len(measured):
         nice, real, performance = (number(measured[column].iloc[-1]) for column in CURVES)
-        numbers.append((performance, "performance on the last arrival of both"))
+        numbers.append((performance, "performance on the last arrival of both domains"))
         answer = (
-            f"Run {measured['run'].iloc[-1]} classified its arrivals with a performance of {performance} "
+            f"Run {measured['run'].iloc[-1]} classified its new images with a performance of {performance} "
             f"(nice {nice}, real {real})."
         )
     sections = [
         Section("Run by run", [news], [Table("Arrivals (images: nice + real)", arrivals_table(arrivals))], [figure])
     ]
-    question = "How well does a network that learns on from two growing streams classify what arrives next?"
+    question = (
+        "How well does a network that keeps learning from two growing streams classify the images that arrive next?"
+    )
     return render_page(Page(title, question, answer, numbers, sections, NOTES))

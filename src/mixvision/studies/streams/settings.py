@@ -1,4 +1,4 @@
-"""How to learn from two streams of images."""
+"""Settings of online learning from two streams of images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class OnlineLearning:
     """How to learn from two streams of images.
 
     Attributes:
-        buffer: how many images of each domain are learnt from, the newest of those that are still in the folder.
-        real_share: share of real images in the training set, whole per cent from 1 to 99 (the study: 70, that is 3:7).
+        buffer: how many images of each domain to use, the newest of those that are still in the folder.
+        real_share: share of real images in the training set, whole per cent from 1 to 99 (the study: 70, as 3:7).
         learning_rate: at the beginning of every run.
         l2: factor on half the sum of squared weights.
-        seed: of the first weights and of the batches.
+        seed: of the initial weights and the batches.
     """
 
     buffer: int = 1000

@@ -1,4 +1,4 @@
-"""What one run of online learning leaves to the next, and how it is kept."""
+"""The state that one run of online learning passes to the next, and how it is stored."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ NETWORK, IMAGES, ARRIVALS, SETTINGS = "network.safetensors", "images.parquet", "
 
 @dataclass(frozen=True)
 class State:
-    """What one run leaves to the next.
+    """What one run passes to the next.
 
-    The states after older runs are kept, so that deleting the newest folder undoes its run.
+    The states after older runs are kept, so deleting the newest folder undoes its run.
 
     Attributes:
         network: after the run.
         images: every image ever seen: id, sha256 (of the file), pixels_sha256, run (in which it was new), held_out
             (never trained on).
         arrivals: one row a run; see `mixvision.studies.streams.page`.
-        settings: those under which all of it was learnt.
-        folder: that it was read from, among the states after other runs; None of one that is not saved yet.
+        settings: those of all runs so far.
+        folder: where it and the states after other runs are stored; None if it was not read from there.
     """
 
     network: TrainedNetwork
@@ -41,7 +41,7 @@ class State:
 
     @classmethod
     def newest(cls, folder: Path) -> State | None:
-        """The state after the last run that was completed, or None before the first."""
+        """Read the state after the last completed run, or None before the first."""
         found = [path for path in folder.glob("run-*") if re.fullmatch("run-[0-9]+", path.name)]
         runs = sorted(found, key=lambda path: int(path.name.removeprefix("run-")))
         if not runs:
@@ -55,7 +55,7 @@ class State:
         )
 
     def save(self, folder: Path) -> None:
-        """Write ``run-<number>`` into the folder; it gets that name when it is complete, so that a kill leaves none."""
+        """Write ``run-<number>`` into the folder; it gets this name only when complete, so a killed run leaves none."""
         partial = folder / f".partial-{os.getpid()}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -66,10 +66,10 @@ class State:
         partial.rename(folder / f"run-{len(self.arrivals):03d}")
 
     def require(self, settings: Mapping[str, Any]) -> None:
-        """Raises ValueError where the settings are not those under which the state was learnt."""
+        """Raise ValueError if the settings differ from those of the runs so far."""
         for name, value in settings.items():
             if value != self.settings.get(name):
                 raise ValueError(
-                    f"{name} is {value!r}, but this network has learnt with {self.settings.get(name)!r} so far. "
+                    f"{name} is {value!r}, but this network was trained with {self.settings.get(name)!r} so far. "
                     f"Set it back, or delete {self.folder} to start anew."
                 )

@@ -1,4 +1,4 @@
-"""The sheet that shows where in its pictures the best network looks."""
+"""The contact sheet that shows which parts of the images the best network uses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def hits_and_misses_sheet(
     count: int,
     generator: np.random.Generator,
 ) -> Image.Image | None:
-    """What speaks for the network's predictions, right and wrong ones; None for networks without feature maps.
+    """Class activation maps of right and wrong predictions; None for networks without feature maps.
 
     Args:
         model: the network.
         selected: its predictions, as of :func:`mixvision.evaluation.mistakes.select_predictions`.
         pixels: per domain, uint8 (N, S, S, 3), indexed by ``pixel_row``.
-        count: how many images are shown at most.
-        generator: source of the choice.
+        count: the maximum number of images shown.
+        generator: chooses the images.
     """
     rows = hits_and_misses(selected, count, generator)
     shown = np.stack([pixels[row.domain][row.pixel_row] for row in rows.itertuples()])

@@ -1,4 +1,4 @@
-"""Figures that look at single models closely: confusions, calibration, and a map of the features."""
+"""Figures of single models: confusion matrices, calibration, and a map of the features."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MATRICES_ACROSS = 3
 LARGEST_LEGEND = 40  # categories that are named beside the map
 SYMBOLS = {"nice": "circle", "real": "diamond"}
 
-_LABEL_PIXELS = 16  # that a category's name needs beside a matrix
+_LABEL_PIXELS = 16  # that a category's name needs next to a matrix
 
 
 def confusion_matrices(joined: pd.DataFrame, table: pd.DataFrame) -> go.Figure:
-    """What the best model of each method takes for what, on test images; with many categories the best alone.
+    """Confusion matrices of the best model of each method on test images; with many categories only the best model's.
 
-    "As is" is left out unless it is all there is: most of its answers are not categories of the study.
+    "As is" is left out unless there is nothing else: most of its predictions are not categories of the study.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
@@ -47,7 +47,7 @@ def confusion_matrices(joined: pd.DataFrame, table: pd.DataFrame) -> go.Figure:
 
 
 def reliability_diagram(joined: pd.DataFrame, table: pd.DataFrame, bins: int = 15) -> go.Figure:
-    """How often the best model of each method is right when it is so sure, on test images.
+    """How often the best model of each method is right at each level of confidence, on test images.
 
     Arguments as for :func:`confusion_matrices`; ``bins`` as for
     :func:`mixvision.evaluation.calibration.reliability`.
@@ -64,14 +64,14 @@ def reliability_diagram(joined: pd.DataFrame, table: pd.DataFrame, bins: int = 1
         trace.update(hovertemplate="confidence %{x:.3f}, accuracy %{y:.3f}, %{customdata} images")
         figure.add_trace(trace)
     subtitle = f"test images, snapshot best_validation, {bins} bins; larger points hold more images"
-    title = title_with("How sure the models are, and how often they are right", subtitle)
+    title = title_with("Confidence of the models, and how often they are right", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=600, width=760)
     figure.update_xaxes(title="confidence (probability of the first prediction)", range=[-0.02, 1.04])
     return figure.update_yaxes(title="accuracy (fraction)", range=[-0.02, 1.04])
 
 
 def embedding_map(points: pd.DataFrame, subject: str) -> go.Figure:
-    """A map on which images with similar features lie close together: colours tell the category, symbols the domain.
+    """A map on which images with similar features are close together: colours show the category, symbols the domain.
 
     Args:
         points: one row per image: ``id``, ``x``, ``y``, ``category``, ``domain`` and ``split``.
@@ -88,7 +88,7 @@ def embedding_map(points: pd.DataFrame, subject: str) -> go.Figure:
         figure.add_trace(trace)
     domains = [domain for domain in SYMBOLS if (points["domain"] == domain).any()]
     symbols = "; ".join(f"{SYMBOLS[domain]}s: {domain}" for domain in domains) if len(domains) > 1 else ""
-    hidden = "" if named else f"{len(categories)} categories, named when pointed at"
+    hidden = "" if named else f"{len(categories)} categories, named on hover"
     subtitle = "; ".join(text for text in (subject, symbols, hidden) if text)
     figure.update_layout(template=TEMPLATE, title=title_with("A map of the features", subtitle))
     legend = {"orientation": "v", "x": 1.01, "xanchor": "left", "yref": "paper", "y": 1, "yanchor": "top"}

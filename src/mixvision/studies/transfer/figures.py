@@ -1,4 +1,4 @@
-"""Transfer learning's Plotly figures: models compared, accuracy along training, by input size and by mixing ratio."""
+"""Transfer learning's Plotly figures: models compared, accuracy during training, by input size and by mixing ratio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LINE_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#7B5EA7", "#A5682A", "#1B9E9E"
 
 
 def model_comparison(table: pd.DataFrame) -> go.Figure:
-    """Test and validation accuracy of every model, coloured by method; also that on an independent test set.
+    """Test and validation accuracy of every model, coloured by method, and accuracy on an independent test set.
 
     Args:
         table: what :func:`mixvision.studies.transfer.tables.transfer_table` returns.
@@ -54,7 +54,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
     lowest = table[["validation_top1", *(f"{split}_low" for split in splits)]].min(axis=None)
     low = 0.0 if pd.isna(lowest) else max(0.0, float(lowest))
     figure.update_xaxes(title="accuracy (fraction)", range=[low - 0.03 * (1.05 - low), 1 + 0.03 * (1.05 - low)])
-    # Models that failed have no point, but keep their line.
+    # Models that failed have no point, but keep their row.
     order = {"categoryorder": "array", "categoryarray": list(table["trial"]), "range": [len(table) - 0.5, -0.5]}
     return figure.update_yaxes(type="category", dtick=1, **order)
 
@@ -68,19 +68,19 @@ def learning_curves(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.Da
         trials: those to draw, in this order: ``trial``. One without history is left out.
     """
     figure = _panels(history, outcomes, trials, "top1")
-    subtitle = "top-1; training: running mean over the epoch's batches; dotted lines: another part is trained from here"
-    return figure.update_layout(title=title_with("Accuracy along training", subtitle))
+    subtitle = "top-1; training: running mean over the epoch's batches; dotted lines: a new phase of training begins"
+    return figure.update_layout(title=title_with("Accuracy during training", subtitle))
 
 
 def loss_across_switch(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.DataFrame) -> go.Figure:
-    """Cross-entropy by epoch of fine-tuned trials: whether it jumps where another part of the network is unfrozen.
+    """Cross-entropy by epoch of fine-tuned trials, to see if it jumps where another part of the network is unfrozen.
 
     Arguments as for :func:`learning_curves`; trials of another ``method`` are left out.
     """
     figure = _panels(history, outcomes, trials[trials["method"] == "fine-tuned"], "cross_entropy")
     highest = max((max(trace.y, default=0) for trace in figure.data), default=1)
     figure.update_yaxes(range=[0, 1.05 * highest]).update_yaxes(title="cross-entropy", col=1)
-    subtitle = "the head alone first; dotted lines: another part is trained from here; training: running mean"
+    subtitle = "the head alone first; dotted lines: a new phase of training begins; training: running mean"
     return figure.update_layout(title=title_with("Loss across the switch", subtitle))
 
 
@@ -131,7 +131,7 @@ def accuracy_by_input_size(table: pd.DataFrame) -> go.Figure:
 
 
 def frozen_ratios(ratios: pd.DataFrame, published: PublishedMixing | None) -> go.Figure:
-    """Accuracy of heads on frozen features by mixing ratio, beside published networks trained from scratch.
+    """Accuracy of heads on frozen features by mixing ratio, and of published networks trained from scratch.
 
     Args:
         ratios: what :func:`mixvision.studies.transfer.ratios.ratio_table` returns.
@@ -188,7 +188,7 @@ def _curves(rows: pd.DataFrame, best_epoch: float, measure: str) -> list[go.Scat
 
 
 def _part_phases(figure: go.Figure, rows: pd.DataFrame, place: Mapping[str, int]) -> None:
-    """A dotted line before every phase but the first, with what is trained from there on written along its foot."""
+    """A dotted line before every phase except the first, labelled with what is trained from there on."""
     epochs = rows.drop_duplicates("epoch")
     begins = epochs[(epochs["phase"] != epochs["phase"].shift()).to_numpy() & (np.arange(len(epochs)) > 0)]
     for phase, epoch in begins[["phase", "epoch"]].itertuples(index=False):

@@ -1,4 +1,4 @@
-"""What the page of transfer learning asks, and what a reader has to know of its numbers and images."""
+"""The question of the transfer page, and what a reader has to know about its numbers and images."""
 
 from __future__ import annotations
 
@@ -10,46 +10,45 @@ from mixvision.evaluation.metrics import mark_independent
 from mixvision.reporting.published import PublishedTransfer
 
 QUESTION = (
-    "How well do networks that were trained on ImageNet tell these categories apart: as they come, with a new head on "
-    "their frozen features, and fine-tuned?"
+    "How well do networks pretrained on ImageNet tell these categories apart: as they are, with a new head on their "
+    "frozen features, and fine-tuned?"
 )
 NOTES = (
-    "Accuracies are top-1, as fractions; top k: the category is among the first k predictions. Unless something else "
-    "is said they are those of the snapshot best_validation: the epoch with the highest accuracy on the validation "
-    "images. The test images played no part in it.",
-    "train is the running mean over the best epoch's batches: the weights still changed meanwhile, and dropout and "
-    "altered views of the images, where there are any, make it lower than the accuracy of that epoch's weights.",
+    "Unless noted, accuracies are top-1 at the snapshot best_validation: the weights of the epoch with the highest "
+    "validation accuracy.",
+    "The train accuracy is the running mean over the best epoch's batches. It is lower than the accuracy of that "
+    "epoch's final weights because the weights were still changing and because of dropout and altered views, if any.",
     "last epoch: weights at the end of training, measured on the same test images.",
-    "The 95% interval of an accuracy is a bootstrap over the test images, near-duplicates drawn together, the same "
-    "resampled test sets for all models; it says how far these test images can be trusted, not how training varies.",
-    "The best model is the one with the highest accuracy on the validation images. The test accuracy given for it is "
-    "free of that choice; on the test images another model may happen to be ahead.",
-    "parameters counts the whole network, its frozen part included; trained is the most that were trained at a time. "
-    "The training time of a head does not include computing the features, which is done once for all heads; time and "
-    "epochs of a fine-tuned model include those of the head it goes on from. MB is the size of the weights in float32.",
-    "As it comes a network is shown the central seven eighths of an image, as it was when it was judged on ImageNet; "
-    "all other models are shown the whole image.",
-    "images/s is the pace of classifying, measured with the backbone, its head being next to nothing. An ensemble is "
-    "taken to run its members one after the other, and several views of an image likewise.",
-    "ECE: expected calibration error (Guo et al., 2017), the mean distance between how sure a model is and how often "
-    "it is right, on test images.",
+    "The 95% intervals resample the test images, near-duplicates together and in the same way for all models. They "
+    "show how much an accuracy depends on these test images, not how much training varies.",
+    "The best model is the one with the highest accuracy on the validation images. Its test accuracy is unbiased by "
+    "that choice; on the test images another model may happen to be ahead.",
+    "The column parameters counts the whole network, its frozen part included; trained is the largest number trained "
+    "at a time. The training time of a head does not include computing the features, which is done once for all heads; "
+    "time and epochs of a fine-tuned model include those of the head that it starts from. MB is the size of the "
+    "weights in float32.",
+    "Networks as they are see the central seven eighths of an image, as in their evaluation on ImageNet; all other "
+    "models see the whole image.",
+    "images/s is the speed of classification, measured with the backbone alone, as a head takes almost no time. An "
+    "ensemble is assumed to run its members one after the other; the same holds for several views of an image.",
+    "The ECE is measured on test images.",
 )
 
 
 def independent_test_sentence(manifest: pd.DataFrame) -> str | None:
-    """That a domain is an independent test set, where it is one: all its images are for testing, another's are not."""
+    """A sentence on the independent test set, if there is one: a domain with test images only, unlike the other."""
     marked = mark_independent(manifest)
     independent = marked.loc[marked["split"] == "independent", "domain"]
     if independent.empty:
         return None
     return (
         f"The {len(independent):,} {independent.iloc[0]} images are an independent test set, measured apart from the "
-        'other test images as "independent": none was trained on here, and none chose anything.'
+        'other test images as "independent": none was used for training or for any choice.'
     )
 
 
 def sources_sentence(sources: Mapping[str, str | None]) -> str | None:
-    """Where the images of each domain come from; of a file or folder on this machine the name alone."""
+    """Where the images of each domain come from; for a file or folder on this machine, only its name."""
     named = {
         domain: source if ":" in source else source.rstrip("/").rpartition("/")[2]
         for domain, source in sources.items()
@@ -59,12 +58,12 @@ def sources_sentence(sources: Mapping[str, str | None]) -> str | None:
 
 
 def extent_sentence(manifest: pd.DataFrame, published: PublishedTransfer) -> str | None:
-    """How many categories and images the published study had, if that is given, and how many this run has."""
+    """How many categories and images the published study had, if known, and how many this run has."""
     if published.images is None or published.categories is None:
         return None
     kept = manifest[manifest["status"] == "kept"]
     return (
         f"The study had {published.categories:,} categories and {published.images:,} images; this run has "
-        f"{kept['category'].nunique():,} and {len(kept):,}. Where that differs files were left out, or other images "
-        "stand in for the study's, and accuracies compare only roughly."
+        f"{kept['category'].nunique():,} and {len(kept):,}. If these differ, files were left out or other images "
+        "replace those of the study, and the accuracies are only roughly comparable."
     )

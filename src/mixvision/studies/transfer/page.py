@@ -1,4 +1,4 @@
-"""The page of transfer learning: what pretrained networks are worth as they come, with new heads, and fine-tuned."""
+"""The page of transfer learning: results of pretrained networks as they are, with new heads, and fine-tuned."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from mixvision.vocabulary import AS_IS, BEST_VALIDATION, TEST_SPLITS
 
 @dataclass(frozen=True, kw_only=True)
 class TransferResults(StudyResults):
-    """What the page of transfer learning shows. What is None is left out, or the page says why it is missing.
+    """What the page of transfer learning shows. Parts that are None are left out, or the page says why.
 
     Attributes:
         table: what :func:`mixvision.studies.transfer.tables.transfer_table` returns.
@@ -100,7 +100,7 @@ def transfer_page(title: str, results: TransferResults, published: Published, so
         Section("Learning curves", figures=curves),
         _best_section(table, best, results.confusion, results.mistakes),
         *_activation_sections(results.activations),
-        *_optional_figure("The features on a map", results.embedding),
+        *_optional_figure("Map of the features", results.embedding),
         _calibration_section(table, results.reliability),
         _ensembles_section(table),
         _images_section(manifest, results.samples, sources),
@@ -118,8 +118,8 @@ def _models_section(
 ) -> Section:
     measured = ", ".join(["validation", *splits_tested(table)])
     text = [
-        f"The green row is the best model on the validation images; {measured} are accuracies with the weights "
-        "of the best epoch, train is the running mean over that epoch's batches."
+        f"The green row is the best model on the validation images. The columns {measured} are accuracies with the "
+        "weights of the best epoch, train is the running mean over that epoch's batches."
     ]
     notes = [independent_test_sentence(manifest), PRETRAINED_ON if (table["method"] == AS_IS).any() else None]
     text += [note for note in notes if note]
@@ -133,28 +133,28 @@ def _models_section(
 
 
 def _as_is_section(table: pd.DataFrame) -> Section:
-    """The networks with ImageNet's own 1000 categories, or why they cannot be asked."""
-    title, rows = "As the network comes", table[table["method"] == AS_IS]
+    """The networks with ImageNet's own 1,000 categories, or why they cannot be used."""
+    title, rows = "Networks as they are", table[table["method"] == AS_IS]
     if rows.empty:
         return Section(
             title,
             [
-                "A pretrained network can classify these images as it is only where the categories are ImageNet's. "
-                "These are not, or it was not asked for."
+                "A pretrained network can classify these images as it is only if the categories are ImageNet's. These "
+                "are not, or this part was not asked for."
             ],
         )
     text = [
         f"Without any training {row.backbone}, with images of {row.input_size:.0f} pixels, has a test accuracy of "
-        f"{number(row.test_top1)} among all of ImageNet's 1,000 categories, and takes {per_cent(row.outside)} of the "
-        f"test images for something that is none of the study's{_independently(row)}."
+        f"{number(row.test_top1)} among all of ImageNet's 1,000 categories, and assigns {per_cent(row.outside)} of the "
+        f"test images to none of the study's categories{_independently(row)}."
         for row in rows.itertuples()
     ]
-    text.append("Restricted to the study's categories, its probabilities for them are divided by their sum.")
+    text.append("Restricted to the study's categories, its probabilities for these are divided by their sum.")
     return Section(title, text, [Table("Without any training", as_is_table(table))])
 
 
 def _independently(row: Any) -> str:
-    """Of a row of "as is" its numbers on independent test images, as the end of a sentence; nothing without any."""
+    """The numbers of an "as is" row on independent test images, to end a sentence; empty if there are none."""
     if not hasattr(row, "independent_top1"):
         return ""
     return f"; of the independent images {number(row.independent_top1)} and {per_cent(row.outside_independent)}"
@@ -174,7 +174,7 @@ def _ratios_section(
     shown = Table("Heads on frozen features, test images", ratios.rename(columns=headings), highlighted_row=best)
     text = [
         "Training sets of equal size with a growing share of real images, as in the study of mixing, but only heads "
-        "are trained, on features of a frozen backbone. Performance is the square root of nice times real accuracy.",
+        "are trained, on features of a frozen backbone.",
         ratio_sentence(ratios, published),
     ]
     return Section(title, [*text, *([published_note(published)] if published else [])], [shown], [figure])
@@ -190,25 +190,21 @@ def _no_ratios(manifest: pd.DataFrame) -> str:
 def _best_section(
     table: pd.DataFrame, predictions: pd.DataFrame, confusion: go.Figure, mistakes: Image.Image
 ) -> Section:
-    text = [
-        f"{best_model(table)}, test images, snapshot best_validation. Precision is the share of right answers among "
-        "the images taken for a category, recall the share of the category's images that were recognised, and F1 the "
-        "harmonic mean of both."
-    ]
+    text = [f"{best_model(table)}, test images, snapshot best_validation."]
     tables = []
     for split in (split for split in TEST_SPLITS if (predictions["split"] == split).any()):
         rows, of = predictions[predictions["split"] == split], "" if split == "test" else f", {split} test images"
         scores = category_scores(rows)
         scores = scores[scores["images"] > 0].sort_values(["recall", "category"], ignore_index=True)
         headings = {"category": "true category", "share": "share of its images"}
-        tables.append(Table(f"Categories, the worst recognised first{of}", scores.rename(columns={"f1": "F1"})))
+        tables.append(Table(f"Categories, lowest recall first{of}", scores.rename(columns={"f1": "F1"})))
         tables.append(Table(f"Most confused pairs{of}", confused_pairs(rows, 20).rename(columns=headings)))
     description = (
         "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
         "the probability and the domain."
     )
     return Section(
-        "The best model looked at closely",
+        "A closer look at the best model",
         text,
         tables,
         [confusion],
@@ -220,10 +216,10 @@ def _activation_sections(activations: Image.Image | None) -> list[Section]:
     if activations is None:
         return []
     text = [
-        "Class activation maps: the brighter a place, the more it speaks for the prediction. Images that were "
-        "recognised come first, then those that were not."
+        "Class activation maps: the brighter a region, the more it supports the prediction. Images with a right "
+        "prediction come first."
     ]
-    description = "Test images, each beside itself in grey under a heatmap of what spoke for the predicted category."
+    description = "Test images, each next to a grey copy under a heatmap of the regions that support the prediction."
     return [Section("Where the network looks", text, pictures=[Picture("Hits and misses", activations, description)])]
 
 
@@ -233,8 +229,8 @@ def _optional_figure(title: str, figure: go.Figure | None) -> list[Section]:
 
 def _calibration_section(table: pd.DataFrame, figure: go.Figure) -> Section:
     text = [
-        "A model is calibrated when it is right as often as it is sure: its points lie on the dotted line. Below the "
-        "line it is too sure of itself, above it not sure enough."
+        "A model is calibrated if it is right as often as its probabilities say: its points are on the dotted line. "
+        "Below the line it is overconfident, above it underconfident."
     ]
     return Section("Calibration", text, [Table("The best of each method", calibration_table(table))], [figure])
 
@@ -242,15 +238,15 @@ def _calibration_section(table: pd.DataFrame, figure: go.Figure) -> Section:
 def _ensembles_section(table: pd.DataFrame) -> Section:
     title, rows = "Ensembles and views", ensemble_table(table)
     if rows.empty:
-        return Section(title, ["There are none: they take two trained models, or several views of each test image."])
+        return Section(title, ["There are none: they need two trained models, or several views of each test image."])
     text = [
-        "All from saved probabilities. Views: the mean over several crops or the mirror image. Mean: of the best "
-        "models' probabilities. Stacked: a logistic regression gives each of them a weight. It is fitted on validation "
-        "images alone, and its validation accuracy is that on images it was not fitted on. The members were chosen by "
-        "their validation accuracy, which flatters that of an ensemble a little, not its test accuracy. Of the best "
-        "member on the validation images the validation accuracy is given, and its test accuracy."
+        "All are computed from saved probabilities. Views: the mean over several crops or the mirror image. Mean: the "
+        "mean of the best models' probabilities. Stacked: a logistic regression gives each of them a weight. It is "
+        "fitted on validation images alone, and its validation accuracy is cross-validated. The members were chosen by "
+        "their validation accuracy, which makes that of an ensemble slightly too high, but not its test accuracy. The "
+        "best member is the one with the highest validation accuracy."
     ]
-    return Section(title, text, [Table("Derived models beside the best of their members", rows)])
+    return Section(title, text, [Table("Derived models and the best of their members", rows)])
 
 
 def _images_section(manifest: pd.DataFrame, samples: Image.Image, sources: Mapping[str, str | None]) -> Section:
@@ -269,7 +265,7 @@ def _weights_section(backbones: pd.DataFrame) -> Section:
     paces = backbones[["backbone", "input_size", "features", "parameters", "images_per_second"]].copy()
     paces["parameters"] = paces["parameters"].map("{:,}".format)
     paces["images_per_second"] = paces["images_per_second"].map("{:,.1f}".format)
-    text = "Weights that are called random were never trained: such a backbone knows nothing beforehand."
+    text = "Weights called random are not pretrained."
     tables = [
         Table("Which weights", files),
         Table("Backbones", paces.rename(columns=lambda name: name.replace("_", " "))),

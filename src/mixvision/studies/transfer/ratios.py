@@ -1,4 +1,4 @@
-"""Mixing ratios with a frozen backbone: which is best, and whether it is the one of a network trained from scratch."""
+"""Mixing ratios with a frozen backbone: which is best, and is it that of a network trained from scratch?"""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def best_frozen_ratio(ratios: pd.DataFrame) -> int:
 
 
 def ratio_sentence(ratios: pd.DataFrame, published: PublishedMixing | None) -> str:
-    """Whether the best ratio moves when the backbone is pretrained and frozen.
+    """Say whether the best ratio moves when the backbone is pretrained and frozen.
 
     Args:
         ratios: what :func:`ratio_table` returns.
@@ -72,13 +72,13 @@ def ratio_sentence(ratios: pd.DataFrame, published: PublishedMixing | None) -> s
     best, rows = best_frozen_ratio(ratios), ratios.set_index("ratio")
     row = rows.loc[best]
     sentence = (
-        f"With heads on frozen features {best}% real is best on the validation images, with a test performance of "
+        f"With heads on frozen features, {best}% real is best on the validation images, with a test performance of "
         f"{number(row['performance_top1'])} (95% interval {interval(row['low'], row['high'])})"
     )
     paper = best_published(published)
     if paper is None:
         return f"{sentence}."
-    sentence = f"{sentence}; trained from scratch the published best is {paper[0]}% ({number(paper[1])})"
+    sentence = f"{sentence}; the published best for training from scratch is {paper[0]}% ({number(paper[1])})"
     if paper[0] == best:
         return f"{sentence}: the best ratio does not move."
     if paper[0] not in rows.index:
@@ -87,9 +87,9 @@ def ratio_sentence(ratios: pd.DataFrame, published: PublishedMixing | None) -> s
     if there["behind_low"] > 0:
         verdict = "the best ratio moves"
     elif there["behind_high"] < 0:
-        verdict = "on the test images that is more, so they do not show that the best ratio moves"
+        verdict = "that ratio is better on the test images, so they do not show that the best ratio moves"
     else:
-        verdict = "whether the best ratio moves, these test images cannot tell"
+        verdict = "these test images cannot tell whether the best ratio moves"
     difference, bounds = row["performance_top1"] - there["performance_top1"], there[_BEHIND]
     return (
         f"{sentence}. Here {paper[0]}% gives {number(there['performance_top1'])}, a difference of {number(difference)} "

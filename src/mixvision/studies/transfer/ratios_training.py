@@ -1,4 +1,4 @@
-"""The question that the study of mixing leaves open: which mixing ratio is best for a head on frozen features?"""
+"""Heads for mixing ratios on frozen features, as the study of mixing leaves open which ratio is best for these."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mixvision.training.pool import ImagePool
 
 
 def main_backbone(study: Transfer, pool: ImagePool, folder: Path, arithmetic: Arithmetic) -> FrozenBackbone:
-    """The study's first backbone with its largest images."""
+    """The study's first backbone at its largest input size."""
     backbone = study.all_backbones()[0]
     loaded = load_backbone(backbone, study.seed)
     return FrozenBackbone(backbone, loaded, max(input_sizes(study, loaded)), pool, folder, arithmetic)
@@ -40,8 +40,8 @@ def mix_features(
 ) -> pd.DataFrame:
     """Predictions of one linear head a ratio, all trained together on features of the study's first backbone.
 
-    Every training set is as large as the smaller domain's, category by category, as in the study of mixing; batches are
-    smaller where it is smaller than they.
+    Every training set is as large as the smaller domain's, category by category, as in the study of mixing. The batch
+    size is lowered if a training set is smaller.
     """
     frozen = main_backbone(study, pool, features, training)
     trials = ratio_trials(study)

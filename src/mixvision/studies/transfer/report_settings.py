@@ -1,11 +1,11 @@
-"""What the report on transfer learning shows."""
+"""Settings of the report on transfer learning."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MOST_PREDICTIONS = 5  # that are kept of an image
+MOST_PREDICTIONS = 5  # kept for each image
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class TransferReport:
         images_per_category: images of each category and domain on the sample sheet.
         mistakes_shown: images on the sheet of most confident mistakes.
         activations_shown: images on the sheet of class activation maps.
-        embedded_images: points on the map of the features, at most.
+        embedded_images: maximum number of points on the map of the features.
         seed: of the bootstrap and of every choice of images.
-        sources: by domain where its images come from, a folder, archive or address; None where it has none.
+        sources: by domain where its images come from, a folder, archive or address; None if there are none.
     """
 
     title: str = "What a pretrained network brings along"
@@ -36,13 +36,13 @@ class TransferReport:
 
     def __post_init__(self) -> None:
         if not isinstance(self.tops, list | tuple):
-            raise ValueError(f"tops is {self.tops!r}; it is a list such as [1, 5].")
+            raise ValueError(f"tops is {self.tops!r}; give a list such as [1, 5].")
         object.__setattr__(self, "tops", tuple(self.tops))  # a list from YAML
         allowed = all(type(top) is int and 1 <= top <= MOST_PREDICTIONS for top in self.tops)
         if not allowed or self.tops[:1] != (1,) or list(self.tops) != sorted(set(self.tops)):
             raise ValueError(
-                f"tops is {list(self.tops)}; it begins with 1 and goes on with rising whole numbers up to "
-                f"{MOST_PREDICTIONS}, as many predictions are kept of an image."
+                f"tops is {list(self.tops)}; give 1 followed by increasing whole numbers up to {MOST_PREDICTIONS}, the "
+                "number of predictions that are kept for each image."
             )
         names = ("bootstrap_draws", "images_per_category", "mistakes_shown", "activations_shown", "embedded_images")
         for name in names:

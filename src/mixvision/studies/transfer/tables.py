@@ -1,4 +1,4 @@
-"""Tables of transfer learning: every model's numbers, models side by side, and what they come to in sentences."""
+"""Tables of transfer learning: every model's numbers, models side by side, and the results in sentences."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mixvision.reporting.formatting import DASH, interval, markdown_table, numbe
 from mixvision.vocabulary import AS_IS, DOMAINS, RESTRICTED, TEST_SPLITS
 
 PRETRAINED_ON = (
-    "The categories are ImageNet's, on which the networks were pretrained. Images that come from ImageNet, as those of "
-    "Tiny-ImageNet and Stanford Dogs do, may be among those that they have seen: accuracies on them, also on an "
-    "independent test set, are then no estimate for new photos."
+    "The networks were pretrained on ImageNet, which has these categories. Images that come from ImageNet, such as "
+    "those of Tiny-ImageNet and Stanford Dogs, may be among those that they have seen: accuracies on them, even on an "
+    "independent test set, do not carry over to new photos."
 )
 MEMBERS = " + "  # between the names of an ensemble's members
 
@@ -57,10 +57,10 @@ def transfer_table(
         (running mean over the best epoch's batches), ``validation_top1``, ``test_top1``, ``test_low``, ``test_high``,
         ``test_top<k>``, all best_validation, ``last_validation_top1``, ``last_test_top1``, ``nice_test_top1`` and
         ``real_test_top1`` where the split has test images of both domains, ``ece`` (test images) and ``outside``
-        (share of test images that "as is" takes for none of the study's categories). With an independent test set
+        (share of test images that "as is" assigns to none of the study's categories). With an independent test set
         ``independent_top1``, ``independent_low``, ``independent_high``, ``independent_top<k>``,
-        ``last_independent_top1``, ``ece_independent`` and ``outside_independent`` tell of it, and all others of the
-        split's own test images. NaN, or "" for text, where there is none.
+        ``last_independent_top1``, ``ece_independent`` and ``outside_independent`` refer to it, and all others to
+        the split's own test images. NaN, or "" for text, where there is none.
     """
     table = _rows(trials, members, outcomes, backbones)
     table["megabytes"] = table["parameters"] * 4 / 1e6
@@ -94,7 +94,7 @@ def transfer_table(
 
 
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every model, as text; a failed one stays in and says so.
+    """Every model, as text; failed ones included, marked "failed".
 
     Args:
         table: what :func:`transfer_table` returns.
@@ -127,7 +127,7 @@ def best_of_methods(table: pd.DataFrame, without: Sequence[str] = ()) -> list[st
 
 
 def answer(table: pd.DataFrame) -> str:
-    """The outcome in a sentence: the best model and its test accuracy, beside the best of the other methods."""
+    """The outcome in a sentence: the test accuracy of the best model, and the best of the other methods."""
     best, rows = best_model(table), table.set_index("trial")
     row = rows.loc[best]
     others = [name for name in best_of_methods(table) if rows.loc[name, "method"] != row["method"]]
@@ -139,11 +139,11 @@ def answer(table: pd.DataFrame) -> str:
     if "independent" in splits_tested(table):
         bounds = interval(row["independent_low"], row["independent_high"])
         sentence += f", and of {number(row['independent_top1'])} ({bounds}) on the independent test images"
-    return f"{sentence}. For comparison the best of the other methods: {compared}." if others else f"{sentence}."
+    return f"{sentence}. For comparison, the best of the other methods: {compared}." if others else f"{sentence}."
 
 
 def summary_text(title: str, table: pd.DataFrame, sentences: Sequence[str] = ()) -> str:
-    """What came out, as Markdown for the terminal: all models, the best of them, and any further sentences."""
+    """The results as Markdown for the terminal: all models, the best of them, and any further sentences."""
     caution = [PRETRAINED_ON] if table["method"].isin([AS_IS]).any() else []
     table_text = markdown_table(comparison_table(table))
     parts = [f"# {title}: transfer learning", table_text, answer(table), *caution, *sentences]
@@ -151,7 +151,7 @@ def summary_text(title: str, table: pd.DataFrame, sentences: Sequence[str] = ())
 
 
 def calibration_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The best model of every method with its accuracy and its expected calibration error."""
+    """The best model of every method, with its accuracy and expected calibration error."""
     rows = table.set_index("trial", drop=False).loc[best_of_methods(table)]
     columns = {"trial": "model", "method": "method", "test_top1": "test", "ece": "ECE"}
     if "independent" in splits_tested(table):
@@ -160,7 +160,7 @@ def calibration_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def ensemble_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every derived model, as text, with the best of its members on the validation images beside it."""
+    """Every derived model, as text, with the best of its members on the validation images."""
     rows, scores = table[table["members"] != ""], table.set_index("trial")
     best = [best_model(table[table["trial"].isin(text.split(MEMBERS))]) for text in rows["members"]]
     shown = {
@@ -178,7 +178,7 @@ def ensemble_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_is_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The networks as they came, as text: accuracies on test images and the share of answers outside the study."""
+    """The networks as they are, as text: accuracies on test images and the share of predictions outside the study."""
     rows = table[table["method"].isin([AS_IS, RESTRICTED])]
     shown = {
         "model": rows["trial"],
@@ -194,7 +194,7 @@ def as_is_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def splits_tested(table: pd.DataFrame) -> list[str]:
-    """The splits that the table has test accuracies of: "test", and "independent" where there is such a set."""
+    """The splits for which the table has test accuracies: "test", and "independent" if there is such a set."""
     return [split for split in TEST_SPLITS if f"{split}_top1" in table]
 
 
@@ -211,7 +211,7 @@ def per_cent(value: float) -> str:
 
 
 def _tested(rows: pd.DataFrame, tops: bool = True) -> dict[str, pd.Series | list[str]]:
-    """The columns of test accuracies as text: of each split top 1, its interval, and further tops if wanted."""
+    """The columns of test accuracies as text: for each split top-1, its interval, and further tops if wanted."""
     shown = {}
     for split in splits_tested(rows):
         bounds = zip(rows[f"{split}_low"], rows[f"{split}_high"], strict=True)
@@ -229,7 +229,7 @@ def _all_tests(row: pd.Series) -> str:
 
 
 def _rows(trials: pd.DataFrame, members: pd.DataFrame, outcomes: pd.DataFrame, backbones: pd.DataFrame) -> pd.DataFrame:
-    """Trials and derived models with what is known of them before anything is measured."""
+    """Trials and derived models, with everything that is known before measuring."""
     paces = backbones[["backbone", "weights", "input_size", "images_per_second"]]
     own = trials[["trial", "method", "weights", *_SETTINGS]]
     own = own.merge(paces, on=["backbone", "weights", "input_size"], how="left", validate="many_to_one")
@@ -266,5 +266,5 @@ def _whole(value: str | float) -> str:
 
 
 def _amount(value: float) -> str:
-    """A number of which the first digits matter, a dash where there is none."""
+    """A number with its leading digits, a dash where there is none."""
     return DASH if pd.isna(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"

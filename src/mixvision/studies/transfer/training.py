@@ -1,4 +1,4 @@
-"""Trains the transfer study, backbone by backbone: as it is, heads on its features, and fine-tuned from these."""
+"""Train the transfer study, backbone by backbone: as it is, heads on its features, and fine-tuned from these."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ HEAD_PREFIX = "head."  # of the names of the head's tensors in a TransferNetwork
 
 @dataclass(frozen=True)
 class TransferResult:
-    """What the transfer study leaves behind.
+    """The results of the transfer study.
 
     Attributes:
         models: trained networks by "trial/snapshot".
         history, outcomes: as of :func:`mixvision.training.frozen.heads.train_heads`; history has the phase, outcomes
             have the parameters of the whole network and ``trained_parameters``.
-        probabilities: by "trial/snapshot" one row a view and held-out image: view, id, and a column a category (of
-            networks as they are: one for each of ImageNet's classes).
+        probabilities: by "trial/snapshot", one row a view and held-out image: view, id, and a column a category (for
+            networks as they are, one for each of ImageNet's classes).
     """
 
     models: dict[str, TrainedNetwork]
@@ -72,13 +72,13 @@ def train_transfer(
 
     Args:
         trials: one row a model.
-        pool: training and held-out images; all that are not held out are trained on.
+        pool: training and held-out images; all that are not held out are used for training.
         study: test-time views and the fine-tunings' plans.
         augmentation: of the images that networks are fine-tuned on.
-        training: how long heads are trained, and on what everything is computed.
-        features: folder of the cache of features, which stays.
+        training: how long heads are trained, and on which device everything runs.
+        features: folder of the cache of features, which is kept.
         checkpoints: folder of the fine-tunings' checkpoints.
-        events: told how the trials fare.
+        events: notified of the trials' progress.
     """
     results = []
     for (name, weights, size), group in trials.groupby(["backbone", "weights", "input_size"], sort=False):
@@ -110,7 +110,7 @@ def all_training_sets(trials: pd.DataFrame, pool: ImagePool) -> pd.DataFrame:
 
 
 def _take_as_is(trials: pd.DataFrame, frozen: FrozenBackbone, events: TrainingListener) -> TransferResult:
-    """The trials that are trained no further, as if they were trained models."""
+    """The trials without further training, treated as trained models."""
     probabilities, outcomes = {}, []
     frames = dict(zip((AS_IS, RESTRICTED), as_is_probabilities(frozen), strict=True)) if len(trials) else {}
     parameters = count_parameters(frozen.loaded, with_classifier=True)
@@ -142,7 +142,7 @@ def _train_heads(
 
 @dataclass(frozen=True)
 class _Start:
-    """A trained head that a fine-tuning goes on from: its name, its tensors (None if it failed) and its history."""
+    """A trained head to start a fine-tuning from: its name, its tensors (None if it failed) and its history."""
 
     name: str
     tensors: Mapping[str, Tensor] | None
@@ -176,7 +176,7 @@ def _fine_tune(
     trial, pool = trials.iloc[0], frozen.pool
     plan = next(plan for plan in study.fine_tunings if plan.name == trial["fine_tuning"])
     if start.tensors is None:
-        return _not_begun(trials, f"its head, {start.name}, has failed", events)
+        return _not_begun(trials, f"its head, {start.name}, failed", events)
 
     def build(_: Mapping[str, Any]) -> TransferNetwork:
         return transfer_network(frozen.loaded, frozen.input_size, plan.head, len(pool.categories), start.tensors)
@@ -200,7 +200,7 @@ def _all_views(pool: ImagePool, answers: Mapping[str, Tensor]) -> pd.DataFrame:
 
 @torch.no_grad()
 def _classify(network: TransferNetwork, pool: ImagePool, view: str, arithmetic: Arithmetic) -> Tensor:
-    """Probabilities of the held-out images as a view shows them, ``(n, C)`` on the CPU."""
+    """Probabilities of the held-out images in one view, ``(n, C)`` on the CPU."""
     device = arithmetic.device
     network.to(device).eval()
     parts = [
@@ -211,8 +211,8 @@ def _classify(network: TransferNetwork, pool: ImagePool, view: str, arithmetic: 
 
 
 def _not_begun(trials: pd.DataFrame, why: str, events: TrainingListener) -> TransferResult:
-    """The outcome of a trial that cannot be trained, as of one that has failed."""
-    name, reason = trials["trial"].iloc[0], f"Not begun: {why}."
+    """The outcome of a trial that cannot be trained, recorded as failed."""
+    name, reason = trials["trial"].iloc[0], f"Not started: {why}."
     events.started(trials)
     events.failed(name, reason)
     ended = outcome(name, reason, **NO_EPOCHS, parameters=0, trained_parameters=0)
@@ -220,7 +220,7 @@ def _not_begun(trials: pd.DataFrame, why: str, events: TrainingListener) -> Tran
 
 
 def _head_model(frozen: FrozenBackbone, head: str, tensors: Mapping[str, Tensor]) -> TrainedNetwork:
-    """The head's tensors alone, where a file brings the backbone's; with random weights all of them."""
+    """The head's tensors alone if the backbone's come from a file; all of them if the backbone is random."""
     own = {f"{HEAD_PREFIX}{name}": tensor for name, tensor in tensors.items()}
     if frozen.backbone.weights == "random":
         network = transfer_network(frozen.loaded, frozen.input_size, head, len(frozen.pool.categories), tensors)

@@ -25,20 +25,20 @@ class Transfer:
     """Which pretrained networks to transfer, and how.
 
     Attributes:
-        backbones: timm's names, each with where its weights come from: "package", "download", "random" or the path of a
+        backbones: timm's names, each with the source of its weights: "package", "download", "random" or the path of a
             file (see :class:`mixvision.models.backbones.Backbone`). None leaves one out, as settings that are merged
-            with others cannot take a line away.
-        input_sizes: sides in pixels that the networks are given, 32 or more; none: each network's own.
+            with others cannot remove a line.
+        input_sizes: sides of the networks' input in pixels, 32 or more; if empty, each network's own.
         heads: those to train on the frozen features, names in ``mixvision.models.heads.HEADS``.
         optimizer, learning_rate, weight_decay, batch_size: of the heads' training (the studies: Adam with 1e-3, or SGD
             with 0.01).
-        fine_tunings: what is trained on from a head, with the largest images; see
+        fine_tunings: trainings that start from a trained head, at the largest input size; see
             :class:`mixvision.training.fine_tuning.config.FineTuning`.
-        test_views: how else test images are looked at, "none", "flip" or "crops" (which are mirrored, too).
-        ensemble: how many of the best models are joined, 2 or more.
+        test_views: further views of the test images, "none", "flip" or "crops" (which includes mirrored ones).
+        ensemble: how many of the best models are combined, 2 or more.
         ratios: per cent of real images for which a linear head is trained on the features of the first backbone, where
             both domains have training images.
-        seed: of first weights, orders, views and dropout.
+        seed: of initial weights, order of images, views and dropout.
     """
 
     backbones: Mapping[str, str] = field(default_factory=lambda: {"tf_efficientnet_lite0": "package"})
@@ -73,7 +73,7 @@ class Transfer:
                 raise ValueError(f"{name} is {list(getattr(self, name))}; name each value once.")
 
     def _require_models(self) -> None:
-        if not isinstance(self.backbones, Mapping) or not self.all_backbones():  # each of which looks at itself
+        if not isinstance(self.backbones, Mapping) or not self.all_backbones():  # each of which checks itself
             raise ValueError(f"backbones is {self.backbones!r}; give lines of the form `resnet50: download`.")
         if any(type(size) is not int or size < 32 for size in self.input_sizes):
             raise ValueError(f"input_sizes is {list(self.input_sizes)}; give whole numbers of pixels, 32 or more.")
@@ -89,7 +89,7 @@ class Transfer:
         for plan in self.fine_tunings:
             if plan.head not in self.heads:
                 raise ValueError(
-                    f"The fine-tuning {plan.name!r} goes on from the head {plan.head!r}, which is none of heads, "
+                    f"The fine-tuning {plan.name!r} starts from the head {plan.head!r}, which is not one of heads, "
                     f"{list(self.heads)}: add it there, or name one of those."
                 )
 
@@ -114,21 +114,21 @@ def list_trials(
     """One row a model: trial, method, backbone, weights, input_size, head, fine_tuning, seed, and how it is trained.
 
     That is: optimizer, learning_rate, weight_decay, batch_size, epochs (at most), patience (none in fine-tuning, which
-    runs through), and augmented, whether on varied views of the images.
+    runs all epochs), and augmented, whether it is trained on augmented images.
 
     Args:
         study: what to train.
         backbones: one row a backbone and input size: backbone, weights, source, sha256, input_size, classes.
-        categories: of the study. Where all are ImageNet's, networks with its thousand classes are also taken as they
-            are, once free to choose among all classes and once restricted to the study's.
+        categories: of the study. If all are ImageNet's, networks with its thousand classes are also used as they are,
+            once free to choose among all classes and once restricted to the study's.
         training: how long heads are trained.
 
     Raises:
-        ValueError: a category has a name that is taken.
+        ValueError: a category has a reserved name.
     """
     if reserved := sorted({"view", "id"} & set(categories)):
         raise ValueError(
-            f"A category is called {reserved[0]!r}, as a column of the probabilities is: rename its folder."
+            f"A category is called {reserved[0]!r}, like a column of the table of probabilities: rename its folder."
         )
     as_is = _AS_IS_NAMES if is_imagenet(categories) else {}
     rows, largest = [], backbones.groupby("backbone")["input_size"].max()
@@ -148,17 +148,17 @@ def list_trials(
 
 
 def shared_settings(trials: pd.DataFrame, augmentation: Augmentation, training: EpochTraining) -> dict[str, str]:
-    """What the trials do not say themselves: on what they are computed, and the views they are fine-tuned on."""
+    """Settings that the trials do not have as columns: the device, the precision, and the views in fine-tuning."""
     views = vars(augmentation) if trials["augmented"].any() else {}
     shared = {"accelerator": training.accelerator, "precision": training.precision}
     return shared | {f"views in fine-tuning: {name}": str(value) for name, value in views.items()}
 
 
 def input_sizes(study: Transfer, loaded: PretrainedBackbone) -> tuple[int, ...]:
-    """Sides in pixels of what a network is given: those of the study, or its own.
+    """Sides in pixels of a network's input: those of the study, or the network's own.
 
     Raises:
-        ValueError: the network does not take one of them.
+        ValueError: the network does not accept one of them.
     """
     for size in study.input_sizes:
         require_input_size(loaded, size)

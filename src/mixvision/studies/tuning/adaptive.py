@@ -1,4 +1,4 @@
-"""The adaptive search for a learning rate and an L2 factor with Optuna, at the cost of the grid."""
+"""The adaptive search for a learning rate and an L2 factor with Optuna, on the grid's budget."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from mixvision.training.events import SILENT, TrainingEvents, TrainingListener
 from mixvision.training.results import outcome
 
 log = logging.getLogger(__name__)
-optuna.logging.set_verbosity(optuna.logging.WARNING)  # not a line for every study that is opened
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for every study that is opened
 
 
 @dataclass(frozen=True)
 class AdaptiveSearch:
     """How Optuna searches: one study a ratio, with tree-structured Parzen estimators and the median pruner.
 
-    A trial that diverged has the value 0 in its study, so that its setting is avoided; it says nothing to the pruner.
+    A trial that diverged has the value 0 in its study, so that its setting is avoided; the pruner ignores it.
 
     Attributes:
-        proposals: settings that every study proposes for a round; all of a round train as one sweep.
-        startup_trials: trials of a ratio that are random, and as many that must be complete before one is pruned.
-        warmup_iterations: iterations that every trial is given before it may be pruned.
-        seed: of the proposals. The trials' own seed is the grid's.
+        proposals: settings that every study proposes for a round; all trials of a round train as one sweep.
+        startup_trials: random trials of a ratio at the start, and complete trials that are needed before one is pruned.
+        warmup_iterations: iterations of every trial before it may be pruned.
+        seed: of the proposals. The trials themselves use the grid's seed.
     """
 
     proposals: int = 1
@@ -53,13 +53,13 @@ def search_adaptively(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Search within the grid's range of both settings, for each of its ratios, until its budget is spent.
 
-    A trial is as long as those of the grid's final step, unless it is pruned. It ends when the next round might exceed
-    the budget.
+    Unless it is pruned, a trial is as long as those of the grid's final step. The search ends when the next round might
+    exceed the budget.
 
-    The studies stay in ``folder`` as ``studies.db`` and hold whole trials only. What a round proposes follows from the
-    rounds before it, so a search that was killed proposes its unfinished round again, and the sweep goes on from its
-    checkpoint. All that decides the results is in the studies' names: when it changes, the search starts anew. Its
-    checkpoints lie in a folder of that name, for they hold which trials were pruned but not by what settings.
+    The studies are kept in ``folder`` as ``studies.db``, with complete trials only. A round's proposals depend only on
+    earlier rounds, so a killed search proposes its unfinished round again, and the sweep continues from its checkpoint.
+    The studies' names depend on everything that decides the results: when it changes, the search starts anew. The
+    checkpoints are in a folder of that name, as they record which trials were pruned but not by which settings.
 
     Returns:
         As ``search_grid``: the trials (their step is "adaptive"), their history and their outcomes.
@@ -71,7 +71,7 @@ def search_adaptively(
     if cost > grid.budget:
         raise ValueError(
             f"proposals is {search.proposals}: one round of the adaptive search takes up to {cost} model-iterations, "
-            f"but the grid, whose budget it has, takes {grid.budget}. Lower proposals."
+            f"more than its budget, the grid's {grid.budget}. Lower proposals."
         )
     name = sweeps.fingerprint(astuple(search), astuple(grid), optuna.__version__)
     sweeps = sweeps.with_checkpoints_in(name)
@@ -94,8 +94,8 @@ def search_adaptively(
 class _Round(TrainingListener):
     """The trials that all studies propose together.
 
-    It listens to the sweep: only so does it hear of the evaluations before a checkpoint, too, and
-    of the failures where every trial fails.
+    It listens to the sweep, as this is the only way to hear of the evaluations before a checkpoint, and of the failures
+    if every trial fails.
     """
 
     def __init__(self, search: AdaptiveSearch, grid: Grid, studies: Mapping[int, optuna.Study], number: int) -> None:
@@ -122,7 +122,7 @@ class _Round(TrainingListener):
     def complete(
         self, sweeps: ValidationSweeps, events: TrainingListener
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """Train what is not in the studies yet; the round's trials, history and outcomes as the studies hold them."""
+        """Train what is not in the studies yet; return the round's trials, history and outcomes from the studies."""
         recorded = self._recorded()
         if len(recorded) < len(self.places):
             self._record(self._train(sweeps, events))
@@ -144,7 +144,7 @@ class _Round(TrainingListener):
         return pd.DataFrame(rows)[["trial", "step", "round", "ratio", "seed", "learning_rate", "l2", "iterations"]]
 
     def _recorded(self) -> dict[str, FrozenTrial]:
-        """Those of the trials that the studies hold already."""
+        """The trials that the studies already contain."""
         held = {ratio: study.trials for ratio, study in self.studies.items()}
         return {trial: held[ratio][place] for trial, (ratio, place) in self.places.items() if place < len(held[ratio])}
 
@@ -161,7 +161,7 @@ class _Round(TrainingListener):
     def _record(self, outcomes: pd.DataFrame) -> None:
         outcomes, recorded = outcomes.set_index("trial"), self._recorded()
         for trial in self.places:
-            if trial in recorded:  # told before the search was killed
+            if trial in recorded:  # recorded before the search was killed
                 continue
             status, reason, iterations = outcomes.loc[trial, ["status", "reason", "iterations"]]
             values = {} if status == "failed" else self._values(trial)
@@ -185,7 +185,7 @@ class _Round(TrainingListener):
         return {iteration: row["performance_top1"] for iteration, row in self.rows[trial].items()}
 
     def prune(self, rows: list[dict]) -> set[str]:
-        """The trials of these rows that are worse than the median of the earlier rounds' at the same iteration."""
+        """The trials of these rows that are worse than the median of earlier rounds at the same iteration."""
         return {row["trial"] for row in rows if row["trial"] not in self.failures and self._is_poor(row["trial"])}
 
     def _is_poor(self, trial: str) -> bool:
@@ -216,7 +216,7 @@ def _space(grid: Grid) -> dict[str, BaseDistribution]:
 
 
 def _trials_before(study: optuna.Study, number: int) -> optuna.Study:
-    """A copy in memory of what a study held before its trial of this number."""
+    """A copy in memory of a study, with its trials before this number."""
     copy = optuna.create_study(direction="maximize")
     copy.add_trials([trial for trial in study.trials if trial.number < number])
     return copy
@@ -225,10 +225,10 @@ def _trials_before(study: optuna.Study, number: int) -> optuna.Study:
 def _propose(
     study: optuna.Study, space: dict[str, BaseDistribution], search: AdaptiveSearch, ratio: int, place: int
 ) -> dict[str, float]:
-    """The next setting to try, which depends on the arguments alone; the study takes it for a running trial."""
+    """The next setting to try, which depends only on the arguments; the study records it as a running trial."""
     seed = np.random.SeedSequence([search.seed, ratio, place]).generate_state(1).item()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # that is what Optuna calls these two options
+        warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna calls these two options experimental
         study.sampler = optuna.samplers.TPESampler(
             n_startup_trials=search.startup_trials, multivariate=True, constant_liar=True, seed=seed
         )
@@ -236,7 +236,7 @@ def _propose(
 
 
 def _tell(events: TrainingListener, trials: pd.DataFrame, recorded: Mapping[str, FrozenTrial]) -> None:
-    """Tell of trials that an earlier run trained, as a sweep that goes on from its checkpoint does."""
+    """Report the trials of an earlier run, as a sweep does that continues from its checkpoint."""
     events.started(trials)
     for trial, frozen in recorded.items():
         events.evaluated(frozen.user_attrs["history"])

@@ -18,7 +18,7 @@ MEASURE = "best performance (fraction)"
 def settings_against_ratio(scores: pd.DataFrame, step: str, title: str) -> go.Figure:
     """Best validation performance against the ratio, one line for each setting of a step.
 
-    Colours tell the L2 factors, dashes the learning rates; colours tell the rates where there is one factor only.
+    Colours show the L2 factors and dashes the learning rates, or colours the rates if there is only one factor.
 
     Args:
         scores: trials with step, ratio, learning_rate, l2, iterations, performance_top1.
@@ -46,7 +46,7 @@ def settings_against_ratio(scores: pd.DataFrame, step: str, title: str) -> go.Fi
             )
         )
     iterations = rows["iterations"].max() if len(rows) else 0
-    subtitle = f"validation images, best along {iterations:,} iterations; diverged trials are left out"
+    subtitle = f"validation images, best within {iterations:,} iterations; diverged trials are left out"
     return _against_ratio(figure, title, subtitle)
 
 
@@ -68,7 +68,7 @@ def best_against_ratio(grid: pd.DataFrame, adaptive: pd.DataFrame) -> go.Figure:
 
 
 def progress_curves(progress: pd.DataFrame, grid: pd.DataFrame) -> go.Figure:
-    """The best performance so far against what was spent, for both searches; the grid's steps are marked.
+    """The best performance so far against the cost, for both searches; the grid's steps are marked.
 
     Args:
         progress: search ("grid" or "adaptive"), spent, performance_top1.
@@ -87,18 +87,18 @@ def progress_curves(progress: pd.DataFrame, grid: pd.DataFrame) -> go.Figure:
         )
     subtitle = "best validation performance of each ratio so far (0 where it has none), mean over the ratios"
     figure.update_layout(
-        template=TEMPLATE, title=title_with("What the searches find for their cost", subtitle), height=480
+        template=TEMPLATE, title=title_with("Best performance by cost of the search", subtitle), height=480
     )
     figure.update_xaxes(title="model-iterations spent", rangemode="tozero")
     return figure.update_yaxes(title=MEASURE)
 
 
 def adaptive_trials(adaptive: pd.DataFrame, learning_rate: float, l2: float) -> go.Figure:
-    """Where the adaptive search looked: both settings of every trial, and how far it stays behind its ratio's best.
+    """The settings that the adaptive search tried, and how far each trial is below the best of its ratio.
 
     Args:
         adaptive: scores of the trials: ratio, learning_rate, l2, status, trained_iterations, performance_top1.
-        learning_rate, l2: the grid's choice, shown beside them.
+        learning_rate, l2: the grid's choice, for comparison.
     """
     behind = adaptive.groupby("ratio")["performance_top1"].transform("max") - adaptive["performance_top1"]
     adaptive = adaptive.assign(behind=behind)
@@ -122,9 +122,11 @@ def adaptive_trials(adaptive: pd.DataFrame, learning_rate: float, l2: float) -> 
         )
     star = {"symbol": "star-open", "size": 16, "color": "#E69F00", "line": {"width": 2}}
     figure.add_trace(go.Scatter(x=[learning_rate], y=[l2], name="chosen by the grid", mode="markers", marker=star))
-    title = title_with("Where the adaptive search looked", "colour: how far a trial stays behind the best of its ratio")
+    title = title_with(
+        "Settings tried by the adaptive search", "colour: how far a trial is below the best of its ratio"
+    )
     figure.update_layout(template=TEMPLATE, title=title, height=520)
-    figure.update_layout(coloraxis={"colorscale": "Viridis_r", "cmin": 0, "colorbar": {"title": "behind"}})
+    figure.update_layout(coloraxis={"colorscale": "Viridis_r", "cmin": 0, "colorbar": {"title": "below<br>best"}})
     ticks = {"type": "log", "tickvals": LOG_TICKS, "ticktext": [f"{tick:g}" for tick in LOG_TICKS]}
     figure.update_xaxes(title="learning rate", **ticks)
     return figure.update_yaxes(title="L2 factor", **ticks)

@@ -20,7 +20,7 @@ from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import SweepResult
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 
-RATES_KEPT = 2  # of the first step go into the second
+RATES_KEPT = 2  # learning rates of the first step to keep for the second
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Grid:
 
     Attributes:
         ratios: shares of real images in the training set, whole per cent from 0 to 100.
-        seed: sets the images, the first weights and the batches of every trial.
+        seed: of the images, the initial weights and the batches of every trial.
         learning_rates: tried in the first step, with ``first_l2``.
         first_l2: the L2 factor of the first step.
         l2_factors: tried in the second step, with the two best learning rates.
         iterations: length of the trials of the first two steps.
-        final_learning_rate: of the last step, or None for that of the best setting of the second.
+        final_learning_rate: of the last step, or None for that of the second step's best setting.
         final_l2_factors: tried in the last step.
         final_iterations: length of the trials of the last step.
     """
@@ -76,7 +76,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class ValidationSweeps:
-    """Trains any trials and judges them by validation images alone, so that no choice here sees a test image."""
+    """Train trials and measure them on validation images only, so that no choice here depends on a test image."""
 
     manifest: pd.DataFrame
     pool: ImagePool
@@ -84,7 +84,7 @@ class ValidationSweeps:
     checkpoints: Path
 
     def train(self, trials: pd.DataFrame, prune: Prune | None = None, events: TrainingListener = SILENT) -> SweepResult:
-        """Train one sweep: trials with trial, ratio, seed, learning_rate, l2, iterations."""
+        """Train one sweep of trials: trial, ratio, seed, learning_rate, l2, iterations."""
         sets = choose_training_sets(self.manifest, trials, balance=True)
         return train_sweep(
             resnet25_builder(self.pool),
@@ -98,11 +98,11 @@ class ValidationSweeps:
         )
 
     def with_checkpoints_in(self, name: str) -> ValidationSweeps:
-        """The same, with the checkpoints in a folder of this name within that of all checkpoints."""
+        """The same, with the checkpoints in a subfolder of this name."""
         return replace(self, checkpoints=self.checkpoints / name)
 
     def fingerprint(self, *settings: object) -> str:
-        """A name for some settings and all that decides a trial's result besides: images, splits, way of training."""
+        """A name for some settings and everything else that decides a trial's result: images, splits, training."""
         training = (self.training.evaluate_every, self.training.precision, self.training.on_gpu)
         kept = self.manifest.loc[self.manifest["status"] == "kept", ["id", "category", "split"]]
         return fingerprint("sweep", settings, training, kept, self.pool.pixels)
@@ -122,7 +122,7 @@ def search_grid(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Run the study's three steps: learning rates, L2 factors with the two best rates, a longer final set.
 
-    Each step is one sweep. A setting is judged by the mean over the ratios of its best validation performances.
+    Each step is one sweep. A setting is ranked by its best validation performances, averaged over the ratios.
 
     Returns:
         The trials (trial, step, round, ratio, seed, learning_rate, l2, iterations), their history and their outcomes.
@@ -147,7 +147,7 @@ def search_grid(
 
 
 def score_trials(trials: pd.DataFrame, history: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """The trials with status, trained_iterations, and performance_top1: the best on validation images along training.
+    """The trials with status, trained_iterations, and performance_top1: the best on validation images during training.
 
     A trial that diverged has no performance.
 
@@ -166,7 +166,7 @@ def score_trials(trials: pd.DataFrame, history: pd.DataFrame, outcomes: pd.DataF
 def rank_settings(scores: pd.DataFrame) -> pd.DataFrame:
     """Settings by their mean performance over the ratios, best first: learning_rate, l2, performance_top1, failed.
 
-    A trial that diverged counts as a performance of 0, for its setting does not serve that ratio.
+    A trial that diverged counts as a performance of 0, as its setting does not work for that ratio.
     """
     judged = scores.assign(
         failed=scores["performance_top1"].isna(), performance_top1=scores["performance_top1"].fillna(0)
@@ -177,7 +177,7 @@ def rank_settings(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def choose_setting(scores: pd.DataFrame) -> dict[str, float | str]:
-    """The best setting of the grid's final step: learning_rate, l2, performance_top1 and what that is."""
+    """The best setting of the grid's final step: learning_rate, l2, performance_top1 and its source in words."""
     final = scores[scores["step"] == "final"]
     best = rank_settings(final).iloc[0]
     ratios = final["ratio"].unique()

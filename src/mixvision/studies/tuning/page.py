@@ -1,4 +1,4 @@
-"""The page of the tuning: which learning rate and L2 factor, and whether an adaptive search finds better ones."""
+"""The page of the tuning: which learning rate and L2 factor, and does an adaptive search find better ones?"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def settings_table(scores: pd.DataFrame, step: str) -> pd.DataFrame:
 
     Args:
         scores: trials with step, ratio, learning_rate, l2, iterations, performance_top1 (the best on validation images
-            along training, missing where the trial diverged).
+            during training, missing where the trial diverged).
         step: "rates", "factors" or "final".
 
     Returns:
@@ -56,9 +56,9 @@ def mean_of_best(scores: pd.DataFrame) -> float:
 
 
 def search_progress(scores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
-    """How good the search had become for what it had spent.
+    """The best performance of a search so far, by what it had spent.
 
-    The trials of a round train side by side, the rounds one after the other. A diverged trial costs, and gives nothing.
+    The trials of a round train side by side, the rounds one after the other. A diverged trial adds cost but no result.
 
     Args:
         scores: trials with round, ratio, status and trained_iterations.
@@ -81,7 +81,7 @@ def search_progress(scores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame
 
 
 def searches_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
-    """Both searches beside each other: trials, how they ended, model-iterations, mean of the best by ratio."""
+    """Both searches compared: trials, how they ended, model-iterations, mean of the best by ratio."""
     rows = []
     for name, scores in (("grid", grid), ("adaptive", adaptive)):
         ended = scores["status"].value_counts()
@@ -99,7 +99,7 @@ def searches_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
 
 
 def ratios_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
-    """For each ratio the best performance of both searches and where it was found."""
+    """For each ratio, the best performance of both searches and its setting."""
     parts = []
     for name, scores in (("grid", grid), ("adaptive", adaptive)):
         best = best_by_ratio(scores).set_index("ratio")
@@ -116,7 +116,7 @@ def tuning_answer(
     paper = f" (published: {published.learning_rate:g} and {published.l2:g})" if published else ""
     return (
         f"Chosen: learning rate {chosen['learning_rate']:g} with L2 {chosen['l2']:g}{paper}, with mean performance "
-        f"{number(chosen['performance_top1'])} on the validation images. With a setting of its own for every ratio, "
+        f"{number(chosen['performance_top1'])} on the validation images. With a separate setting for every ratio, "
         f"the grid reached {number(means[0])} and the adaptive search, on the same budget, {number(means[1])}."
     )
 
@@ -182,13 +182,13 @@ def tuning_page(
     ]
     tables = [
         Table("Both searches", searches_table(grid, adaptive)),
-        Table("The best of every ratio", ratios_table(grid, adaptive)),
+        Table("Best performance and setting of every ratio", ratios_table(grid, adaptive)),
     ]
     trials = [Table("Grid", _shown(grid)), Table("Adaptive search", _shown(adaptive))]
     listed = pd.DataFrame({"setting": list(settings), "value": [str(value) for value in settings.values()]})
     sections = [
         *steps,
-        Section("An adaptive search beside the grid", tables=tables, figures=search_figures),
+        Section("Comparison of grid and adaptive search", tables=tables, figures=search_figures),
         Section("Every trial", tables=trials),
         Section("Settings", tables=[Table("Of the searches and the training", listed)]),
     ]
@@ -210,13 +210,12 @@ def _shown(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _footnotes(published: PublishedTuning | None) -> list[str]:
     notes = [
-        "Performance is the square root of nice accuracy times real accuracy, here on the validation images, and the "
-        "best along training. No test image was looked at.",
-        "The chosen setting is the best mean over the ratios in the last step. A diverged trial counts as 0, and so "
-        "does, for a search, a ratio at which all of its trials diverged.",
-        "The best of many trials on the same images flatters all of them. It serves to compare settings, and small "
-        "differences between them, or between the searches, are luck.",
-        "The adaptive search has the grid's budget, counted in iterations of one model, and ends when its next round "
-        "might exceed it. Each ratio has an Optuna study of its own; the grid's steps look at all ratios at once.",
+        "All performances are the best during training on the validation images. Test images are not used.",
+        "The chosen setting has the best mean over the ratios in the last step. A diverged trial counts as 0, and so "
+        "does a ratio at which all trials of a search diverged.",
+        "The best of many trials on the same images is too high as an estimate. Use it to compare settings; small "
+        "differences between settings or searches are due to chance.",
+        "The adaptive search has the grid's budget, counted in model-iterations, and ends when its next round might "
+        "exceed it. Each ratio has an Optuna study of its own, whereas the grid's steps use all ratios at once.",
     ]
     return [*notes, f"Published: {published.source}."] if published else notes
