@@ -10,6 +10,7 @@ from mixvision.reporting.image_tables import excluded_files
 from mixvision.reporting.page import Section, Table
 from mixvision.reporting.published import PublishedSection
 from mixvision.reporting.tables import trial_settings
+from mixvision.vocabulary import HELD_OUT
 
 INTERVALS = (
     "The 95% intervals resample the test images of each domain, near-duplicates together. They show how much the "
@@ -39,6 +40,21 @@ def settings_section(trials: pd.DataFrame) -> Section:
 def published_note(published: PublishedSection) -> str:
     """Where the published numbers come from, and what to know about them (source and note)."""
     return f"Published numbers: {published.origin}"
+
+
+def snapshot_note(manifest: pd.DataFrame, every: int, training: str) -> str:
+    """Which states of the networks the snapshots are chosen from, and on how many images."""
+    kept = manifest[manifest["status"] == "kept"]
+    validation, test = (_held_out(kept[kept["split"] == split]) for split in HELD_OUT)
+    return (
+        f"Each network is evaluated after every {every} iterations of {training} and at its end. The snapshot with the "
+        f"highest performance on the validation images ({validation}) is best_validation, the one with the highest on "
+        f"the test images ({test}) is best_test; the same rule holds for every model."
+    )
+
+
+def _held_out(images: pd.DataFrame) -> str:
+    return " and ".join(f"{count:,} {domain}" for domain, count in images.groupby("domain").size().items())
 
 
 def failure_notes(outcomes: pd.DataFrame) -> list[str]:

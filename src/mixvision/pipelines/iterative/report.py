@@ -13,7 +13,7 @@ from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
-from mixvision.reporting.sections import failure_notes
+from mixvision.reporting.sections import failure_notes, snapshot_note
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import metric_table
 from mixvision.studies.iterative import figures, forgetting
@@ -85,12 +85,13 @@ def write_page(
     """Everything on one page that opens offline; ``results`` are those of :class:`IterativeReport`."""
     shown = IterativeReport(**results)
     clean = shown.table_without_leaks if shown.leaks else None
+    notes = _notes(phases, shown.outcomes)
     measured = shown.measures, shown.speed, shown.interpolations
     return iterative_page(
         report.title,
         IterativeResults(phases.first, shown.table, clean, *measured, published.iterative),
         replace(shown, trials=_settings(shown.trials, phases, training)),
-        _notes(phases, shown.outcomes),
+        [snapshot_note(shown.manifest, phases.evaluate_restricted_every, "the restricted training"), *notes],
     )
 
 
