@@ -121,7 +121,7 @@ def test_an_independent_test_set_is_measured_apart(transfer_with_independent_tes
     assert f"linear-64 {rows.loc['linear-64', 'test_top1']:.3f} (independent " in answer(table)
 
 
-def test_without_one_nothing_is_independent(transfer):
+def test_without_an_independent_test_set_it_has_no_columns(transfer):
     assert not [column for column in transfer.table if "independent" in column]
 
 
@@ -148,7 +148,7 @@ def test_one_domain_has_no_columns_by_domain(transfer):
     assert table["test_low"].isna().all()
 
 
-def test_nothing_derived_is_fine(transfer):
+def test_a_table_without_derived_models(transfer):
     members = transfer.members.head(0)
     joined = transfer.joined[~transfer.joined["trial"].isin(DERIVED)]
     bounds = pd.DataFrame(columns=["trial", "low", "high"])
@@ -250,6 +250,6 @@ def test_report_parameters_take_what_yaml_gives_them():
         ({"seed": -1}, "seed of the report is -1; .* 0 or more"),
     ],
 )
-def test_report_parameters_that_cannot_be_are_refused(change, sentence):
+def test_invalid_report_parameters_are_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         TransferReport(**change)
