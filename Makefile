@@ -1,6 +1,9 @@
 # make run          the study on the bundled sample: ingestion, eleven models, report
 # make test         lint, format, types and imports, then all tests
 # make test-fast    all tests except whole pipelines and long trainings
+# make mutants ONLY='mixvision.evaluation.metrics*'
+#                   mutation testing: change the code in small ways and list the changes that no test notices;
+#                   without ONLY all of splits, mixtures, evaluation and sweep, which takes hours
 # make mlflow       show the runs in MLflow
 # make viz          show the pipeline in kedro-viz
 # make study NAME=weeds NICE=photos/catalogue REAL=photos/field
@@ -11,11 +14,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 UV := 0.13.8
+CHILDREN ?= 1
 
 # kedro mlflow ui looks for mlflow on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-fast lint mlflow viz study lock
+.PHONY: run test test-fast lint mutants mlflow viz study lock
 .DEFAULT_GOAL := run
 
 run: $(READY)
@@ -32,6 +36,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest --quiet --noconftest tests/test_imports.py
+
+mutants: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children $(CHILDREN) $(foreach name,$(ONLY),'$(name)')
+	$(BIN)/mutmut results | sed '/not checked/d'
 
 mlflow: $(READY)
 	$(BIN)/kedro mlflow ui

@@ -30,6 +30,11 @@ def test_a_confidence_on_a_bound_belongs_to_the_bin_below(bins):
     assert table["images"].to_list() == ([4] if bins == 1 else [2, 1, 0, 1])
 
 
+def test_a_confidence_that_rounding_put_above_1_is_in_the_last_bin():
+    table = reliability(make_selected([0.1, np.nextafter(np.float32(1), np.float32(2))], [False, True]), bins=4)
+    assert table["images"].to_list() == [1, 0, 0, 1]
+
+
 @pytest.mark.parametrize("bins", [5, 15])
 def test_the_error_equals_torchmetrics(bins):
     generator = np.random.default_rng(3)
@@ -41,6 +46,8 @@ def test_the_error_equals_torchmetrics(bins):
     error = expected_calibration_error(make_selected(list(confidence), list(right)), bins)
     assert error == pytest.approx(float(expected), abs=1e-5)
     assert error > 0.1
+    if bins == 15:
+        assert expected_calibration_error(make_selected(list(confidence), list(right))) == error
 
 
 def test_a_model_that_is_as_sure_as_it_is_right_has_no_error():

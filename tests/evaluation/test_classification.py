@@ -151,6 +151,16 @@ def test_difference_to_a_trial_without_predictions_is_refused():
         paired_difference(make_hits({"cnn": [True]}), "cnn", "linear", np.random.default_rng(0))
 
 
+def test_difference_is_of_the_weights_and_split_asked_for():
+    tested = make_hits({"cnn": [True] * 20, "mlp": [False] * 20})
+    last = tested.assign(snapshot="last", top1=~tested["top1"])
+    validated = tested.assign(split="validation", top1=True)
+    joined, generator = pd.concat([tested, last, validated]), np.random.default_rng(0)
+    assert paired_difference(joined, "cnn", "mlp", generator) == (1, 1, 1)
+    assert paired_difference(joined, "cnn", "mlp", generator, snapshot="last") == (-1, -1, -1)
+    assert paired_difference(joined, "cnn", "mlp", generator, split="validation") == (0, 0, 0)
+
+
 def test_difference_on_different_images_is_refused():
     joined = make_hits({"cnn": [True] * 3, "mlp": [True] * 3}).iloc[:-1]
     with pytest.raises(ValueError, match="the same images .*'mlp' lacks the prediction of 'image-2'"):
@@ -160,7 +170,7 @@ def test_difference_on_different_images_is_refused():
 def test_category_scores_equal_scikit_learns_report(random_answers):
     scores = category_scores(select_predictions(random_answers, ["cnn"])).set_index("category")
     report = classification_report(random_answers["category"], random_answers["prediction_1"], output_dict=True)
-    assert list(scores.index) == CATEGORIES
+    assert list(scores.index) == CATEGORIES and list(scores) == ["images", "precision", "recall", "f1"]
     for category, row in scores.iterrows():
         expected = report[category]
         assert row.to_list() == pytest.approx(
@@ -187,6 +197,8 @@ def test_confused_pairs_come_most_frequent_first_and_ties_by_name():
         ["tomato", "strawberry", 1, 0.25],
     ]
     pd.testing.assert_frame_equal(confused_pairs(make_joined({"cnn": said}, truth), count=2), pairs.head(2))
+    pairs = confused_pairs(make_joined({"cnn": ["tomato", "strawberry"]}, ["cherry"] * 2))
+    assert pairs["prediction"].to_list() == ["strawberry", "tomato"]
 
 
 def test_a_model_without_mistakes_confuses_nothing():

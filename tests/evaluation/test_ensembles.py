@@ -55,6 +55,10 @@ def test_top_predictions_come_most_probable_first_and_ties_in_the_order_of_the_c
     assert rows[["prediction_1", "prediction_2", "prediction_3"]].to_numpy().tolist() == [list("bca"), list("bac")]
     assert rows.loc[0, ["probability_1", "probability_2", "probability_3"]].to_list() == pytest.approx([0.7, 0.2, 0.1])
     assert list(top_predictions(frame, "linear", "last", count=1))[3:] == ["prediction_1", "probability_1"]
+    equal = pd.DataFrame(np.full((2, 40), 1 / 40), columns=[f"c{place:02d}" for place in range(40)])
+    rows = top_predictions(equal.assign(id=["x", "y"]), "linear", "last")
+    assert rows.filter(like="prediction").to_numpy().tolist() == [["c00", "c01", "c02", "c03", "c04"]] * 2
+    assert set(rows.filter(like="probability").dtypes) == {np.dtype("float32")}
 
 
 def test_mean_of_views_is_that_of_each_image_in_the_order_of_the_first_view():
@@ -79,6 +83,7 @@ def test_mean_of_models_aligns_images_and_categories():
     mean = mean_of_models([first, second])
     assert list(mean) == ["id", "a", "b"] and mean["id"].to_list() == ["x", "y"]
     assert mean[["a", "b"]].to_numpy() == pytest.approx(np.array([[0.35, 0.65], [0.8, 0.2]]))
+    assert set(mean[["a", "b"]].dtypes) == {np.dtype("float32")}
 
 
 @pytest.mark.parametrize(
@@ -93,6 +98,8 @@ def test_models_of_other_images_or_categories_are_refused(second, kind, count, d
     first = pd.DataFrame({"id": ["x", "y"], "a": [0.2, 0.6], "b": [0.8, 0.4]})
     sentence = f"the same {kind}; model 1 has 2, model 3 has {count}, and {differing} are not in both"
     for combined in (mean_of_models, lambda frames: stacked(frames, make_manifest(2, 0))):
+        with pytest.raises(ValueError, match=sentence.replace("model 3", "model 2")):
+            combined([first, second])
         with pytest.raises(ValueError, match=sentence):
             combined([first, first, second])
 
@@ -167,12 +174,41 @@ def test_with_hardly_any_validation_image_a_stack_still_answers(validation):
         pd.testing.assert_frame_equal(result, mean_of_models(frames))
 
 
+def test_a_stack_takes_a_probability_of_zero_for_a_very_small_one():
+    manifest = make_manifest(30, 10)
+    sure = make_frame(manifest, 2, 0, sharpness=20).set_index("id")
+    other = make_frame(manifest, 2, 1)
+    assert (sure < 1e-6).any(axis=None)
+    zeros, floor = (sure.mask(sure < 1e-6, small).reset_index() for small in (0, 1e-6))
+    pd.testing.assert_frame_equal(stacked([zeros, other], manifest), stacked([floor, other], manifest))
+
+
+def test_an_image_of_a_category_that_the_models_do_not_know_has_no_say_in_a_stack():
+    manifest = make_manifest(40, 20)
+    frames = [make_frame(manifest, 2, seed) for seed in range(2)]
+    odd = manifest.index < 10
+    strange = manifest.assign(category=manifest["category"].mask(odd, "zebra"))
+    expected = stacked([frame[~odd] for frame in frames], manifest[~odd]).tail(20)
+    result = stacked(frames, strange).tail(20)
+    pd.testing.assert_frame_equal(result.reset_index(drop=True), expected.reset_index(drop=True))
+
+
 def test_with_one_cluster_the_mean_stands_for_the_validation_images():
     manifest = make_manifest(4, 5).assign(cluster=1)
     frames = [make_frame(manifest, 2, seed) for seed in range(2)]
     result, mean = stacked(frames, manifest), mean_of_models(frames)
     pd.testing.assert_frame_equal(result.head(4), mean.head(4))
     assert not np.allclose(result.iloc[4:, 1:], mean.iloc[4:, 1:])
+
+
+def test_of_two_clusters_each_is_told_from_the_other_alone():
+    manifest = make_manifest(20, 5).assign(cluster=[place // 10 for place in range(25)])
+    frames = [make_frame(manifest, 2, seed) for seed in range(2)]
+    result = stacked(frames, manifest)
+    for cluster in (0, 1):
+        own = manifest["cluster"] == cluster
+        held_out = manifest.assign(split=manifest["split"].mask(own, "test"))
+        pd.testing.assert_frame_equal(result[own], stacked(frames, held_out)[own])
 
 
 def test_an_image_that_is_not_in_the_manifest_is_refused():
@@ -223,6 +259,7 @@ def test_views_are_averaged_for_both_weights_and_enter_the_ensemble_where_they_v
     expected = top_predictions(mean_of_views(with_views(whole, other)), "linear+views", "last")
     pd.testing.assert_frame_equal(rows[rows["snapshot"] == "last"].reset_index(drop=True), expected)
     assert set(predictions.loc[predictions["trial"] == "mean-of-2", "snapshot"]) == {"best_validation"}
+    assert predictions.index.tolist() == list(range(400)) and members.index.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("quality", [-9, 4])

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
-from mixvision.evaluation.intervals import performance_interval, performance_intervals, wilson_interval
+from mixvision.evaluation.intervals import (
+    performance_interval,
+    performance_intervals,
+    resampled_settings,
+    wilson_interval,
+)
 
 
 def make_joined(hits: dict[str, list[bool]], clusters: dict[str, list[int]] | None = None, trial: str = "t"):
@@ -26,6 +31,12 @@ def test_wilson_interval_equals_scipy(hits, images):
     expected = binomtest(hits, images).proportion_ci(0.95, method="wilson")
     low, high = wilson_interval(np.array([hits / images]), np.array([images]))
     assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_a_wilson_interval_never_leaves_0_to_1(accuracy):
+    low, high = wilson_interval(np.full(500, accuracy), np.arange(1, 501))
+    assert (low >= 0).all() and (high <= 1).all() and (low < high).all()
 
 
 def test_bootstrap_equals_one_written_out():
@@ -69,3 +80,44 @@ def test_one_row_per_ratio_and_the_same_seed_gives_the_same_bounds():
     assert (table["performance_top1_low"] < np.sqrt(5 / 9)).all()
     assert (table["performance_top3_high"] == 1).all()
     pd.testing.assert_frame_equal(table, performance_intervals(joined, trials, np.random.default_rng(3)))
+
+
+def test_intervals_are_of_the_test_images_at_the_snapshot_asked_for():
+    tested = make_joined({"nice": [True] * 9, "real": [True] * 9})
+    wrong = tested.assign(top1=False, top3=False)
+    joined = pd.concat([tested, wrong.assign(snapshot="last"), wrong.assign(split="validation")])
+    trials = pd.DataFrame({"trial": ["t"], "ratio": [30]})
+    names = [f"performance_{top}_{end}" for top in ("top1", "top3") for end in ("low", "high")]
+    for snapshot, bound in (("best_validation", 1.0), ("last", 0.0)):
+        table = performance_intervals(joined, trials, np.random.default_rng(0), snapshot=snapshot)
+        assert table.to_dict("records") == [{"ratio": 30} | dict.fromkeys(names, bound)]
+    nothing = performance_intervals(joined, trials, np.random.default_rng(0), snapshot="best_test")
+    assert nothing.empty and list(nothing) == ["ratio", *names]
+
+
+def test_one_draw_has_one_value():
+    joined = make_joined({"nice": [True] * 5 + [False] * 4, "real": [True] * 5 + [False] * 4})
+    trials = pd.DataFrame({"trial": ["t"], "ratio": [30]})
+    (row,) = performance_intervals(joined, trials, np.random.default_rng(0), draws=1).itertuples()
+    assert row.performance_top1_low == row.performance_top1_high
+
+
+def test_settings_are_compared_on_the_same_drawn_images_and_seeds():
+    """Each of two settings has one seed that is always right and one that is always wrong; a third has one seed."""
+    hits = {name: {domain: [right] * 50 for domain in ("nice", "real")} for name, right in (("a", True), ("b", False))}
+    hits |= {"c": hits["b"], "d": hits["a"], "e": {"nice": [True] * 50, "real": [True] * 20 + [False] * 30}}
+    joined = pd.concat([make_joined(rows, trial=trial) for trial, rows in hits.items()])
+    columns = ["trial", "seed", "approach", "value"]
+    rows = [("a", 3, "x", 0), ("b", 7, "x", 0), ("c", 7, "x", 50), ("d", 3, "x", 50), ("e", 3, "y", 0)]
+    trials = pd.DataFrame(rows, columns=columns)
+    drawn = resampled_settings(joined, trials, ["approach", "value"], np.random.default_rng(0), draws=4000)
+    assert set(drawn) == {"nice", "real", "performance"}
+    for frame in drawn.values():
+        assert len(frame) == 4000 and list(frame) == [("x", 0), ("x", 50), ("y", 0)]
+        assert frame.columns.names == ["approach", "value"]
+        assert frame["x", 0].equals(frame["x", 50]), "paired"
+        counts = frame["x", 0].value_counts(normalize=True)
+        assert counts.to_dict() == pytest.approx({0.0: 0.25, 0.5: 0.5, 1.0: 0.25}, abs=0.04)
+    alone = drawn["real"]["y", 0]
+    assert alone.quantile([0.1, 0.9]).to_list() == pytest.approx(binom(50, 0.4).ppf([0.1, 0.9]) / 50, abs=0.021)
+    pd.testing.assert_series_equal(drawn["performance"]["y", 0], np.sqrt(alone))

@@ -69,6 +69,15 @@ def test_a_domain_without_images_has_no_accuracy():
     assert (validation.nice_images, validation.real_images, validation.real_top1) == (0, 1, 0)
 
 
+def test_a_study_of_one_domain_has_no_accuracy_on_the_other():
+    said = {id_: letters for id_, letters in SAID.items() if id_.startswith("real")}
+    table = trial_metrics(join_predictions(make_predictions(said), make_manifest())).set_index("split")
+    assert table.loc["test", ["real_top1", "real_top3"]].to_list() == [0.5, 0.75]
+    absent = table[["nice_top1", "nice_top3", "performance_top1", "performance_top3"]]
+    assert absent.isna().all(axis=None) and set(absent.dtypes) == {np.dtype("float64")}
+    assert table["nice_images"].to_list() == [0, 0] and table["nice_images"].dtype == "int64"
+
+
 def test_leaking_images_can_be_left_out():
     joined = join_predictions(make_predictions(SAID), make_manifest())
     test = trial_metrics(joined, without_leaks=True).set_index("split").loc["test"]
@@ -144,7 +153,7 @@ def test_no_predictions_give_an_empty_table():
     ],
 )
 def test_impossible_predictions_are_refused(ids, complaint):
-    predictions = pd.concat([make_predictions({id_: "abc"}) for id_ in ids])
+    predictions = pd.concat([make_predictions({id_: said}) for id_, said in zip(ids, ("abc", "bca"), strict=False)])
     with pytest.raises(ValueError, match=complaint):
         join_predictions(predictions, make_manifest())
 
@@ -175,3 +184,9 @@ def test_summary_refuses_unknown_trials():
     metrics = trial_metrics(join_predictions(make_predictions(SAID), make_manifest()))
     with pytest.raises(ValueError, match="table of trials lacks 't', the first of 1 trials"):
         summarise(metrics, pd.DataFrame({"trial": ["other"], "ratio": [0]}))
+
+
+def test_summary_refuses_a_trial_of_two_settings():
+    metrics = trial_metrics(join_predictions(make_predictions(SAID), make_manifest()))
+    with pytest.raises(ValueError, match="not unique"):
+        summarise(metrics, pd.DataFrame({"trial": ["t", "t"], "ratio": [0, 10]}))

@@ -41,7 +41,7 @@ def test_confusion_has_truth_down_and_prediction_across(joined):
 
 def test_confusion_of_a_missing_domain_is_zero(joined):
     counts = confusion_counts(select_predictions(joined, ["two"], "last"), "real", ["a", "b"])
-    assert counts.to_numpy().tolist() == [[0, 0], [0, 0]]
+    assert counts.to_numpy().tolist() == [[0, 0], [0, 0]] and set(counts.dtypes) == {np.dtype("int64")}
 
 
 def test_category_accuracy_counts_each_image_once(joined):
@@ -57,6 +57,11 @@ def test_mistakes_come_most_confident_first_and_each_image_once(joined):
     assert list(mistakes["id"]) == ["nice/3", "nice/2"]
     assert list(mistakes["probability"]) == [0.8, 0.7]
     assert list(mistakes["prediction"]) == ["a", "b"]
+    assert list(mistakes) == ["id", "domain", "category", "prediction", "probability", "pixel_row"]
+    every = confident_mistakes(select_predictions(joined, ["one", "two"], "last"))
+    assert list(every["id"]) == ["nice/3", "nice/2", "nice/1"]
+    equal = confident_mistakes(select_predictions(joined.assign(probability_1=0.5), ["one", "two"], "last"))
+    assert list(equal["id"]) == ["nice/1", "nice/2", "nice/3"]
 
 
 def test_an_empty_selection_is_refused(joined):

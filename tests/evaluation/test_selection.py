@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from mixvision.evaluation.selection import best_first, best_model, best_of_each, rank
+from mixvision.evaluation.selection import best_first, best_label, best_model, best_of_each, rank
 
 TABLE = pd.DataFrame(
     {
@@ -38,3 +38,10 @@ def test_without_a_validation_accuracy_there_is_none():
 def test_the_best_of_each_group():
     best = best_of_each(TABLE, "ratio", "validation_top1")
     assert best[["ratio", "trial"]].to_numpy().tolist() == [[20, "c"], [80, "b"]]
+
+
+def test_the_label_of_the_best_score():
+    scores = pd.Series([math.nan, 0.7, 0.9, 0.9], index=[0, 40, 80, 100], name="validation_performance")
+    assert best_label(scores) == 80
+    with pytest.raises(ValueError, match="Nothing has a score in 'validation_performance'"):
+        best_label(scores.head(1))

@@ -235,6 +235,20 @@ def test_bad_parameters_are_refused(values):
         Splits(**values)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"test": 1, "validation": 0.9}, {"test": 0.9, "validation": 1}, {"test": 0.5, "validation": 0.49},
+     {"largest_cluster": 1}],
+)  # fmt: skip
+def test_numbers_of_images_go_with_any_share(values):
+    assert vars(Splits(**values)).items() >= values.items()
+
+
+def test_the_refusal_of_a_validation_share_names_the_limit():
+    with pytest.raises(ValueError, match=r"validation is 0\.7, but must be below 0\.7"):
+        Splits(test=0.3, validation=0.7)
+
+
 @pytest.fixture
 def audited() -> tuple[pd.DataFrame, pd.DataFrame]:
     """20 twins of apples, a category of one object, and the pairs of both."""

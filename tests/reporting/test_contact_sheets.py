@@ -53,7 +53,7 @@ def plain_images(side: int, categories: int) -> tuple[pd.DataFrame, dict]:
     return pd.DataFrame(rows, columns=["id", "domain", "category", "status", "pixel_row"]), pixels
 
 
-def test_the_choice_follows_the_generator(study):
+def test_equal_seeds_choose_equal_images(study):
     sheets = [sample_sheet(study.manifest, study.pixels, np.random.default_rng(seed), 2) for seed in (0, 0, 1)]
     assert sheets[0].tobytes() == sheets[1].tobytes() != sheets[2].tobytes()
 
@@ -105,7 +105,7 @@ def test_long_names_stay_in_their_column():
     assert (sheet[MARGIN + 100 :, MARGIN : MARGIN + width] < 128).any()
 
 
-def test_no_mistakes_say_so():
+def test_a_sheet_without_mistakes_has_a_sentence():
     sheet = mistakes_sheet(make_mistakes(0), {"real": np.zeros((1, 32, 32, 3), np.uint8)})
     assert (np.asarray(sheet) < 128).any()
 
@@ -152,7 +152,7 @@ def test_excluded_captions_follow_category_dimensions_and_reason():
     assert different == [[True, False, False], [False, True, False], [False, False, True]]
 
 
-def test_nothing_excluded_says_so():
+def test_a_sheet_without_excluded_images_has_a_sentence():
     manifest, pixels = make_excluded([])
     assert (np.asarray(excluded_sheet(manifest, pixels)) < 128).any()
 
@@ -197,7 +197,7 @@ def test_heat_rises_evenly_from_dark_to_light():
     assert (np.diff(lightness[::8]) > 0).all()
 
 
-def test_an_image_without_a_heatmap_is_refused_and_none_say_so():
+def test_a_missing_heatmap_is_refused_and_an_empty_sheet_has_a_sentence():
     rows, pixels, heatmaps = make_looks([True, False])
     with pytest.raises(ValueError, match="1 heatmaps for 2 images"):
         activation_sheet(rows, pixels, heatmaps[:1])

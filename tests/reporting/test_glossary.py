@@ -73,7 +73,7 @@ def test_terms_of_an_explanation_are_explained_before_it():
         ("already overheads", []),
     ],
 )
-def test_words_that_only_look_like_terms_are_not_taken_for_them(text, terms):
+def test_words_that_only_look_like_terms_are_not_explained(text, terms):
     assert list(explain_terms([text])) == terms
 
 

@@ -1,4 +1,4 @@
-"""The page parses, needs nothing from outside, and says what the data says."""
+"""Tables, pictures and the settings of a page."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_pictures_need_a_description_and_tables_a_row():
         Table("title", pd.DataFrame(), rows_shown=0)
 
 
-def test_a_picture_of_pure_noise_is_no_problem():
+def test_pure_noise_can_be_written_as_jpeg():
     """Pillow's JPEG writer runs out of buffer on such pictures when asked to optimise."""
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
     assert Picture("noise", Image.fromarray(noise), "noise").source().startswith("data:image/jpeg")

@@ -1,4 +1,4 @@
-"""Published numbers are checked as they are read: every shipped file passes, every slip is named."""
+"""Published numbers are checked as they are read: every shipped file passes, every mistake is named."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_every_section_can_be_given_and_needs_its_source(section):
         ("transfer", {"images": "many"}, "images is 'many'; give a whole number"),
     ],
 )
-def test_every_slip_is_named_with_what_is_allowed(section, change, sentence):
+def test_every_mistake_is_named_with_what_is_allowed(section, change, sentence):
     with pytest.raises(ValueError, match=sentence):
         Published.from_mapping({section: SECTIONS[section] | change})
 

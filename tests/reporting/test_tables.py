@@ -170,7 +170,7 @@ def test_settings_shared_by_all_trials_are_listed_once(study):
     assert list(differing) == ["trial", "ratio"]
 
 
-def test_small_settings_are_not_shown_as_nothing():
+def test_small_settings_are_not_rounded_to_zero():
     trials = pd.DataFrame({"trial": ["a", "b"], "rate": [1e-5, 1e-4], "decay": 1e-6, "steps": [10**6, 2 * 10**6]})
     shared, differing = trial_settings(trials)
     assert shared.to_dict("records") == [{"setting": "decay", "value": "1e-06"}]
@@ -179,5 +179,5 @@ def test_small_settings_are_not_shown_as_nothing():
     assert gaps[0]["value"].tolist() == [DASH] and gaps[1]["rate"].tolist() == ["0.5", DASH]
 
 
-def test_nothing_has_no_sign():
+def test_zero_has_no_sign():
     assert (number(-0.0001), number(-0.25), interval(-0.0001, 0.5)) == ("0.000", "-0.250", "0.000 to 0.500")

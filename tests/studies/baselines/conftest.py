@@ -1,4 +1,4 @@
-"""Stand-ins for what the baselines leave behind."""
+"""Stand-ins for the results of the baselines."""
 
 from __future__ import annotations
 

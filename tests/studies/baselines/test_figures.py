@@ -53,7 +53,7 @@ def test_an_ablation_shows_one_setting_by_value_above_the_floors(baselines):
     assert labels == [f"linear layer, test: {rows.loc['linear', 'test_top1']:.3f}"]
 
 
-def test_the_axis_begins_below_the_lowest_curve_and_names_guessing_where_that_lies_lower(baselines):
+def test_the_axis_begins_below_the_lowest_curve_and_names_guessing_if_it_is_lower(baselines):
     def drawn(guessing: float):
         table = baselines.table.copy()
         table.loc[table["trial"] == "random", "test_top1"] = guessing
@@ -77,7 +77,7 @@ def test_the_ablated_model_is_no_floor_to_itself(baselines):
     assert not figure.layout.shapes and len(named(figure)["test"].x) == 1
 
 
-def test_lines_join_the_values_of_numbers_only(baselines):
+def test_only_numeric_settings_are_joined_by_lines(baselines):
     modes = {
         setting: {trace.mode for trace in ablation(baselines.table, baselines.base, "cnn", setting).data}
         for setting in ("batch_size", "learning_rate", "dropout", "augmentation")
@@ -160,7 +160,7 @@ def test_confusion_matrices_fit_into_the_page(models, categories):
     assert (figure.data[0].texttemplate is not None) == (cell >= 24)  # no numbers that nobody can read
 
 
-def test_of_many_categories_the_best_matrix_alone_is_drawn():
+def test_with_many_categories_only_the_best_models_matrix_is_drawn():
     names = [f"breed {number:03d}" for number in range(120)]
     counts = pd.DataFrame(np.eye(120, dtype=int), index=names, columns=names)
     figure = confusion_matrices({"cnn": counts, "mlp": counts}, "mlp")

@@ -201,7 +201,7 @@ def test_two_domains_stand_in_both_tables():
     assert shown.loc["cnn", ["test", "nice, test", "real, test"]].to_list() == ["0.320", "0.520", "0.120"]
 
 
-def test_a_published_row_finds_the_trial_it_names_by_what_differs_from_the_base(table):
+def test_published_rows_match_trials_by_what_differs_from_the_base(table):
     columns = ["published_train", "published_validation", "published_test"]
     found = table.set_index("trial")[columns].dropna(how="all")
     expected = {
@@ -225,14 +225,14 @@ def test_published_settings_need_only_be_nearly_equal():
     assert make_table(published=publish([close]))["published_test"].isna().all()
 
 
-def test_a_base_given_in_other_words_is_the_same_base():
+def test_settings_given_as_other_types_match_the_same_trial():
     trials = make_trials().sample(frac=1, random_state=0)  # its index is in disorder, too
     row = {"model": "cnn", "batch_size": 8.0, "dropout": True, "validation": 0.9}
     found = make_table(trials, published=publish([row])).set_index("trial")["published_validation"]
     assert found.dropna().to_dict() == {"cnn": 0.9}
 
 
-def test_published_rows_are_read_beside_the_published_base_and_not_the_runs(table):
+def test_published_rows_complete_the_published_base_and_not_the_runs(table):
     """A run at another batch size does not take the published numbers of the study's batch size for its own."""
     published = replace(PUBLISHED, base=BASE | {"batch_size": 64})
     found = make_table(published=published).set_index("trial")["published_validation"].dropna()
@@ -297,7 +297,7 @@ def test_a_published_test_accuracy_is_shown():
     assert "published train" not in shown
 
 
-def test_a_failed_model_stays_in_and_says_so():
+def test_a_failed_model_is_listed_as_failed():
     shown = comparison_table(with_failed("mlp")).set_index("model").loc["mlp"]
     assert shown["best epoch"] == "failed"
     assert shown[["validation", "test", "95% interval", "last epoch (test)"]].to_list() == [DASH] * 4
@@ -311,12 +311,12 @@ def test_an_ablation_holds_the_base_and_is_ordered_by_its_setting(table):
     assert list(ablation_rows(table, BASE, "mlp", "batch_size")["trial"]) == ["mlp"]
 
 
-def test_an_ablation_without_the_base_trial_still_stands(table):
+def test_an_ablation_works_without_the_base_trial(table):
     others = table[table["trial"] != "cnn"]
     assert list(ablation_table(others, BASE, "cnn", "batch_size")["batch size"])[:2] == ["4", "64"]
 
 
-def test_ablation_table_says_it_in_text(table):
+def test_the_ablation_table_as_text(table):
     shown = ablation_table(table, BASE, "cnn", "batch_size").set_index("batch size")
     assert shown.loc["64"].to_dict() == {
         "train": "0.700",
@@ -381,7 +381,7 @@ def test_the_counterpart_is_of_the_same_model(table, leak):
     pd.testing.assert_frame_equal(make_leak(expanding), leak)
 
 
-def test_the_leak_table_says_it_in_text(leak):
+def test_the_leak_table_as_text(leak):
     honest, leaky = leak_table(leak).to_dict("records")
     assert honest == {
         "order": "split, then augment (honest)",
@@ -415,12 +415,12 @@ def test_the_leak_sentence_compares_like_with_like(leak):
     assert ": a difference (" in better and "is 0.030 too low with the mistake" in better
 
 
-def test_a_difference_that_could_be_none_is_not_called_one(leak):
+def test_an_interval_that_touches_zero_is_no_measurable_difference(leak):
     for bounds in ((0.0, 0.05), (-0.05, 0.0)):
         assert "no measurable difference" in leak_sentence(with_difference(leak, 0.38, 0.02, *bounds))
 
 
-def test_without_a_leaky_trial_nothing_is_said(table, leak):
+def test_without_a_leaky_trial_there_is_no_sentence_on_it(table, leak):
     none = make_leak(table[table["split_first"]])
     assert none.empty and list(none) == list(leak)
     assert leak_sentence(none) is None and leak_table(none).empty
@@ -469,7 +469,7 @@ def test_summary_holds_every_table_and_the_sentence(table, leak):
         (3600 * 2 + 300, "2 h 5 min"),
     ],
 )
-def test_training_time_is_read_at_a_glance(seconds, text):
+def test_training_time_as_text(seconds, text):
     assert training_time(seconds) == text
 
 
@@ -484,5 +484,5 @@ def test_training_time_is_read_at_a_glance(seconds, text):
         ("augmentation", "on the fly", "on the fly"),
     ],
 )
-def test_values_of_settings_are_told_apart(setting, value, text):
+def test_values_of_settings_as_text(setting, value, text):
     assert setting_text(setting, value) == text

@@ -1,4 +1,4 @@
-"""Which baselines are trained, on what, and that the leak on purpose is one and the others are none."""
+"""Which baselines are trained, on what, and that only the deliberately leaky one leaks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_setting_that_changes_nothing_is_not_varied():
     assert list(list_trials(study)["trial"]) == ["random", "linear", "mlp", "cnn"]  # the MLP has no dropout
 
 
-def test_names_tell_dropout_either_way():
+def test_trial_names_say_with_or_without_dropout():
     study = replace(STUDY, dropout=False, batch_sizes=(), learning_rates=(), augmentations=(), leaky_split=False)
     assert list(list_trials(study)["trial"]) == ["random", "linear", "mlp", "cnn", "cnn-with-dropout"]
 
@@ -89,7 +89,7 @@ def test_honest_examples_keep_originals_on_one_side(pool, augmentation):
         assert data.views is None
 
 
-def test_the_leak_is_the_mistake_that_it_should_show(pool):
+def test_the_leaky_trial_trains_on_copies_of_its_validation_images(pool):
     data = prepare({"seed": 0, "split_first": False, "augmentation": "expand"}, pool, Augmentation())
     train, validation = set(data.train.positions), set(data.validation.positions)
     assert len(data.train) + len(data.validation) == 8 * (120 + 24)
@@ -113,7 +113,7 @@ def test_guessing_is_as_good_as_chance_and_repeats(pool, small_manifest):
 
 
 class Listener(TrainingListener):
-    """Notes which trials start, and how they end."""
+    """Records which trials start, and how they end."""
 
     def __init__(self) -> None:
         self.trials: list[str] = []
@@ -129,7 +129,7 @@ class Listener(TrainingListener):
         self.statuses[trial] = "finished"
 
 
-def test_all_trials_train_and_tell_who_listens(pool, tmp_path, monkeypatch):
+def test_all_trials_train_and_notify_the_listener(pool, tmp_path, monkeypatch):
     study = Baselines(models=("random", "linear", "cnn"), learning_rates=(1e-4, 1e20), batch_sizes=(64,))
     trials = list_trials(study)
     first_weights = {}
@@ -162,7 +162,7 @@ def test_all_trials_train_and_tell_who_listens(pool, tmp_path, monkeypatch):
 
 
 def test_further_views_are_measured_with_the_best_weights(pool, tmp_path):
-    """The leaky trial's are what it is validated on, so that its history has their accuracy after every epoch."""
+    """The leaky trial is validated on its views, so its history has their accuracy after every epoch."""
     trials = list_trials(Baselines(models=("linear",), ablated="linear", learning_rate=0.05))
     leaky = trials[~trials["split_first"]].iloc[0]
     seeds = pd.DataFrame([{**leaky, "trial": f"seed-{seed}", "seed": seed} for seed in range(3)])

@@ -1,4 +1,4 @@
-"""Verdicts on hits made by hand, where the differences and the bootstraps are known."""
+"""Verdicts on constructed hits, for which the differences and the bootstraps are known."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_the_same_generator_gives_the_same_verdicts():
     pd.testing.assert_frame_equal(judged(evidence_of(models)), judged(evidence_of(models)))
 
 
-def test_what_was_not_trained_is_not_judged_but_said():
+def test_hypotheses_without_their_models_are_not_judged_and_say_why():
     table = judged(evidence_of({40: (50, 50), 60: (60, 60)}))
     assert (table["verdict"] == "not judged").all()
     assert "0% real" in table.loc[NICE, "sentence"] and "100% real" in table.loc[REAL, "sentence"]

@@ -1,4 +1,4 @@
-"""The law of mixing on data that follow it, on awkward data, and its predictions against what is observed."""
+"""The law of mixing on data that follow it and on awkward data, and its predictions compared with observations."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_fewer_than_three_different_shares_are_refused():
         fit_law(np.array([0, 1, 1]), np.array([0.5, 0.1, 0.2]))
 
 
-def test_each_domain_goes_by_its_own_share():
+def test_the_law_of_each_domain_uses_its_own_share():
     predicted = predicted_accuracies(LAWS, [0, 100]).set_index("ratio")
     assert predicted.loc[0, ["nice_top1", "real_top1"]].tolist() == pytest.approx([0.95 - 0.75 * np.exp(-6), 0.1])
     assert predicted.loc[100, ["nice_top1", "real_top1"]].tolist() == pytest.approx([0.2, 0.5 - 0.4 * np.exp(-3)])
@@ -105,7 +105,7 @@ def test_the_cost_counts_proxies_and_their_iterations():
     assert compare_predictions(early, make_outcome())["cost"].tolist() == pytest.approx([3 / 11 / 4])
 
 
-def test_only_the_named_iteration_and_the_proxies_are_known_to_the_fit():
+def test_only_the_named_iteration_and_the_proxies_are_used_in_the_fit():
     history = make_history(noise_before=150)
     curves = fit_proxies(history, make_trials(), Proxies()).set_index(["proxies", "iteration", "ratio"])
     assert curves.loc[("0, 50, 100", 100, 30), "nice_top1"] == pytest.approx(0.1, abs=0.01)

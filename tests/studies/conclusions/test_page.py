@@ -26,7 +26,7 @@ PROXIES = Proxies(ratio_sets=[[0, 30, 100], [0, 30, 60, 100], [0, 1, 2]], iterat
 
 
 def turn_iterative(study) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The middle ratios' results as if they came from iterative training."""
+    """The middle ratios' results, as if they came from iterative training."""
     middle = study.trials[study.trials["ratio"].isin([30, 60])]
     predictions = study.predictions[study.predictions["trial"].isin(middle["trial"])]
     names = {trial: trial.replace("ratio", "initial") for trial in middle["trial"]}

@@ -121,7 +121,7 @@ def test_speed_averages_seeds_and_takes_the_first_domain():
     assert speed["iterations_to_half_std"] == pytest.approx(0)
 
 
-def test_nothing_lost_and_short_trainings_have_no_number():
+def test_speed_is_missing_if_nothing_is_lost_or_training_is_too_short():
     rising = {100: (0.5, 0.1), 150: (0.4, 0.1), 200: (0.6, 0.1)}
     speed = forgetting_speed(make_history({"a": rising}), TRIALS, "nice").iloc[0]
     assert np.isnan(speed["iterations_to_half"])

@@ -1,4 +1,4 @@
-"""What the iterative-training report says and draws, from accuracies that are known."""
+"""The report on iterative training, made from known accuracies."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def make_interpolations(manifest: pd.DataFrame, trials: pd.DataFrame, accuracies
 
 
 class Run:
-    """All that the report's nodes make of one run."""
+    """Everything that the report's nodes make of one run."""
 
     def __init__(self, manifest, published=None, first: str = "nice", seeds: int = 1, accuracies=ACCURACIES) -> None:
         self.manifest, self.published, self.phases = manifest, Published(iterative=published), Phases(first)
@@ -187,7 +187,7 @@ def test_the_answer_names_the_best_share_what_it_gained_and_what_it_forgot(run):
     assert "lowered" in sentences[1] and share == 90
 
 
-def test_a_gain_is_called_one(study):
+def test_the_answer_says_that_performance_was_raised(study):
     _, change, improved, _ = answer(Run(study.manifest, accuracies={50: ACCURACIES[50]}).results).split(". ")
     before, after, end = (performance(*ACCURACIES[50][name]) for name in ("after_initial", "best_validation", "last"))
     assert "raised" in change and numbers(change) == [f"{before:.3f}", f"{after - before:.3f}"]

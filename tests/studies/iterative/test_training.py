@@ -76,7 +76,7 @@ def test_the_phases_are_the_halves_of_the_mixed_set(small_manifest, first):
         assert not own.loc[own["phase"] == "restricted", "id"].str.startswith(first).any()
 
 
-def test_replay_joins_a_share_of_the_first_domain(small_manifest):
+def test_replay_adds_a_share_of_the_first_domain(small_manifest):
     phases = replace(PHASES, replay=25, seeds=(0, 1))
     sets = choose_phases(small_manifest, list_iterative_trials(phases, 20), phases)
     for _, own in sets.groupby("trial"):

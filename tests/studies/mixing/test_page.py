@@ -1,4 +1,4 @@
-"""The page of mixed training parses, needs nothing from outside, and says what the data says."""
+"""The page of mixed training parses, needs nothing from outside, and shows the data's numbers."""
 
 from __future__ import annotations
 

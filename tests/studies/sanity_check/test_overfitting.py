@@ -56,14 +56,14 @@ def test_images_that_do_not_differ_cannot_be_overfitted(images, labels):
     assert result["cross_entropy"] == pytest.approx(math.log(2), abs=0.1)  # no better than guessing
 
 
-def test_a_network_whose_first_layers_give_nothing_cannot_overfit(images, labels):
+def test_a_network_whose_first_layer_outputs_zeros_cannot_overfit(images, labels):
     network = build_baseline("mlp", 2, 32, seed=0)
     for parameter in network[2].parameters():
         parameter.requires_grad_(False).zero_()
     assert overfit(network, images, labels, Overfitting(steps=30), CPU)["accuracy"] == 0.5
 
 
-def test_a_loss_that_is_no_number_ends_it(images):
+def test_training_stops_when_the_loss_is_not_a_number(images):
     network = build_baseline("linear", 2, 32, seed=0)
     with torch.no_grad():
         network[-1].weight[:] = math.nan
@@ -112,7 +112,7 @@ def test_one_step_is_the_step_of_plain_adam(images, labels):
         ("learning_rate", "1e-3", "learning_rate is '1e-3'; give a number above 0"),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused(name, value, message):
+def test_invalid_parameters_are_refused(name, value, message):
     with pytest.raises(ValueError, match=message):
         Overfitting(**{name: value})
 
@@ -132,7 +132,7 @@ def test_too_few_images_or_categories_are_refused(small_manifest):
         choose_images(small_manifest[small_manifest["category"] == "0"], Overfitting())
 
 
-def test_it_computes_as_precisely_as_it_is_asked_to(images, labels):
+def test_the_requested_precision_is_used(images, labels):
     network = build_baseline("linear", 2, 32, seed=0)
     overfit(network, images, labels, Overfitting(steps=1), Arithmetic("cpu", "64-true"))
     assert {weights.dtype for weights in network.parameters()} == {torch.float64}

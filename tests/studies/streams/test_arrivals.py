@@ -1,4 +1,4 @@
-"""What is new and what is held out, and how well the new is classified, on real digits."""
+"""Which images are new or held out, and how well new ones are classified, with real digits."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_about_a_tenth_is_held_out(images):
     assert 0.03 < receive(images, None)["held_out"].mean() < 0.2
 
 
-def test_what_links_both_sides_is_held_out_and_nothing_already_decided_moves(images, network, remember):
+def test_a_new_image_that_links_both_sides_is_held_out_and_earlier_decisions_stay(images, network, remember):
     first = receive(images, None)
     held, free = first.index[first["held_out"]][0], first.index[~first["held_out"]][0]
     newcomer = first.index[~first["held_out"]][1]
@@ -91,7 +91,9 @@ def test_a_new_category_is_left_out_with_a_warning_that_says_what_to_do(images, 
     assert len(caplog.records) == 1
 
 
-def test_prequential_accuracy_is_that_of_the_new_images_without_relatives(images, network, small_pixels, remember):
+def test_prequential_accuracy_is_that_of_new_images_without_known_near_duplicates(
+    images, network, small_pixels, remember
+):
     first = receive(images[::3], None)
     images.loc[images.index[1], "cluster"] = images.loc[images.index[0], "cluster"]
     second = receive(images, remember(None, first, network))

@@ -1,4 +1,4 @@
-"""What is trained on, of real digits."""
+"""Which images a run trains on, with real digits."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_buffers_keep_the_newest_and_mix_the_categories_of_one_run(images, netwo
         assert (unused.loc[unused["domain"] == domain, "run"] <= oldest).all()
 
 
-def test_too_few_images_say_so(images):
+def test_too_few_images_are_refused(images):
     few = images.groupby("domain").head(9)
     with pytest.raises(ValueError, match="too few for 20 images of which 70% are real"):
         fill_buffers(receive(few, None), LEARNING)

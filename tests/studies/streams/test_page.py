@@ -37,7 +37,7 @@ def arrivals() -> pd.DataFrame:
     )
 
 
-def test_accuracies_stand_at_the_number_of_images_known_before(arrivals):
+def test_accuracies_are_drawn_at_the_number_of_images_known_before(arrivals):
     traces = {trace.name: trace for trace in prequential_figure(arrivals).data}
     assert list(traces["real"].x) == [1200, 1300] and list(traces["real"].y) == [0.25, 0.5]
     assert list(traces["nice"].x) == [1200] and list(traces["nice"].y) == [0.64]

@@ -1,4 +1,4 @@
-"""What is remembered from run to run, and that a kill leaves nothing half written."""
+"""The state that passes from run to run is complete, even after a kill."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_deleting_the_newest_folder_undoes_its_run_and_other_folders_do_not_dist
     assert len(State.newest(tmp_path).arrivals) == 1
 
 
-def test_other_settings_are_refused_with_the_way_out(images, network, remember):
+def test_changed_settings_are_refused_with_advice(images, network, remember):
     state = remember(None, receive(images, None), network)
     state.require({"image_size": 16, "l2": 0.5})
     with pytest.raises(ValueError, match="image_size is 32, .* with 16 .* delete state to start anew"):

@@ -1,4 +1,4 @@
-"""Stand-ins for what transfer learning leaves behind."""
+"""Stand-ins for the results of transfer learning."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def make_transfer(test_only: str | None = None) -> Transfer:
 def make_probabilities(
     manifest: pd.DataFrame, trial: str, quality: float, generator: np.random.Generator
 ) -> pd.DataFrame:
-    """Of all held-out images: "as is" knows two more categories, "linear-64" is shown each image mirrored, too."""
+    """For all held-out images: "as is" has two more categories, "linear-64" also sees each image mirrored."""
     held_out = manifest[manifest["split"].isin(["validation", "test"])]
     categories = [*CATEGORIES, "tabby", "teapot"] if trial == "as-is" else CATEGORIES
     views = []
@@ -126,7 +126,7 @@ def make_phases(trials: pd.DataFrame, generator: np.random.Generator) -> tuple[p
 
 
 def make_ratios() -> pd.DataFrame:
-    """What heads on frozen features reach by the share of real images."""
+    """Results of heads on frozen features by the share of real images."""
     study = make_study(1)
     joined = join_predictions(study.predictions, study.manifest)
     return ratio_table(joined, study.trials, np.random.default_rng(0), draws=200)

@@ -1,4 +1,4 @@
-"""The sheet of hits and misses, of a network with maps and of one without."""
+"""The sheet of hits and misses, for a network with feature maps and for one without."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def selected(small_manifest) -> pd.DataFrame:
     return test.assign(prediction_1=said, probability_1=0.9, top1=test["category"] == said)
 
 
-def test_the_sheet_shows_what_speaks_for_right_and_wrong_predictions(selected, small_pixels):
+def test_the_sheet_shows_activation_maps_of_right_and_wrong_predictions(selected, small_pixels):
     model = untrained("test_resnet", 16)
     sheet = hits_and_misses_sheet(model, selected, small_pixels, 6, np.random.default_rng(1))
     rows = hits_and_misses(selected, 6, np.random.default_rng(1))

@@ -71,7 +71,7 @@ def test_the_curve_goes_on_across_the_switch_and_says_what_is_trained(transfer):
     assert len(figure.data) == 3 * len(trained)
 
 
-def test_phases_are_parted_wherever_the_phase_changes(transfer):
+def test_a_line_is_drawn_wherever_the_phase_changes(transfer):
     """Also where one comes a second time."""
     history = transfer.history.assign(phase=transfer.history["phase"].where(transfer.history["epoch"] < 11, "head"))
     figure = learning_curves(history, transfer.outcomes, transfer.trials)
@@ -177,7 +177,7 @@ def make_many(count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @pytest.mark.parametrize(("count", "step"), [(26, 1), (120, 3)])
-def test_names_beside_a_large_matrix_leave_each_other_room(count, step):
+def test_names_next_to_a_large_matrix_do_not_overlap(count, step):
     figure = confusion_matrices(*make_many(count))
     assert figure.layout.xaxis.dtick == figure.layout.yaxis.dtick == step
     assert (figure.layout.height - 250) / count * step >= 16
@@ -210,7 +210,7 @@ def test_the_map_tells_categories_by_colour_and_domains_by_symbol():
     assert figure.layout.title.subtitle.text == "ResNet-50, t-SNE; circles: nice; diamonds: real"
 
 
-def test_many_categories_are_named_when_pointed_at_only():
+def test_many_categories_are_named_on_hover_only():
     figure = embedding_map(make_points(LARGEST_LEGEND + 1, ("real",)), "ResNet-50, t-SNE")
     assert not any(trace.showlegend for trace in figure.data)
     assert figure.layout.title.subtitle.text == "ResNet-50, t-SNE; 41 categories, named on hover"

@@ -1,4 +1,4 @@
-"""The page of transfer learning parses, says what the tables say, and says why where a part is missing."""
+"""The page of transfer learning parses, shows the tables' numbers, and says why a part is missing."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def test_excluded_images_of_an_independent_test_set_are_not_counted(transfer_wit
     assert "100 real" in independent_test_sentence(manifest)
 
 
-def test_what_is_measured_on_an_independent_test_set_stands_beside_the_test(transfer_with_independent_test):
+def test_independent_results_are_shown_next_to_the_test_results(transfer_with_independent_test):
     study = transfer_with_independent_test
     rows, page = study.table.set_index("trial"), Reader(make_page(study))
     row = rows.loc[best_model(study.table)]

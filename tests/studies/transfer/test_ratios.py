@@ -1,4 +1,4 @@
-"""Ratios with a frozen backbone: the numbers of the mixing study's functions, and a verdict that says no more."""
+"""Ratios with a frozen backbone: the numbers of the mixing study's functions, and a verdict that follows from them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_ratio_that_is_better_on_the_test_images_does_not_make_the_best_move()
 
 
 def test_how_far_a_ratio_is_behind_is_measured_on_the_same_images(study, transfer):
-    """The best one is behind itself by nothing, and one that says the same of every image by nothing either."""
+    """The best ratio is 0 behind itself, and so is a ratio with the same predictions."""
     ratios = transfer.ratios.set_index("ratio")
     best = best_frozen_ratio(transfer.ratios)
     assert ratios.loc[best, ["behind_low", "behind_high"]].tolist() == [0, 0]
@@ -64,7 +64,7 @@ def test_how_far_a_ratio_is_behind_is_measured_on_the_same_images(study, transfe
     assert table.loc[0, "low"] < table.loc[0, "high"]
 
 
-def test_nothing_mixed_gives_no_rows(study, transfer):
+def test_without_mixed_models_the_table_is_empty(study, transfer):
     joined = join_predictions(study.predictions.head(0), study.manifest)
     empty = ratio_table(joined, study.trials, np.random.default_rng(0))
     assert empty.empty and list(empty) == list(transfer.ratios)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from page_reader import read_markdown
 
 from mixvision.evaluation.calibration import expected_calibration_error
 from mixvision.evaluation.classification import accuracies
@@ -110,18 +111,25 @@ def test_an_independent_test_set_is_measured_apart(transfer_with_independent_tes
     named = select_predictions(study.joined, ["as-is"], split="independent")["prediction_1"]
     assert rows.loc["as-is", "outside_independent"] == pytest.approx(named.isin(["tabby", "teapot"]).mean())
     assert "nice_test_top1" not in table
-    assert {"independent", "independent, 95% interval", "independent, top 2", "last epoch (independent)"} <= set(
-        comparison_table(table)
-    )
-    assert {"independent", "its independent"} <= set(ensemble_table(table))
-    assert "none of the categories, independent" in as_is_table(table)
-    assert {"independent", "ECE, independent"} <= set(calibration_table(table))
+    row, shown = rows.loc["linear-64"], comparison_table(table).set_index("model").loc["linear-64"]
+    assert shown["independent"] == f"{row['independent_top1']:.3f}"
+    assert shown["independent, 95% interval"] == f"{row['independent_low']:.3f} to {row['independent_high']:.3f}"
+    assert shown["independent, top 2"] == f"{row['independent_top2']:.3f}"
+    assert shown["last epoch (independent)"] == f"{row['last_independent_top1']:.3f}"
+    derived = ensemble_table(table).set_index("model").loc["linear-64+views"]
+    assert derived["its independent"] == f"{row['independent_top1']:.3f}"
+    assert derived["independent"] == f"{rows.loc['linear-64+views', 'independent_top1']:.3f}"
+    outside = as_is_table(table.assign(outside_independent=0.123)).set_index("model")  # the two shares are equal here
+    assert outside.loc["as-is", "none of the categories, independent"] == "12.3%"
+    calibrated = calibration_table(table).set_index("model")
+    for heading, column in {"independent": "independent_top1", "ECE, independent": "ece_independent"}.items():
+        assert calibrated[heading].to_dict() == rows.loc[calibrated.index, column].to_dict()
     best = rows.loc[best_model(table)]
     assert f", and of {best['independent_top1']:.3f} (" in answer(table)
     assert f"linear-64 {rows.loc['linear-64', 'test_top1']:.3f} (independent " in answer(table)
 
 
-def test_without_one_nothing_is_independent(transfer):
+def test_without_an_independent_test_set_it_has_no_columns(transfer):
     assert not [column for column in transfer.table if "independent" in column]
 
 
@@ -148,7 +156,7 @@ def test_one_domain_has_no_columns_by_domain(transfer):
     assert table["test_low"].isna().all()
 
 
-def test_nothing_derived_is_fine(transfer):
+def test_a_table_without_derived_models(transfer):
     members = transfer.members.head(0)
     joined = transfer.joined[~transfer.joined["trial"].isin(DERIVED)]
     bounds = pd.DataFrame(columns=["trial", "low", "high"])
@@ -207,7 +215,10 @@ def test_the_answer_is_computed_from_the_table(transfer):
 def test_the_summary_holds_the_comparison_the_answer_and_further_sentences(transfer):
     text = summary_text("Three berries", transfer.table, ["The best ratio does not move."])
     assert text.startswith("# Three berries: transfer learning\n\n|")
-    assert all(f" {trial} | " in text for trial in transfer.table["trial"])
+    shown = read_markdown(text)
+    assert shown["model"].tolist() == transfer.table["trial"].tolist()
+    accuracies = transfer.table["test_top1"]
+    assert shown["test"].tolist() == [DASH if np.isnan(value) else f"{value:.3f}" for value in accuracies]
     assert text.endswith(f"{answer(transfer.table)}\n\n{PRETRAINED_ON}\n\nThe best ratio does not move.\n")
     other_categories = transfer.table[~transfer.table["method"].str.startswith("as is")]
     assert PRETRAINED_ON not in summary_text("Three berries", other_categories)
@@ -250,6 +261,6 @@ def test_report_parameters_take_what_yaml_gives_them():
         ({"seed": -1}, "seed of the report is -1; .* 0 or more"),
     ],
 )
-def test_report_parameters_that_cannot_be_are_refused(change, sentence):
+def test_invalid_report_parameters_are_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         TransferReport(**change)

@@ -1,4 +1,4 @@
-"""The transfer study trained in small, with real pretrained weights: what comes out, and that it all fits together."""
+"""The transfer study on a small scale, with real pretrained weights: its results are complete and consistent."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def accuracy(frame: pd.DataFrame, pool: ImagePool, split: str = "validation") ->
     return float((whole[list(pool.categories)].to_numpy().argmax(1) == truth).mean())
 
 
-def test_they_are_those_of_the_saved_networks(result, pool, tmp_path):
+def test_probabilities_are_those_of_the_saved_networks(result, pool, tmp_path):
     pixels = pool.pixels[pool.all_held_out].numpy()
     assert set(result.models) == {name for name in result.probabilities if not name.startswith("as-is")}
     for name, model in result.models.items():
@@ -192,7 +192,7 @@ def test_outcomes_count_what_was_trained(result):
     assert outcomes.loc["tuned", "trained_parameters"] == last + HEADS["linear"]
 
 
-def test_networks_as_they_are_stand_beside_the_trained_ones(result, pool, tmp_path):
+def test_results_include_the_networks_as_they_are(result, pool, tmp_path):
     backbone = STUDY.all_backbones()[0]
     frozen = FrozenBackbone(backbone, load_backbone(backbone), 32, pool, tmp_path, TRAINING)
     for trial, frame in zip(("as-is", "as-is-restricted"), as_is_probabilities(frozen), strict=True):
@@ -303,7 +303,7 @@ def test_an_interrupted_fine_tuning_goes_on_to_the_same_result(digits, tmp_path,
 
 
 @pytest.mark.parametrize("ratios", [(0, 50, 100), Transfer().ratios])
-def test_heads_by_ratio_see_equally_many_images(manifest, pool, tmp_path, monkeypatch, ratios):
+def test_heads_of_all_ratios_train_on_equally_many_images(manifest, pool, tmp_path, monkeypatch, ratios):
     study, seen = replace(RANDOM, ratios=ratios, batch_size=12), []
     monkeypatch.setattr(
         transfer_ratios, "train_heads", lambda *arguments: seen.append(arguments) or train_heads(*arguments)

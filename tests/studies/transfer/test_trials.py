@@ -1,4 +1,4 @@
-"""What the transfer study trains: names, which trial has which method, and every bad setting in a sentence."""
+"""What the transfer study trains: names and methods of the trials, and messages for invalid settings."""
 
 from __future__ import annotations
 
@@ -98,18 +98,18 @@ def test_settings_as_yaml_gives_them():
     assert Transfer().heads == tuple(HEADS) and Transfer(ratios=[]).ratios == ()
 
 
-def test_a_line_of_other_settings_can_be_taken_away():
+def test_a_backbone_of_other_settings_can_be_removed():
     study = Transfer(backbones={"tf_efficientnet_lite0": None, "resnet18": "download"})
     assert study.all_backbones() == [Backbone("resnet18", "download")]
 
 
-def test_the_own_input_size_stands_in_where_none_is_given():
+def test_the_networks_own_input_size_is_the_default():
     loaded = load_backbone(Backbone("resnet10t", "random"))
     assert input_sizes(Transfer(), loaded) == (176,) == (loaded.input_size,)
     assert input_sizes(Transfer(input_sizes=[64, 32]), loaded) == (64, 32)
 
 
-def test_a_size_that_a_network_does_not_take_is_refused():
+def test_an_input_size_that_a_network_does_not_accept_is_refused():
     transformer = load_backbone(Backbone("levit_128s", "random"))
     assert input_sizes(Transfer(input_sizes=[224]), transformer) == (224,) == input_sizes(Transfer(), transformer)
     with pytest.raises(
@@ -122,7 +122,7 @@ def test_a_size_that_a_network_does_not_take_is_refused():
 
 
 @pytest.mark.parametrize("name", ["fine-tuned", "all slowly", "v1.5_long", "langsam für alle", "NA", "7"])
-def test_plain_names_are_taken(name):
+def test_plain_names_are_accepted(name):
     assert FineTuning(name).name == name
 
 
@@ -184,7 +184,7 @@ def test_what_trials_share_are_views_only_where_some_are_fine_tuned():
     assert shared == {"accelerator": "cpu", "precision": "64-true"}
 
 
-def test_networks_are_asked_as_they_are_where_all_categories_are_imagenets():
+def test_networks_are_used_as_they_are_if_all_categories_are_imagenets():
     study = Transfer(heads=["linear"])
     trials = list_trials(study, rows(("resnet10t", 96), ("vgg16", 96)), PLANTS, TRAINING)
     assert trials["trial"].tolist() == [

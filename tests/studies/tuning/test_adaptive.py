@@ -1,4 +1,4 @@
-"""The adaptive search keeps to its budget, prunes, survives divergence, and goes on after a kill to the same end."""
+"""The adaptive search keeps to its budget, prunes, survives divergence, and continues after a kill."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def near_the_middle(trial) -> float:
     return 0.9 - 0.1 * abs(math.log10(trial.learning_rate / 0.01)) - 0.1 * abs(math.log10(trial.l2 / 0.1))
 
 
-class Killed(Exception):  # noqa: N818 (it is no error of ours)
+class Killed(Exception):  # noqa: N818 (not an error)
     pass
 
 
 class KnownSweeps:
-    """Stands in for the training: performances rise to a height known for each setting, and are told as by a sweep.
+    """Stands in for the training: performances rise to a known height for each setting and are reported as by a sweep.
 
-    It may be killed at an evaluation, counted over the whole search. A sweep then goes on from its last checkpoint,
-    which lies one evaluation back, and tells what was evaluated before.
+    It can be killed at an evaluation, counted over the whole search. A sweep then continues from its last checkpoint,
+    one evaluation earlier, and reports what was evaluated before.
     """
 
     def __init__(self, height=near_the_middle, kill_at: int | None = None) -> None:
@@ -95,7 +95,7 @@ def tell(events: TrainingListener, rows: list[dict], stopped: dict) -> None:
 
 
 class Recorder(TrainingListener):
-    """Writes down what it is told, as the experiment tracker would."""
+    """Records what it is told, as the experiment tracker would."""
 
     def __init__(self) -> None:
         self.heard: dict[str, set] = {name: set() for name in ("started", "evaluated", "failed", "pruned", "finished")}
@@ -170,7 +170,7 @@ def test_a_search_killed_anywhere_goes_on_to_the_same_result(tmp_path, proposals
         assert_same(search_adaptively(search, GRID, sweeps, folder), expected)
 
 
-def test_killed_while_it_writes_into_the_studies_it_loses_and_doubles_nothing(tmp_path, monkeypatch):
+def test_a_kill_while_writing_the_studies_neither_loses_nor_doubles_trials(tmp_path, monkeypatch):
     expected = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
     (folder := tmp_path / "killed").mkdir()
     sweeps, add, calls = KnownSweeps(), optuna.Study.add_trial, []
@@ -188,7 +188,7 @@ def test_killed_while_it_writes_into_the_studies_it_loses_and_doubles_nothing(tm
     assert_same(search_adaptively(SEARCH, GRID, sweeps, folder), expected)
 
 
-def test_a_finished_search_is_not_trained_again_but_told_again(tmp_path):
+def test_a_finished_search_is_reported_again_without_training(tmp_path):
     first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
     trials, history, outcomes = first
     recorder = Recorder()
@@ -212,7 +212,7 @@ def test_another_optuna_starts_a_new_search(tmp_path, monkeypatch):
     assert len(optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")) == 4
 
 
-def test_changed_pruning_settings_do_not_meet_the_checkpoints_of_the_old_ones(tmp_path):
+def test_changed_pruning_settings_do_not_use_old_checkpoints(tmp_path):
     """All trials are random here, so that both searches propose the same until the pruner makes a difference."""
     old, new = replace(SEARCH, startup_trials=1, warmup_iterations=0), replace(SEARCH, startup_trials=1)
     (folder := tmp_path / "whole").mkdir()
@@ -267,7 +267,7 @@ def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
     assert recorder.heard["failed"] == set(statuses.loc[statuses["status"] == "failed", "trial"])
 
 
-def test_it_keeps_away_from_where_trials_diverge(tmp_path):
+def test_the_search_avoids_settings_that_diverge(tmp_path):
     """Upper half of the rates diverges; below, all settings are alike. Eight seeds give 0.14 to 0.24, chance 0.5."""
     grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 41) / 40))
     sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.01 else 0.5)
@@ -276,7 +276,7 @@ def test_it_keeps_away_from_where_trials_diverge(tmp_path):
     assert failed.mean() < 0.33
 
 
-def test_diverged_trials_say_nothing_to_the_pruner(tmp_path):
+def test_the_pruner_ignores_diverged_trials(tmp_path):
     """With two startup trials of which one diverged, one alone has a curve: too few to prune by."""
     grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
     sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.02 else near_the_middle(trial))

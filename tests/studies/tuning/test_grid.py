@@ -1,4 +1,4 @@
-"""The grid: which trials it makes, how it judges them, and that no test image has a say."""
+"""The grid: which trials it makes, how it ranks them, and that it uses no test image."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_last_learning_rate_may_be_given_as_the_study_gives_it():
     assert "11 ratios from 0% to 100% real, 3000 iterations" in chosen["source"]
 
 
-def test_a_setting_that_diverges_at_one_ratio_loses_to_one_that_serves_all():
+def test_a_setting_that_diverges_at_one_ratio_loses_to_one_that_works_for_all():
     def performance(trial):
         if trial.learning_rate == 0.0055:
             return math.nan if trial.ratio == 100 else 0.95
@@ -113,7 +113,7 @@ def test_a_setting_that_diverges_at_one_ratio_loses_to_one_that_serves_all():
     assert ranked["performance_top1"].tolist() == pytest.approx([0.94] * 3 + [0.95 * 10 / 11])
 
 
-def test_a_score_is_the_best_validation_performance_and_the_test_images_have_no_say():
+def test_scores_are_the_best_validation_performances_without_test_images():
     trials = pd.DataFrame({"trial": ["a", "b"], "ratio": 50})
     outcomes = pd.DataFrame({"trial": ["b", "a"], "status": ["failed", "finished"], "iterations": [2, 4]})
     values = [("a", "validation", 0.5), ("a", "validation", 0.4), ("a", "test", 0.9), ("b", "validation", 0.8)]

@@ -106,18 +106,18 @@ def test_the_best_of_a_ratio_is_that_of_any_step(grid, adaptive):
     assert table.iloc[1].tolist() == [80, "0.700", "0.02, 0.5", "0.650", "0.02, 0.1"]
 
 
-def test_a_ratio_that_one_search_never_got_to_work_is_a_dash(grid, adaptive):
+def test_a_ratio_at_which_all_trials_of_a_search_diverged_is_a_dash(grid, adaptive):
     failed = adaptive.assign(performance_top1=adaptive["performance_top1"].where(adaptive["ratio"] == 20))
     assert ratios_table(grid, failed).iloc[1].tolist() == [80, "0.700", "0.02, 0.5", DASH, DASH]
 
 
-def test_searches_are_compared_by_what_they_spent_and_found(grid, adaptive):
+def test_searches_are_compared_by_cost_and_best_performance(grid, adaptive):
     table = searches_table(grid, adaptive).set_index("search")
     assert table.loc["grid"].tolist() == [10, 0, 1, "120", "0.800"]
     assert table.loc["adaptive"].tolist() == [4, 1, 1, "70", "0.750"]
 
 
-def test_a_search_that_loses_a_ratio_does_not_look_better_for_it(grid, adaptive):
+def test_a_ratio_at_which_every_trial_diverged_counts_as_zero(grid, adaptive):
     lost = adaptive.assign(
         performance_top1=adaptive["performance_top1"].where(adaptive["ratio"] == 20),
         status=adaptive["status"].where(adaptive["ratio"] == 20, "failed"),
@@ -155,7 +155,7 @@ def test_progress_is_the_best_so_far_for_what_all_trials_had_spent():
     assert progress["performance_top1"].tolist() == pytest.approx([0.3, 0.3, (0.6 + 0.2) / 2, (0.6 + 0.4) / 2])
 
 
-def test_every_setting_is_a_line_of_its_own_look(grid):
+def test_every_setting_has_a_line_of_its_own_style(grid):
     figure = settings_against_ratio(grid, "factors", "L2 factors")
     traces = named(figure)
     assert set(traces) == {"rate 0.02, L2 0.5", "rate 0.02, L2 1"}

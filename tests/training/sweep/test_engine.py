@@ -160,6 +160,19 @@ def test_a_diverging_trial_fails_alone(sweep, tmp_path):
     pd.testing.assert_frame_equal(own, survivor)
 
 
+def test_a_diverged_trial_keeps_what_was_kept_before(digits, tmp_path):
+    trials, sets, pool = digits
+    course = Course(keep=[1, 12])
+    rates = trials.assign(learning_rate=[1e12, 0.004])
+    result = train_sweep(BUILD, rates, sets, pool, BRIEF, tmp_path, course)
+    assert result.outcomes["status"].tolist() == ["failed", "finished"]
+    names = {"ratio-000-seed-0": {"iteration_1"}}
+    names["ratio-100-seed-0"] = {"iteration_1", "iteration_12", "last", "best_validation", "best_test"}
+    assert {trial: set(snapshots) for trial, snapshots in result.weights.items()} == names
+    predicted = result.predictions.groupby("trial")["snapshot"].agg(set)
+    assert predicted.to_dict() == names
+
+
 def test_resuming_after_the_last_step_tells_of_failures_too(sweep, tmp_path):
     """The usual way to resume: this stack was through when the run was killed."""
     changes = {"mixtures": Mixtures(ratios=(0, 50)), "folder": tmp_path, "learning_rate": [1e12, 0.004]}
@@ -253,6 +266,7 @@ def test_a_listener_hears_of_every_trial(sweep):
     assert recorder.started_trials == recorder.finished_trials == ["ratio-000-seed-0", "ratio-100-seed-0"]
     assert sorted({row["iteration"] for row in recorder.rows}) == [4, 8, 10]  # the last iteration too
     assert len(recorder.rows) == len(result.history) == 2 * 3 * 2
+    assert result.outcomes["reason"].tolist() == ["", ""] and (result.outcomes["stack_seconds"] > 0).all()
 
 
 def test_sets_of_different_sizes_train_in_different_stacks(small_manifest, small_pixels, tmp_path):
