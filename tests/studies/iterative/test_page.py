@@ -300,6 +300,14 @@ def test_what_the_paper_does_not_say_is_left_out(study, outcomes):
     assert "Published numbers: Section 5 of a paper." in run.page(outcomes)
 
 
+def test_only_published_numbers_are_called_published(study, outcomes):
+    """A highest performance alone does not say whether the restricted training ever helped."""
+    run = Run(study.manifest, PublishedIterative("Section 5 of a paper", highest_performance=0.45))
+    section = Reader(run.page(outcomes)).section("Performance by share of the initial training")
+    published = section.partition("Published: ")[2].partition("Performance (top-1)")[0]
+    assert numbers(published) == ["0.450"] and "improved" not in published
+
+
 def test_forgetting_curves_have_a_panel_and_a_switch_for_each_share(run):
     figure = run.figures()[1]
     assert [note.text for note in figure.layout.annotations] == ["10% initial", "50% initial", "90% initial"]

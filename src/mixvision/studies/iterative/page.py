@@ -132,7 +132,7 @@ def _performance_section(results: IterativeResults, figures: Sequence[go.Figure]
     text = ["The green row is the best share, picked on the validation images."]
     if results.published and results.published.highest_performance is not None:
         highest = number(results.published.highest_performance)
-        text.append(f"Published: never above {highest}, and never improved by the restricted training.")
+        text.append(f"Published: never above {highest}; see the notes at the end.")
     highlighted = int(shown.index[shown[SETTINGS["share"]] == best][0])
     table = Table("Performance (top-1) on the test images", shown, highlighted_row=highlighted)
     return Section("Performance by share of the initial training", text, [table], figures)

@@ -16,8 +16,9 @@ QUESTION = (
 NOTES = (
     "Unless noted, accuracies are top-1 at the snapshot best_validation: the weights of the epoch with the highest "
     "validation accuracy.",
-    "The train accuracy is the running mean over the best epoch's batches. It is lower than the accuracy of that "
-    "epoch's final weights because the weights were still changing and because of dropout and altered views, if any.",
+    "The train accuracy is the running mean over the best epoch's batches. It is usually lower than the accuracy of "
+    "that epoch's final weights, because the weights were still changing and because of dropout and altered views, if "
+    "any.",
     "last epoch: weights at the end of training, measured on the same test images.",
     "The 95% intervals resample the test images, near-duplicates together and in the same way for all models. They "
     "show how much an accuracy depends on these test images, not how much training varies.",
