@@ -146,7 +146,7 @@ def _place_clusters(
     several = [members for members in rows if len(members) > 1]
     order = generator.permutation(len(several))
     for members in sorted((several[i] for i in order), key=len, reverse=True):
-        needed = np.bincount(strata[members], minlength=len(room))
+        needed = np.bincount(strata[members])
         touched = np.flatnonzero(needed)
         needed = needed[touched]
         if (needed > splits.largest_cluster * stratum_sizes[touched]).any():
