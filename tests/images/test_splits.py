@@ -137,12 +137,18 @@ def test_a_category_of_one_cluster_is_an_error():
     with pytest.raises(ValueError, match=r"No test image is left for real 'pear'"):
         assign_splits(pictures, Splits())
     assert (assign_splits(pictures, Splits(method="plain"))["split"] == "test").sum() == 13
+    bursts = [("nice", "fig", 8)] * 4 + [("real", "pear", 7)] * 12
+    with pytest.raises(ValueError, match=r"No test image is left for nice 'fig', real 'pear': its images"):
+        assign_splits(table(bursts + singles(20)), Splits())
 
 
 def test_no_validation_is_an_error():
     two_bursts = [("nice", "apple", 0)] * 5 + [("nice", "apple", 1)] * 5
     with pytest.raises(ValueError, match="No validation image is left in nice"):
         assign_splits(table(two_bursts), Splits())
+    more = [("real", "apple", 2)] * 5 + [("real", "apple", 3)] * 5
+    with pytest.raises(ValueError, match="No validation image is left in nice, real: add other pictures"):
+        assign_splits(table(two_bursts + more), Splits())
 
 
 def test_few_images_have_one_for_validation():
