@@ -23,11 +23,13 @@ TABLE = pd.DataFrame(
 def test_equals_keep_their_order_and_missing_scores_come_last():
     assert rank([0.1, math.nan, 0.3, 0.1, 0.3]).tolist() == [2, 4, 0, 3, 1]
     assert best_first(TABLE)["trial"].tolist() == ["c", "b", "d", "a", "e"]
+    assert rank([0.5, 0.7] * 20).tolist() == [*range(1, 40, 2), *range(0, 40, 2)]
 
 
 def test_the_best_model_is_the_first_of_equals():
     assert best_model(TABLE) == "c"
     assert best_model(TABLE[TABLE["trial"] != "c"]) == "b"
+    assert best_model(TABLE.assign(test_top1=TABLE["test_top1"].mask(TABLE["trial"] == "c"))) == "c", "not yet tested"
 
 
 def test_without_a_validation_accuracy_there_is_none():
@@ -38,6 +40,8 @@ def test_without_a_validation_accuracy_there_is_none():
 def test_the_best_of_each_group():
     best = best_of_each(TABLE, "ratio", "validation_top1")
     assert best[["ratio", "trial"]].to_numpy().tolist() == [[20, "c"], [80, "b"]]
+    tested = best_of_each(TABLE, "ratio", "test_top1")
+    assert tested[["ratio", "trial"]].to_numpy().tolist() == [[20, "a"], [50, "e"], [80, "d"]]
 
 
 def test_the_label_of_the_best_score():

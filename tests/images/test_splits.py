@@ -93,17 +93,62 @@ def test_a_cluster_above_the_share_stays_in_training_and_is_reported():
     assert large_clusters(pictures, 0.6).empty
 
 
+def test_a_cluster_of_just_the_share_is_not_too_large():
+    pictures = table([("nice", "apple", 7)] * 6 + singles(6, first=100))
+    assert large_clusters(pictures, 0.5).empty
+    placed = {assign_splits(pictures, Splits(test=0.5, seed=seed))["split"].iloc[0] for seed in range(20)}
+    assert placed == {"test"}, "the only split with room for it; one too large would be trained on"
+
+
+def test_single_images_are_never_too_large():
+    counts = assign_splits(table(singles(10)), Splits(largest_cluster=0.05))["split"].value_counts()
+    assert counts.to_dict() == {"train": 5, "test": 4, "validation": 1}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_largest_cluster_is_placed_first(seed):
+    """Targets are 15, 3 and 12: the twelve fit while there is room, and the threes fill what is left."""
+    pictures = table([("nice", "apple", 0 if number < 12 else number // 3) for number in range(30)])
+    counts = assign_splits(pictures, Splits(seed=seed))["split"].value_counts()
+    assert counts.to_dict() == {"train": 15, "test": 12, "validation": 3}
+
+
+@pytest.mark.parametrize(("size", "expected"), [(2, [0.5, 0.1, 0.4]), (8, [10 / 18, 0, 8 / 18])])
+def test_a_cluster_is_drawn_among_the_splits_with_room_in_proportion_to_it(size, expected):
+    """Each of 300 categories has room for 10, 2 and 8 images."""
+    rows = [("nice", f"c{category}", 20 * category) for category in range(300) for _ in range(size)]
+    for category in range(300):
+        rows += singles(20 - size, category=f"c{category}", first=20 * category + 1)
+    result = assign_splits(table(rows), Splits())
+    shares = result["split"].iloc[: 300 * size].value_counts(normalize=True).reindex(SPLITS, fill_value=0)
+    assert shares.to_list() == pytest.approx(expected, abs=0.08)
+    assert result["split"].value_counts().to_dict() == {"train": 3000, "validation": 600, "test": 2400}
+
+
+def test_large_clusters_are_those_of_two_images_or_more():
+    pictures = table([*singles(1, category="fig"), *[("nice", "pear", 7)] * 2, *singles(1, category="pear", first=9)])
+    assert large_clusters(pictures, 0.5).to_dict("records") == [
+        {"domain": "nice", "category": "pear", "cluster": 7, "images": 2, "share": pytest.approx(2 / 3)}
+    ]
+
+
 def test_a_category_of_one_cluster_is_an_error():
     pictures = table([("real", "pear", 7)] * 12 + singles(20))
     with pytest.raises(ValueError, match=r"No test image is left for real 'pear'"):
         assign_splits(pictures, Splits())
     assert (assign_splits(pictures, Splits(method="plain"))["split"] == "test").sum() == 13
+    bursts = [("nice", "fig", 8)] * 4 + [("real", "pear", 7)] * 12
+    with pytest.raises(ValueError, match=r"No test image is left for nice 'fig', real 'pear': its images"):
+        assign_splits(table(bursts + singles(20)), Splits())
 
 
 def test_no_validation_is_an_error():
     two_bursts = [("nice", "apple", 0)] * 5 + [("nice", "apple", 1)] * 5
     with pytest.raises(ValueError, match="No validation image is left in nice"):
         assign_splits(table(two_bursts), Splits())
+    more = [("real", "apple", 2)] * 5 + [("real", "apple", 3)] * 5
+    with pytest.raises(ValueError, match="No validation image is left in nice, real: add other pictures"):
+        assign_splits(table(two_bursts + more), Splits())
 
 
 def test_few_images_have_one_for_validation():
@@ -131,6 +176,21 @@ def test_bursts_larger_than_the_validation_target_give_up_the_smallest(bursts):
         assert set(counts.index) == set(SPLITS) and counts["validation"] == min(bursts)
         chosen.add(result.loc[result["split"] == "validation", "cluster"].iloc[0])
     assert len(chosen) > 1, "the seed decides which"
+
+
+def test_every_category_of_three_bursts_or_more_has_validation_images():
+    rows = [("nice", "apple", number // 5) for number in range(10)]
+    rows += [("nice", "pear", 10 + number // 20) for number in range(60)]
+    rows += [("nice", "quince", 20 + number // 20) for number in range(60)]
+    counts = assign_splits(table(rows), Splits()).groupby("category")["split"].value_counts().unstack(fill_value=0)
+    assert counts.loc["apple"].to_dict() == {"test": 5, "train": 5, "validation": 0}
+    assert counts.loc["pear"].to_dict() == {"test": 20, "train": 20, "validation": 20}
+    assert counts.loc["quince"].to_dict() == counts.loc["pear"].to_dict()
+
+
+def test_a_burst_of_just_the_largest_share_can_be_given_up():
+    rows = [("nice", "apple", number // 5) for number in range(20)]
+    assert assign_splits(table(rows), Splits(largest_cluster=0.25))["split"].value_counts()["validation"] == 5
 
 
 def test_a_burst_is_not_given_up_where_another_category_needs_it():
@@ -311,3 +371,8 @@ def test_a_single_image_that_is_not_tested_on_is_trained_on(size, expected):
     """Validation takes one at least, but never the last: of two images one is trained and one is tested on."""
     splits = Splits(test=0.4, validation=0.06)
     assert target_counts(np.array([size]), splits).tolist() == [expected]
+
+
+def test_targets_never_exceed_what_a_category_has():
+    sizes = np.array([5, 30, 60])
+    assert target_counts(sizes, Splits(test=20, validation=30)).tolist() == [[0, 0, 5], [0, 10, 20], [10, 30, 20]]

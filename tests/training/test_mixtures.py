@@ -31,6 +31,15 @@ def choose(manifest: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
     return chosen.merge(manifest, on="id").merge(trials, on="trial")
 
 
+def test_every_ratio_with_every_seed_is_a_trial():
+    trials = list_trials(Mixtures(ratios=(0, 100), seeds=(3, 1), learning_rate=0.1, l2=0))
+    assert list(trials) == ["trial", "ratio", "seed", "learning_rate", "l2"]
+    assert trials["trial"].tolist() == [f"ratio-{ratio}-seed-{seed}" for seed in (3, 1) for ratio in ("000", "100")]
+    assert trials.drop(columns="trial").to_numpy().tolist() == [
+        [ratio, seed, 0.1, 0] for seed in (3, 1) for ratio in (0, 100)
+    ]
+
+
 @pytest.mark.parametrize("absent", ["nice", "real"])
 def test_a_study_of_one_domain_cannot_be_mixed(uneven_manifest, absent):
     require_both_domains(uneven_manifest)
@@ -101,6 +110,8 @@ def test_the_choice_does_not_depend_on_the_order_of_the_manifest(uneven_manifest
     pd.testing.assert_frame_equal(
         choose(uneven_manifest, Mixtures())[["trial", "id"]], choose(shuffled, Mixtures())[["trial", "id"]]
     )
+    sets = choose_training_sets(shuffled, list_trials(Mixtures()), True)
+    pd.testing.assert_frame_equal(sets, sets.sort_values(["trial", "id"]).reset_index(drop=True))
 
 
 @pytest.mark.parametrize(
@@ -136,3 +147,16 @@ def test_what_rounding_leaves_goes_to_the_largest_remainders():
     counts = chosen.groupby(["domain", "category"]).size()
     assert counts["real"].to_dict() == {"a": 3, "b": 2, "c": 1}
     assert counts["nice"].to_dict() == {"a": 7, "b": 5, "c": 2}
+
+
+def test_of_equal_remainders_the_first_categories_are_rounded_up():
+    """Half of seven images each is 3.5: the 30 categories hold 105 real images, not 90 or 120."""
+    rows = [
+        {"id": f"{domain}/{name:02d}/{n}", "domain": domain, "category": name, "split": "train", "status": "kept"}
+        for domain in ("nice", "real")
+        for name in range(30)
+        for n in range(7)
+    ]
+    chosen = choose(pd.DataFrame(rows), Mixtures(ratios=(50,)))
+    assert chosen[chosen["domain"] == "real"].groupby("category").size().tolist() == [4] * 15 + [3] * 15
+    assert chosen.groupby("category").size().tolist() == [7] * 30

@@ -95,19 +95,20 @@ def test_trials_trained_together_equal_trials_trained_alone(sweep, tmp_path):
             torch.testing.assert_close(tensor, alone.weights[trial]["last"][name], rtol=1e-4, atol=1e-6)
 
 
-def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, small_pixels):
+@pytest.mark.parametrize(("iterations", "learning_rate"), [(3, 0.02), (22, 1e-6)])  # the second epoch begins after 20
+def test_steps_are_those_that_plain_pytorch_takes(sweep, small_manifest, small_pixels, iterations, learning_rate):
     """Loss, L2, momentum and learning rate of one trial against autograd and torch.optim written out plainly."""
-    mixtures = Mixtures(ratios=(50,), learning_rate=0.02, l2=0.1)
-    training = Training(iterations=3, evaluate_every=3, accelerator="cpu", precision="64-true")
+    mixtures = Mixtures(ratios=(50,), learning_rate=learning_rate, l2=0.1)
+    training = Training(iterations=iterations, evaluate_every=iterations, accelerator="cpu", precision="64-true")
     trained = sweep(mixtures, training).weights["ratio-050-seed-0"]["last"]
 
     trials = list_trials(mixtures)
     sets = choose_training_sets(small_manifest, trials, True)
     pool = pool_images(small_manifest, small_pixels, sets["id"])
-    order = draw_order(np.searchsorted(pool.ids, sets["id"]), seed=0, epoch=0)
+    order = np.concatenate([draw_order(np.searchsorted(pool.ids, sets["id"]), seed=0, epoch=epoch) for epoch in (0, 1)])
     network = ResNet25(3, 16, [torch.Generator().manual_seed(0)]).double()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    for iteration in range(3):
+    for iteration in range(iterations):
         for module in network.modules():
             if isinstance(module, MovingNorm):
                 module.momentum = max(0.01, 0.9 ** (iteration / 50))
@@ -119,7 +120,7 @@ def test_one_step_is_the_step_that_plain_pytorch_takes(sweep, small_manifest, sm
         optimizer.zero_grad()
         loss.backward()
         for group in optimizer.param_groups:
-            group["lr"] = 0.02 * 0.9 ** (iteration / 80)
+            group["lr"] = learning_rate * 0.9 ** (iteration / 80)
             group["momentum"] = 0.6 / (1 + np.exp((100 - iteration) / 500))
         optimizer.step()
     for name, value in network.state_dict().items():

@@ -44,7 +44,7 @@ def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepRe
     ]
     return SweepResult(
         pd.DataFrame(stack.history),
-        pd.concat(predictions, ignore_index=True) if predictions else pd.DataFrame(),
+        pd.concat(predictions) if predictions else pd.DataFrame(),
         pd.DataFrame(outcomes),
         weights,
     )
