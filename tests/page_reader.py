@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from itertools import dropwhile, takewhile
 
 import pandas as pd
 
@@ -77,7 +78,7 @@ class Reader(HTMLParser):
 
 def read_markdown(text: str) -> pd.DataFrame:
     """The first Markdown table in a text, its cells as text."""
-    lines = text[text.index("| ") :].splitlines()
-    end = next((number for number, line in enumerate(lines) if not line.startswith("|")), len(lines))
-    names, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines[:end])
+    after = dropwhile(lambda line: not line.startswith("|"), text.splitlines())
+    lines = takewhile(lambda line: line.startswith("|"), after)
+    names, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     return pd.DataFrame(rows, columns=names)

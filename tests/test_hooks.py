@@ -1,4 +1,4 @@
-"""What the hooks do with a dataset is what the catalog says of it."""
+"""The hooks treat each dataset by its role in the catalog."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def catalog(tmp_path, monkeypatch) -> DataCatalog:
 
 @pytest.fixture
 def runs(catalog) -> TrialRuns:
-    """The hook, in a run in which the child runs of two trials were opened."""
+    """The hook in a run that has opened child runs for two trials."""
     hook = TrialRuns()
     hook.catalog = catalog
     hook.client, hook.parent, hook.runs = Mock(), "run of both", {"a": "run of a", "run-002": "run of run-002"}
@@ -56,7 +56,7 @@ def logged(runs: TrialRuns) -> dict[str, dict[str, float]]:
     return found
 
 
-def test_roles_are_said_in_the_catalog(catalog):
+def test_the_catalog_declares_the_roles(catalog):
     names = {name for pipeline in register_pipelines().values() for name in pipeline.datasets()}
     names = {name for name in names if not name.startswith("params:")}
     for wanted, having in ROLES.items():
@@ -66,12 +66,12 @@ def test_roles_are_said_in_the_catalog(catalog):
 
 
 @pytest.mark.parametrize("name", ["mixing.page", "transfer.table", "tuning.rates_figure", "mixing.nice_confusion"])
-def test_the_file_of_a_dataset_is_that_of_the_catalog(catalog, name):
+def test_file_of_is_the_catalogs_path(catalog, name):
     file = file_of(name, catalog)
     assert file.parts[:2] == ("data", "08_reporting") and file.stem in name
 
 
-def test_final_metrics_are_those_of_the_schema_on_test_images(runs):
+def test_the_schemas_metrics_on_test_images_are_logged(runs):
     rows = [("a", "last", "test", 0.5), ("a", "last", "validation", 0.6), ("other", "last", "test", 0.7)]
     metrics = pd.DataFrame(rows, columns=["trial", "snapshot", "split", "top1"])
     runs.after_dataset_saved(
@@ -80,7 +80,7 @@ def test_final_metrics_are_those_of_the_schema_on_test_images(runs):
     assert logged(runs) == {"run of a": {"last.top1": 0.5, "last.top3": 1.0, "last.real_top1": 0.25}}
 
 
-def test_a_setting_is_no_metric_of_tuning(runs):
+def test_tuning_logs_scores_but_not_settings(runs):
     scores = pd.DataFrame({"trial": ["a"], "learning_rate": 0.1, "l2": 0.2, "performance_top1": 0.75})
     runs.after_dataset_saved("tuning.grid_scores", scores)
     assert logged(runs) == {"run of a": {"best_validation.validation_performance_top1": 0.75}}
@@ -89,7 +89,7 @@ def test_a_setting_is_no_metric_of_tuning(runs):
     assert logged(runs) == {}  # it diverged
 
 
-def test_an_arrival_is_measured_in_the_run_that_received_it(runs):
+def test_metrics_of_an_arrival_are_logged_to_its_own_run(runs):
     arrivals = pd.DataFrame(
         {"run": [1, 2], "nice_measured": [0, 4], "nice_top1": [None, 0.5], "real_top1": [None, 1.0]}
     )

@@ -1,4 +1,4 @@
-"""Who may import whom, written down once: a module imports from its own layer and those below, never in a circle."""
+"""Which module may import which: a module imports from its own layer and those below, never in a circle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_imports() -> dict[str, set[str]]:
             if isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
-                assert not node.level, f"{module} imports by a relative name: give the whole one."
+                assert not node.level, f"{module} has a relative import: use the full name."
                 members = {f"{node.module}.{alias.name}" for alias in node.names}
                 names |= {member if member in trees else node.module for member in members}
         imports[module] = {name if name in trees else name.partition(".")[0] for name in names}
@@ -43,7 +43,7 @@ OURS = [(module, name) for module, names in IMPORTS.items() for name in names if
 
 
 def part_of(module: str) -> str:
-    """The folder or file directly below the package that a module is, or is in."""
+    """The name of the folder or file directly below the package that holds a module."""
     return module.split(".")[1] if "." in module else module
 
 
@@ -51,7 +51,7 @@ def layer_of(module: str) -> int:
     return next(number for number, parts in enumerate(LAYERS) if part_of(module) in parts)
 
 
-def test_every_part_has_a_layer_and_every_layer_its_parts():
+def test_every_part_has_a_layer_and_every_named_part_exists():
     assert {part_of(module) for module in IMPORTS} == set().union(*LAYERS)
 
 
@@ -59,7 +59,7 @@ def test_imports_point_one_way():
     assert not [(module, name) for module, name in OURS if layer_of(module) < layer_of(name)]
 
 
-def test_some_parts_of_a_layer_do_not_import_each_other():
+def test_some_parts_never_import_others_of_their_layer():
     assert not [(module, name) for module, name in OURS if (part_of(module), part_of(name)) in NEVER]
 
 
@@ -70,7 +70,7 @@ def test_studies_do_not_import_each_other_nor_do_pipelines():
     assert not [(module, name) for module, name in siblings if inside[module] != inside[name]]
 
 
-def test_only_the_top_and_the_wiring_of_pipelines_know_kedro_and_mlflow():
+def test_only_the_top_layer_datasets_and_pipeline_wiring_import_kedro_and_mlflow():
     knowing = {module for module, names in IMPORTS.items() if names & FRAMEWORKS}
     wiring = {module for module in IMPORTS if part_of(module) == "pipelines" and module.endswith(".pipeline")}
     assert {part_of(module) for module in knowing - wiring} <= LAYERS[-1] | {"datasets"}

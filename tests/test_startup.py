@@ -1,4 +1,4 @@
-"""A command that trains nothing imports next to nothing."""
+"""Commands import only what they need."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OURS = {
 
 
 def modules_after(code: str) -> set[str]:
-    """The modules of third parties and of the project that a fresh Python has loaded after this."""
+    """The modules outside the standard library that a fresh Python has loaded after running this code."""
     printed = subprocess.run(
         [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
     )
@@ -33,7 +33,7 @@ def modules_after(code: str) -> set[str]:
     return {module for module in loaded if module.partition(".")[0] not in sys.stdlib_module_names}
 
 
-def test_the_names_of_the_pipelines_need_none_of_the_libraries():
+def test_listing_the_pipelines_imports_no_libraries():
     extra = modules_after(REGISTRY) - modules_after(KEDRO)
     assert {module for module in extra if module.startswith("mixvision")} == OURS
     assert {module.partition(".")[0] for module in extra} == {"mixvision"}

@@ -1,4 +1,4 @@
-"""The project's own command: ``kedro study`` makes an environment for one's own images, of one domain or both."""
+"""The project's own command: ``kedro study`` makes an environment for your own images, of one domain or both."""
 
 from __future__ import annotations
 
@@ -19,32 +19,33 @@ image_size: {image_size}
 
 @click.group()
 def cli() -> None:
-    """Commands of Mixvision beside Kedro's own."""
+    """Mixvision's commands, in addition to Kedro's."""
 
 
 @cli.command()
 @click.argument("name")
 @click.option("--nice", help="Clean images: folder of categories, archive or URL.")
 @click.option("--real", help="Real photos, with --nice of the same categories: folder, archive or URL.")
-@click.option("--image-size", default=64, show_default=True, help="Side that images are scaled to, in pixels.")
-@click.option("--iterations", default=1000, show_default=True, help="Training steps, of what needs both.")
+@click.option("--image-size", default=64, show_default=True, help="Side length that images are scaled to, in pixels.")
+@click.option("--iterations", default=1000, show_default=True, help="Training steps; only for a study of both domains.")
 def study(name: str, nice: str | None, real: str | None, image_size: int, iterations: int) -> None:
     """Make the environment conf/NAME for your own images: nice ones, real ones, or both."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("base", "local"):
         raise click.BadParameter(
-            f"{name!r} names a folder in conf/ and in data/: use small letters, digits and _, not base or local.",
+            f"{name!r} cannot name the study's folders in conf/ and data/: start with a lowercase letter, use only "
+            "lowercase letters, digits and _, and avoid base and local.",
             param_hint="NAME",
         )
     if nice is None and real is None:
-        raise click.UsageError("Give your images: --nice, --real or both.")
+        raise click.UsageError("No images are given: use --nice, --real or both.")
     file = Path("conf") / name / "globals.yml"
     if file.exists():
-        raise click.ClickException(f"{file} exists already: edit it, or choose another name.")
+        raise click.ClickException(f"{file} already exists: edit it, or choose another name.")
     texts = {"title": name.replace("_", " ").capitalize(), "nice": _find("nice", nice), "real": _find("real", real)}
     file.parent.mkdir(parents=True, exist_ok=True)
     quoted = {key: json.dumps(text, ensure_ascii=False) for key, text in {"name": name, **texts}.items()}
     environment = ENVIRONMENT.format(image_size=image_size, **quoted)
-    if nice is not None and real is not None:  # the baselines count in epochs
+    if nice is not None and real is not None:  # the baselines train by epochs
         environment += f"iterations: {iterations}\n"
     file.write_text(environment, encoding="utf-8")
     click.echo(f"Wrote {file}. Look at your images first, then train:")
@@ -54,12 +55,12 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
 
 
 def _find(domain: str, source: str | None) -> str | None:
-    """Sources outside the project are kept by their full path; URLs and packages stay as they are, as does None."""
+    """A source as the settings name it: outside the project by its full path; URLs, packages and None unchanged."""
     if source is None or re.match(r"\w+://|package:", source):
         return source
     path = Path(source).expanduser()
     if not source or not path.exists():
-        raise click.BadParameter(f"there is nothing at {source!r}.", param_hint=f"--{domain}")
+        raise click.BadParameter(f"{source!r} does not exist.", param_hint=f"--{domain}")
     path = path.resolve()
     inside = path.is_relative_to(Path.cwd())
     return (path.relative_to(Path.cwd()) if inside else path).as_posix()

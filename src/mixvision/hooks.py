@@ -1,14 +1,14 @@
-"""What follows a run: one MLflow child run a model, every report as an artifact, and a summary at the end.
+"""Hooks around a run: an MLflow child run for each model, reports as artifacts, and a summary at the end.
 
-What a dataset is to these hooks, its role, is said in the catalog, ``metadata: {mixvision: {role: ...}}``:
+The catalog gives a dataset its role for these hooks, ``metadata: {mixvision: {role: ...}}``:
 
-- final_metrics: a table that measures trials. Its schema says which columns do; ``trial`` and ``prefix``, templates
-  filled from each row ("{trial}" and "{snapshot}." unless given), say whose metrics they are and how their names begin.
-- models: trained networks, kept with the trials' runs.
-- checkpoints: a folder to be removed when the run is through.
-- summary, page: what is printed, and pointed to, at the end.
+- final_metrics: a table with metrics of trials; its schema says which columns are metrics. ``trial`` and ``prefix``
+  are templates filled from each row, by default "{trial}" and "{snapshot}.": the trial's name and its metrics' prefix.
+- models: trained networks, stored with the trials' runs.
+- checkpoints: a folder that is removed when the run has finished.
+- summary: a text that is printed at the end; page: a file whose path is printed.
 
-Every command of Kedro imports this module, so MLflow and all that imports torch or pandas is imported where it is used.
+Every Kedro command imports this module, so MLflow and modules that import torch or pandas are imported where used.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ SECONDS_BETWEEN_LOGS = 2.0
 
 
 class TrialRuns(TrainingListener):
-    """Opens a child run for every trial of a sweep, draws its curves while it trains, and keeps its weights.
+    """Opens a child run for every trial of a sweep, logs its curves while it trains, and stores its weights.
 
-    Child runs are written through a client by their ids, so the run that kedro-mlflow has opened stays the active one.
+    A client writes to child runs by their ids, so the run that kedro-mlflow opened stays the active one.
     """
 
-    client: MlflowClient  # as soon as there is a run of MLflow
+    client: MlflowClient  # set once MLflow has an active run
 
     def __init__(self) -> None:
-        self.events: TrainingEvents | None = None  # that it listens to
-        self.parent = ""  # the id of that run; empty if there is none
+        self.events: TrainingEvents | None = None  # set while listening
+        self.parent = ""  # the id of the active run, or empty
         self.runs: dict[str, str] = {}
         self.open: set[str] = set()
         self.settings: dict[str, Any] = {}
@@ -65,7 +65,7 @@ class TrialRuns(TrainingListener):
         import mlflow
 
         self.catalog = catalog
-        self.interrupted()  # an earlier run of this process that was stopped by Ctrl-C, in a notebook
+        self.interrupted()  # closes an earlier run of this process that Ctrl-C stopped, as in a notebook
         self.runs, self.open, self.unlogged = {}, set(), []
         run = mlflow.active_run()
         self.parent = run.info.run_id if run else ""
@@ -85,7 +85,7 @@ class TrialRuns(TrainingListener):
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Keep each trial's final metrics and its weights with its run."""
+        """Store each trial's final metrics and weights with its run."""
         if not self.parent:
             return
         dataset = self.catalog.get(dataset_name)
@@ -96,7 +96,7 @@ class TrialRuns(TrainingListener):
 
     @hook_impl
     def before_node_run(self, inputs: dict[str, Any]) -> None:
-        """Remember the node's settings, one by one: a trial's run is comparable only by flat parameters."""
+        """Remember the node's settings as flat parameters, the only ones by which MLflow compares runs."""
         self.settings = {}
         for name, value in inputs.items():
             if name.startswith("params:") and is_dataclass(value) and not isinstance(value, type):
@@ -112,7 +112,7 @@ class TrialRuns(TrainingListener):
             run = self.client.create_run(experiment, tags=tags, run_name=trial["trial"])
             self.runs[trial["trial"]] = run.info.run_id
             self.open.add(trial["trial"])
-            settings = {**self.settings, **trial}  # the trial's own count; NaN is one that it does not have
+            settings = {**self.settings, **trial}  # the trial's own win; it does not have those that are NaN
             parameters = [Param(name, str(value)) for name, value in settings.items() if value == value]
             self.client.log_batch(run.info.run_id, params=parameters)
 
@@ -133,17 +133,17 @@ class TrialRuns(TrainingListener):
         self._close(trial, "FINISHED")
 
     def interrupted(self) -> None:
-        """The process ends in the middle of a run (Ctrl-C raises no pipeline error): say so in MLflow."""
+        """Mark a run as killed when the process ends in the middle of it: Ctrl-C raises no pipeline error."""
         if self.events:
             import mlflow
 
             self._stop("KILLED")
-            while mlflow.active_run():  # kedro-mlflow enters the run anew for every node
+            while mlflow.active_run():  # kedro-mlflow re-enters the run for every node
                 mlflow.end_run("KILLED")
             self.client.set_terminated(self.parent, "KILLED")  # MLflow may have ended it as FINISHED before
 
     def _log_curves(self) -> None:
-        """Log what was evaluated since the last time: a call takes 20 ms on SQLite, and short trials evaluate often."""
+        """Log all evaluations since the last call: a call takes 20 ms on SQLite, and short trials evaluate often."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -161,7 +161,7 @@ class TrialRuns(TrainingListener):
         self.unlogged, self.logged_at = [], time.monotonic()
 
     def _log_final_metrics(self, table: pd.DataFrame, dataset: TableDataset) -> None:
-        """Log what a table says of the trials of this run, on test images where it tells splits apart."""
+        """Log a table's metrics of this run's trials; of a table with a split column only those on test images."""
         from mlflow.entities import Metric
 
         now, about = int(time.time() * 1000), said_of(dataset, "mixvision")
@@ -170,12 +170,12 @@ class TrialRuns(TrainingListener):
             trial = about.get("trial", "{trial}").format(**row)
             prefix = about.get("prefix", "{snapshot}.").format(**row)
             values = {prefix + name: row[name] for name in dataset.table.metrics(table)}
-            final = [Metric(name, value, now, 0) for name, value in values.items() if value == value]  # NaN is none
+            final = [Metric(name, value, now, 0) for name, value in values.items() if value == value]  # no NaN
             if trial in self.runs and final:
                 self.client.log_batch(self.runs[trial], metrics=final)
 
     def _keep_networks(self, networks: dict[str, TrainedNetwork]) -> None:
-        """Keep each trial's network, at its best on the validation images, with its run."""
+        """Store each trial's best network on the validation images with its run."""
         with tempfile.TemporaryDirectory() as folder:
             for name, network in networks.items():
                 trial, snapshot = split_snapshot_name(name)
@@ -205,7 +205,7 @@ class ParameterNames:
         loader = cast(OmegaConfigLoader, context.config_loader)
         parameters = loader["parameters"]
         refuse_old_names(parameters)
-        patterns = loader.config_patterns["parameters"] + loader.config_patterns["globals"]  # --params may give both
+        patterns = loader.config_patterns["parameters"] + loader.config_patterns["globals"]  # --params may set both
         found = [path for pattern in patterns for path in (Path(loader.conf_source) / "base").glob(pattern)]
         known: dict[str, Any] = {}
         for file in (file for path in found for file in (path.iterdir() if path.is_dir() else [path])):
@@ -215,7 +215,7 @@ class ParameterNames:
 
 
 class SourceCheck:
-    """Looks at every source of images and at the published numbers, before the first image is fetched and decoded."""
+    """Checks every image source and the published numbers before any image is fetched or decoded."""
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
@@ -229,7 +229,7 @@ class SourceCheck:
 
 
 class ReportArtifacts:
-    """Logs everything of the reporting layer to the run as it is saved."""
+    """Logs every dataset of the reporting layer to the run when it is saved."""
 
     @hook_impl
     def after_catalog_created(self, catalog: DataCatalog) -> None:
@@ -246,7 +246,7 @@ class ReportArtifacts:
 
 
 class RunSummary:
-    """Prints what came out at the end of a run, and clears checkpoints that are no longer needed."""
+    """Prints the results at the end of a run and removes checkpoints that are no longer needed."""
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -263,12 +263,12 @@ class RunSummary:
 
 
 def role(dataset: AbstractDataset | None) -> str | None:
-    """What a dataset is to the hooks, as the catalog says; None for most."""
+    """A dataset's role for the hooks, as set in the catalog; None for most."""
     return said_of(dataset, "mixvision").get("role")
 
 
 def said_of(dataset: AbstractDataset | None, reader: str) -> dict[str, Any]:
-    """What the catalog's metadata of a dataset has for one reader of them, kedro-viz or mixvision."""
+    """The part of a dataset's catalog metadata for one reader, kedro-viz or mixvision."""
     return (getattr(dataset, "metadata", None) or {}).get(reader) or {}
 
 

@@ -1,4 +1,4 @@
-"""Names of parameters: an old or unknown one is refused, not ignored."""
+"""Refuse old and unknown parameter names instead of ignoring them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-# By the path of the old parameter, "*" for any one key, or any place in a list.
+# By the path of the old parameter; "*" stands for any key or list index.
 NEW_NAMES = {
     "mixing.mixtures.thin": "balance",
     "sanity_check.memorising": "overfitting",
@@ -18,18 +18,18 @@ NEW_NAMES = {
 
 
 def refuse_old_names(parameters: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first parameter that is still called by its old name."""
+    """Raise ValueError for the first parameter that still has its old name."""
     for pattern, new in NEW_NAMES.items():
         for path in _matching(parameters, pattern.split(".")):
             raise ValueError(f"The parameter {'.'.join(path)} is now called {new}: rename it where you set it.")
 
 
 def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Raise ValueError for a parameter, or a part of one, that does not exist; below those parts, dataclasses check.
+    """Raise ValueError for an unknown parameter, or an unknown key directly below one; dataclasses check deeper keys.
 
     Args:
-        parameters: of a run, by name.
-        known: all there are, such as those of conf/base.
+        parameters: the run's parameters, by name.
+        known: all that exist, such as those of conf/base.
     """
     for name, value in parameters.items():
         _require(name, known, "")
@@ -41,12 +41,12 @@ def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any]
 def _require(name: str, known: Collection[str], before: str) -> None:
     if name not in known:
         close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {before}{close[0]}?" if close else f"there are {', '.join(map(before.__add__, known))}."
-        raise ValueError(f"There is no parameter {before}{name}: {hint} New ones are declared in conf/base.")
+        hint = f"did you mean {before}{close[0]}?" if close else f"use one of {', '.join(map(before.__add__, known))}."
+        raise ValueError(f"There is no parameter {before}{name}: {hint} Declare new ones in conf/base.")
 
 
 def _matching(node: object, pattern: list[str]) -> Iterator[list[str]]:
-    """Paths below a node of the parameters that fit a pattern."""
+    """Paths below a node of the parameters that match a pattern."""
     if not pattern:
         yield []
         return

@@ -1,4 +1,4 @@
-"""The pipelines by name. Each runs from scratch, so every training pipeline brings its ingestion."""
+"""The pipelines by name. Each runs from scratch, so every training pipeline includes ingestion."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from kedro.pipeline import Pipeline
 
-# Kedro warns of the names of another pipeline's datasets ("mixing.trials"), which is just what they are meant to be.
+# Kedro warns about names of another pipeline's datasets ("mixing.trials"), but they are intended.
 warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
 
-CHAINS = {  # by name: the packages in mixvision.pipelines whose pipelines are joined, in the order of the flow
+CHAINS = {  # by name: the packages in mixvision.pipelines to join, in the order of the flow
     "ingestion": ["ingestion"],
     "mixing": ["ingestion", "mixing"],
     "iterative": ["ingestion", "iterative"],
@@ -27,16 +27,16 @@ CHAINS = {  # by name: the packages in mixvision.pipelines whose pipelines are j
 
 
 class LazyPipeline(Pipeline):
-    """A pipeline that is built when someone first asks what is in it.
+    """A pipeline that is built when it is first used.
 
-    Kedro asks for the names of all pipelines whenever a command starts, but runs a few of them. Each imports its
-    libraries when it is built, so the other ones cost nothing.
+    Kedro asks for the names of all pipelines whenever a command starts, but runs only a few of them. Each imports its
+    libraries when it is built, so the others cost nothing.
     """
 
     def __init__(self, build: Callable[[], Pipeline]) -> None:
         self._build = build
 
-    def __getattr__(self, name: str) -> Any:  # called only for what is not there yet
+    def __getattr__(self, name: str) -> Any:  # called only for attributes not set yet
         if name.startswith("__"):
             raise AttributeError(name)
         self.__dict__.update(vars(self._build()))
@@ -46,7 +46,7 @@ class LazyPipeline(Pipeline):
 def register_pipelines() -> dict[str, Pipeline]:
     pipelines: dict[str, Pipeline] = {name: LazyPipeline(partial(_chain, *chain)) for name, chain in CHAINS.items()}
     pipelines["tuned_mixing"] = LazyPipeline(lambda: _chain("ingestion", "tuning") + _create("mixing", tuned=True))
-    for name in ("as_is", "streams"):  # these split, if at all, in their own way
+    for name in ("as_is", "streams"):  # these do not use ingestion's splits
         pipelines[name] = LazyPipeline(partial(_unsplit, name))
     return {**pipelines, "__default__": pipelines["mixing"]}
 

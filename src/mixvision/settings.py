@@ -1,4 +1,4 @@
-"""Kedro settings: how configuration is merged, and the hooks that follow every run."""
+"""Kedro settings: how configuration is merged, and the hooks of every run."""
 
 from mixvision.hooks import ParameterNames, ReportArtifacts, RunSummary, SourceCheck, TrialRuns
 

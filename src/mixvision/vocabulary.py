@@ -1,7 +1,8 @@
 """One word for one thing: the names that tables, files and parameters share. Every layer may import them.
 
-A *domain* is a kind of image, a *split* the part that an image plays, a *snapshot* the state of a network at one
-moment of its training, a *view* what of an image a network is shown, a *method* how a pretrained network is used.
+A *domain* is a kind of image, a *split* an image's role (training, validation or test), a *snapshot* the state of a
+network at one point of its training, a *view* what a network sees of an image, a *method* how a pretrained network is
+used.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ DOMAINS = (NICE, REAL)
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 HELD_OUT = (VALIDATION, TEST)
-INDEPENDENT = "independent"  # the test images of a domain that is only tested on, in reports
+INDEPENDENT = "independent"  # in reports, the test images of a domain used for testing only
 TEST_SPLITS = (TEST, INDEPENDENT)
 
 BEST_VALIDATION, LAST, BEST_TEST = "best_validation", "last", "best_test"
-AFTER_INITIAL = "after_initial"  # of iterative training: where the second training sets out
+AFTER_INITIAL = "after_initial"  # of iterative training: the start of the second training
 SNAPSHOTS = {
     BEST_VALIDATION: "weights of the iteration that was best on the validation images, measured on the "
     "test images, which played no part in the choice: the honest number",

@@ -1,4 +1,4 @@
-"""A catalog has one relay of training events."""
+"""A catalog has a single relay of training events."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def catalog() -> DataCatalog:
     return DataCatalog.from_config({"training_events": entry})
 
 
-def test_all_who_load_it_share_the_relay(catalog):
+def test_every_load_gives_the_same_relay(catalog):
     catalog.load("training_events").listen(listener := TrainingListener())
     assert catalog.get("training_events").load().listeners == [listener]
 
 
 def test_it_cannot_be_saved(catalog):
-    with pytest.raises(DatasetError, match="only listened to"):
+    with pytest.raises(DatasetError, match="^training_events: Training events cannot be saved"):
         catalog.save("training_events", 1)

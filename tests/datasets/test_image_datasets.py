@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 
 import numpy as np
@@ -61,34 +62,37 @@ def test_a_folder_called_by_a_number_is_a_folder(shots, tmp_path, monkeypatch):
     assert len(source.load().files) == 2
 
 
-def test_a_missing_source_is_told_in_one_sentence(tmp_path):
-    source = ImageSourceDataset(domain="nice", source=str(tmp_path / "absent"), filepath=str(tmp_path / "a" / "b"))
-    with pytest.raises(DatasetError, match=r"^The source of 'nice' images.*does not exist"):
+def test_a_missing_source_is_refused_with_its_path_alone(tmp_path):
+    absent = str(tmp_path / "absent")
+    source = ImageSourceDataset(domain="nice", source=absent, filepath=str(tmp_path / "a" / "b"))
+    with pytest.raises(DatasetError, match=rf"^The source of 'nice' images, {re.escape(repr(absent))}, does not exist"):
         source.load()
-    with pytest.raises(DatasetError, match="only read"):
+    with pytest.raises(DatasetError, match="^The source of 'nice' images is read-only"):
         source.save(1)
 
 
-def test_check_finds_what_is_missing_and_fetches_nothing(shots, tmp_path):
+def test_check_finds_missing_files_and_fetches_nothing(shots, tmp_path):
     def source(name, **options):
         return ImageSourceDataset(domain="nice", source=name, filepath=str(tmp_path / "a" / "b" / "c"), **options)
 
     for name in (str(shots), "http://127.0.0.1:9/absent.tar", "package:digits"):
         source(name).check()
-    for missing in (source(str(tmp_path / "absent")), source(str(shots), mapping=str(tmp_path / "absent.yml"))):
-        with pytest.raises(DatasetError, match=r"^The (source|mapping) of .*absent.*does not exist"):
-            missing.check()
+    missing_source, missing_mapping = tmp_path / "absent", tmp_path / "absent.yml"
+    with pytest.raises(DatasetError, match=f"^The source of 'nice' images, .* looked for {missing_source}\\."):
+        source(str(missing_source)).check()
+    with pytest.raises(DatasetError, match=f"^The mapping of categories, {missing_mapping}, does not exist"):
+        source(str(shots), mapping=str(missing_mapping)).check()
     assert not (tmp_path / "a").exists()
 
 
-def test_a_checksum_holds_for_the_source_it_was_given_for(shots, tmp_path):
+def test_a_checksum_applies_only_to_the_source_that_it_was_given_for(shots, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "shots"), "zip", shots)
     folder = str(tmp_path / "a" / "b" / "c")
     for configured in (None, archive):
         source = ImageSourceDataset(
             domain="nice", source=archive, filepath=folder, sha256="0" * 64, sha256_of=configured
         )
-        with pytest.raises(DatasetError, match="checksum"):
+        with pytest.raises(DatasetError, match=f"^The archive {archive} has the sha256 checksum .*, but {'0' * 64} is"):
             source.load()
     overridden = ImageSourceDataset(
         domain="nice", source=archive, filepath=folder, sha256="0" * 64, sha256_of="package:mnist"
@@ -97,5 +101,5 @@ def test_a_checksum_holds_for_the_source_it_was_given_for(shots, tmp_path):
 
 
 def test_an_empty_store_cannot_be_loaded(tmp_path):
-    with pytest.raises(DatasetError, match="run the ingestion pipeline first"):
+    with pytest.raises(DatasetError, match=f"no decoded images in {tmp_path}: run the ingestion pipeline"):
         ImageStoreDataset(filepath=str(tmp_path)).load()

@@ -16,7 +16,7 @@ STATE = State(
 )
 
 
-def test_before_the_first_run_there_is_none_and_what_was_read_is_not_written_again(tmp_path):
+def test_there_is_no_state_before_the_first_run_and_a_loaded_one_is_not_written_again(tmp_path):
     dataset = StateDataset(str(tmp_path / "state"))
     assert not dataset.exists() and dataset.load() is None
     dataset.save(STATE)

@@ -1,4 +1,4 @@
-"""Tables come back from their files as they went in, and a file that is no such table is refused."""
+"""Tables are loaded as they were saved, and a file that does not hold its table is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mixvision.schema.columns import DTYPES, FLAG, FRACTION, NUMBER, TEXT, WHOLE
 from mixvision.schema.tables import TRANSFER_TRIALS
 
 SUFFIXES = ("csv", "parquet")
-# What a text may hold in a file of text; a CSV file with Windows' line ends inside of texts is not worth the trouble.
+# Any text except with carriage returns: Windows' line ends inside texts of a CSV file are not supported.
 TEXTS = st.sampled_from(["", "NA", "007", "nan", "None", "1e5", "True", ' a "b", c ', "two\nlines"]) | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\r\0")
 )
@@ -37,7 +37,7 @@ def values_of(column) -> st.SearchStrategy:
 
 @st.composite
 def tables(draw) -> tuple[str, pd.DataFrame]:
-    """Any declared table's name and rows that it may have."""
+    """The name of any declared table, and rows that it may have."""
     name = draw(st.sampled_from(list(TABLES)))
     table: Table = TABLES[name]
     chosen = [column for column in table.columns if not column.optional or draw(st.booleans())]
@@ -62,7 +62,7 @@ def test_round_trips(tmp_path, suffix, table):
     dataset.save(frame)
     for reader in (dataset, TableDataset(filepath=str(tmp_path / f"table.{suffix}"), schema=name)):
         loaded = reader.load()
-        for column in frame:  # of whole numbers without a missing one the file does not tell that some might be
+        for column in frame:  # if no whole number is missing, the file does not say that some may be
             if pd.api.types.is_integer_dtype(loaded[column].dtype) and not frame[column].isna().any():
                 loaded[column] = loaded[column].astype(frame[column].dtype)
         pd.testing.assert_frame_equal(loaded, frame, check_exact=suffix == "parquet", rtol=1e-12)
@@ -80,7 +80,7 @@ def trials() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_table_without_rows_and_columns_is_an_empty_one(tmp_path, suffix):
+def test_an_empty_frame_is_loaded_with_the_tables_columns(tmp_path, suffix):
     dataset = TableDataset(filepath=str(tmp_path / f"history.{suffix}"), schema="baselines.history")
     dataset.save(pd.DataFrame())
     loaded = dataset.load()
@@ -112,22 +112,22 @@ def test_a_wrong_table_leaves_the_file_as_it_was(tmp_path, trials, suffix):
     dataset = TableDataset(filepath=str(file), schema="transfer.trials")
     dataset.save(trials)
     before = file.read_bytes()
-    with pytest.raises(DatasetError, match=f"^{file}, the table 'trials': it has 'rate', unknown here. Correct"):
+    with pytest.raises(DatasetError, match=f"^{file}, the table 'trials': it has the unknown column 'rate'. Correct"):
         dataset.save(trials.assign(rate=1))
     assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
-def test_a_file_that_someone_edited_is_checked_again(tmp_path, trials):
+def test_an_edited_file_is_checked_again(tmp_path, trials):
     file = tmp_path / "trials.csv"
     dataset = TableDataset(filepath=str(file), schema="transfer.trials")
     dataset.save(trials)
     dataset.load()
     file.write_text(file.read_text().replace("linear", "007"))
-    with pytest.raises(DatasetError, match="1 of its rows repeat another's key, the first of them trial '007'"):
+    with pytest.raises(DatasetError, match="1 of its rows repeat the key of another, the first of them trial '007'"):
         dataset.load()
     file.write_text(file.read_text().replace(",0.1,", ",a tenth,"))
     with pytest.raises(
-        DatasetError, match=r"'learning_rate' must hold numbers \(at the beginning\), but holds 'a tenth'"
+        DatasetError, match=r"'learning_rate' must hold numbers \(initial learning rate\), but holds 'a tenth'"
     ):
         dataset.load()
 
@@ -144,24 +144,24 @@ def test_a_file_that_someone_edited_is_checked_again(tmp_path, trials):
         ("trial,id\nä,b\n".encode("latin-1"), "'utf-8' codec can't decode"),
     ],
 )
-def test_a_csv_file_that_is_no_table_is_named(tmp_path, content, fault):
+def test_a_csv_file_that_is_not_a_table_is_refused_by_name(tmp_path, content, fault):
     file = tmp_path / "sets.csv"
     file.write_bytes(content)
     with pytest.raises(
-        DatasetError, match=f"^{file} cannot be read as a table: .*{fault}.* Correct it, or run"
-    ) as said:
+        DatasetError, match=f"^{file} cannot be read as a table: .*{fault}.* Correct it, or rerun"
+    ) as refusal:
         TableDataset(filepath=str(file), schema="training_sets").load()
-    assert "another version" not in str(said.value)
+    assert "another version" not in str(refusal.value)
 
 
-def test_a_damaged_parquet_file_is_named(tmp_path):
+def test_a_damaged_parquet_file_is_refused_by_name(tmp_path):
     file = tmp_path / "sets.parquet"
     dataset = TableDataset(filepath=str(file), schema="training_sets")
     dataset.save(pd.DataFrame({"trial": "a", "id": [str(number) for number in range(3000)]}))
     whole = file.read_bytes()
     for damaged in (b"PAR1 and no more", whole[: len(whole) // 2], whole[:1000] + b"\xff" * 2000 + whole[3000:]):
         file.write_bytes(damaged)
-        with pytest.raises(DatasetError, match=f"^{file} cannot be read as a table: .* Correct it, or run"):
+        with pytest.raises(DatasetError, match=f"^{file} cannot be read as a table: .* Correct it, or rerun"):
             dataset.load()
 
 
@@ -169,37 +169,39 @@ def test_a_damaged_parquet_file_is_named(tmp_path):
     ("version", "writer"),
     [
         ({VERSION: "0.1.0"}, "version 0.1.0 of Mixvision"),
-        ({VERSION: mixvision.__version__}, f"another state of version {mixvision.__version__} of Mixvision"),
+        ({VERSION: mixvision.__version__}, f"another build of version {mixvision.__version__} of Mixvision"),
         ({}, "an earlier version of Mixvision"),
     ],
 )
-def test_a_parquet_file_of_another_version_says_which(tmp_path, version, writer):
+def test_a_parquet_file_of_another_version_is_refused_with_it(tmp_path, version, writer):
     file = tmp_path / "sets.parquet"
     rows = pa.Table.from_pandas(pd.DataFrame({"model": ["a"], "id": ["b"]}))
     parquet.write_table(rows.replace_schema_metadata({**rows.schema.metadata, **version}), file)
     with pytest.raises(
-        DatasetError, match=f"lacks 'trial' .* It was written by {writer}, which has other columns: correct it, or run"
+        DatasetError, match=f"lacks 'trial' .* It was written by {writer}, with other columns: correct it, or rerun"
     ):
         TableDataset(filepath=str(file), schema="training_sets").load()
 
 
-def test_a_csv_file_of_another_version_says_so(tmp_path):
+def test_a_csv_file_of_another_version_is_refused_as_such(tmp_path):
     file = tmp_path / "arrivals.csv"
     file.write_text("run,images\n1,2\n")
-    with pytest.raises(DatasetError, match="written by an editor or by another version of Mixvision, which has other"):
+    with pytest.raises(
+        DatasetError, match="written by an editor or by another version of Mixvision, with other columns"
+    ):
         TableDataset(filepath=str(file), schema="streams.arrivals").load()
 
 
-def test_a_parquet_file_tells_its_version(tmp_path):
+def test_a_parquet_file_records_the_version(tmp_path):
     file = tmp_path / "sets.parquet"
     TableDataset(filepath=str(file), schema="training_sets").save(pd.DataFrame({"trial": ["a"], "id": ["b"]}))
     assert parquet.read_schema(file).metadata[VERSION].decode() == mixvision.__version__
 
 
-def test_what_cannot_be_read_or_written_is_said(tmp_path):
+def test_missing_files_wrong_names_and_unknown_schemas_are_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"There is no .*sets\.csv: run the node that writes it first"):
         TableDataset(filepath=str(tmp_path / "sets.csv"), schema="training_sets").load()
-    with pytest.raises(DatasetError, match=r"its name must end in \.csv or \.parquet"):
+    with pytest.raises(DatasetError, match=r"sets\.txt cannot hold a table: its name must end in \.csv or \.parquet"):
         TableDataset(filepath=str(tmp_path / "sets.txt"), schema="training_sets").save(pd.DataFrame())
     with pytest.raises(ValueError, match="schema is 'sets'"):
         TableDataset(filepath=str(tmp_path / "sets.csv"), schema="sets")

@@ -9,7 +9,7 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def photo() -> Image.Image:
-    """A smooth RGB picture, 96x64, that survives JPEG: a bright corner, so that turning it shows."""
+    """A smooth RGB picture, 96x64, that survives JPEG compression; a bright corner shows how it is turned."""
     rows, columns = np.mgrid[0:64, 0:96]
     channels = [rows * 255 // 64, columns * 255 // 96, 255 - (rows + columns) * 255 // 160]
     picture = np.stack(channels, axis=-1).astype(np.uint8)

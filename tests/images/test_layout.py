@@ -32,14 +32,14 @@ def test_root(files, root):
     assert root_of([PurePosixPath(name) for name in files], "nice") == PurePosixPath(root)
 
 
-def test_mapping_errors(tmp_path):
+def test_wrong_mappings_are_refused_with_folder_and_file(tmp_path):
     with pytest.raises(ValueError, match=r"'Grapefruit'.*Grape and Grapefruit"):
         category_of("Grapefruit", {"Grape": ["Grape*"], "Grapefruit": ["Grapefruit*"]})
     assert category_of("apple", {"Apple": ["Apple*"]}) is None
     with pytest.raises(FileNotFoundError, match=r"absent\.yml"):
         read_mapping(tmp_path / "absent.yml")
     (tmp_path / "list.yml").write_text("- Apple\n")
-    with pytest.raises(ValueError, match="category: "):
+    with pytest.raises(ValueError, match=r"list\.yml must hold lines of the form `category: \["):
         read_mapping(tmp_path / "list.yml")
     for line in ("pear:", '"1": [1]', "pear: {a: b}"):
         (tmp_path / "wrong.yml").write_text(line)

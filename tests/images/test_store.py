@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def decoded_paths(monkeypatch) -> list[str]:
     return seen
 
 
-def test_nothing_changed_writes_nothing(write, folder, tmp_path):
+def test_an_unchanged_folder_writes_nothing(write, folder, tmp_path):
     (folder / "apple" / "dangling.png").unlink()
     write()
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
@@ -84,7 +85,7 @@ def test_only_new_and_changed_files_are_decoded(write, folder, make_folder, tmp_
     os.utime(folder / "pear" / "000.png", ns=(1, 1))
     seen = decoded_paths(monkeypatch)
     after = write()
-    assert sorted(seen) == ["apple/0000.png", "apple/dangling.png", "pear/000.png"]  # what was unreadable is retried
+    assert sorted(seen) == ["apple/0000.png", "apple/dangling.png", "pear/000.png"]  # unreadable files are retried
     old, new = before.inventory.set_index("path"), after.inventory.set_index("path")
     assert "apple/001.png" not in new.index
     for path in ("apple/000.png", "apple/002.png", "pear/001.png"):
@@ -150,7 +151,7 @@ def test_the_store_of_an_absent_domain_is_empty_and_of_the_usual_types(write, tm
     pd.testing.assert_frame_equal(write().inventory, usual.inventory)
 
 
-@pytest.mark.skipif(not hasattr(psutil.Process, "memory_maps"), reason="this system does not tell which files are open")
+@pytest.mark.skipif(not hasattr(psutil.Process, "memory_maps"), reason="this system does not list open files")
 def test_no_pixels_are_open_when_the_folder_is_replaced(write, folder, make_folder, monkeypatch):
     """Windows refuses to rename a folder with an open file in it."""
     write()
@@ -167,5 +168,6 @@ def test_no_pixels_are_open_when_the_folder_is_replaced(write, folder, make_fold
 
 
 def test_missing_store(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run the ingestion pipeline first"):
+    message = re.escape(f"no decoded images in {tmp_path}: run the ingestion pipeline")
+    with pytest.raises(FileNotFoundError, match=message):
         read_store(tmp_path)

@@ -1,8 +1,9 @@
-"""Views of images against PyTorch's and torchvision's own transforms, and the expansion of the berries study."""
+"""Views of images compared with PyTorch's and torchvision's transforms, and the expansion of the berries study."""
 
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from mixvision.transforms.augmentation import Augmentation, Views, draw_views, e
 @pytest.fixture
 def images(small_pixels) -> torch.Tensor:
     pixels = torch.from_numpy(small_pixels["nice"][:4]).permute(0, 3, 1, 2).float() / 255
-    tint = torch.tensor([1.0, 0.7, 0.4]).view(3, 1, 1)  # grey digits would hide what happens to colours
+    tint = torch.tensor([1.0, 0.7, 0.4]).view(3, 1, 1)  # grey digits would not show changes of colour
     return pixels.repeat_interleave(2, -1).repeat_interleave(2, -2) * tint
 
 
@@ -50,7 +51,7 @@ def test_scaling_and_rotation_are_those_of_torchvision(images, scale, angle):
     expected = torchvision_transforms.affine(
         images, angle=-angle, translate=[0, 0], scale=scale, shear=[0, 0], interpolation=InterpolationMode.BILINEAR
     )
-    inside = slice(8, 24)  # outside torchvision fills with black, we by reflection
+    inside = slice(8, 24)  # outside, torchvision fills with black, we by reflection
     torch.testing.assert_close(seen[..., inside, inside], expected[..., inside, inside], atol=1e-4, rtol=0)
 
 
@@ -90,13 +91,13 @@ def test_an_image_is_flipped_before_it_is_shifted_and_sheared(images):
     torch.testing.assert_close(look(images, views_of(flips=flips, **moved)), in_turn, atol=1e-4, rtol=0)
 
 
-def test_what_a_shift_uncovers_is_a_reflection(images):
+def test_the_area_that_a_shift_uncovers_is_filled_by_reflection(images):
     seen = look(images, views_of(shift=torch.tensor([[0.25, 0.0]] * 4)))
     torch.testing.assert_close(seen[..., 8:], images[..., :-8], atol=1e-4, rtol=0)
     torch.testing.assert_close(seen[..., :8], images[..., :8].flip(-1), atol=1e-4, rtol=0)
 
 
-def test_views_without_shift_and_shear_are_drawn_as_before_there_were_any():
+def test_shift_and_shear_do_not_change_what_else_is_drawn():
     asked, generator, by_hand = Augmentation(rotation=10, colour=0.2), *(np.random.default_rng(3) for _ in range(2))
     for _ in range(2):  # the second time shows that nothing else was taken from the generator
         views = draw_views(asked, 5, generator)
@@ -112,14 +113,14 @@ def test_views_without_shift_and_shear_are_drawn_as_before_there_were_any():
     assert (moved.shift != 0).all() and (moved.shear != 0).all()
 
 
-def test_nothing_black_comes_in_at_the_borders():
+def test_the_borders_do_not_turn_black():
     white = torch.ones(3, 3, 20, 20)
     views = views_of(3, scale=torch.tensor([0.5, 0.8, 1.0]), angle=torch.tensor([45.0, 15.0, 90.0]))
     seen = look(white, replace(views, shift=torch.full((3, 2), 0.4), shear=torch.full((3,), 20.0)))
     torch.testing.assert_close(seen, white)
 
 
-def test_an_image_is_flipped_before_it_is_turned(images):
+def test_an_image_is_flipped_before_it_is_rotated(images):
     both = look(images, views_of(flips=torch.tensor([[True, False]] * 4), angle=torch.full((4,), 15.0)))
     in_turn = look(
         look(images, views_of(flips=torch.tensor([[True, False]] * 4))), views_of(angle=torch.full((4,), 15.0))
@@ -138,7 +139,7 @@ def test_colours_change_as_in_torchvision(images):
     torch.testing.assert_close(seen, torch.stack(expected), atol=1e-4, rtol=0)
 
 
-def test_jpeg_quality_is_that_of_a_stored_file(images):
+def test_jpeg_compression_equals_that_of_a_stored_file(images):
     seen = look(images, views_of(quality=torch.tensor([0, 10, 50, 95])))
     torch.testing.assert_close(seen[0], images[0], atol=1e-5, rtol=0)
     for row, quality in ((1, 10), (2, 50), (3, 95)):
@@ -152,7 +153,7 @@ def test_jpeg_quality_is_that_of_a_stored_file(images):
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32), rotation=st.floats(0, 180), low=st.floats(0.1, 1), horizontal=st.booleans())
-def test_drawn_views_keep_to_what_was_asked(seed, rotation, low, horizontal):
+def test_drawn_views_stay_within_the_settings(seed, rotation, low, horizontal):
     further = {"colour": 0.2, "jpeg_quality": 40, "shift": 0.1, "shear": 5}
     asked = Augmentation((low, 1.0), rotation, horizontal, vertical_flip=False, **further)
     views = draw_views(asked, 64, np.random.default_rng(seed))
@@ -167,7 +168,7 @@ def test_drawn_views_keep_to_what_was_asked(seed, rotation, low, horizontal):
     assert all(torch.equal(getattr(views, name), getattr(again, name)) for name in vars(views))
 
 
-def test_reduced_precision_displaces_nothing():
+def test_reduced_precision_displaces_no_pixels():
     noise = torch.rand(2, 3, 300, 300, generator=torch.Generator().manual_seed(0))
     views = draw_views(Augmentation(colour=0.2), 2, np.random.default_rng(0))
     with torch.autocast("cpu", torch.bfloat16):
@@ -175,7 +176,7 @@ def test_reduced_precision_displaces_nothing():
     torch.testing.assert_close(seen, look(noise, views))
 
 
-def test_half_of_the_views_are_flipped_either_way():
+def test_half_of_the_views_are_flipped_in_each_direction():
     flips = draw_views(Augmentation(), 4000, np.random.default_rng(0)).flips.float()
     assert ((flips.mean(0) - 0.5).abs() < 0.04).all()
 
@@ -192,7 +193,7 @@ def test_the_expansion_of_the_study_is_eightfold():
     assert (of_one.angle[4:] != 0).all() and (of_one.scale[4:] < 1).all()
     for moved in (of_one.shift, of_one.shear):
         assert not moved[:4].any() and (moved[4:] != 0).all()
-    assert len(views.angle[views.angle != 0].unique()) > 13_000  # each drawn for itself
+    assert len(views.angle[views.angle != 0].unique()) > 13_000  # each drawn separately
 
 
 def test_without_flips_the_expansion_is_twofold():
@@ -222,6 +223,7 @@ def test_without_flips_the_expansion_is_twofold():
         {"shear": 46},
     ],
 )
-def test_bad_augmentations_are_refused_by_name(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+def test_bad_augmentations_are_refused_with_their_values(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=re.escape(f"{name} is {value!r}; give ")):
         Augmentation(**wrong)

@@ -1,4 +1,4 @@
-"""Views for testing: crops counted by hand, mirrored ones against crops of the mirrored image."""
+"""Test-time views: crops compared with pixels counted by hand, mirrored ones with crops of the mirrored image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CORNERS = ("centre", "top left", "top right", "bottom left", "bottom right")
 
 @pytest.fixture
 def images() -> torch.Tensor:
-    """Two of 16 pixels a side in which every number is another one."""
+    """Two images of 16x16 pixels in which no two values are equal."""
     return torch.arange(2 * 3 * 16 * 16, dtype=torch.float32).view(2, 3, 16, 16)
 
 
@@ -33,7 +33,7 @@ def test_a_crop_is_seven_eighths_of_the_side(images, view, rows, columns):
 
 
 @pytest.mark.parametrize(("side", "crop"), [(224, 196), (100, 88), (9, 8), (8, 7)])
-def test_other_sides(side, crop):
+def test_crops_of_other_sides_are_rounded(side, crop):
     image = torch.rand(1, 3, side, side)
     centre = (side - crop) // 2
     assert torch.equal(view_of(image, "bottom right"), image[..., -crop:, -crop:])
@@ -42,7 +42,7 @@ def test_other_sides(side, crop):
     assert view_of(image, "centre").shape == (1, 3, crop, crop)
 
 
-def test_mirrored_views_are_those_of_the_mirrored_image(images):
+def test_mirrored_views_are_views_of_the_mirrored_image(images):
     mirrored = images[..., range(15, -1, -1)]
     assert torch.equal(view_of(images, "mirrored"), mirrored)
     opposite = {"top left": "top right", "top right": "top left", "centre": "centre"}
@@ -53,14 +53,14 @@ def test_mirrored_views_are_those_of_the_mirrored_image(images):
         assert torch.equal(view.flip(-1), view_of(images, opposite[corner]))
 
 
-def test_every_view_has_a_name_of_its_own_and_shows_something_else(images):
+def test_all_views_differ(images):
     assert {name: len(views) for name, views in TEST_VIEWS.items()} == {"none": 0, "flip": 1, "crops": 11}
     for views in TEST_VIEWS.values():
         shown = {view: view_of(images, view).numpy().tobytes() for view in (WHOLE, *views)}
         assert len(shown) == len(views) + 1 == len(set(shown.values()))
 
 
-def test_the_images_are_left_alone_and_an_unknown_view_is_an_error(images):
+def test_views_do_not_change_the_images_and_unknown_views_are_errors(images):
     before = images.clone()
     view_of(images, "mirrored top left").zero_()
     assert torch.equal(images, before)

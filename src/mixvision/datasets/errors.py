@@ -1,4 +1,4 @@
-"""What went wrong with a dataset, said in a sentence."""
+"""Errors of datasets with plain messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kedro.io import DatasetError
 
 @contextmanager
 def errors_as_sentences() -> Iterator[None]:
-    """The sentence of an error alone, without Kedro's description of the dataset."""
+    """Raise errors as DatasetError with their message alone, without Kedro's description of the dataset."""
     try:
         yield
     except (OSError, ValueError) as error:

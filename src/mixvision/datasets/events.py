@@ -1,4 +1,4 @@
-"""The Kedro dataset through which training tells the run's hooks how its trials fare."""
+"""The Kedro dataset through which training tells the run's hooks how its trials progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mixvision.training.events import TrainingEvents
 
 
 class TrainingEventsDataset(AbstractDataset[None, TrainingEvents]):
-    """The one relay of a catalog: whoever loads it, hook or node, is given the same (a MemoryDataset may copy)."""
+    """A catalog's only relay of events: every hook and node loads the same object (a MemoryDataset may copy it)."""
 
     def __init__(self, metadata: dict[str, Any] | None = None) -> None:
         self._events = TrainingEvents()
@@ -20,7 +20,7 @@ class TrainingEventsDataset(AbstractDataset[None, TrainingEvents]):
         return self._events
 
     def save(self, _: None) -> NoReturn:
-        raise DatasetError("Training events are only listened to and told.")
+        raise DatasetError("Training events cannot be saved: load the relay, and listen to it or report to it.")
 
     def _exists(self) -> bool:
         return True

@@ -19,19 +19,19 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
     nice_source:
       type: mixvision.datasets.images.ImageSourceDataset
       domain: nice
-      source: fruits.tar          # or a folder, an address, package:mnist; null: the study has no such domain
+      source: fruits.tar          # or a folder, a URL, package:mnist; null: the study does not have this domain
       sha256: 0a1b...
-      sha256_of: fruits.tar       # another source, as the command line may give, is not held to the checksum
+      sha256_of: fruits.tar       # the checksum does not apply to another source, such as one from the command line
       layout: "{category}/*"
       mapping: varieties.yml      # which folders are which category
       labels: null                # a text file in the source with files and categories, where the layout has none
       filepath: data/01_raw/fruits/.unpacked/nice
     ```
 
-    Whatever else is in the folder `filepath` is replaced when the source changes.
+    When the source changes, the whole folder `filepath` is replaced.
     """
 
-    def __init__(  # noqa: PLR0913 (all by name, as a catalog entry has them)
+    def __init__(  # noqa: PLR0913 (by keyword only, as in a catalog entry)
         self,
         *,
         domain: str,
@@ -45,7 +45,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._domain, self._folder = domain, Path(filepath)
-        self._source = None if source is None else str(source)  # a folder called 2024 comes as a number
+        self._source = None if source is None else str(source)  # a folder called 2024 arrives as a number
         self._sha256 = sha256 if sha256_of in (None, source) else None
         self._layout, self._mapping, self._labels = layout, mapping, labels
         self.metadata = metadata
@@ -62,7 +62,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
             check_source(self._source, self._domain, self._mapping)
 
     def save(self, _: None) -> None:
-        raise DatasetError("An image source is only read.")
+        raise DatasetError(f"The source of {self._domain!r} images is read-only.")
 
     def _exists(self) -> bool:
         return True
@@ -74,7 +74,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
 class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
     """A folder with pixels.npy, inventory.parquet and settings.json.
 
-    Saving decodes the images it is given, so that they never are in memory together, and keeps what an
+    Saving decodes the images file by file, so that they are never in memory together, and reuses what an
     earlier save decoded of unchanged files.
     """
 

@@ -32,7 +32,7 @@ class TrainedNetworkDataset(AbstractDataset[TrainedNetwork, TrainedNetwork]):
 
 
 class FolderDataset(AbstractDataset[None, Path]):
-    """A folder that a node may work in, such as one for checkpoints: loads as its path, made where it is missing."""
+    """A folder that a node may work in, such as one for checkpoints; loading makes it if needed and gives its path."""
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._filepath = Path(filepath)
@@ -43,7 +43,7 @@ class FolderDataset(AbstractDataset[None, Path]):
         return self._filepath
 
     def save(self, data: None) -> None:
-        raise NotImplementedError("A folder is not saved: the node that loads it writes into it.")
+        raise NotImplementedError("A folder cannot be saved: the node that loads it writes into it.")
 
     def _exists(self) -> bool:
         return True

@@ -35,7 +35,7 @@ class PublishedDataset(AbstractDataset[None, Published]):
         self.load()
 
     def save(self, _: None) -> None:
-        raise DatasetError("Published numbers are only read.")
+        raise DatasetError(f"The published numbers in {self._filepath} are read-only.")
 
     def _exists(self) -> bool:
         return self._filepath.exists()

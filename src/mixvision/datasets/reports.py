@@ -1,4 +1,4 @@
-"""Pictures, figures and texts that kedro-viz can preview. A picture or figure that a run does not have is ABSENT."""
+"""Pictures, figures and texts that kedro-viz can preview; ABSENT stands for a picture or figure that a run lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST_PREVIEW = (1600, 1600)
 
 
 class Absent(Enum):
-    """What a node returns for an output that there is none of: Kedro saves no None. It is loaded as None."""
+    """What a node returns if it has nothing for an output, since Kedro saves no None. It is loaded as None."""
 
     ABSENT = "absent"
 
@@ -28,7 +28,7 @@ ABSENT = Absent.ABSENT
 
 
 class FigureDataset(JSONDataset):
-    """A Plotly figure as JSON; ``null`` where it is absent."""
+    """A Plotly figure as JSON; ``null`` if it is absent."""
 
     def load(self) -> go.Figure | None:
         return super().load() if self.preview() else None
@@ -42,12 +42,12 @@ class FigureDataset(JSONDataset):
         self._invalidate_cache()
 
     def preview(self) -> PlotlyPreview:
-        """The figure as a dictionary, an empty one where it is absent."""
+        """The figure as a dictionary, empty if it is absent."""
         return PlotlyPreview(super().preview() or {})
 
 
 class PictureDataset(ImageDataset):
-    """A Pillow image, saved in the format of its file name and previewed in kedro-viz; an empty file where absent."""
+    """A Pillow image, saved in the format of its file name and previewed in kedro-viz; an empty file if absent."""
 
     def load(self) -> Image.Image | None:
         return super().load() if self._fs.size(self._get_load_path()) else None
@@ -61,7 +61,7 @@ class PictureDataset(ImageDataset):
         self._invalidate_cache()
 
     def preview(self) -> ImagePreview:
-        """The picture as base64 of a PNG, made smaller where a side exceeds 1,600 pixels; nothing where absent."""
+        """The picture as base64 of a PNG, reduced if a side exceeds 1,600 pixels; empty if absent."""
         picture = self.load()
         if picture is None:
             return ImagePreview("")
@@ -75,7 +75,7 @@ class TextReportDataset(TextDataset):
     """A text, previewed in kedro-viz: HTML without its scripts and styles, anything else as it stands."""
 
     def preview(self) -> HTMLPreview:
-        """The text as HTML; kedro-viz shows no script, so figures belong in datasets of their own."""
+        """The text as HTML; kedro-viz runs no scripts, so figures need datasets of their own."""
         text = self.load()
         if self._filepath.suffix != ".html":
             return HTMLPreview(f"<pre>{html.escape(text)}</pre>")

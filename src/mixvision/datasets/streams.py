@@ -1,4 +1,4 @@
-"""What online learning leaves from run to run."""
+"""The Kedro dataset for the state that online learning passes from run to run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from mixvision.studies.streams.state import State
 
 
 class StateDataset(AbstractDataset[State, "State | None"]):
-    """A folder with one state a run: loads as the newest, or as None before the first run.
+    """A folder with one state per run; loads the newest, or None before the first run.
 
-    A state appears when it is complete, so that a kill leaves none that is half written. One that was read is there
-    already and not written again.
+    A state appears only when it is complete, so a killed run leaves no half-written one. A state that was loaded is not
+    written again.
     """
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:

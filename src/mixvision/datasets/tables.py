@@ -34,7 +34,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
       metadata: {kedro-viz: {layer: reporting, preview_args: {nrows: 200}}}
     ```
 
-    Columns have the types that the schema gives them: in a CSV file a category called "NA" or "007" is that name, an
+    Columns have the types that the schema gives them: in a CSV file a category called "NA" or "007" keeps that name, an
     empty text is a text, and an empty number is missing. A table is checked when it is saved, and a file when it is
     first loaded or has changed since. The index is not kept. The new file replaces the old one when it is complete.
     """
@@ -78,7 +78,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         except (ValueError, OSError, pa.ArrowException) as error:
             raise ValueError(
                 f"{self.filepath} cannot be read as a table: {str(error).strip().rstrip('.')}. "
-                "Correct it, or run the pipeline from the node that writes it again."
+                "Correct it, or rerun the pipeline from the node that writes it."
             ) from error
 
     def _write(self, frame: pd.DataFrame) -> None:
@@ -94,17 +94,17 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             partial.unlink(missing_ok=True)
 
     def _written_by(self) -> str:
-        """Which version of Mixvision has written the file, in words; a CSV file does not say."""
+        """Which version of Mixvision wrote the file, in words; a CSV file does not say."""
         if self.filepath.suffix == ".csv":
             return "an editor or by another version of Mixvision"
         version = (parquet.read_schema(self.filepath).metadata or {}).get(VERSION, b"").decode()
         if version == mixvision.__version__:
-            return f"another state of version {version} of Mixvision"
+            return f"another build of version {version} of Mixvision"
         return f"version {version} of Mixvision" if version else "an earlier version of Mixvision"
 
     def _require_suffix(self) -> None:
         if self.filepath.suffix not in SUFFIXES:
-            raise ValueError(f"{self.filepath} must hold a table: its name must end in {' or '.join(SUFFIXES)}.")
+            raise ValueError(f"{self.filepath} cannot hold a table: its name must end in {' or '.join(SUFFIXES)}.")
 
     def _stamp(self) -> tuple[int, int]:
         status = self.filepath.stat()
@@ -118,7 +118,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
 
 def _read_csv(file: Path, table: Table, rows: int | None) -> pd.DataFrame:
-    """Texts as they stand; of the other columns an empty value is missing, and the check looks at what they hold."""
+    """Read text columns unchanged; in other columns an empty value is missing, and the check tests their types."""
     names = pd.read_csv(file, nrows=0).columns
     for separator, plural in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and separator in names[0]:
@@ -134,7 +134,7 @@ def _read_csv(file: Path, table: Table, rows: int | None) -> pd.DataFrame:
                 index_col=False,
                 nrows=rows,
             )
-        except pd.errors.ParserWarning as warning:  # pandas would leave out the last ones
+        except pd.errors.ParserWarning as warning:  # pandas would drop the extra ones
             raise ValueError("some rows have more fields than there are columns (decimal commas?)") from warning
 
 
@@ -144,7 +144,7 @@ def _write_parquet(frame: pd.DataFrame, file: Path) -> None:
 
 
 def _typed(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """The frame with the schema's types where a file does not settle them: without rows, and of numbers without points.
+    """The frame with the schema's types where the file leaves them open: without rows, and numbers that are all whole.
 
     Other types stay as they are: probabilities may have 32 bits.
     """

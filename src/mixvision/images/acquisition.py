@@ -1,4 +1,4 @@
-"""Getting a source's files onto this disk, once: archives unpacked, addresses downloaded, samples written."""
+"""Fetch a source's files, once: unpack archives, download URLs, write samples."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFE
 
 
 def acquire(source: str, folder: Path, downloads: Path, sha256: str | None, domain: str) -> Path:
-    """The folder in which the source's files lie, after fetching or unpacking them where that is needed.
+    """Return the folder with the source's files, after downloading or unpacking them if needed.
 
     Args:
-        source: a folder (used in place), a tar or zip archive, an address (http, https, ftp), or
+        source: a folder (used in place), a tar or zip archive, a URL (http, https, ftp), or
             "package:<sample>".
-        folder: where an archive is unpacked or a sample written to; replaced when the source changes.
+        folder: where an archive is unpacked or a sample is written; replaced when the source changes.
         downloads: where downloaded archives are kept.
         sha256: checksum of the archive, in hexadecimal; None accepts any.
-        domain: of an archive that holds a folder of this name, only that folder is unpacked.
+        domain: if an archive holds a folder of this name, only that folder is unpacked.
 
     Raises:
-        FileNotFoundError, ValueError, OSError: in a sentence that says what was looked for and what to do.
+        FileNotFoundError, ValueError, OSError: the source is missing or unusable; the message says what to do.
     """
     require_source(source, domain)
     if source.startswith(SAMPLE_PREFIX):
@@ -51,16 +51,16 @@ def acquire(source: str, folder: Path, downloads: Path, sha256: str | None, doma
 
 
 def require_source(source: str, domain: str) -> None:
-    """Refuse a folder or archive that does not exist; addresses and samples are looked at only when fetched.
+    """Refuse a folder or archive that does not exist; URLs and samples are checked only when fetched.
 
     Raises:
-        FileNotFoundError: in a sentence that says what was looked for and what to do.
+        FileNotFoundError: with the path that was looked for, and what to do.
     """
     path = Path(source).expanduser()
     if not (source.startswith(SAMPLE_PREFIX) or "://" in source or path.exists()):
         raise FileNotFoundError(
             f"The source of {domain!r} images, {source!r}, does not exist: looked for {path.absolute()}. "
-            f"Put the images there or give another source: --params={domain}=<folder, archive or address>."
+            f"Put the images there or give another source: --params={domain}=<folder, archive or URL>."
         )
 
 
@@ -73,7 +73,7 @@ def _write_sample(name: str, folder: Path) -> Path:
 
 
 def _download(address: str, downloads: Path, sha256: str | None) -> Path:
-    """The downloaded archive. pooch writes to a temporary file, so that what is there is complete."""
+    """The downloaded archive; pooch writes to a temporary file first, so an existing one is complete."""
     name = PurePosixPath(urlsplit(address).path).name or "archive"
     name = f"{hashlib.sha256(address.encode()).hexdigest()[:8]}-{name}"
     try:
@@ -81,8 +81,8 @@ def _download(address: str, downloads: Path, sha256: str | None) -> Path:
         return Path(pooch.retrieve(address, known_hash, fname=name, path=downloads, progressbar=True))
     except (OSError, ValueError) as error:
         raise OSError(
-            f"Could not download {address}: {error}. Check the address, the checksum and the connection, "
-            f"then run again; or put the archive on this disk and give its path as the source."
+            f"Could not download {address}: {error}. Check the URL, the checksum and the connection, "
+            f"then run again; or download the archive yourself and give its path as the source."
         ) from error
 
 
@@ -121,7 +121,7 @@ def _unpack(archive: Path, folder: Path, domain: str) -> Path:
 
 
 def _install(folder: Path, stamp: dict, fill: Callable[[Path], None]) -> None:
-    """Fill the folder unless its stamp says that this was done; an interrupted attempt counts for nothing."""
+    """Fill the folder unless its stamp says that this was done; an interrupted attempt does not count."""
     if (folder / STAMP).exists() and json.loads((folder / STAMP).read_text()) == stamp:
         return
     if folder.exists() and any(folder.iterdir()) and not (folder / STAMP).exists():
@@ -140,17 +140,17 @@ def _unpack_tar(archive: Path, target: Path, domain: str) -> None:
         root = root_of([_member_path(member.name) for member in members], domain)
         wanted = [member for member in members if _is_wanted(_member_path(member.name), root)]
         for member in tqdm(wanted, desc=f"unpacking {archive.name}", unit="file"):
-            # Archives are often written with one time for every file; the time of unpacking tells versions apart.
+            # Many archives have one modification time for all files; the time of unpacking tells versions apart.
             tar.extract(member.replace(mtime=None, deep=False), target, filter="data")
 
 
 def _all_members(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """The members of an undamaged archive; tarfile itself takes a damaged header in the middle for the end."""
+    """The members of an undamaged archive; tarfile itself would take a damaged header for the archive's end."""
     members = tar.getmembers()
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
         raise tarfile.ReadError("a header in it is damaged")
-    while tar.fileobj.read(2**20):  # at its end a compressed archive has its checksum
+    while tar.fileobj.read(2**20):  # a compressed archive's checksum is at its end
         pass
     return members
 

@@ -1,4 +1,4 @@
-"""The audit of the splits: what is in them, what would have leaked, and proof that nothing crosses."""
+"""The audit of the splits: what is in them, what would have leaked, and a check that nothing crosses."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ import pandas as pd
 from mixvision.images.splits import STRATUM, Splits, assign_splits, large_clusters, target_counts
 from mixvision.vocabulary import SPLITS
 
-FAR = 0.1  # how much a share of a category's images may differ from the share asked for before it is named
+FAR = 0.1  # a category is named if the share of one of its splits is further than this from the target
 
 
 def audit_splits(manifest: pd.DataFrame) -> pd.DataFrame:
     """One row per domain and category of the kept images.
 
     Returns:
-        columns domain, category, images, clusters, largest_cluster (images), single_object (every image is a
-        near-duplicate of the next, as when one object was turned before the camera), train, validation, test,
-        leaks.
+        columns domain, category, images, clusters, largest_cluster (images), single_object (all images are in one
+        cluster, as when one object was turned in front of the camera), train, validation, test, leaks.
     """
     kept = manifest[manifest["status"] == "kept"]
     grouped = kept.groupby(STRATUM)
@@ -37,23 +36,24 @@ def audit_splits(manifest: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits) -> pd.DataFrame:
-    """What the splits did about near-duplicates, one finding a row: columns finding, count, detail.
+    """Summarise how the splits treat near-duplicates, one finding per row: columns finding, count, detail.
 
     Args:
-        manifest: with its splits; pairs: columns id_a, id_b of near-duplicates; splits: as they were
-            assigned.
+        manifest: with its splits.
+        pairs: near-duplicates, columns id_a, id_b.
+        splits: the settings by which they were assigned.
 
     Raises:
-        RuntimeError: near-duplicates lie on different sides although the splits are grouped.
+        RuntimeError: near-duplicates are in different splits although the splits are grouped.
     """
     kept = manifest[manifest["status"] == "kept"].set_index("id")
     plain = assign_splits(kept.reset_index(), replace(splits, method="plain")).set_index("id")
     crossing = _count_different(kept["split"], pairs)
     if splits.method == "grouped" and (crossing or kept["leaks"].any()):
-        raise RuntimeError(f"{crossing} pairs of near-duplicates cross the splits: this is a fault of the program.")
+        raise RuntimeError(f"{crossing} pairs of near-duplicates cross the splits: this is a bug in Mixvision.")
     independent = kept.loc[kept["domain"] == splits.test_only, "cluster"]
     large = large_clusters(kept.reset_index(), splits.largest_cluster)
-    large = large[~large["cluster"].isin(independent)]  # they do not go by their size
+    large = large[~large["cluster"].isin(independent)]  # an independent test set has no limit
     audit = audit_splits(manifest)
     singles = audit[audit["single_object"]]
     divided = audit[audit["domain"] != splits.test_only]

@@ -1,4 +1,4 @@
-"""Which categories a study has: those that all its domains, one or two, hold enough images of."""
+"""The categories of a study: those with enough images in each of its domains, one or two."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WAYS = ("leave out", "error")
 
 @dataclass(frozen=True)
 class Categories:
-    """What is asked of the categories.
+    """Which categories are accepted.
 
     Args:
         unmatched: "leave out" categories that only one of two domains has, with a warning that names them, or
             "error".
         minimum: the fewest kept images a category may have in each domain, 1 or more. Splits need more: see `Splits`.
-        too_few: "error", or "leave out" the categories that fall short of the minimum, with a warning that names them.
+        too_few: "error", or "leave out" categories with fewer images, with a warning that names them.
     """
 
     unmatched: str = "leave out"
@@ -41,8 +41,8 @@ def common_categories(nice: Collection[str], real: Collection[str], categories: 
     """The categories that both domains have, or those of the only domain, sorted.
 
     Args:
-        nice, real: what was found in each; a domain without categories is absent from the study.
-        categories: what becomes of those that only one of two domains has.
+        nice, real: the categories found in each domain; if there are none, the study does not have the domain.
+        categories: how to treat those that only one of two domains has.
 
     Raises:
         ValueError: both domains are absent, fewer than two categories are left, or some are unmatched and the study
@@ -54,7 +54,7 @@ def common_categories(nice: Collection[str], real: Collection[str], categories: 
     unmatched = _name_unmatched("nice", nice, real) + _name_unmatched("real", real, nice)
     if len(common) < 2:
         raise ValueError(
-            f"Only {len(common)} categories are in both domains, but two or more are needed. "
+            f"Too few categories are in both domains: {len(common)}, but at least two are needed. "
             f"Give the folders of both domains the same names, or map them. {'; '.join(unmatched)}."
         )
     if unmatched and categories.unmatched == "error":
@@ -63,7 +63,7 @@ def common_categories(nice: Collection[str], real: Collection[str], categories: 
             'or set categories.unmatched to "leave out".'
         )
     if unmatched:
-        logger.warning("Left out, being in one domain only: %s.", "; ".join(unmatched))
+        logger.warning("Left out categories that are in one domain only: %s.", "; ".join(unmatched))
     return common
 
 
@@ -76,11 +76,11 @@ def large_categories(
         kept: the kept rows of a manifest: columns domain, category.
         common: the categories to look at.
         domains: those of the study.
-        categories: how many images are enough, and what becomes of a category that has fewer.
+        categories: how many images are enough, and how to treat a category with fewer.
 
     Raises:
         ValueError: some have fewer images than the minimum and may not be left out, or fewer than two would remain;
-            names every such category and domain.
+            the message names every such category and domain.
     """
     counts = kept.groupby(["domain", "category"]).size()
     few = [
@@ -93,11 +93,11 @@ def large_categories(
     names = ", ".join(name for _, name in few)
     if few and (categories.too_few == "error" or len(large) < 2):
         raise ValueError(
-            f"Too few usable images, under categories.minimum = {categories.minimum}: {names}. Add images, lower the "
-            'minimum, or set categories.too_few to "leave out" (two categories or more must remain).'
+            f"Too few usable images, below categories.minimum = {categories.minimum}: {names}. Add images, lower the "
+            'minimum, or set categories.too_few to "leave out" (at least two categories must remain).'
         )
     if few:
-        logger.warning("Left out, having fewer than %d images in a domain: %s.", categories.minimum, names)
+        logger.warning("Left out categories with fewer than %d images in a domain: %s.", categories.minimum, names)
     return large
 
 
@@ -105,13 +105,13 @@ def _categories_of_one_domain(nice: Collection[str], real: Collection[str]) -> l
     if not nice and not real:
         raise ValueError(
             "The study has no images: set nice.source, real.source or both in its globals.yml, or give "
-            "--params=nice=<folder, archive or address> and the same for real."
+            "--params=nice=<folder, archive or URL>, or the same for real."
         )
     domain, found = ("nice", nice) if nice else ("real", real)
     if len(found) < 2:
         raise ValueError(
-            f"The images of the only domain, {domain!r}, are all in the category {next(iter(found))!r}, but two "
-            "categories or more are needed: put images in one folder per category."
+            f"The images of the only domain, {domain!r}, are all in the category {next(iter(found))!r}, but at "
+            "least two categories are needed: put images in one folder per category."
         )
     return sorted(found)
 

@@ -1,4 +1,4 @@
-"""Decoding one image file: its record for the inventory and a square of RGB pixels."""
+"""Decode an image file to a record for the inventory and a square of RGB pixels."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Decoding:
     """How files become pixels.
 
     Args:
-        size: side of the stored squares in pixels, 8 to 1024.
-        max_pixels: files whose header promises more pixels than this are excluded before decoding them.
+        size: side length of the stored squares in pixels, 8 to 1024.
+        max_pixels: files with more pixels than this, according to their header, are excluded without decoding them.
     """
 
     size: int = 100
@@ -44,10 +44,10 @@ class Decoding:
 
 @dataclass
 class ImageRecord:
-    """What is known of one file.
+    """What is known about one file.
 
-    `sha256` is of the file, `pixels_sha256` of the square that is stored, `phash` of the whole picture; `reason`
-    says why the file was not decoded, "" where it was.
+    `sha256` is the hash of the file, `pixels_sha256` of the stored square, `phash` of the whole picture; `reason` says
+    why the file was not decoded, or is empty.
     """
 
     bytes: int = 0
@@ -62,14 +62,14 @@ class ImageRecord:
 
 
 class Undecodable(Exception):  # noqa: N818 (a finding about the file, not an error of the program)
-    """Why a file gives no pixels, in a few words: "<kind>" or "<kind>: <detail>"."""
+    """Why a file cannot be decoded, in a few words: "<kind>" or "<kind>: <detail>"."""
 
 
 def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray | None]:
-    """Read one file. Whatever is wrong with it becomes the record's reason; nothing but a lack of memory is raised.
+    """Decode one file. Any fault of the file becomes the record's reason; only MemoryError is raised.
 
     Returns:
-        the record, and uint8 pixels (size, size, 3), or None where the file could not be decoded.
+        the record, and uint8 pixels (size, size, 3), or None if the file could not be decoded.
     """
     record = ImageRecord()
     try:
@@ -92,7 +92,7 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
 
 
 def decode_files(root: Path, decoding: Decoding, array: Path, rows: list[int], paths: list[str]) -> list[ImageRecord]:
-    """Decode files into the given rows of a uint8 array file (N, size, size, 3); their records in the same order.
+    """Decode files into the given rows of a uint8 array file (N, size, size, 3); return their records in order.
 
     Only one picture is in memory at a time, and workers in other processes send records back, not pixels.
     """
@@ -107,13 +107,13 @@ def decode_files(root: Path, decoding: Decoding, array: Path, rows: list[int], p
 
 
 def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> Image.Image:
-    """The whole picture, upright and RGB; fills in the record's format, mode and (upright) width and height.
+    """Return the whole picture, upright and RGB; fill in the record's format, mode and (upright) width and height.
 
     A JPEG much larger than needed is decoded at 1/2, 1/4 or 1/8 of its size, never below twice the stored
     size.
 
     Raises:
-        Undecodable: the file is empty, no image, animated or too large; and, where it is damaged, nearly anything.
+        Undecodable: the file is empty, not an image, animated or too large. A damaged file raises other exceptions too.
     """
     if not content:
         raise Undecodable("empty file")
@@ -135,10 +135,10 @@ def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> I
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode to RGB: alpha laid on white, 16-bit grey scaled to 8 bits, everything else by Pillow."""
+    """Convert any mode to RGB: alpha blended onto white, 16-bit grey scaled to 8 bits, the rest by Pillow."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow's own conversion would clip at 255
+    if image.mode.startswith("I"):  # 16 bits per pixel, which Pillow's own conversion would clip at 255
         grey = np.asarray(image).astype(np.float64) / 257
         image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
     elif image.mode == "F":
@@ -152,7 +152,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def centred_square(picture: Image.Image, size: int) -> Image.Image:
-    """The centred square (longer sides cut) at size x size, antialiased; smaller pictures are scaled up."""
+    """Crop to the centred square and resize it to size x size, antialiased; smaller pictures are scaled up."""
     width, height = picture.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
@@ -161,20 +161,20 @@ def centred_square(picture: Image.Image, size: int) -> Image.Image:
 
 
 def perceptual_hash(picture: Image.Image) -> int:
-    """The 64-bit DCT hash of the whole picture: the signs of its 8x8 lowest frequencies about their median.
+    """The 64-bit DCT hash of the whole picture: which of its 8x8 lowest frequencies are above their median.
 
     Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section 3.2.1: grey, averaged
-    to 32x32; as the ImageHash package does, the constant frequency is among the 64.
+    to 32x32; as in the ImageHash package, the constant frequency is among the 64.
     """
     grey = np.asarray(picture.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX))
     frequencies = _LOWEST_FREQUENCIES @ grey.astype(np.float64) @ _LOWEST_FREQUENCIES.T
     frequencies = np.round(frequencies, 6)  # a flat picture has zeros here, not rounding noise
-    middle = np.sort(frequencies, axis=None)[31:33].mean()  # the median, which NumPy's own takes longer to find
+    middle = np.sort(frequencies, axis=None)[31:33].mean()  # the median, faster than np.median
     bits = frequencies > middle
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-# The first 8 rows of the DCT-II matrix; written out because every worker process would have to load SciPy for it.
+# The first 8 rows of the DCT-II matrix; computed here because SciPy's would have to be loaded in every worker process.
 _LOWEST_FREQUENCIES = 2 * np.cos(np.pi / (2 * HASH_SIDE) * np.outer(np.arange(8), 2 * np.arange(HASH_SIDE) + 1))
 
 
@@ -182,14 +182,14 @@ def _refuse_unsuitable(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise Undecodable(f"too many pixels: {width}x{height} is over max_pixels, {max_pixels}")
-    # A phone's MPO holds a second view or a gain map behind the photo: the first picture is the photo.
+    # A phone's MPO holds a second view or a gain map after the photo: the first picture is the photo.
     frames = getattr(image, "n_frames", 1)
     if image.format != "MPO" and frames > 1:
         raise Undecodable(f"animated or several pages: {frames} frames")
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The picture as its EXIF orientation shows it, and whether that swapped its sides."""
+    """The picture turned by its EXIF orientation, and whether that swapped its sides."""
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # damaged EXIF does not make the picture unusable

@@ -19,7 +19,7 @@ LARGEST_RADIUS = 11  # the search flips a third of the radius in every substring
 THUMBNAIL_SIDE = 16
 QUERIES_AT_ONCE = 8192
 PAIRS_AT_ONCE = 16384
-CROWD = 256  # from this many pictures with one and the same hash, not every two of them are compared
+CROWD = 256  # of this many pictures with the same hash, or more, not all pairs are compared
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Duplicates:
     """When two pictures count as near-duplicates.
 
     Args:
-        radius: the most bits, of 64, in which their perceptual hashes may differ, 0 to 11.
+        radius: the maximum number of bits, of 64, in which their perceptual hashes may differ, 0 to 11.
         difference: the largest mean absolute difference of their 16x16 RGB thumbnails, in levels of 0 to 255.
     """
 
@@ -42,10 +42,10 @@ class Duplicates:
 
 
 def exact_duplicates(pictures: pd.DataFrame) -> pd.Series:
-    """Why a picture is excluded as an exact duplicate, indexed by id; pictures that stay are not in it.
+    """Return the reason of every picture excluded as an exact duplicate, indexed by id.
 
-    Of several files with the same decoded pixels (equal files among them), the first id stays; where they lie
-    in different categories, nothing says which category is right and none stays.
+    Of several files with the same decoded pixels (equal files among them), the first id is kept; if their categories
+    differ, none is kept, because nothing says which category is right.
 
     Args:
         pictures: columns id, category, pixels_sha256, sorted by id.
@@ -62,17 +62,16 @@ def exact_duplicates(pictures: pd.DataFrame) -> pd.Series:
 
 
 def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray, duplicates: Duplicates) -> np.ndarray:
-    """Pairs of rows that are near-duplicates: a candidate by hash, confirmed by thumbnail.
+    """Return the pairs of rows that are near-duplicates: proposed by hash, confirmed by thumbnail.
 
     Args:
         hashes: uint64 (N,).
         thumbnails: uint8 (N, 16, 16, 3), of `thumbnails_of`.
 
     Returns:
-        int64 (P, 2), first < second, sorted. Complete, except among the members of a crowd (256 pictures and
-        more with one and the same hash, such as flat colours): there each is paired with the leader of its
-        look only, so that time and memory stay near-linear (unless a crowd has as many looks as pictures). The clusters
-        are never smaller for it.
+        int64 (P, 2), first < second, sorted. Complete, except within a crowd (256 or more pictures with the same hash,
+        such as flat colours): there each is paired only with the leader of its look, so that time and memory stay
+        near-linear (unless a crowd has as many looks as pictures). This never makes clusters smaller.
     """
     flat = thumbnails.reshape(len(thumbnails), -1)
     unique, group_of = np.unique(hashes, return_inverse=True)
@@ -87,7 +86,7 @@ def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray, duplicates: Dupl
     for candidates in _candidates(unique, members, duplicates.radius):
         first, second = candidates.T
         # A leader's followers are within `difference` of it: by the triangle inequality none of their pairs is
-        # missed when the leader itself may differ by that much more.
+        # missed if the leader itself may differ by that much more.
         allowed = duplicates.difference * (1 + leads[first] + leads[second])
         found.append(candidates[_differences(flat, first, second) <= allowed])
     pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
@@ -113,11 +112,11 @@ def thumbnails_of(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def near_hashes(hashes: np.ndarray, radius: int) -> Iterator[np.ndarray]:
-    """Every pair i < j of different uint64 hashes within the Hamming radius, in blocks int64 (P, 2).
+    """Yield every pair i < j of different uint64 hashes within the Hamming radius, in blocks int64 (P, 2).
 
     faiss' multi-index hashing (Norouzi, Punjani, Fleet 2012): by the pigeonhole principle, two hashes within
-    `radius` agree in one of three substrings but for radius // 3 bits, so the search is exact. Measured on a
-    million hashes at radius 8: 65 microseconds a query with 3 substrings, 980 with 5, 1,250 with 4, 3,430
+    `radius` differ by at most radius // 3 bits in one of three substrings, so the search is exact. Measured on a
+    million hashes at radius 8: 65 microseconds per query with 3 substrings, 980 with 5, 1,250 with 4, 3,430
     with 9.
     """
     codes = np.ascontiguousarray(hashes.astype(">u8")).view(np.uint8).reshape(-1, HASH_BITS // 8)
@@ -126,7 +125,7 @@ def near_hashes(hashes: np.ndarray, radius: int) -> Iterator[np.ndarray]:
     index.add(codes)
     blocks = range(0, len(codes), QUERIES_AT_ONCE)
     for start in tqdm(blocks, desc="comparing hashes", unit="block", disable=len(blocks) < 4):
-        # faiss counts strictly below the radius it is given
+        # faiss returns distances strictly below the radius it is given
         bounds, _, neighbours = index.range_search(codes[start : start + QUERIES_AT_ONCE], radius + 1)
         bounds = bounds.astype(np.int64)
         queries = start + np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))

@@ -1,4 +1,4 @@
-"""Folders that are made whole or not at all."""
+"""Replace folders completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """An empty folder to fill, which takes the place of `folder` at the end; on an error the old one stays."""
+    """Yield an empty folder to fill; it replaces `folder` at the end, unless an error occurs."""
     partial, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
     for leftover in (partial, old):
         shutil.rmtree(leftover, ignore_errors=True)

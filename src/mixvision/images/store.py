@@ -1,4 +1,4 @@
-"""The image store: one domain's inventory and pixels in a folder, made in bounded memory and re-used."""
+"""The image store: one domain's inventory and pixels in a folder, made in bounded memory and reused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 PIXELS, INVENTORY, SETTINGS = "pixels.npy", "inventory.parquet", "settings.json"
 OUTSIDE = "outside the layout"
-VERSION = 1  # raise it when decoding changes, so that stores of older versions are made anew
+VERSION = 1  # raise it when decoding changes, so that older stores are made again
 FILES_AT_ONCE = 64
 FILES_FOR_PROCESSES = 2000
 STAMP = ["path", "bytes", "mtime_ns"]
@@ -47,7 +47,7 @@ class ImageStore:
     Args:
         inventory: one row per file found, sorted by path: columns domain, category, path (posix, relative to
             the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64),
-            reason ("" where decoded), pixel_row (-1 where not decoded).
+            reason ("" if decoded), pixel_row (-1 if not decoded).
         pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
         unmapped: folders that the mapping leaves out, with their numbers of files; they are not in the inventory.
     """
@@ -59,7 +59,7 @@ class ImageStore:
 
 @dataclass(frozen=True)
 class PendingImages:
-    """Images still to be decoded: what a store is made from. Decoding happens while the store is written."""
+    """Images still to be decoded, from which a store is made. They are decoded while the store is written."""
 
     raw: RawImages
     decoding: Decoding
@@ -83,24 +83,23 @@ def read_store(folder: Path) -> ImageStore:
 
 
 def write_store(pending: PendingImages, folder: Path) -> None:
-    """Make the folder hold the store of these images.
+    """Write the store of these images to the folder.
 
-    A store already there is used: files with the same path, size and time of change keep their record and
-    pixels, and where nothing changed nothing is written. The new store replaces the old one only when it is
-    complete.
+    A store already there is reused: files with the same path, size and modification time keep their record and
+    pixels, and if nothing changed, nothing is written. The new store replaces the old one only when it is complete.
     """
     raw = pending.raw
     settings = {"version": VERSION, "root": str(raw.root), **asdict(pending.decoding)}
     files = _list_files(raw)
     before = _read_matching(folder, settings)
     if before is not None and before.unmapped == raw.unmapped and files.equals(before.inventory[list(files.columns)]):
-        logger.info("%s images: nothing changed, %d files kept as decoded.", raw.domain, len(files))
+        logger.info("%s images: nothing changed, %d decoded files reused.", raw.domain, len(files))
         return
     with replacing(folder) as partial:
         records = _decode_all(files, before, pending, partial / PIXELS)
         pd.DataFrame(records, columns=list(COLUMNS)).astype(COLUMNS).to_parquet(partial / INVENTORY)
         (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped}))
-        del before  # Windows does not rename folders with open files, and its pixels are one
+        del before  # closes its pixels: Windows does not rename folders with open files
 
 
 def _list_files(raw: RawImages) -> pd.DataFrame:
@@ -110,7 +109,7 @@ def _list_files(raw: RawImages) -> pd.DataFrame:
         try:
             status = (raw.root / path).stat()
             size, changed = status.st_size, status.st_mtime_ns
-        except OSError:  # a dangling link, say: decoding it will record that it is unreadable
+        except OSError:  # such as a dangling link: decoding it will record that it is unreadable
             size, changed = 0, 0
         rows.append((raw.domain, category, path, size, changed))
     table = pd.DataFrame(rows, columns=list(FILE_COLUMNS)).astype(FILE_COLUMNS)
@@ -118,7 +117,7 @@ def _list_files(raw: RawImages) -> pd.DataFrame:
 
 
 def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
-    """The store in the folder, where there is one made with the same settings; unreadable files are tried again."""
+    """The folder's store, if it was made with the same settings, without unreadable files: these are tried again."""
     try:
         store = read_store(folder)
         if not settings.items() <= json.loads((folder / SETTINGS).read_text()).items():
@@ -130,7 +129,7 @@ def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
 
 
 def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: PendingImages, array: Path) -> list[dict]:
-    """Decode every file, or copy what is known of it, into the array; its inventory rows, in order."""
+    """Decode every file into the array, or copy it from the old store; return the inventory rows, in order."""
     size = pending.decoding.size
     pixels = np.lib.format.open_memmap(array, mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3))
     inventory = files.to_dict("records")
@@ -154,7 +153,7 @@ def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: Pending
 
 
 def _decode_rows(rows: list[int], files: list[dict], pending: PendingImages, array: Path) -> Iterator[ImageRecord]:
-    """Decode some of the files on all cores; their records, in order."""
+    """Decode some of the files on all cores; yield their records, in order."""
     blocks = [rows[start : start + FILES_AT_ONCE] for start in range(0, len(rows), FILES_AT_ONCE)]
     tasks = (
         delayed(decode_files)(pending.raw.root, pending.decoding, array, block, [files[row]["path"] for row in block])
@@ -162,7 +161,7 @@ def _decode_rows(rows: list[int], files: list[dict], pending: PendingImages, arr
     )
     # Measured on two cores: threads decode 100-pixel JPEGs no faster than one thread does (2,800 a second, as much
     # of that work holds the interpreter lock) and 240-pixel photos 1.5 times as fast; processes 2.0 and 2.1 times
-    # as fast, but take a second to start, which a few files are not worth.
+    # as fast, but take a second to start, too long for a few files.
     backend = "loky" if len(rows) >= FILES_FOR_PROCESSES else "threading"
     description = f"decoding {pending.raw.domain} images"
     with tqdm(desc=description, total=len(rows), unit="image", disable=not rows) as progress:

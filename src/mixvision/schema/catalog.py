@@ -1,4 +1,4 @@
-"""The tables by the names that the catalog gives them."""
+"""The tables by their names in the catalog."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from mixvision.schema.tables import (
     TUNING_TRIALS,
 )
 
-TABLES = {  # by the name in the catalog, that of the pipeline first where each has its own
+TABLES = {  # by the name in the catalog, prefixed with the pipeline where each has its own
     "manifest": MANIFEST,
     "excluded_files": EXCLUDED_FILES,
     "split_audit": SPLIT_AUDIT,
@@ -74,7 +74,7 @@ TABLES = {  # by the name in the catalog, that of the pipeline first where each 
 
 
 def table_named(name: str) -> Table:
-    """The table that the catalog calls so; raises ValueError where there is none."""
+    """Return the table with this name in the catalog; raise ValueError if there is none."""
     if name not in TABLES:
         raise ValueError(f"schema is {name!r}, but mixvision/schema/catalog.py declares only {', '.join(TABLES)}.")
     return TABLES[name]

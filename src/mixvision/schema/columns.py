@@ -1,4 +1,4 @@
-"""What a table is: columns of some kind, a key, and the check that a frame keeps to them. See `mixvision.schema`."""
+"""Declarations of columns and tables, and the check that a frame matches its table's. See `mixvision.schema`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pandas.api import types
 
 TEXT, WHOLE, NUMBER, FLAG = "text", "whole numbers", "numbers", "True or False"
 FRACTION = "fraction"  # the unit of accuracies and probabilities, which lie between 0 and 1
-ROUNDING = 1e-6  # by so much a sum of 32-bit probabilities may exceed 1
+ROUNDING = 1e-6  # how far a sum of 32-bit probabilities may exceed 1
 DTYPES = {TEXT: "str", WHOLE: "int64", NUMBER: "float64", FLAG: "bool"}
 
 
@@ -20,14 +20,14 @@ class Column:
     """One column of a table, or a family of them.
 
     Attributes:
-        name: as in the file. A family's has <k> for any whole number, or is <category>, for any category's name.
+        name: as in the file. In a family's name, <k> stands for any whole number and <category> for any category.
         kind: TEXT, WHOLE, NUMBER or FLAG.
-        meaning: what a value says.
+        meaning: what a value means.
         unit: of the values; a FRACTION lies between 0 and 1.
         optional: whether the column may be absent.
-        missing: whether single values may be missing; in a CSV file a missing text is an empty one.
-        values: all that are allowed; without any, every value is.
-        metric: whether it measures a trained model, so that the model's run in MLflow is to show it.
+        missing: whether values may be missing; in a CSV file, a missing text is an empty one.
+        values: the allowed values; if empty, every value is allowed.
+        metric: whether it is a metric of a trained model, to be logged to the model's run in MLflow.
     """
 
     name: str
@@ -40,19 +40,19 @@ class Column:
     metric: bool = False
 
     def has(self, name: str) -> bool:
-        """Whether a name is this column's, or one of this family."""
+        """Whether a name is this column's, or belongs to this family."""
         pattern = re.escape(self.name).replace("<k>", r"\d+").replace("<category>", ".+")
         return re.fullmatch(pattern, name) is not None
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its columns in their order, and the key that tells its rows apart.
+    """A table: its columns in order, and the key that identifies a row.
 
     Attributes:
-        name: what it is called in sentences.
-        columns: all that it has by a name of their own.
-        key: names of the columns that no two rows have in common, of those that it has; without any, rows may repeat.
+        name: its name in messages.
+        columns: the columns with fixed names.
+        key: names of the columns that together identify a row; absent ones do not count. If empty, rows may repeat.
         more: families of further columns.
     """
 
@@ -66,45 +66,45 @@ class Table:
         return [column.name for column in self.columns]
 
     def column(self, name: str) -> Column | None:
-        """The column of this name, or the family that it belongs to."""
+        """The column of this name, or the family that it belongs to, or None."""
         own = (column for column in self.columns if column.name == name)
         return next(own, None) or next((family for family in self.more if family.has(name)), None)
 
     def kinds(self, names: Iterable[str]) -> dict[str, str]:
-        """The kinds of those columns of these names that are the table's."""
+        """The kinds of the named columns, without those that the table does not declare."""
         return {name: column.kind for name in names if (column := self.column(name))}
 
     def metrics(self, names: Iterable[str]) -> list[str]:
-        """Those of the names that are metrics of a trained model."""
+        """The names that are metrics of a trained model."""
         return [name for name in names if (column := self.column(name)) and column.metric]
 
     def with_columns(self, *columns: Column) -> Table:
-        """The same with further columns."""
+        """The same table with further columns."""
         return replace(self, columns=(*self.columns, *columns))
 
     def empty(self) -> pd.DataFrame:
-        """The table without rows: every column that is not optional, with its type."""
+        """A frame without rows that has every required column, with its type."""
         required = {column.name: DTYPES[column.kind] for column in self.columns if not column.optional}
         return pd.DataFrame(columns=list(required)).astype(required)
 
 
 def check(frame: pd.DataFrame, table: Table, where: str, written_by: str = "") -> None:
-    """Refuse a frame that is not what its table is declared to be.
+    """Refuse a frame that does not match its table's declaration.
 
     Args:
         frame: all rows and columns.
-        table: what it must be.
-        where: the file, for the sentence.
-        written_by: who wrote the file that the frame was read from, such as "version 0.2.0 of Mixvision"; empty where
-            it is about to be written.
+        table: the declaration.
+        where: the file, for the message.
+        written_by: what wrote the file that the frame was read from, such as "version 0.2.0 of Mixvision"; empty if
+            the frame is about to be written.
 
     Raises:
-        ValueError: a column is absent or unknown, has another type, lacks values or has one that is not allowed; or two
-            rows have the same key. The sentence says which, and what to do.
+        ValueError: a column is absent or unknown, has the wrong type, lacks values or has one that is not allowed; or
+            two rows have the same key. The message says which, and what to do.
     """
     at = f"{where}, the table {table.name!r}"
     _check_names(frame, table, at, written_by)
-    remedy = "Correct it there, or run the pipeline from the node that writes it again."
+    remedy = "Correct the file, or rerun the pipeline from the node that writes it."
     remedy = remedy if written_by else "Correct it in the node that makes the table."
     for name in frame:
         column = table.column(name)
@@ -115,7 +115,7 @@ def check(frame: pd.DataFrame, table: Table, where: str, written_by: str = "") -
         first = frame.loc[repeated.to_numpy(), key].iloc[0]
         shown = ", ".join(f"{name} {value!r}" for name, value in first.items())
         raise ValueError(
-            f"{at}: {repeated.sum()} of its rows repeat another's key, the first of them {shown}. {remedy}"
+            f"{at}: {repeated.sum()} of its rows repeat the key of another, the first of them {shown}. {remedy}"
         )
 
 
@@ -126,16 +126,16 @@ def _check_names(frame: pd.DataFrame, table: Table, at: str, written_by: str) ->
     if not absent and not unknown:
         return
     lacks = [f"lacks {_first(absent)}"] if absent else []
-    has = [f"has {_first(unknown)}, unknown here"] if unknown else []
+    has = [f"has the unknown column{'s' if len(unknown) > 1 else ''} {_first(unknown)}"] if unknown else []
     remedy = "Correct the names in the node that makes the table, or declare them in mixvision/schema."
     if written_by:
-        remedy = f"It was written by {written_by}, which has other columns: "
-        remedy += "correct it, or run the pipeline from the node that writes it again."
+        remedy = f"It was written by {written_by}, with other columns: "
+        remedy += "correct it, or rerun the pipeline from the node that writes it."
     raise ValueError(f"{at}: it {' and '.join(lacks + has)}. {remedy}")
 
 
 def _complaint(values: pd.Series, column: Column) -> str:
-    """What is wrong with the values of a column, or nothing."""
+    """What is wrong with the values of a column, or an empty text."""
     if values.hasnans:
         if not column.missing:
             lacking = int(values.isna().sum())
@@ -159,7 +159,7 @@ def _complaint(values: pd.Series, column: Column) -> str:
 
 
 def _is(kind: str, values: pd.Series) -> bool:
-    """Whether values are of a kind; whole numbers of which some are missing are floats without fractions."""
+    """Whether values are of a kind; whole numbers with missing ones among them are floats without fractions."""
     if kind == TEXT:
         return types.is_string_dtype(values)
     if kind == FLAG:
@@ -171,7 +171,7 @@ def _is(kind: str, values: pd.Series) -> bool:
 
 
 def _misfits(kind: str, values: pd.Series) -> pd.Series:
-    """Of values that are not of a kind those to blame; all where one cannot tell."""
+    """The values that are not of a kind, or all of them if no single ones stand out."""
     if kind not in (WHOLE, NUMBER):
         return values
     numbers = pd.to_numeric(values, errors="coerce")

@@ -1,4 +1,4 @@
-"""Tables of how good models are: their columns, and which of them tell its rows apart."""
+"""Tables of models' metrics: their columns and keys."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from mixvision.vocabulary import DOMAINS, HELD_OUT, INDEPENDENT, MEASURES, SPLIT
 _MEASURED = Table("metrics", (TRIAL, SNAPSHOT, SPLIT), key=("trial", "snapshot", "split"))
 METRICS = _MEASURED.with_columns(
     *(replace(measure, metric=True) for measure in ACCURACIES),
-    *(Column(f"{domain}_images", WHOLE, "measured on") for domain in DOMAINS),
+    *(Column(f"{domain}_images", WHOLE, "number of images measured on") for domain in DOMAINS),
 )
 OVERALL_METRICS = replace(
     _MEASURED.with_columns(
-        Column("images", WHOLE, "measured on"),
+        Column("images", WHOLE, "number of images measured on"),
         *(accuracy(f"{domain}_top1", optional=True, metric=True) for domain in DOMAINS),
     ),
-    more=(accuracy("top<k>", "whether the category is among the first k predictions", metric=True),),
+    more=(accuracy("top<k>", "share of images whose category is among the first k predictions", metric=True),),
 )
 METRIC_TABLE = Table(
     "metric table",
@@ -79,24 +79,24 @@ FROZEN_RATIOS = Table(
 ARRIVALS = Table(
     "arrivals",
     (
-        Column("run", WHOLE, "of the pipeline, from 1"),
+        Column("run", WHOLE, "number of the pipeline's run, from 1"),
         STEPS_TAKEN,
         *(
             Column(f"{domain}_{name}", WHOLE, "images")
             for name in ("new", "buffer", "trained", "measured")
             for domain in DOMAINS
         ),
-        *(accuracy(f"{name}_top1", "before learning from them", metric=True) for name in MEASURES),
+        *(accuracy(f"{name}_top1", "accuracy before learning from the images", metric=True) for name in MEASURES),
     ),
     key=("run",),
 )
 
-# All numbers of the baselines, one row a model.
+# All results of the baselines, one row per model.
 _ENDED = tuple(replace(column, missing=True) for column in (EPOCHS, BEST_EPOCH, PARAMETERS, SECONDS))
 BASELINES_TABLE = replace(
     BASELINES_TRIALS.with_columns(
         *(STATUS, replace(STEPS_TAKEN, missing=True), *_ENDED),
-        accuracy("views_top1", "on views of the validation images"),
+        accuracy("views_top1", "accuracy on views of the validation images"),
         *(accuracy(f"{split}_top1") for split in SPLITS),
         *(accuracy(f"test_{end}", "bound of the 95% interval") for end in ("low", "high")),
         *(accuracy(f"last_{split}_top1") for split in HELD_OUT),
@@ -106,16 +106,19 @@ BASELINES_TABLE = replace(
     name="models",
 )
 
-# All numbers of transfer learning, one row a model.
+# All results of transfer learning, one row per model.
 _TESTED = tuple(
-    accuracy(name, f"on the {split} images", optional=split == INDEPENDENT)
+    accuracy(name, f"accuracy on the {split} images, or a bound of its 95% interval", optional=split == INDEPENDENT)
     for split in TEST_SPLITS
     for name in (f"{split}_top1", f"{split}_low", f"{split}_high", f"last_{split}_top1")
 )
 _CALIBRATED = tuple(
     accuracy(f"{name}{suffix}", meaning, optional=bool(suffix))
     for suffix in ("", f"_{INDEPENDENT}")
-    for name, meaning in (("ece", "expected calibration error"), ("outside", "answers outside the study's categories"))
+    for name, meaning in (
+        ("ece", "expected calibration error"),
+        ("outside", "predictions of categories not in the study"),
+    )
 )
 TRANSFER_TABLE = Table(
     "models",

@@ -8,7 +8,7 @@ from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, INDEPENDENT, SNAPSHOTS,
 
 
 def accuracy(name: str, meaning: str = "accuracy", optional: bool = False, metric: bool = False) -> Column:
-    """A fraction that may be missing, where nothing was measured."""
+    """A column of fractions, missing where nothing was measured."""
     return Column(name, NUMBER, meaning, FRACTION, optional, missing=True, metric=metric)
 
 
@@ -17,23 +17,23 @@ SNAPSHOT = Column("snapshot", TEXT, "state of the network", values=(*SNAPSHOTS, 
 ID = Column("id", TEXT, "image: its domain and path")
 DOMAIN = Column("domain", TEXT, "kind of image", values=DOMAINS)
 CATEGORY = Column("category", TEXT, "what the image shows")
-SPLIT = Column("split", TEXT, "images measured on", values=(*SPLITS, INDEPENDENT))
-SEED = Column("seed", WHOLE, "of all that is drawn for the trial")
+SPLIT = Column("split", TEXT, "which images were measured", values=(*SPLITS, INDEPENDENT))
+SEED = Column("seed", WHOLE, "seed of the trial's random numbers")
 RATIO = Column("ratio", WHOLE, "share of real images in the training set", "%")
-SHARE = Column("share", WHOLE, "of the iterations for the initial training", "%")
-LEARNING_RATE = Column("learning_rate", NUMBER, "at the beginning")
+SHARE = Column("share", WHOLE, "share of the iterations spent on the initial training", "%")
+LEARNING_RATE = Column("learning_rate", NUMBER, "initial learning rate")
 L2 = Column("l2", NUMBER, "factor on half the sum of squared weights")
-BATCH_SIZE = Column("batch_size", WHOLE, "of a training step", "images")
+BATCH_SIZE = Column("batch_size", WHOLE, "size of a training batch", "images")
 STEPS_TAKEN = Column("iterations", WHOLE, "steps taken")
 STEPS_TO_TAKE = Column("iterations", WHOLE, "steps to take")
-EPOCHS = Column("epochs", WHOLE, "trained")
-BEST_EPOCH = Column("best_epoch", WHOLE, "best on the validation images, 0 where there is none")
-SECONDS = Column("seconds", NUMBER, "time of training", "s")
-PARAMETERS = Column("parameters", WHOLE, "of the whole network")
-TRAINED_PARAMETERS = Column("trained_parameters", WHOLE, "that training changes")
-METHOD = Column("method", TEXT, "how a pretrained network is used, or what of several models is joined")
-BACKBONE = Column("backbone", TEXT, "which pretrained network, or empty")
-INPUT_SIZE = Column("input_size", WHOLE, "side of the images that it is given", "pixels")
+EPOCHS = Column("epochs", WHOLE, "epochs trained")
+BEST_EPOCH = Column("best_epoch", WHOLE, "best epoch on the validation images, or 0")
+SECONDS = Column("seconds", NUMBER, "training time", "s")
+PARAMETERS = Column("parameters", WHOLE, "parameters of the whole network")
+TRAINED_PARAMETERS = Column("trained_parameters", WHOLE, "parameters that training changes")
+METHOD = Column("method", TEXT, "how a pretrained network is used, or several models are combined")
+BACKBONE = Column("backbone", TEXT, "pretrained network, or empty")
+INPUT_SIZE = Column("input_size", WHOLE, "side length of the network's input", "pixels")
 PRETRAINED = (
     BACKBONE,
     Column("weights", TEXT, "where its weights come from"),
@@ -41,14 +41,14 @@ PRETRAINED = (
     Column("sha256", TEXT, "hash of the weights, or empty"),
     INPUT_SIZE,
 )
-IMAGES_PER_SECOND = Column("images_per_second", NUMBER, "through the network")
-JOINED = Column("members", TEXT, "models that are joined, or empty")
-HEAD = Column("head", TEXT, "which head is trained, or empty")
-FINE_TUNING = Column("fine_tuning", TEXT, "which plan is followed, or empty")
+IMAGES_PER_SECOND = Column("images_per_second", NUMBER, "speed of the network")
+JOINED = Column("members", TEXT, "models that are combined, or empty")
+HEAD = Column("head", TEXT, "head that is trained, or empty")
+FINE_TUNING = Column("fine_tuning", TEXT, "plan of the fine-tuning, or empty")
 STATUS = Column("status", TEXT, "how the training ended", values=("finished", "failed", "pruned"))
 REASON = Column("reason", TEXT, "why the training failed, or empty")
-AVERAGED = Column("trials", WHOLE, "which the mean is over")
-CLUSTER = Column("cluster", WHOLE, "of near-duplicates, -1 where excluded")
-LEAKS = Column("leaks", FLAG, "whether a near-duplicate is on the other side")
-PIXEL_ROW = Column("pixel_row", WHOLE, "place in pixels.npy of the domain, -1 where the file was not decoded")
-ACCURACIES = tuple(accuracy(name, "accuracy, or the geometric mean of both domains'") for name in vocabulary.METRICS)
+AVERAGED = Column("trials", WHOLE, "number of trials averaged")
+CLUSTER = Column("cluster", WHOLE, "cluster of near-duplicates, -1 if excluded")
+LEAKS = Column("leaks", FLAG, "whether held out with a near-duplicate in training, or tested with one in validation")
+PIXEL_ROW = Column("pixel_row", WHOLE, "row in the domain's pixels.npy, -1 if the file was not decoded")
+ACCURACIES = tuple(accuracy(name, "accuracy, or its geometric mean over both domains") for name in vocabulary.METRICS)

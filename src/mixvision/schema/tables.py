@@ -1,4 +1,4 @@
-"""Tables of images, trainings and predictions: their columns, and which of them tell its rows apart."""
+"""Tables of images, training and predictions: their columns and keys."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from mixvision.schema.shared import (
 )
 from mixvision.vocabulary import SPLITS
 
-# Images: one row a file, one a domain and category.
+# Images: one row per file, or per domain and category.
 _FILE = (ID, DOMAIN, CATEGORY, Column("path", TEXT, "within the source"))
 MANIFEST = Table(
     "manifest",
@@ -49,9 +49,9 @@ MANIFEST = Table(
         *_FILE,
         Column("bytes", WHOLE, "size of the file"),
         Column("format", TEXT, "of the file: PNG, JPEG, ..."),
-        Column("width", WHOLE, "of the picture in the file", "pixels"),
-        Column("height", WHOLE, "of the picture in the file", "pixels"),
-        Column("mode", TEXT, "of the colours, in Pillow's words"),
+        Column("width", WHOLE, "of the picture, upright", "pixels"),
+        Column("height", WHOLE, "of the picture, upright", "pixels"),
+        Column("mode", TEXT, "colour mode, as Pillow names it"),
         Column("sha256", TEXT, "hash of the file"),
         Column("pixels_sha256", TEXT, "hash of the decoded picture"),
         Column("phash", WHOLE, "perceptual hash, 64 bits"),
@@ -70,12 +70,12 @@ SPLIT_AUDIT = Table(
     (
         DOMAIN,
         CATEGORY,
-        Column("images", WHOLE, "kept"),
-        Column("clusters", WHOLE, "of near-duplicates"),
-        Column("largest_cluster", WHOLE, "its images"),
-        Column("single_object", FLAG, "whether all images are near-duplicates of one another"),
+        Column("images", WHOLE, "images kept"),
+        Column("clusters", WHOLE, "clusters of near-duplicates"),
+        Column("largest_cluster", WHOLE, "images in the largest cluster"),
+        Column("single_object", FLAG, "whether all images are in one cluster of near-duplicates"),
         *(Column(split, WHOLE, "images in this split") for split in SPLITS),
-        Column("leaks", WHOLE, "held-out images with a near-duplicate on the other side"),
+        Column("leaks", WHOLE, "images held out with a near-duplicate in training, or tested with one in validation"),
     ),
     key=("domain", "category"),
 )
@@ -86,68 +86,70 @@ MISTAKES = Table(
         DOMAIN,
         CATEGORY,
         Column("prediction", TEXT, "the most probable category"),
-        Column("probability", NUMBER, "of that category", FRACTION),
+        Column("probability", NUMBER, "probability of the prediction", FRACTION),
         PIXEL_ROW,
     ),
     key=("id",),
 )
 
-# What to train, one row a model, and with which settings; every study has its own.
+# What to train and with which settings, one row per model; every study has its own.
 TRIALS = Table("trials", (TRIAL, SEED), key=("trial",))
 MIXING_TRIALS = TRIALS.with_columns(
-    RATIO, LEARNING_RATE, L2, Column("tuned_by", TEXT, "what chose the last two", optional=True)
+    RATIO, LEARNING_RATE, L2, Column("tuned_by", TEXT, "which search chose learning_rate and l2", optional=True)
 )
 ITERATIVE_TRIALS = TRIALS.with_columns(
     *(SHARE, LEARNING_RATE, L2),
     Column("begin", WHOLE, "steps of the initial training"),
-    Column("iterations", WHOLE, "steps after them"),
+    Column("iterations", WHOLE, "steps of the second training"),
 )
 TUNING_TRIALS = TRIALS.with_columns(
-    Column("step", TEXT, "of the search", values=("rates", "factors", "final", "adaptive")),
-    Column("round", WHOLE, "of the search, from 0"),
+    Column("step", TEXT, "step of the search", values=("rates", "factors", "final", "adaptive")),
+    Column("round", WHOLE, "round of the search, from 0"),
     *(RATIO, LEARNING_RATE, L2, STEPS_TO_TAKE),
 )
 BASELINES_TRIALS = TRIALS.with_columns(
-    Column("model", TEXT, "which network, or random"),
+    Column("model", TEXT, "architecture, or random for guessing"),
     BATCH_SIZE,
     LEARNING_RATE,
-    Column("dropout", FLAG, "whether there is any"),
+    Column("dropout", FLAG, "whether dropout is used"),
     Column("augmentation", TEXT, "of the training images", values=("none", "on the fly", "expand")),
-    Column("split_first", FLAG, "False with the mistake of augmenting before splitting"),
+    Column("split_first", FLAG, "False to augment before splitting, on purpose a mistake"),
 )
 TRANSFER_TRIALS = TRIALS.with_columns(
     METHOD,
     *PRETRAINED,
     HEAD,
     FINE_TUNING,
-    Column("optimizer", TEXT, "its name, or empty"),
+    Column("optimizer", TEXT, "name of the optimizer, or empty"),
     replace(LEARNING_RATE, missing=True),
     Column("weight_decay", NUMBER, "of the optimizer", missing=True),
     replace(BATCH_SIZE, missing=True),
-    Column("epochs", WHOLE, "at most"),
-    Column("patience", WHOLE, "epochs without an improvement until training stops", missing=True),
-    Column("augmented", FLAG, "whether trained on varied views of the images"),
+    Column("epochs", WHOLE, "maximum number of epochs"),
+    Column("patience", WHOLE, "epochs without improvement before training stops", missing=True),
+    Column("augmented", FLAG, "whether trained on augmented images"),
 )
 TRAINING_SETS = Table(
     "training sets",
-    (TRIAL, Column("phase", TEXT, "of the training", optional=True), ID),
+    (TRIAL, Column("phase", TEXT, "phase of the training", optional=True), ID),
     key=("trial", "phase", "id"),
 )
 BACKBONES = Table(
     "backbones",
     (
         *PRETRAINED,
-        Column("classes", WHOLE, "of the network as it came"),
-        Column("features", WHOLE, "of an image"),
+        Column("classes", WHOLE, "classes of the pretrained network"),
+        Column("features", WHOLE, "features per image"),
         PARAMETERS,
         IMAGES_PER_SECOND,
     ),
     key=("backbone", "weights", "input_size"),
 )
 
-# How training went on: one row a trial, evaluation and split.
+# How training progressed: one row per trial, evaluation and split.
 HISTORY = Table("history", (TRIAL, Column("iteration", WHOLE, "steps taken"), SPLIT), ("trial", "iteration", "split"))
-SWEEP_HISTORY = HISTORY.with_columns(Column("loss", NUMBER, "mean of training so far", missing=True), *ACCURACIES)
+SWEEP_HISTORY = HISTORY.with_columns(
+    Column("loss", NUMBER, "mean training loss since the last evaluation", missing=True), *ACCURACIES
+)
 EPOCHS_HISTORY = HISTORY.with_columns(
     Column("epoch", WHOLE, "epochs completed"),
     Column("cross_entropy", NUMBER, "mean over the images", missing=True),
@@ -156,28 +158,28 @@ EPOCHS_HISTORY = HISTORY.with_columns(
 )
 TRANSFER_HISTORY = EPOCHS_HISTORY.with_columns(Column("phase", TEXT, "what was trained"))
 
-# How training ended: one row a trial.
+# How training ended: one row per trial.
 OUTCOMES = Table("outcomes", (TRIAL, STATUS, REASON, STEPS_TAKEN), key=("trial",))
 SWEEP_OUTCOMES = OUTCOMES.with_columns(
     Column("stack_size", WHOLE, "trials that trained together", optional=True, missing=True),
-    Column("stack_seconds", NUMBER, "time of training of them all", "s", optional=True, missing=True),
+    Column("stack_seconds", NUMBER, "training time of the whole stack", "s", optional=True, missing=True),
 )
 EPOCHS_OUTCOMES = OUTCOMES.with_columns(EPOCHS, BEST_EPOCH, SECONDS, PARAMETERS)
-BASELINES_OUTCOMES = EPOCHS_OUTCOMES.with_columns(accuracy("views_top1", "on views of the validation images"))
+BASELINES_OUTCOMES = EPOCHS_OUTCOMES.with_columns(accuracy("views_top1", "accuracy on views of the validation images"))
 TRANSFER_OUTCOMES = EPOCHS_OUTCOMES.with_columns(TRAINED_PARAMETERS)
 
-# What models say of held-out images: one row a model and image.
+# Predictions for held-out images: one row per model and image.
 PREDICTIONS = Table(
     "predictions",
     (
         *(TRIAL, SNAPSHOT, ID),
         Column("prediction_1", TEXT, "the most probable category"),
-        Column("probability_1", NUMBER, "of that category", FRACTION),
+        Column("probability_1", NUMBER, "probability of prediction_1", FRACTION),
     ),
     key=("trial", "snapshot", "id"),
     more=(
         Column("prediction_<k>", TEXT, "the k-th most probable category, if there are k", missing=True),
-        Column("probability_<k>", NUMBER, "of that category", FRACTION, missing=True),
+        Column("probability_<k>", NUMBER, "probability of prediction_<k>", FRACTION, missing=True),
     ),
 )
 INTERPOLATIONS = replace(
@@ -192,12 +194,12 @@ JOINED_PREDICTIONS = replace(
 )
 PROBABILITIES = Table(
     "probabilities",
-    (Column("view", TEXT, "what of the image is shown: whole, centre, ..."), ID),
+    (Column("view", TEXT, "view of the image: whole, centre, ..."), ID),
     key=("view", "id"),
     more=(Column("<category>", NUMBER, "probability of the category", FRACTION),),
 )
 MEMBERS = Table(
     "members",
-    (TRIAL, METHOD, JOINED, Column("views", WHOLE, "averaged, 1 for an ensemble")),
+    (TRIAL, METHOD, JOINED, Column("views", WHOLE, "views averaged, 1 for an ensemble")),
     key=("trial",),
 )

@@ -1,1 +1,1 @@
-"""What is done to images on their way into a network: augmentation, test-time views."""
+"""Transforms of images on their way into a network: augmentation, test-time views."""

@@ -1,4 +1,4 @@
-"""Augmentation: varied views of training images, drawn from a generator and made in batches on the images' device."""
+"""Augmentation: random views of training images, drawn from a generator and made in batches on the images' device."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LUMINANCE = (0.2989, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """In what the views of an image may differ.
+    """How the views of an image may differ.
 
     Args:
         scale: [smallest, largest] factor by which the picture is scaled about its centre, above 0 (the berries study:
-            0.8 to 1). What then lies outside it is filled by reflection.
-        rotation: largest angle in degrees, to either side, 0 to 180 (the berries study: 15).
+            0.8 to 1). The area around it is filled by reflection.
+        rotation: largest angle in degrees, in either direction, 0 to 180 (the berries study: 15).
         horizontal_flip, vertical_flip: whether half of the views are mirrored left to right, top to bottom.
         colour: largest relative change of brightness, contrast and saturation, 0 (none) to 1.
-        jpeg_quality: lowest quality, 1 to 100, at which a view may have been stored as JPEG; None: not at all. Files
-            are written and read in memory on the CPU, one after the other.
-        shift: largest move of the picture, horizontally and vertically, as a share of its side, 0 to 0.5.
-        shear: largest angle in degrees, to either side, by which upright lines may lean, 0 to 45.
+        jpeg_quality: lowest quality, 1 to 100, at which a view is compressed as JPEG; None: no compression. Views are
+            compressed in memory on the CPU, one by one.
+        shift: largest shift of the picture, horizontally and vertically, as a share of its side, 0 to 0.5.
+        shear: largest angle in degrees, in either direction, by which upright lines may lean, 0 to 45.
     """
 
     scale: tuple[float, float] = (0.8, 1.0)
@@ -65,15 +65,15 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Views:
-    """How each of N images is looked at; tensors on the CPU, wherever the images are.
+    """The parameters of a view of each of N images; tensors on the CPU, wherever the images are.
 
     Attributes:
-        flips: bool ``(N, 2)``: mirrored left to right, top to bottom; this comes first.
+        flips: bool ``(N, 2)``: mirrored left to right, top to bottom; applied first.
         scale: ``(N,)``, factor about the centre.
         angle: ``(N,)``, degrees, counterclockwise.
         colour: ``(N, 3)``, factors of brightness, contrast and saturation.
-        quality: int ``(N,)`` of JPEG, 0 where it is not stored as one.
-        shift: ``(N, 2)``, move to the right and downwards, as a share of the side.
+        quality: int ``(N,)`` of JPEG, 0 for no compression.
+        shift: ``(N, 2)``, to the right and downwards, as a share of the side.
         shear: ``(N,)``, degrees by which upright lines lean to the right.
     """
 
@@ -90,7 +90,7 @@ class Views:
 
 
 def draw_views(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Views:
-    """Random views of ``count`` images; equal generators give equal views on every device."""
+    """Draw random views of ``count`` images; equal generators give equal views on every device."""
     flips = generator.random((count, 2)) < (0.5 * augmentation.horizontal_flip, 0.5 * augmentation.vertical_flip)
     colour = generator.uniform(1 - augmentation.colour, 1 + augmentation.colour, (count, 3))
     quality = np.zeros(count, np.int64)
@@ -98,7 +98,7 @@ def draw_views(augmentation: Augmentation, count: int, generator: np.random.Gene
         quality = generator.integers(augmentation.jpeg_quality, 101, count)
     scale = generator.uniform(*augmentation.scale, count)
     angle = generator.uniform(-augmentation.rotation, augmentation.rotation, count)
-    # Drawn last and only where asked for: without them, views and results are those of before there were any.
+    # Drawn last, and only if used, so that without them views and results are the same as before they existed.
     shift, shear = np.zeros((count, 2)), np.zeros(count)
     if augmentation.shift:
         shift = generator.uniform(-augmentation.shift, augmentation.shift, (count, 2))
@@ -116,14 +116,14 @@ def draw_views(augmentation: Augmentation, count: int, generator: np.random.Gene
 
 
 def expand(augmentation: Augmentation, count: int, generator: np.random.Generator) -> tuple[np.ndarray, Views]:
-    """The up-front expansion of the berries study: every image as it is and in each of its flips, and again each of
-    these randomly scaled and rotated (and with the other variations, where asked for).
+    """Expand images up front as in the berries study: each as it is and in each of its flips, and each of these again
+    randomly scaled and rotated (and with the other variations, if used).
 
-    Nothing is stored but which views there are: the pictures are made when they are looked at. With both flips there
-    are eight views an image, with one four, with none two.
+    Only the parameters of the views are stored; pictures are made when needed. With both flips there are eight views
+    per image, with one four, with none two.
 
     Returns:
-        the image of every view, int64 ``(count * views,)``, sorted; and the views.
+        the row of each view's image, int64 ``(count * views,)``, sorted; and the views.
     """
     choices = [
         (False, True) if flip else (False,) for flip in (augmentation.horizontal_flip, augmentation.vertical_flip)
@@ -144,7 +144,7 @@ def expand(augmentation: Augmentation, count: int, generator: np.random.Generato
 
 
 def look(images: Tensor, views: Views) -> Tensor:
-    """The images ``(B, 3, S, S)``, floats in [0, 1], as B views show them; same shape, range, precision and device."""
+    """Apply B views to images ``(B, 3, S, S)``, floats in [0, 1]; shape, range, precision and device stay the same."""
     with torch.autocast(images.device.type, enabled=False):  # in bfloat16 pixels would be displaced
         images = _moved(images, views)
         if bool((views.colour != 1).any()):
@@ -153,12 +153,12 @@ def look(images: Tensor, views: Views) -> Tensor:
 
 
 def _moved(images: Tensor, views: Views) -> Tensor:
-    """Mirrored, sheared, turned and scaled about the centre, then shifted; what comes from outside is a reflection."""
+    """Mirror, shear, rotate and scale about the centre, then shift; the area outside is filled by reflection."""
     radians = torch.deg2rad(views.angle)
     cosine, sine = radians.cos() / views.scale, radians.sin() / views.scale
     lean = torch.deg2rad(views.shear).tan()
     mirror = 1 - 2 * views.flips.float()
-    # Where each pixel comes from: shift, turn and scale, shear back, then mirror (the y axis points down).
+    # Where each pixel comes from: undo the shift, rotation, scaling and shear, then mirror (the y axis points down).
     x = torch.stack([cosine + lean * sine, lean * cosine - sine], 1) * mirror[:, :1]
     y = torch.stack([sine, cosine], 1) * mirror[:, 1:]
     turn = torch.stack([x, y], 1)

@@ -1,4 +1,4 @@
-"""Views for testing: the same image whole, mirrored and in crops, so that a network can be asked several times."""
+"""Test-time views: an image whole, mirrored and in crops, so that a network can classify it several times."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from torch import Tensor
 
 from mixvision.vocabulary import CENTRE, WHOLE
 
-CROP = 7 / 8  # of the side: what networks are shown of ImageNet's images when they are judged
+CROP = 7 / 8  # of the side: the crop on which networks are usually tested on ImageNet
 _CORNERS = {CENTRE: (0.5, 0.5), "top left": (0, 0), "top right": (0, 1), "bottom left": (1, 0), "bottom right": (1, 1)}
 _MIRRORED = "mirrored"
 
-# By the name of the study's setting the views asked for beside the whole image.
+# The views in addition to the whole image, by the value of the study's setting.
 TEST_VIEWS: dict[str, tuple[str, ...]] = {
     "none": (),
     "flip": (_MIRRORED,),
@@ -19,7 +19,7 @@ TEST_VIEWS: dict[str, tuple[str, ...]] = {
 
 
 def view_of(images: Tensor, view: str) -> Tensor:
-    """What a view shows of images ``(B, 3, S, S)``: the same, or ``(B, 3, C, C)`` with C seven eighths of S."""
+    """Apply a view to images ``(B, 3, S, S)``; a crop has the shape ``(B, 3, C, C)``, with C seven eighths of S."""
     if view.startswith(_MIRRORED):
         images, view = images.flip(-1), view.removeprefix(_MIRRORED).strip()
     if view in ("", WHOLE):

@@ -1,4 +1,4 @@
-"""Pretrained networks as they are: how well do they know a study's images without any training?"""
+"""Pretrained networks as they are: how well do they classify a study's images without any training?"""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def classify(
 
 
 def measure(predictions: pd.DataFrame, unsplit_manifest: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """One row a network and way: images, top1, top5, and the share of answers outside the study's categories."""
+    """One row per network and way: images, top1, top5, and the share of answers outside the study's categories."""
     manifest = images_to_classify(unsplit_manifest)
     joined = join_predictions(predictions, manifest, tops=(1, 5))
     categories = set(manifest.loc[manifest["status"] == "kept", "category"])
@@ -57,13 +57,13 @@ def measure(predictions: pd.DataFrame, unsplit_manifest: pd.DataFrame) -> tuple[
     shown = table.assign(**{name: table[name].map("{:.3f}".format) for name in ("top1", "top5", "outside")})
     text = (
         f"Pretrained networks as they are, on {len(categories)} of ImageNet's thousand classes. Outside: the share of "
-        f"images taken for a class that is none of the study's. {PRETRAINED_ON}"
+        f"images classified as something that is not in the study. {PRETRAINED_ON}"
     )
     return table, f"{text}\n\n{markdown_table(shown)}"
 
 
 def images_to_classify(unsplit_manifest: pd.DataFrame) -> pd.DataFrame:
-    """The manifest with every kept image that can be judged in the test split; the others are no longer kept.
+    """The manifest with every kept image of ImageNet's classes in the test split; the others are excluded.
 
     Raises:
         ValueError: no category is one of ImageNet's.
@@ -74,11 +74,11 @@ def images_to_classify(unsplit_manifest: pd.DataFrame) -> pd.DataFrame:
     if not known:
         raise ValueError(
             f"None of the categories ({', '.join(categories[:5])}, ...) is one of ImageNet's thousand classes, so a "
-            "network cannot name them as it is: name folders by WordNet numbers (n02085620), or run the pipeline "
-            "transfer, which trains new heads."
+            "network cannot recognise them without training: name folders by WordNet ids (n02085620), or run the "
+            "transfer pipeline, which trains new heads."
         )
     if unknown := sorted(set(categories) - set(known)):
-        log.warning("Left out, as ImageNet has no such class: %s.", ", ".join(unknown))
+        log.warning("Left out categories that ImageNet does not have: %s.", ", ".join(unknown))
     judged = kept & unsplit_manifest["category"].isin(known)
     status = unsplit_manifest["status"].where(judged, "excluded")
     return unsplit_manifest.assign(status=status, split=judged.map({True: "test", False: ""}))

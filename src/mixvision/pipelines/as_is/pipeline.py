@@ -1,4 +1,4 @@
-"""The as_is pipeline: images to what pretrained networks say of them, without training."""
+"""The as_is pipeline: how pretrained networks classify the images, without training."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -8,7 +8,7 @@ PARAMETERS = {"params:study": "params:transfer.study", "params:training": "param
 
 
 def create_pipeline() -> Pipeline:
-    """From the images to a table; which networks is said in the parameters of the pipeline transfer."""
+    """From the images to a table; the networks are those in the parameters of the transfer pipeline."""
     images = ["unsplit_manifest", "nice_images", "real_images"]
     return Pipeline(
         [

@@ -56,11 +56,11 @@ def train(
 
 
 def describe_networks(trials: pd.DataFrame, models: dict[str, Any]) -> pd.DataFrame:
-    """The layers of every model, one row a layer: model, layer, type, output, parameters, megabytes."""
+    """The layers of every model, one row per layer: model, layer, type, output, parameters, megabytes."""
     loaded = {split_snapshot_name(name)[0]: load for name, load in models.items()}
     tables = []
     for model, names in trials.groupby("model", sort=False)["trial"]:
-        name = next((name for name in names if name in loaded), None)  # guessing needs no network
+        name = next((name for name in names if name in loaded), None)  # random guessing has no network
         if name:
             network = loaded[name]()
             tables.append(layer_table(network.build(), network.image_size).assign(model=model))
@@ -77,7 +77,7 @@ def measure(
     study: Baselines,
     report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
-    """Accuracies of every trial; all its numbers beside the published ones; what the leak would gain; and in short."""
+    """Accuracies of every trial, all its results beside the published ones, the gain from the leak, and a summary."""
     metrics, generator = accuracies(joined), np.random.default_rng(report.seed)
     intervals = accuracy_intervals(joined, generator, draws=report.bootstrap_draws)
     table = trial_table(trials, metrics, intervals, history, outcomes, published.baselines)
@@ -102,7 +102,7 @@ def draw_figures(
 def examine_best(
     table: pd.DataFrame, joined: pd.DataFrame, report: ReportParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, go.Figure]:
-    """The best model's confusion matrix on the test images and its worst mistakes; the matrices of all, drawn."""
+    """The best model's confusion matrix on the test images, its worst mistakes, and a figure of all matrices."""
     best = best_trial(table)
     trained = table[(table["trial"] == table["model"]) & (table["epochs"] > 0) & (table["status"] == "finished")]
     categories = sorted(joined["category"].unique())
@@ -137,7 +137,7 @@ def write_page(
     report: ReportParameters,
     **results: Any,
 ) -> str:
-    """Everything on one page that opens offline; ``results`` are those of :class:`BaselinesResults`."""
+    """Everything on one page that opens offline; ``results`` are the fields of :class:`BaselinesResults`."""
     shown = BaselinesResults(**results)
     settings = {**vars(training), **{f"views: {name}": str(value) for name, value in vars(views).items()}}
     shown = replace(shown, trials=shown.trials.assign(**settings))

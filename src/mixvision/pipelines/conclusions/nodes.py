@@ -43,9 +43,9 @@ def judge(
 def fit_mixing_law(
     history: pd.DataFrame, trials: pd.DataFrame, outcomes: pd.DataFrame, metric_table: pd.DataFrame, proxies: Proxies
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The law fitted on cheap runs: predicted against observed, and the fitted curves.
+    """The mixing law fitted to cheap runs: predicted against observed values, and the fitted curves.
 
-    A model that diverged counts in neither, though its history shows how it had come on.
+    A model that diverged counts in neither, although it has a history.
     """
     finished = outcomes.loc[outcomes["status"] == "finished", "trial"]
     curves = fit_proxies(history, trials[trials["trial"].isin(finished)], proxies)
@@ -70,7 +70,7 @@ def draw(
 
 
 def write_page(published: Published, report: ReportParameters, **results: Any) -> tuple[str, str]:
-    """Everything on one page that opens offline, and in short; ``results`` are those of its results class."""
+    """Everything on one page that opens offline, and a summary; ``results`` are fields of `ConclusionsResults`."""
     shown = ConclusionsResults(**results)
     page = conclusions_page(report.title, shown, published)
     return page, conclusions_summary(report.title, shown.verdicts, shown.settings, shown.law)

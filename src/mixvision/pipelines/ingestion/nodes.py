@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def decode(raw: RawImages, decoding: Decoding) -> PendingImages:
-    """The files of one domain with the way to decode them; the image store decodes while it is saved."""
+    """One domain's files with the settings to decode them by; the image store decodes while it is saved."""
     return PendingImages(raw, decoding)
 
 
@@ -40,7 +40,7 @@ def assign_splits(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
 def audit_splits(
     table: pd.DataFrame, pairs: pd.DataFrame, excluded: pd.DataFrame, splits: Splits
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The audit, a row per domain and category, and its summary, which is also logged."""
+    """The audit, one row per domain and category, and its summary, which is also logged."""
     summary = audit.summarise_audit(table, pairs, splits)
     by_category = audit.audit_splits(table)
     lines = [

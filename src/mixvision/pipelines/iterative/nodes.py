@@ -1,4 +1,4 @@
-"""Iterative training: the models of the study, trained through both phases, and the networks between the phases."""
+"""Iterative training: the study's models, trained through both phases, and networks interpolated between the phases."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def interpolate_networks(
     real_images: ImageStore,
     training: Training,
 ) -> pd.DataFrame:
-    """What the networks between the end of the initial training and that of the second say of the held-out images."""
+    """Predictions for held-out images by networks interpolated between the ends of the two trainings."""
     ends = {
         trial: (models[snapshot_name(trial, AFTER_INITIAL)]().tensors, models[snapshot_name(trial, LAST)]().tensors)
         for trial in sorted({split_snapshot_name(name)[0] for name in models})

@@ -33,7 +33,7 @@ def measure(
     report: ReportParameters,
 ) -> dict[str, pd.DataFrame | str]:
     """Metrics of every trial; the table by share on all and on leak-free test images; the accuracy matrix, the
-    measures of forgetting, its speed, and accuracy by alpha; and the outcome in short."""
+    measures of forgetting, its speed, and accuracy by alpha; and a summary."""
     first, metrics = phases.first, trial_metrics(joined)
     table = _table(metrics, joined, trials, report)
     without_leaks = _table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]], trials, report)
@@ -82,7 +82,7 @@ def draw_curves(
 def write_page(
     published: Published, phases: Phases, training: Training, report: ReportParameters, **results: Any
 ) -> str:
-    """Everything on one page that opens offline; ``results`` are those of :class:`IterativeReport`."""
+    """Everything on one page that opens offline; ``results`` are the fields of :class:`IterativeReport`."""
     shown = IterativeReport(**results)
     clean = shown.table_without_leaks if shown.leaks else None
     notes = _notes(phases, shown.outcomes)
@@ -96,7 +96,7 @@ def write_page(
 
 
 def _finished(history: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
-    """Without what is left of trials that diverged."""
+    """The history without trials that diverged."""
     return history[history["trial"].isin(metrics["trial"])]
 
 
@@ -107,7 +107,7 @@ def _table(metrics: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame, re
 
 
 def _settings(trials: pd.DataFrame, phases: Phases, training: Training) -> pd.DataFrame:
-    """Every setting of every trial; the two trainings are evaluated at intervals of their own."""
+    """Every setting of every trial; each of the two trainings has its own evaluation interval."""
     shared = {name: value for name, value in vars(training).items() if name not in trials}
     second = {name: getattr(phases, name) for name in ("first", "trainable", "replay", "schedules")}
     return trials.assign(**shared, **second, evaluate_restricted_every=phases.evaluate_restricted_every)
@@ -115,6 +115,6 @@ def _settings(trials: pd.DataFrame, phases: Phases, training: Training) -> pd.Da
 
 def _notes(phases: Phases, outcomes: pd.DataFrame) -> list[str]:
     trained = {"head": "only the two fully connected layers", "all": "all layers"}[phases.trainable]
-    note = f"The two trainings take the two halves of the 50% mixed set. The restricted one trains {trained}"
-    note += f", with {phases.replay}% images of the initial one among its own." if phases.replay else "."
+    note = f"The two trainings use the two halves of the 50% mixed set. The restricted one trains {trained}"
+    note += f"; {phases.replay}% of its images are replayed from the initial one." if phases.replay else "."
     return [note, *failure_notes(outcomes)]

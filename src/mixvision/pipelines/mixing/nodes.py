@@ -43,7 +43,7 @@ def plan_trials(mixtures: Mixtures) -> pd.DataFrame:
 
 
 def plan_tuned_trials(mixtures: Mixtures, chosen: dict[str, Any]) -> pd.DataFrame:
-    """The same models, with the learning rate and L2 factor that the tuning has chosen."""
+    """The same models, with the learning rate and L2 factor that the tuning chose."""
     trials = list_trials(replace(mixtures, learning_rate=chosen["learning_rate"], l2=chosen["l2"]))
     return trials.assign(tuned_by=chosen["source"])
 
@@ -71,7 +71,7 @@ def train(
 def measure(
     joined: pd.DataFrame, trials: pd.DataFrame, published: Published, report: ReportParameters
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str, str]:
-    """Metrics of every trial; the table by ratio on all and on leak-free test images, as text, and in short."""
+    """Metrics of every trial, the table by ratio on all and on leak-free test images, the former as text, a summary."""
     metrics = trial_metrics(joined)
 
     def table(measured: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def draw_curves(
 def examine_best(
     table: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters
 ) -> dict[str, pd.DataFrame | go.Figure]:
-    """The best ratio closely: accuracy by category, both confusion matrices, worst mistakes, and two figures."""
+    """A close look at the best ratio: accuracy by category, both confusion matrices, worst mistakes, two figures."""
     ratio = best_ratio(table)
     chosen = trials.loc[trials["ratio"] == ratio, "trial"]
     selected = select_predictions(joined, chosen)
@@ -137,7 +137,7 @@ def draw_sheets(
 def write_page(
     published: Published, mixtures: Mixtures, training: Training, report: ReportParameters, **results: Any
 ) -> str:
-    """Everything on one page that opens offline; ``results`` are those of :class:`MixingResults`."""
+    """Everything on one page that opens offline; ``results`` are the fields of :class:`MixingResults`."""
     shown = MixingResults(**results)
     chosen = snapshot_note(shown.manifest, training.evaluate_every, "training")
     notes = [chosen, *_notes(mixtures, shown.trials, shown.outcomes)]
@@ -148,14 +148,14 @@ def write_page(
 
 def _notes(mixtures: Mixtures, trials: pd.DataFrame, outcomes: pd.DataFrame) -> list[str]:
     thinned = (
-        "The larger domain's training images were thinned to the smaller's, category by category, so that a ratio "
-        "changes the mixture and not the amount."
+        "In each category the larger domain's training images were reduced to the number of the smaller one's, so that "
+        "the ratio changes the mixture and not the amount of training data."
     )
     whole = (
-        "The domains were not thinned to one size: a ratio of x takes x% of the real training images and (100 - x)% of "
-        "the nice ones. It changes the amount of training data too, and x is not the share of real images in the set."
+        "The domains were not reduced to one size: a ratio of x takes x% of the real training images and (100 - x)% of "
+        "the nice ones. It also changes the amount of training data, and x is not the share of real images in the set."
     )
     notes = [thinned if mixtures.balance else whole]
     if "tuned_by" in trials:
-        notes.append(f"Learning rate and L2 factor were tuned, by {trials['tuned_by'].iloc[0]}.")
+        notes.append(f"Learning rate and L2 factor were tuned by {trials['tuned_by'].iloc[0]}.")
     return [*notes, *failure_notes(outcomes)]

@@ -1,4 +1,4 @@
-"""The mixing pipeline: eleven models from nice only to real only, and the report that compares them."""
+"""The mixing pipeline: eleven models, from nice images only to real images only, and the report that compares them."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -10,7 +10,7 @@ from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 def create_pipeline(tuned: bool = False) -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "mixing.".
 
-    With ``tuned`` the learning rate and the L2 factor are those that the tuning pipeline has chosen.
+    With ``tuned`` the learning rate and the L2 factor are those that the tuning pipeline chose.
     """
     plan = Node(nodes.plan_trials, "params:mixtures", "trials", name="plan_trials")
     inputs = {"manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"}

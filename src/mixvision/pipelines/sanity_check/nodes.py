@@ -26,7 +26,7 @@ def overfit_images(
     overfitting: Overfitting,
     arithmetic: Arithmetic,
 ) -> tuple[pd.DataFrame, str]:
-    """One row a model: model, passed, steps, accuracy, cross_entropy, parameters; and the same as text."""
+    """One row per model: model, passed, steps, accuracy, cross_entropy, parameters; and the same as text."""
     if not isinstance(models, list) or not models or not set(models) <= set(ARCHITECTURES):
         known = ", ".join(ARCHITECTURES)
         raise ValueError(f"sanity_check.models is {models!r}; give a list of one or more of {known}, such as [cnn].")
@@ -48,11 +48,11 @@ def overfit_images(
 
 
 def require_overfit(table: pd.DataFrame) -> None:
-    """Fail where a model could not: something in it keeps it from learning (RuntimeError)."""
+    """Raise RuntimeError if a model could not overfit: something keeps it from learning."""
     failed = table[~table["passed"]]
     if len(failed):
         named = ", ".join(f"{row.model} ({row.accuracy:.1%} after {row.steps} steps)" for row in failed.itertuples())
         raise RuntimeError(
             f"These models could not overfit a few images: {named}. Look for a fault in the architecture or the "
-            "preprocessing, or give them another sanity_check.overfitting.learning_rate or more steps."
+            "preprocessing, or try another sanity_check.overfitting.learning_rate or more steps."
         )

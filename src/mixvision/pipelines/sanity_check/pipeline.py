@@ -1,4 +1,4 @@
-"""The sanity check as a pipeline: a table first, so that it is there when a model fails."""
+"""The sanity check as a pipeline: it saves the table first, so that it exists even if a model fails."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -6,7 +6,7 @@ from mixvision.pipelines.sanity_check import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """From the manifest and the pixels to a table of who could overfit a few images, or a failure."""
+    """From the manifest and the pixels to a table of which models can overfit a few images; fails if one cannot."""
     overfit = Node(
         nodes.overfit_images,
         ["manifest", "nice_images", "real_images", "params:models", "params:overfitting", "params:arithmetic"],

@@ -1,4 +1,4 @@
-"""Online learning from two folders that grow: classify what is new, then go on training with it."""
+"""Online learning from two folders that grow: classify the new images, then train on them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def learn(
     checkpoints: Path,
     events: TrainingEvents,
 ) -> tuple[State, pd.DataFrame, str]:
-    """One run: what it leaves to the next, one row a run so far, and a sentence on what this one did."""
+    """One run: the state for the next run, one row per run so far, and a sentence on this run."""
     pixels = pixels_by_domain(nice_images, real_images)
     state, news = learn_on(state_before, manifest, pixels, learning, training, checkpoints, events)
     return state, state.arrivals, news

@@ -1,4 +1,4 @@
-"""The streams pipeline: run it again whenever the two folders have grown, and the network learns on."""
+"""The streams pipeline: run it whenever the two folders have grown, and the network learns from the new images."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -6,7 +6,7 @@ from mixvision.pipelines.streams import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """From the manifest without splits to a network that is kept; names are prefixed with "streams."."""
+    """From the manifest without splits to a network for the next run; names are prefixed with "streams."."""
     return Pipeline(
         [
             Node(
@@ -21,7 +21,7 @@ def create_pipeline() -> Pipeline:
                     "checkpoints",
                     "training_events",
                 ],
-                ["state", "arrivals", "news_text"],  # saved in this order: what is learnt first
+                ["state", "arrivals", "news_text"],  # saved in this order: the state first
                 name="learn",
             ),
             Node(

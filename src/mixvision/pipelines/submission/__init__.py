@@ -1,4 +1,4 @@
-"""Unlabelled images to a file of answers."""
+"""From unlabelled images to a file of answers."""
 
 from mixvision.pipelines.submission.pipeline import create_pipeline
 

@@ -26,12 +26,13 @@ def classify_folder(
     models: dict[str, Callable[[], TrainedNetwork]],
     decoding: Decoding,
 ) -> str:
-    """A line a picture of the folder, "file name, space, category", by the best trained model on validation images.
+    """Classify a folder's pictures with the best trained model on validation images.
 
-    Pictures that cannot be decoded have no line; they are named in the log.
+    Returns:
+        a line "file name, space, category" per picture. Those that cannot be decoded have none; the log names them.
 
     Raises:
-        FileNotFoundError, ValueError: there is no such folder, no picture in it, or no model.
+        FileNotFoundError, ValueError: the folder does not exist or holds no picture, or there is no model.
     """
     files = _pictures(folder)
     best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
@@ -42,7 +43,7 @@ def classify_folder(
         decoded = [(file.name, *decode_file(file, decoding)) for file in files[begin : begin + AT_ONCE]]
         for name, record, _ in decoded:
             if record.reason:
-                log.warning("%s has no line: %s.", name, record.reason)
+                log.warning("No answer for %s: %s.", name, record.reason)
         readable = [(name, pixels) for name, _, pixels in decoded if pixels is not None]
         if readable:
             answers = network.classify(np.stack([pixels for _, pixels in readable])).argmax(1)
@@ -51,13 +52,13 @@ def classify_folder(
 
 
 def _pictures(folder: str | int | None) -> list[Path]:
-    folder = "" if folder is None else str(folder)  # a folder called 2024 comes as a number
+    folder = "" if folder is None else str(folder)  # a folder called 2024 arrives as a number
     if not folder or not Path(folder).is_dir():
         raise FileNotFoundError(
-            f"The unlabelled images are looked for in {folder!r}, which is not a folder: give it with "
+            f"The parameter unlabelled is {folder!r}, which is not a folder: give the folder of unlabelled images with "
             "--params=unlabelled=<folder>."
         )
     files = sorted(file for file in Path(folder).iterdir() if file.suffix.lower() in SUFFIXES)
     if not files:
-        raise ValueError(f"There are no pictures in {folder}: give the folder that holds them, not one above it.")
+        raise ValueError(f"There are no pictures in {folder}: give the folder that holds them, not its parent.")
     return files

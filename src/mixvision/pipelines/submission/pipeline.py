@@ -1,4 +1,4 @@
-"""The submission pipeline: what the best model of the pipeline transfer says of a folder of unlabelled images."""
+"""The submission pipeline: the best model of the transfer pipeline classifies a folder of unlabelled images."""
 
 from kedro.pipeline import Node, Pipeline
 

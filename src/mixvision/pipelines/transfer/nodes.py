@@ -54,9 +54,9 @@ from mixvision.vocabulary import (
 
 
 def describe_backbones(study: Transfer, training: EpochTraining) -> pd.DataFrame:
-    """One row a backbone and input size: which weights, their hash and source, sizes and speed.
+    """One row per backbone and input size: its weights, their hash and source, sizes and speed.
 
-    Loads every backbone, so that whatever is wrong with one is said before any training.
+    Loads every backbone, so that a wrong one is refused before any training.
     """
     training.require_device()
     rows = []
@@ -114,7 +114,7 @@ def predict(
     study: Transfer,
     events: TrainingEvents,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The predictions of every trial and of everything derived from their probabilities, and what was derived."""
+    """The predictions of every trial and of all models derived from their probabilities, and a table of the latter."""
     tables = []
     for name, load in probabilities.items():
         trial, snapshot = split_snapshot_name(name)
@@ -136,7 +136,7 @@ def train_by_ratio(
     features: Path,
     events: TrainingEvents,
 ) -> pd.DataFrame:
-    """Predictions of linear heads on frozen features, one a mixing ratio; none where there is nothing to mix."""
+    """Predictions of linear heads on frozen features, one per mixing ratio; none if there is nothing to mix."""
     trained = manifest.loc[(manifest["status"] == "kept") & (manifest["split"] == "train"), "domain"].nunique()
     if trained < 2 or not study.ratios:
         return PREDICTIONS.empty()
@@ -157,7 +157,7 @@ def measure(
     backbones: pd.DataFrame,
     report: TransferReport,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Accuracies of every model, and all its numbers in one table."""
+    """Accuracies of every model, and all its results in one table."""
     metrics, generator, draws = accuracies(joined), np.random.default_rng(report.seed), report.bootstrap_draws
     splits = [split for split in TEST_SPLITS if (joined["split"] == split).any()]
     intervals = {split: accuracy_intervals(joined, generator, split=split, draws=draws) for split in splits}
@@ -167,14 +167,14 @@ def measure(
 def measure_ratios(
     ratio_predictions: pd.DataFrame, manifest: pd.DataFrame, study: Transfer, report: TransferReport
 ) -> pd.DataFrame:
-    """Accuracies by mixing ratio; no rows where there is nothing to mix."""
+    """Accuracies by mixing ratio; no rows if there is nothing to mix."""
     joined = join_predictions(ratio_predictions, manifest)
     trials = ratio_trials(study) if len(joined) else pd.DataFrame(columns=["trial", "ratio"])
     return ratio_table(joined, trials, np.random.default_rng(report.seed), report.bootstrap_draws)
 
 
 def summarise(table: pd.DataFrame, ratios: pd.DataFrame, published: Published, report: TransferReport) -> str:
-    """What came out, in short."""
+    """The results in short."""
     sentences = [ratio_sentence(ratios, published.mixing)] if len(ratios) else []
     return summary_text(report.title, table, sentences)
 
@@ -187,14 +187,14 @@ def draw_figures(
     ratios: pd.DataFrame,
     published: Published,
 ) -> dict[str, go.Figure | Absent]:
-    """Models compared, accuracy and loss by epoch, and by input size and mixing ratio where there are several."""
+    """Models compared, accuracy and loss by epoch, and by input size and mixing ratio if there are several."""
     sizes = transfer_figures.accuracy_by_input_size(table) if trials["input_size"].nunique() > 1 else ABSENT
     mixed = transfer_figures.frozen_ratios(ratios, published.mixing) if len(ratios) else ABSENT
     curves = transfer_figures.learning_curves(history, outcomes, trials)
     loss = transfer_figures.loss_across_switch(history, outcomes, trials)
     return {
         "models_figure": transfer_figures.model_comparison(table),
-        "learning_curves_figure": curves if curves.data else ABSENT,  # networks as they are have none
+        "learning_curves_figure": curves if curves.data else ABSENT,  # untrained networks have none
         "loss_figure": loss if loss.data else ABSENT,
         "input_sizes_figure": sizes,
         "ratios_figure": mixed,
@@ -223,7 +223,7 @@ def map_images(
     features: Path,
     report: TransferReport,
 ) -> tuple[pd.DataFrame, go.Figure]:
-    """Places of a sample of images on a map of the first backbone's features, and the map."""
+    """Positions of a sample of images on a map of the first backbone's features, and the map."""
     pool = _all_images(manifest, nice_images, real_images)
     frozen = main_backbone(study, pool, features, training)
     generator = np.random.default_rng(report.seed)
@@ -258,7 +258,7 @@ def draw_sheets(
 def write_page(
     published: Published, views: Augmentation, training: EpochTraining, report: TransferReport, **results: Any
 ) -> str:
-    """Everything on one page that opens offline; ``results`` are those of :class:`TransferResults`."""
+    """Everything on one page that opens offline; ``results`` are the fields of :class:`TransferResults`."""
     shown = TransferResults(**results)
     settings = shared_settings(shown.trials, views, training)
     return transfer_page(

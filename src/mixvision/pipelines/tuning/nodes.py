@@ -69,7 +69,7 @@ def choose(
     adaptive_history: pd.DataFrame,
     adaptive_outcomes: pd.DataFrame,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """The scores of all trials, how both searches came on, and the grid's choice."""
+    """The scores of all trials, the progress of both searches, and the grid's choice."""
     grid = tuning.score_trials(grid_trials, grid_history, grid_outcomes)
     adaptive = tuning.score_trials(adaptive_trials, adaptive_history, adaptive_outcomes)
     progress = [
@@ -94,7 +94,7 @@ def draw(
 def write_page(
     published: Published, grid: Grid, search: AdaptiveSearch, training: Training, title: str, **results: Any
 ) -> tuple[str, str]:
-    """The summary and everything on one page that opens offline; ``results`` are those of its results class."""
+    """The summary, and everything on one page that opens offline; ``results`` are fields of `TuningResults`."""
     shown = report.TuningResults(**results)
     paper = published.tuning
     settings = {
