@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -154,7 +155,9 @@ def test_a_diverging_trial_fails_alone(sweep, tmp_path):
     recorder = Recorder()
     mixed = sweep(mixtures, folder=tmp_path / "mixed", events=recorder, learning_rate=[1e12, 0.004])
     assert mixed.outcomes["status"].tolist() == ["failed", "finished"]
-    assert "learning_rate" in recorder.failures["ratio-000-seed-0"]
+    reason = mixed.outcomes["reason"].iloc[0]
+    assert re.match(r"The training loss is (nan|inf) by iteration 4: .* learning_rate \(now 1e\+12\)", reason)
+    assert recorder.failures == {"ratio-000-seed-0": reason}
     assert set(mixed.predictions["trial"]) == {"ratio-050-seed-0"} == set(recorder.finished_trials[-1:])
     survivor = healthy.history[healthy.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
     own = mixed.history[mixed.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
