@@ -376,6 +376,49 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
         torch.testing.assert_close(tensor, whole.weights["ratio-000-seed-0"]["last"][name], rtol=1e-5, atol=1e-8)
 
 
+def test_no_checkpoint_is_continued_by_a_sweep_that_computes_something_else(digits, tmp_path, monkeypatch):
+    """Every change of what decides the result gives the stack another folder, and the same settings the same one."""
+    trials, sets, pool = digits
+    folders = []
+
+    def note(stack, training, folder, past) -> float:
+        folders.append(folder)
+        return 0.0
+
+    monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", note)
+    first = {name: tensor[0] for name, tensor in BUILD([torch.Generator().manual_seed(5)]).state_dict().items()}
+    other = {name: tensor + 1 for name, tensor in first.items()}
+
+    def going_on(weights=first, history=(), **how) -> Course:
+        starts = {trial: Start(weights, [{"trial": trial, **row} for row in history]) for trial in trials["trial"]}
+        return Course(Continuation(starts, **how))
+
+    usual = {"trials": trials, "sets": sets, "pool": pool, "training": BRIEF, "course": Course()}
+    changes = [
+        {},
+        {"trials": trials.assign(l2=0.2)},
+        {"sets": sets.drop(index=[0, len(sets) - 1])},
+        {"pool": replace(pool, pixels=pool.pixels + 1)},
+        {"pool": replace(pool, held_out={name: rows.flip(0) for name, rows in pool.held_out.items()})},
+        {"training": replace(BRIEF, iterations=13)},
+        {"training": replace(BRIEF, evaluate_every=5)},
+        {"training": replace(BRIEF, precision="64-true")},
+        {"course": Course(keep=[4])},
+        {"course": Course(prune=lambda rows: set())},
+        {"course": going_on()},
+        {"course": going_on(other)},
+        {"course": going_on(history=[{"iteration": 4}])},
+        {"course": going_on(trainable="head")},
+        {"course": going_on(schedules="continue")},
+    ]
+    for _ in range(2):
+        for change in changes:
+            of = usual | change
+            train_sweep(BUILD, of["trials"], of["sets"], of["pool"], of["training"], tmp_path, of["course"])
+    assert len(set(folders)) == len(changes) and folders[: len(changes)] == folders[len(changes) :]
+    assert {folder.parent for folder in folders} == {tmp_path}
+
+
 def test_restarted_schedules_differ_from_continued_ones(digits, tmp_path):
     trials, sets, pool = digits
     first = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path)
