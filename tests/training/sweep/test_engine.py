@@ -16,7 +16,7 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import ImagePool, draw_order, pool_images
 from mixvision.training.results import SweepResult
-from mixvision.training.sweep.engine import train_sweep
+from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 
 pytestmark = pytest.mark.slow
 
@@ -376,16 +376,55 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
         torch.testing.assert_close(tensor, whole.weights["ratio-000-seed-0"]["last"][name], rtol=1e-5, atol=1e-8)
 
 
+def note(noted: list, what) -> float:
+    """Instead of training, which takes no time."""
+    noted.append(what)
+    return 0.0
+
+
+def test_trials_train_together_as_far_as_they_fit(small_manifest, small_pixels, tmp_path, monkeypatch):
+    trials = list_trials(Mixtures(ratios=(0, 20, 40, 60, 80)))
+    sets = choose_training_sets(small_manifest, trials, True)  # 60 images each: batches of 3
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+
+    def sizes(cache: int, trials=trials, sets=sets, **changes) -> list[int]:
+        stacks: list[int] = []
+        monkeypatch.setattr(
+            "mixvision.training.sweep.engine.fit_stack", lambda *given: note(stacks, len(given[0].trials))
+        )
+        monkeypatch.setattr("mixvision.training.sweep.engine.images_in_cache", lambda side: cache)
+        train_sweep(BUILD, trials, sets, pool, replace(BRIEF, **changes), tmp_path)
+        return stacks
+
+    assert sizes(6) == [2, 2, 1] and sizes(15) == [5] and sizes(14) == [3, 2] and sizes(2) == [1] * 5
+    assert sizes(2, stack_size=3) == [3, 2] and sizes(15, stack_size=1) == [1] * 5
+    assert sizes(15, trials.assign(begin=[0, 0, 7, 7, 7])) == [2, 3]
+    assert sizes(15, trials.assign(iterations=[8, 9, 8, 9, 8])) == [3, 2]
+    fewer = sets[(sets["trial"] != "ratio-020-seed-0") | (sets.groupby("trial").cumcount() < 59)]
+    fewer = fewer[(fewer["trial"] != "ratio-060-seed-0") | (fewer.groupby("trial").cumcount() < 41)]
+    assert sizes(15, sets=fewer) == [3, 2], "59 and 41 images both make batches of 2"
+
+
+def test_twenty_images_are_enough_to_train_on(digits, tmp_path, monkeypatch):
+    trials, sets, pool = digits
+    monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", lambda *given: 0.0)
+    result = train_sweep(BUILD, trials, sets[sets.groupby("trial").cumcount() < 20], pool, BRIEF, tmp_path)
+    assert result.outcomes["status"].tolist() == ["finished", "finished"]
+
+
+def test_the_network_is_built_for_the_pools_categories_and_images(digits):
+    network = resnet25_builder(digits[2])([torch.Generator().manual_seed(seed) for seed in range(2)])
+    expected = BUILD([torch.Generator().manual_seed(seed) for seed in range(2)]).state_dict()
+    assert {name: tensor.shape for name, tensor in network.state_dict().items()} == {
+        name: tensor.shape for name, tensor in expected.items()
+    }
+
+
 def test_no_checkpoint_is_continued_by_a_sweep_that_computes_something_else(digits, tmp_path, monkeypatch):
     """Every change of what decides the result gives the stack another folder, and the same settings the same one."""
     trials, sets, pool = digits
     folders = []
-
-    def note(stack, training, folder, past) -> float:
-        folders.append(folder)
-        return 0.0
-
-    monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", note)
+    monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", lambda *given: note(folders, given[2]))
     first = {name: tensor[0] for name, tensor in BUILD([torch.Generator().manual_seed(5)]).state_dict().items()}
     other = {name: tensor + 1 for name, tensor in first.items()}
 
