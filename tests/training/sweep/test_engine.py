@@ -16,6 +16,7 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import ImagePool, draw_order, pool_images
 from mixvision.training.results import SweepResult
+from mixvision.training.sweep import schedules
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 
 pytestmark = pytest.mark.slow
@@ -128,15 +129,19 @@ def test_steps_are_those_that_plain_pytorch_takes(sweep, small_manifest, small_p
         torch.testing.assert_close(trained[name], value[0], rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize(("stop_at", "precision"), [(4, "32-true"), (8, "64-true"), (12, "32-true")])
-def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, stop_at, precision):
+@pytest.mark.parametrize(
+    ("stop_at", "checkpoint_at", "precision"), [(4, 0, "32-true"), (8, 5, "64-true"), (12, 10, "32-true")]
+)
+def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, monkeypatch, stop_at, checkpoint_at, precision):
     mixtures, training = Mixtures(ratios=(0, 50, 100)), replace(BRIEF, precision=precision)
     uninterrupted = sweep(mixtures, training, tmp_path / "uninterrupted")
     with pytest.raises(RuntimeError, match="killed"):
         sweep(mixtures, training, tmp_path / "killed", Recorder(stop_at))
-    recorder = Recorder()
+    recorder, steps, momentum = Recorder(), [], schedules.momentum
+    monkeypatch.setattr(schedules, "momentum", lambda iteration: steps.append(iteration) or momentum(iteration))
     resumed = sweep(mixtures, training, tmp_path / "killed", recorder)
     assert_same(resumed, uninterrupted)
+    assert steps == list(range(checkpoint_at, 12)), "no step is taken twice"
     heard = pd.DataFrame(recorder.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
     full = uninterrupted.history.sort_values(["iteration", "split", "trial"], ignore_index=True)
     pd.testing.assert_frame_equal(heard, full)  # the curves of the resumed run are whole
