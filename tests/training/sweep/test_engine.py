@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,8 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import ImagePool, draw_order, pool_images
 from mixvision.training.results import SweepResult
-from mixvision.training.sweep.engine import train_sweep
+from mixvision.training.sweep import schedules
+from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 
 pytestmark = pytest.mark.slow
 
@@ -127,15 +129,19 @@ def test_steps_are_those_that_plain_pytorch_takes(sweep, small_manifest, small_p
         torch.testing.assert_close(trained[name], value[0], rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize(("stop_at", "precision"), [(4, "32-true"), (8, "64-true"), (12, "32-true")])
-def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, stop_at, precision):
+@pytest.mark.parametrize(
+    ("stop_at", "checkpoint_at", "precision"), [(4, 0, "32-true"), (8, 5, "64-true"), (12, 10, "32-true")]
+)
+def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, monkeypatch, stop_at, checkpoint_at, precision):
     mixtures, training = Mixtures(ratios=(0, 50, 100)), replace(BRIEF, precision=precision)
     uninterrupted = sweep(mixtures, training, tmp_path / "uninterrupted")
     with pytest.raises(RuntimeError, match="killed"):
         sweep(mixtures, training, tmp_path / "killed", Recorder(stop_at))
-    recorder = Recorder()
+    recorder, steps, momentum = Recorder(), [], schedules.momentum
+    monkeypatch.setattr(schedules, "momentum", lambda iteration: steps.append(iteration) or momentum(iteration))
     resumed = sweep(mixtures, training, tmp_path / "killed", recorder)
     assert_same(resumed, uninterrupted)
+    assert steps == list(range(checkpoint_at, 12)), "no step is taken twice"
     heard = pd.DataFrame(recorder.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
     full = uninterrupted.history.sort_values(["iteration", "split", "trial"], ignore_index=True)
     pd.testing.assert_frame_equal(heard, full)  # the curves of the resumed run are whole
@@ -154,7 +160,9 @@ def test_a_diverging_trial_fails_alone(sweep, tmp_path):
     recorder = Recorder()
     mixed = sweep(mixtures, folder=tmp_path / "mixed", events=recorder, learning_rate=[1e12, 0.004])
     assert mixed.outcomes["status"].tolist() == ["failed", "finished"]
-    assert "learning_rate" in recorder.failures["ratio-000-seed-0"]
+    reason = mixed.outcomes["reason"].iloc[0]
+    assert re.match(r"The training loss is (nan|inf) by iteration 4: .* learning_rate \(now 1e\+12\)", reason)
+    assert recorder.failures == {"ratio-000-seed-0": reason}
     assert set(mixed.predictions["trial"]) == {"ratio-050-seed-0"} == set(recorder.finished_trials[-1:])
     survivor = healthy.history[healthy.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
     own = mixed.history[mixed.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
@@ -371,6 +379,88 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
     pd.testing.assert_frame_equal(at_iteration(rest.history, 0, 40), at_iteration(whole.history, 0, 40), rtol=1e-5)
     for name, tensor in rest.weights["ratio-000-seed-0"]["last"].items():
         torch.testing.assert_close(tensor, whole.weights["ratio-000-seed-0"]["last"][name], rtol=1e-5, atol=1e-8)
+
+
+def note(noted: list, what) -> float:
+    """Instead of training, which takes no time."""
+    noted.append(what)
+    return 0.0
+
+
+def test_trials_train_together_as_far_as_they_fit(small_manifest, small_pixels, tmp_path, monkeypatch):
+    trials = list_trials(Mixtures(ratios=(0, 20, 40, 60, 80)))
+    sets = choose_training_sets(small_manifest, trials, True)  # 60 images each: batches of 3
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+
+    def sizes(cache: int, trials=trials, sets=sets, **changes) -> list[int]:
+        stacks: list[int] = []
+        monkeypatch.setattr(
+            "mixvision.training.sweep.engine.fit_stack", lambda *given: note(stacks, len(given[0].trials))
+        )
+        monkeypatch.setattr("mixvision.training.sweep.engine.images_in_cache", lambda side: cache)
+        train_sweep(BUILD, trials, sets, pool, replace(BRIEF, **changes), tmp_path)
+        return stacks
+
+    assert sizes(6) == [2, 2, 1] and sizes(15) == [5] and sizes(14) == [3, 2] and sizes(2) == [1] * 5
+    assert sizes(2, stack_size=3) == [3, 2] and sizes(15, stack_size=1) == [1] * 5
+    assert sizes(15, trials.assign(begin=[0, 0, 7, 7, 7])) == [2, 3]
+    assert sizes(15, trials.assign(iterations=[8, 9, 8, 9, 8])) == [3, 2]
+    fewer = sets[(sets["trial"] != "ratio-020-seed-0") | (sets.groupby("trial").cumcount() < 59)]
+    fewer = fewer[(fewer["trial"] != "ratio-060-seed-0") | (fewer.groupby("trial").cumcount() < 41)]
+    assert sizes(15, sets=fewer) == [3, 2], "59 and 41 images both make batches of 2"
+
+
+def test_twenty_images_are_enough_to_train_on(digits, tmp_path, monkeypatch):
+    trials, sets, pool = digits
+    monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", lambda *given: 0.0)
+    result = train_sweep(BUILD, trials, sets[sets.groupby("trial").cumcount() < 20], pool, BRIEF, tmp_path)
+    assert result.outcomes["status"].tolist() == ["finished", "finished"]
+
+
+def test_the_network_is_built_for_the_pools_categories_and_images(digits):
+    network = resnet25_builder(digits[2])([torch.Generator().manual_seed(seed) for seed in range(2)])
+    expected = BUILD([torch.Generator().manual_seed(seed) for seed in range(2)]).state_dict()
+    assert {name: tensor.shape for name, tensor in network.state_dict().items()} == {
+        name: tensor.shape for name, tensor in expected.items()
+    }
+
+
+def test_no_checkpoint_is_continued_by_a_sweep_that_computes_something_else(digits, tmp_path, monkeypatch):
+    """Every change of what decides the result gives the stack another folder, and the same settings the same one."""
+    trials, sets, pool = digits
+    folders = []
+    monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", lambda *given: note(folders, given[2]))
+    first = {name: tensor[0] for name, tensor in BUILD([torch.Generator().manual_seed(5)]).state_dict().items()}
+    other = {name: tensor + 1 for name, tensor in first.items()}
+
+    def going_on(weights=first, history=(), **how) -> Course:
+        starts = {trial: Start(weights, [{"trial": trial, **row} for row in history]) for trial in trials["trial"]}
+        return Course(Continuation(starts, **how))
+
+    usual = {"trials": trials, "sets": sets, "pool": pool, "training": BRIEF, "course": Course()}
+    changes = [
+        {},
+        {"trials": trials.assign(l2=0.2)},
+        {"sets": sets.drop(index=[0, len(sets) - 1])},
+        {"pool": replace(pool, pixels=pool.pixels + 1)},
+        {"pool": replace(pool, held_out={name: rows.flip(0) for name, rows in pool.held_out.items()})},
+        {"training": replace(BRIEF, iterations=13)},
+        {"training": replace(BRIEF, evaluate_every=5)},
+        {"training": replace(BRIEF, precision="64-true")},
+        {"course": Course(keep=[4])},
+        {"course": Course(prune=lambda rows: set())},
+        {"course": going_on()},
+        {"course": going_on(other)},
+        {"course": going_on(history=[{"iteration": 4}])},
+        {"course": going_on(trainable="head")},
+        {"course": going_on(schedules="continue")},
+    ]
+    for _ in range(2):
+        for change in changes:
+            of = usual | change
+            train_sweep(BUILD, of["trials"], of["sets"], of["pool"], of["training"], tmp_path, of["course"])
+    assert len(set(folders)) == len(changes) and folders[: len(changes)] == folders[len(changes) :]
+    assert {folder.parent for folder in folders} == {tmp_path}
 
 
 def test_restarted_schedules_differ_from_continued_ones(digits, tmp_path):
