@@ -1,10 +1,11 @@
-"""Mixed training, iterative training and what follows from both, end to end in one run."""
+"""Mixed training, iterative training and the conclusions from both, end to end in one run."""
 
 from __future__ import annotations
 
 import mlflow
 import pandas as pd
 import pytest
+from page_reader import Reader, read_markdown
 
 from mixvision.models.trained import TrainedNetwork
 from mixvision.pipelines.conclusions.nodes import fit_mixing_law
@@ -30,19 +31,25 @@ def reports(run_pipeline, few_digits):
     return run_pipeline("conclusions", BRIEF, few_digits) / "data/08_reporting/digits"
 
 
-def test_the_study_leaves_everything_that_it_promises(reports, project):
+def test_the_study_saves_all_its_results(reports, project):
     trials = ["initial-025-seed-0", "initial-075-seed-0"]
     metrics = pd.read_csv(reports / "iterative/metrics.csv")
     assert set(metrics["trial"]) == set(trials)
     assert set(metrics["snapshot"]) == {"after_initial", "last", "best_validation", "best_test"}
     history = pd.read_parquet(project / "data/07_model_output/digits/iterative/history.parquet")
     steps = history[history["split"] == "test"].groupby("trial")["iteration"].apply(list).to_dict()
-    assert steps == {trials[0]: [2, 4, 6, 8], trials[1]: [4, 6, 8]}  # nothing of what was kept for the other
+    assert steps == {trials[0]: [2, 4, 6, 8], trials[1]: [4, 6, 8]}  # nothing from what was kept for the other
     measures = pd.read_csv(reports / "iterative/continual_measures.csv")
     tested = metrics[metrics["split"] == "test"].set_index(["trial", "snapshot"])["nice_top1"]
+    page = Reader((reports / "iterative/page.html").read_text())
+    assert page.title == "Handwritten digits"
+    tables = [
+        page.table("% initial", beside).set_index("% initial") for beside in ("95% interval", "backward transfer")
+    ]
     for share, trial in zip((25, 75), trials, strict=True):
         forgetting = measures.set_index("share").loc[share, "forgetting"]
         assert forgetting == pytest.approx(tested[trial, "after_initial"] - tested[trial, "last"])
+        assert [shown.loc[str(share), "forgetting"] for shown in tables] == [f"{forgetting:.3f}"] * 2
     alphas = pd.read_csv(reports / "iterative/interpolation_table.csv")
     assert len(alphas["alpha"].unique()) == 11
 
@@ -57,8 +64,17 @@ def test_the_study_leaves_everything_that_it_promises(reports, project):
     assert len(verdicts) == 4 and verdicts["verdict"].isin(["supported", "refuted", "undecided"]).all()
     law = pd.read_csv(reports / "conclusions/mixing_law.csv")
     assert law["predicted_best"].between(0, 100).all()
-    for pipeline in ("mixing", "iterative", "conclusions"):
-        assert "Handwritten digits" in (reports / pipeline / "page.html").read_text()
+    page = Reader((reports / "conclusions/page.html").read_text())
+    assert page.title.startswith("Handwritten digits")
+    summary = read_markdown((reports / "conclusions/summary.md").read_text())
+    for shown in (page.table("hypothesis", "verdict"), summary):
+        assert shown["verdict"].tolist() == verdicts["verdict"].tolist()
+    laws = page.table("iteration", "predicted")["predicted"].tolist()
+    assert laws == [f"{best:.0f}%" for best in law["predicted_best"]]
+    performances = pd.concat([pd.read_csv(reports / name / "metrics.csv") for name in ("mixing", "iterative")])
+    performances = performances[(performances["snapshot"] == "best_validation") & (performances["split"] == "test")]
+    approaches = page.table("approach", "performance")["performance"].tolist()
+    assert approaches == [f"{performance:.3f}" for performance in performances["performance_top1"]]
     assert not list(project.glob("data/06_models/digits/*/checkpoints"))
 
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
@@ -99,12 +115,20 @@ def test_the_other_ways_to_train_iteratively(run_pipeline, few_digits):
     reports = project / "data/08_reporting/digits/iterative"
     metrics = pd.read_csv(reports / "metrics.csv")
     assert set(metrics["trial"]) == {"initial-050-seed-0", "initial-050-seed-1"}
-    page = (reports / "page.html").read_text()
-    assert "25%" in page and "all layers" in page.lower()
+    page = Reader((reports / "page.html").read_text())
+    shared = page.table("setting", "value").set_index("setting")["value"]
+    chosen = {**settings["iterative"]["phases"], "precision": "64-true"}
+    assert shared[["first", "trainable", "replay", "schedules", "precision"]].to_dict() == {
+        name: str(chosen[name]) for name in ("first", "trainable", "replay", "schedules", "precision")
+    }
+    means = metrics[metrics["split"] == "test"].groupby("snapshot")["performance_top1"].agg(["mean", "std"])
+    (row,) = page.table("% initial", "95% interval").to_dict("records")
+    for snapshot in ("after_initial", "best_validation", "last", "best_test"):
+        assert row[snapshot] == "{:.3f} ± {:.3f}".format(*means.loc[snapshot])
 
 
 def test_a_mixed_model_that_diverged_late_does_not_count_in_the_law():
-    """Its history goes on for a while, but it has made no predictions, so the table of metrics lacks its ratio."""
+    """It has a history, but no predictions, so the table of metrics lacks its ratio."""
     ratios = [0, 20, 50, 80, 100]
     trials = pd.DataFrame({"trial": [f"r{ratio}" for ratio in ratios], "ratio": ratios})
     curves = trials.assign(nice_top1=[0.9, 0.8, 0.7, 0.5, 0.2], real_top1=[0.1, 0.3, 0.5, 0.6, 0.65])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
-
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from page_reader import Reader
 
 from mixvision.models.trained import TrainedNetwork
 from mixvision.training.events import TrainingListener
@@ -31,12 +30,16 @@ def runs(project) -> tuple[pd.Series, pd.DataFrame]:
     return parent, found[found["tags.mlflow.parentRunId"] == parent["run_id"]]
 
 
+def read_page(project) -> Reader:
+    return Reader((project / "data/08_reporting/digits/mixing/page.html").read_text())
+
+
 @pytest.fixture
 def finished(run_pipeline, few_digits):
     return run_pipeline("mixing", BRIEF, few_digits)
 
 
-def test_the_main_job_leaves_everything_that_it_promises(run_pipeline):
+def test_the_main_job_saves_all_its_results(run_pipeline):
     finished = run_pipeline("mixing", BRIEF, {"image_size": 16})
     report = finished / "data/08_reporting/digits/mixing"
     metrics = pd.read_csv(report / "metrics.csv")
@@ -44,18 +47,32 @@ def test_the_main_job_leaves_everything_that_it_promises(run_pipeline):
     assert metrics.filter(like="top1").stack().between(0, 1).all()
     table = pd.read_csv(report / "metric_table.csv")
     assert set(table["ratio"]) == {0, 50, 100} and set(table["snapshot"]) == {"best_validation", "last", "best_test"}
-    page = (report / "page.html").read_text()
-    HTMLParser().feed(page)
-    for heading in ("Handwritten digits", "Split audit", "Excluded files", "Most confident mistakes"):
-        assert heading in page
     assert len(list(report.glob("*.json"))) == 5 and len(list(report.glob("*.png"))) == 2
     assert not (finished / "data/06_models/digits/mixing/checkpoints").exists()
 
     manifest = pd.read_parquet(finished / "data/03_primary/digits/manifest.parquet")
     assert len(manifest) == 5000 + 1797
+
+    page = read_page(finished)
+    assert page.title == "Handwritten digits" and len(page.figures) == 5 and len(page.images) == 2
+    tested = metrics[metrics["split"] == "test"].set_index(["trial", "snapshot"])["performance_top1"]
+    rows = page.table("% real", "95% interval").set_index("% real")
+    for snapshot in ("best_validation", "last", "best_test"):
+        expected = {str(ratio): f"{tested[f'ratio-{ratio:03d}-seed-0', snapshot]:.3f}" for ratio in (0, 50, 100)}
+        assert rows[snapshot].to_dict() == expected
+    validated = metrics[(metrics["split"] == "validation") & (metrics["snapshot"] == "best_validation")]
+    best = validated.set_index("trial")["performance_top1"].idxmax()
+    assert page.key_numbers[:2] == [f"{int(best[6:9])}%", f"{tested[best, 'best_validation']:.3f}"]
+    kept = page.table("domain", "kept", "train").set_index("domain")[["kept", "train", "test"]].astype(int)
+    counts = manifest.groupby(["domain", "split"]).size().unstack()
+    assert kept.to_numpy().tolist() == counts.assign(kept=[5000, 1797])[["kept", "train", "test"]].to_numpy().tolist()
+    assert {"Split audit", "Excluded files"} <= set(page.headings)
+    findings = page.table("finding", "count").set_index("finding")["count"]
+    pairs = pd.read_parquet(finished / "data/03_primary/digits/near_duplicates.parquet")
+    assert int(findings["near-duplicate pairs"]) == len(pairs) > 0
     sets = pd.read_parquet(finished / "data/05_model_input/digits/mixing/training_sets.parquet")
     assert set(manifest.set_index("id").loc[sets["id"], "split"]) == {"train"}
-    assert sets.groupby("trial").size().nunique() == 1  # thinned to equal amounts
+    assert sets.groupby("trial").size().nunique() == 1  # balanced, so all of one size
 
     network = TrainedNetwork.load(next(finished.glob("data/06_models/digits/mixing/networks/*/last.safetensors")))
     assert network.categories == tuple("0123456789") and network.image_size == 16
@@ -106,7 +123,7 @@ class Killer(TrainingListener):
         raise KeyError("the machine went down")
 
 
-def test_a_failed_run_says_so_and_the_next_one_resumes(run_pipeline, project, few_digits):
+def test_a_failed_run_is_marked_as_failed_and_the_next_one_resumes(run_pipeline, project, few_digits):
     with pytest.raises(KeyError, match="the machine went down"):
         run_pipeline("mixing", BRIEF, few_digits, listener=Killer())
     parent, children = runs(project)
@@ -122,7 +139,7 @@ def test_a_failed_run_says_so_and_the_next_one_resumes(run_pipeline, project, fe
 
 
 def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pipeline, few_digits):
-    """One trial's learning rate is raised in the table of trials, and the run taken up from there."""
+    """One trial's learning rate is raised in the table of trials, and the run continues from there."""
     file = finished / "data/05_model_input/digits/mixing/trials.csv"
     trials = pd.read_csv(file)
     trials["learning_rate"] = trials["learning_rate"].where(trials["ratio"] != 0, 1e12)
@@ -135,14 +152,18 @@ def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pip
         "50": "FINISHED",
         "100": "FINISHED",
     }
-    assert children["tags.failure"].dropna().str.contains("learning_rate").all()
-    assert "ratio-000-seed-0 failed" in (finished / "data/08_reporting/digits/mixing/page.html").read_text()
+    outcomes = pd.read_csv(finished / "data/07_model_output/digits/mixing/outcomes.csv").set_index("trial")
+    reason = outcomes.loc["ratio-000-seed-0", "reason"]
+    assert children["tags.failure"].dropna().tolist() == [reason] and "learning_rate" in reason
+    page = read_page(finished)
+    assert f"ratio-000-seed-0 failed: {reason}" in page.text
+    assert page.table("% real", "95% interval")["% real"].tolist() == ["50", "100"]
 
 
 @pytest.mark.parametrize(
     ("parameters", "complaint"),
     [
-        ({"mixtures": {"ratios": [0, 200]}}, "ratios is"),
+        ({"mixtures": {"ratios": [0, 200]}}, r"ratios is \[0, 200\]"),
         ({"training": {"iterations": -1}}, "iterations is -1"),
         ({"trainings": {"iterations": 1}}, "no parameter mixing.trainings: did you mean mixing.training"),
         ({"report": {"bootstrap_draws": 0}}, "bootstrap_draws is 0"),
@@ -163,11 +184,14 @@ def test_more_seeds_give_a_mean_and_a_standard_deviation(run_pipeline, few_digit
     assert (table["trials"] == 2).all() and expected.max() > 0
     assert table.set_index("snapshot")["performance_top1_std"].to_dict() == pytest.approx(expected.to_dict())
     assert np.isfinite(table["performance_top1_low"].dropna()).all()
-    assert "±" in (project / "data/08_reporting/digits/mixing/page.html").read_text()
+    means = metrics[metrics["split"] == "test"].groupby("snapshot")["performance_top1"].mean()
+    (row,) = read_page(project).table("% real", "95% interval").to_dict("records")
+    for snapshot in ("best_validation", "last", "best_test"):
+        assert row[snapshot] == f"{means[snapshot]:.3f} ± {expected[snapshot]:.3f}"
 
 
-def test_a_plain_split_is_reported_with_and_without_what_leaks(run_pipeline, few_digits):
-    """The paper's letter: near-duplicates may cross, the run goes on, and the report shows both figures."""
+def test_a_plain_split_is_reported_with_and_without_leaking_images(run_pipeline, few_digits):
+    """As in the paper: near-duplicates may cross, the run continues, and the report shows both accuracies."""
     project = run_pipeline("mixing", {**BRIEF, "ingestion": {"splits": {"method": "plain"}}}, few_digits)
     manifest = pd.read_parquet(project / "data/03_primary/digits/manifest.parquet")
     leaking = int((manifest["leaks"] & (manifest["split"] == "test")).sum())
@@ -176,5 +200,13 @@ def test_a_plain_split_is_reported_with_and_without_what_leaks(run_pipeline, few
     tested = metrics[metrics["split"] == "test"].iloc[0]
     held_out = manifest[manifest["split"] == "test"]
     assert tested["nice_images"] + tested["real_images"] == len(held_out)
-    page = (project / "data/08_reporting/digits/mixing/page.html").read_text()
-    assert "Test images without a near-duplicate in training" in page and "plain random ones" in page
+    page = read_page(project)
+    audit = page.table("domain", "single_object", "leaks").astype({"leaks": int}).groupby("domain")["leaks"].sum()
+    assert audit.to_dict() == manifest[manifest["leaks"]].groupby("domain").size().to_dict()
+    predictions = pd.read_parquet(project / "data/07_model_output/digits/mixing/predictions.parquet")
+    clean = predictions[predictions["snapshot"] == "best_validation"].merge(held_out[~held_out["leaks"]], on="id")
+    right = (clean["prediction_1"] == clean["category"]).groupby([clean["trial"], clean["domain"]]).mean().unstack()
+    performance = np.sqrt(right["nice"] * right["real"])
+    rows = page.table("% real", "best_validation without leaks")
+    assert rows["best_validation without leaks"].tolist() == [f"{value:.3f}" for value in performance]
+    assert rows["best_validation"].tolist() != rows["best_validation without leaks"].tolist()

@@ -1,4 +1,4 @@
-"""Online learning from two folders that grow, as ``kedro run`` runs it, again and again."""
+"""Online learning from two growing folders, as ``kedro run`` runs it several times."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from page_reader import Reader, read_markdown
 from PIL import Image
 
 from mixvision.datasets.tables import TableDataset
@@ -34,7 +35,7 @@ DATA = "data/06_models/digits/streams"
 
 @pytest.fixture
 def folders(tmp_path_factory, small_pixels):
-    """Two folders and a way to fill them: ``folders.grow(first, last)`` adds these images of every digit."""
+    """A function that fills two folders: ``folders(first, last)`` adds these images of every digit."""
     root = tmp_path_factory.mktemp("streams")
 
     def grow(first: int, last: int, digits: tuple[int, ...] = (0, 1, 2)) -> None:
@@ -55,7 +56,7 @@ def folders(tmp_path_factory, small_pixels):
 
 @pytest.fixture
 def learn(run_pipeline, folders):
-    """Run the pipeline on the folders: ``learn()`` gives the project."""
+    """A function that runs the pipeline on the folders and returns the project."""
     return lambda **options: run_pipeline("streams", BRIEF, folders.settings, **options)
 
 
@@ -71,7 +72,7 @@ def equal(one: TrainedNetwork, other: TrainedNetwork) -> bool:
     return all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
 
 
-def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
+def test_a_second_run_continues_training_with_the_new_images(learn, folders, monkeypatch):
     folders(0, 28)
     project = learn()
     first = arrivals(project).iloc[0]
@@ -92,7 +93,7 @@ def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
     (course,) = (given for given in spy.call_args.args if isinstance(given, Course))
     assert equal(before, replace(after, tensors=course.continuation.starts["run-002"].weights))
 
-    # Measured with the network of the first run, on what it had never seen.
+    # Measured with the network of the first run, on images that it had never seen.
     manifest = pd.read_parquet(project / "data/03_primary/digits/unsplit_manifest.parquet")
     manifest["arrived"] = manifest["path"].str[-7:-4].astype(int) >= 28
     known = manifest.loc[~manifest["arrived"], "cluster"]
@@ -102,7 +103,14 @@ def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
     assert second["real_measured"] == len(counted) and second["real_top1"] == pytest.approx(right.mean())
 
     report = project / "data/08_reporting/digits/streams"
-    assert "Run 2" in (report / "page.html").read_text() and (report / "prequential.json").exists()
+    page = Reader((report / "page.html").read_text())
+    shown = page.table("run", "measured").set_index("run").loc["2"]
+    assert shown[["iterations", "new"]].tolist() == ["12", "36 + 36"]
+    assert shown["measured"] == f"{second['nice_measured']:.0f} + {len(counted)}"
+    assert shown["real"] == f"{right.mean():.3f}"
+    performance = (second["nice_top1"] * right.mean()) ** 0.5
+    assert page.key_numbers[-1] == shown["performance"] == f"{performance:.3f}"
+    assert (report / "prequential.json").exists()
     assert not (project / DATA / "checkpoints").exists()
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     tracked = mlflow.search_runs(experiment_names=["digits"], filter_string="run_name = 'run-002'")
@@ -111,14 +119,16 @@ def test_a_second_run_learns_on_from_what_is_new(learn, folders, monkeypatch):
     assert [point.step for point in curve] == [9, 12]
 
 
-def test_with_nothing_new_everything_stays_and_another_image_size_is_refused(learn, folders):
+def test_without_new_images_nothing_changes_and_another_image_size_is_refused(learn, folders):
     folders(0, 20)
     project = learn()
     table = arrivals(project)
     learn()
     assert [path.name for path in (project / DATA / "state").iterdir()] == ["run-001"]
     pd.testing.assert_frame_equal(arrivals(project), table)
-    assert "Nothing new" in (project / "data/08_reporting/digits/streams/summary.md").read_text()
+    summary = (project / "data/08_reporting/digits/streams/summary.md").read_text()
+    assert read_markdown(summary)[["run", "new"]].to_numpy().tolist() == [["1", "60 + 60"]]
+    assert "run 1" in summary.splitlines()[-1], "the last run that trained"
     folders.settings["image_size"] = 24
     with pytest.raises(ValueError, match="image_size is 24, .* with 16 .*state to start anew"):
         learn()
@@ -131,7 +141,7 @@ class Killer(TrainingListener):
         raise KeyError("the machine went down")
 
 
-def test_a_killed_run_is_taken_up_and_ends_as_if_it_had_not_been(learn, folders, project):
+def test_a_killed_run_resumes_to_the_same_result(learn, folders, project):
     folders(0, 28)
     learn()
     shutil.copytree(project / DATA / "state", project / "state after the first run")
@@ -169,7 +179,7 @@ def test_a_kill_after_the_state_is_saved_loses_no_run(learn, folders, project, m
     assert equal(network(project, 1), first) and arrivals(project)["run"].tolist() == [1]
 
 
-def test_a_category_that_vanishes_stays_and_one_that_comes_is_left_out(learn, folders, project):
+def test_a_vanished_category_is_kept_and_a_new_one_is_left_out(learn, folders, project):
     folders(0, 20, digits=(0, 1))
     learn()
     for domain in ("nice", "real"):

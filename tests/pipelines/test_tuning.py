@@ -1,4 +1,4 @@
-"""Tuning end to end, as ``kedro run`` runs it, whole and killed in the middle of the adaptive search."""
+"""Tuning end to end, as ``kedro run`` runs it, both whole and killed in the middle of the adaptive search."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import mlflow
 import pandas as pd
 import pytest
 import yaml
+from page_reader import Reader, read_markdown
 
 from mixvision.training.events import TrainingListener
 
@@ -37,7 +38,7 @@ def runs(project) -> tuple[pd.Series, pd.DataFrame]:
 
 
 def check_results(project) -> pd.DataFrame:
-    """What every finished run leaves; returns the scores of all trials."""
+    """Check the results of a finished run; return the scores of all trials."""
     report = project / "data/08_reporting/digits/tuning"
     grid, adaptive = (pd.read_csv(report / f"{search}_scores.csv") for search in ("grid", "adaptive"))
     assert grid["step"].value_counts().to_dict() == {"rates": 4, "factors": 4, "final": 2}
@@ -49,8 +50,18 @@ def check_results(project) -> pd.DataFrame:
     for search in ("grid", "adaptive"):
         history = pd.read_parquet(project / f"data/07_model_output/digits/tuning/{search}_history.parquet")
         assert set(history["split"]) == {"validation"}  # the test images stay unseen
-    assert f"learning rate {chosen['learning_rate']:g} with L2 0.05" in (report / "summary.md").read_text()
-    assert "An adaptive search beside the grid" in (report / "page.html").read_text()
+    rates = grid[grid["step"] == "rates"].groupby("learning_rate")["performance_top1"].mean().sort_values()[::-1]
+    shown = read_markdown((report / "summary.md").read_text())
+    assert shown["learning rate"].astype(float).tolist() == rates.index.tolist()
+    assert shown["mean"].tolist() == [f"{mean:.3f}" for mean in rates]
+    page = Reader((report / "page.html").read_text())
+    assert page.key_numbers[:3] == [f"{chosen['learning_rate']:g}", "0.05", f"{chosen['performance_top1']:.3f}"]
+    searches = page.table("search", "trials", "mean of the best").set_index("search")
+    for search, trials in (("grid", grid), ("adaptive", adaptive)):
+        best = trials.groupby("ratio")["performance_top1"].max().mean()
+        pruned = (trials["status"] == "pruned").sum()
+        row = [len(trials), pruned, 0, trials["trained_iterations"].sum(), f"{best:.3f}"]
+        assert searches.loc[search].tolist() == list(map(str, row))
     assert len(list(report.glob("*.json"))) == 6
     assert (project / "data/06_models/digits/tuning/studies/studies.db").exists()
     assert not (project / "data/06_models/digits/tuning/checkpoints").exists()
@@ -76,7 +87,7 @@ class Killer(TrainingListener):
             raise KeyError("the machine went down")
 
 
-def test_tuning_killed_in_the_adaptive_search_goes_on_to_the_result_of_a_whole_run(run_pipeline, project, few_digits):
+def test_tuning_killed_in_the_adaptive_search_resumes_to_the_same_result(run_pipeline, project, few_digits):
     with pytest.raises(KeyError, match="the machine went down"):
         run_pipeline("tuning", BRIEF, few_digits, listener=Killer())
     assert runs(project)[0]["status"] == "FAILED"
@@ -88,7 +99,7 @@ def test_tuning_killed_in_the_adaptive_search_goes_on_to_the_result_of_a_whole_r
     pd.testing.assert_frame_equal(check_results(project), resumed)
 
 
-def test_mixed_training_with_what_the_tuning_has_chosen(run_pipeline, project, few_digits):
+def test_mixed_training_uses_the_setting_that_tuning_chose(run_pipeline, project, few_digits):
     mixing = {
         "mixtures": {"ratios": [0, 50], "learning_rate": 0.001, "l2": 0.9},
         "training": {"iterations": 4, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"},
@@ -102,8 +113,11 @@ def test_mixed_training_with_what_the_tuning_has_chosen(run_pipeline, project, f
     assert set(trials["l2"]) == {chosen["l2"]} == {0.05}
     outcomes = pd.read_csv(project / "data/07_model_output/digits/mixing/outcomes.csv")
     assert outcomes["status"].tolist() == ["finished"] * 2
-    page = (project / "data/08_reporting/digits/mixing/page.html").read_text()
-    assert "Learning rate and L2 factor were tuned, by the grid" in page
+    page = Reader((project / "data/08_reporting/digits/mixing/page.html").read_text())
+    shared = page.table("setting", "value").set_index("setting")["value"]
+    assert shared[["learning_rate", "l2"]].tolist() == [f"{chosen['learning_rate']:g}", "0.05"]
+    assert shared["tuned_by"] == chosen["source"]
+    assert f"were tuned by {chosen['source']}." in page.text
     client = mlflow.MlflowClient()
     assert client.get_run(runs(project)[1].loc["ratio-050-seed-0", "run_id"]).data.params["l2"] == "0.05"
 
@@ -111,7 +125,7 @@ def test_mixed_training_with_what_the_tuning_has_chosen(run_pipeline, project, f
 @pytest.mark.parametrize(
     ("parameters", "complaint"),
     [
-        ({"grid": {"learning_rates": [0]}}, "learning_rates is"),
+        ({"grid": {"learning_rates": [0]}}, r"learning_rates is \[0\]"),
         ({"search": {"proposals": 0}}, "proposals is 0"),
         ({"training": {"evaluate_every": 0}}, "evaluate_every is 0"),
     ],
