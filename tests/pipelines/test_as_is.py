@@ -1,4 +1,4 @@
-"""Pretrained networks without training: on ImageNet's dogs in their study's environment, and counted by hand."""
+"""Pretrained networks without training: on ImageNet's dogs in their study's environment, and on a counted example."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import tarfile
 import pandas as pd
 import pytest
 import yaml
+from page_reader import read_markdown
 
 from mixvision.pipelines.as_is.nodes import images_to_classify, measure
+from mixvision.studies.transfer.tables import PRETRAINED_ON
 
 pytestmark = pytest.mark.slow
 
 
 def test_the_dogs_environment_on_imagenets_photos(run_pipeline, project, shared_data, tmp_path):
-    """Every breed and some photos of something else, at 128 pixels; Stanford Dogs, the other domain, is not there."""
+    """Every breed and some photos of something else, at 128 pixels, without the other domain, Stanford Dogs."""
     wnids = {name.partition("-")[0] for name in yaml.safe_load((project / "conf/dogs/breeds.yml").read_text())}
     with tarfile.open(shared_data("imagenet-samples.tar")) as archive:
         breeds = [member for member in archive.getmembers() if member.name[4:13] in wnids]
@@ -35,8 +37,11 @@ def test_the_dogs_environment_on_imagenets_photos(run_pipeline, project, shared_
     assert 0.5 < free["top1"] <= among["top1"] < free["top5"] <= 1  # by guessing among the breeds: 0.02
     assert among["outside"] == 0 < free["outside"] < 0.25
     summary = (project / "data/08_reporting/dogs/as_is/summary.md").read_text()
-    assert "may be among those that they have seen" in summary
-    assert f"on {len(breeds)} of ImageNet's thousand classes" in summary and f"{free['outside']:.3f}" in summary
+    assert PRETRAINED_ON in summary and f"on {len(breeds)} of ImageNet's thousand classes" in summary
+    for shown, row in zip(read_markdown(summary).to_dict("records"), (free, among), strict=True):
+        assert [shown[name] for name in ("top1", "top5", "outside")] == [
+            f"{row[name]:.3f}" for name in ("top1", "top5", "outside")
+        ]
 
 
 @pytest.fixture
@@ -48,12 +53,14 @@ def unsplit_manifest() -> pd.DataFrame:
     return pd.DataFrame(rows).assign(status=status, leaks="", cluster=range(5), pixel_row=range(5))
 
 
-def test_only_images_of_imagenets_classes_are_judged(unsplit_manifest):
+def test_only_images_of_imagenets_classes_are_classified(unsplit_manifest):
     judged = images_to_classify(unsplit_manifest)
     assert judged["status"].tolist() == ["kept", "kept", "excluded", "kept", "excluded"]
     assert judged["split"].tolist() == ["test", "test", "", "test", ""]
     assert unsplit_manifest["status"].tolist() == ["kept"] * 4 + ["excluded"]
-    with pytest.raises(ValueError, match=r"None of the categories \(crane, ...\) .* WordNet numbers .* transfer"):
+    with pytest.raises(
+        ValueError, match=r"None of the categories \(crane, \.\.\.\) .* WordNet ids .* transfer pipeline"
+    ):
         images_to_classify(unsplit_manifest[unsplit_manifest["category"] == "crane"])
 
 
@@ -73,4 +80,7 @@ def test_answers_outside_the_study_are_counted(unsplit_manifest):
     table = table.set_index("trial")[["images", "top1", "top5", "outside"]]
     assert table.loc["as is"].tolist() == pytest.approx([3, 1 / 3, 2 / 3, 2 / 3])
     assert table.loc["restricted"].tolist() == pytest.approx([3, 1, 1, 0])
-    assert "on 2 of ImageNet's thousand classes" in text and "0.667" in text
+    shown = read_markdown(text).set_index("trial")[["images", "top1", "top5", "outside"]]
+    assert shown.loc["as is"].tolist() == ["3", "0.333", "0.667", "0.667"]
+    assert shown.loc["restricted"].tolist() == ["3", "1.000", "1.000", "0.000"]
+    assert "on 2 of ImageNet's thousand classes" in text
