@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker; torch asks when it is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread per worker; torch reads it when it is imported
 
 import numpy as np
 import pandas as pd
@@ -25,12 +25,12 @@ os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
 
 @pytest.fixture
 def shared_data():
-    """Path of an archive of real images, or a skip where it is absent: ``shared_data("fruits.tar")``."""
+    """The path of an archive of real images, or a skip if it is absent: ``shared_data("fruits.tar")``."""
 
     def find(name: str) -> Path:
         path = SHARED_DATA / name
         if not path.exists():
-            pytest.skip(f"real images are absent: {name} is looked for in ../shared/data")
+            pytest.skip(f"real images are absent: there is no ../shared/data/{name}")
         return path
 
     return find
@@ -38,7 +38,7 @@ def shared_data():
 
 @pytest.fixture(scope="session")
 def small_pixels() -> dict[str, np.ndarray]:
-    """MNIST as "nice" and UCI digits as "real": 40 of each of three digits a domain, 16x16."""
+    """MNIST as "nice" and UCI digits as "real": 40 of each of three digits per domain, 16x16."""
     nice, nice_labels = mnist_data()
     real = load_digits()
 

@@ -1,4 +1,4 @@
-"""Stand-ins for whatever trains or computes long: they leave behind what the engines would, made up, in no time."""
+"""Stand-ins for everything that trains or computes for long: they return made-up results of the same form at once."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from mixvision.vocabulary import (
     snapshot_name,
 )
 
-TENSORS = {"weight": torch.zeros(1)}  # of networks that nothing is asked
+TENSORS = {"weight": torch.zeros(1)}  # for networks that are never run
 OTHER_CLASSES = ["n02123045 tabby", "n04398044 teapot"]  # that networks know besides the study's categories
 
 
 def replace_engines(monkeypatch) -> list[str]:
-    """Put a stand-in in the place of every engine, wherever it was imported.
+    """Replace every engine by its stand-in, wherever it was imported.
 
     Returns:
         a list to which each stand-in adds the engine's name when it is called.
     """
     called: list[str] = []
     for pipeline in register_pipelines().values():
-        assert pipeline.nodes  # built now: what is imported only later would keep the stand-ins for good
+        assert pipeline.nodes  # built now: modules imported later would keep the stand-ins for good
     modules = [module for name, module in sys.modules.items() if name.startswith("mixvision.")]
     for place, stand_in in STAND_INS.items():
         home, _, name = f"mixvision.{place}".rpartition(".")
@@ -103,7 +103,7 @@ def search_adaptively(search, grid, sweeps, folder, *_, **__) -> tuple[pd.DataFr
 
 
 def train_baselines(trials, pool, augmentation, training, checkpoints, *_, **__) -> SweepResult:
-    """A network is kept of each model alone: whoever asks for its layers takes the first."""
+    """Keeps one network per model, from which its layers are listed."""
     categories, size = len(pool.categories), pool.pixels.shape[1]
     weights = {
         model: {BEST_VALIDATION: build_baseline(model, categories, size, 0, True).state_dict()}
@@ -134,7 +134,7 @@ def train_transfer(trials, pool, study, augmentation, training, features, checkp
             probabilities[name] = pd.concat(frames, ignore_index=True)
             models |= {name: model} if trained else {}
         phases = ["head"] * 4 * trained + ["last 2 blocks"] * 2 * (method == FINE_TUNED)
-        if phases:  # networks as they are have no history
+        if phases:  # untrained networks have no history
             histories.append(_epochs(trial, phases))
     outcomes = _outcomes(trials["trial"], iterations=40, epochs=4, best_epoch=4, seconds=2.0)
     outcomes = outcomes.assign(parameters=1000, trained_parameters=trials["method"].isin([HEAD, FINE_TUNED]) * 100)
@@ -146,7 +146,7 @@ def mix_features(manifest, pool, study, training, features, *_, **__) -> pd.Data
 
 
 def main_backbone(study, pool, features, training, *_, **__) -> SimpleNamespace:
-    """What a map of the images asks a frozen backbone for."""
+    """The parts of a frozen backbone that the map of the images needs."""
     values = torch.from_numpy(np.random.default_rng(0).normal(size=(len(pool.ids), 8)))
     return SimpleNamespace(backbone=study.all_backbones()[0], input_size=96, features=lambda: values)
 
@@ -170,7 +170,7 @@ STAND_INS = {
     "studies.transfer.training.train_transfer": train_transfer,
     "studies.transfer.ratios_training.mix_features": mix_features,
     "studies.transfer.ratios_training.main_backbone": main_backbone,
-    "studies.transfer.activations.hits_and_misses_sheet": lambda *_, **__: None,  # as of networks without maps
+    "studies.transfer.activations.hits_and_misses_sheet": lambda *_, **__: None,  # as for networks without maps
     "studies.sanity_check.overfitting.overfit": overfit,
     "training.frozen.features.images_per_second": lambda *_, **__: (100.0, 1280),
     "training.frozen.backbone.as_is_probabilities": as_is_probabilities,
@@ -178,7 +178,7 @@ STAND_INS = {
 
 
 def _probabilities(pool: ImagePool, name: str, categories: Sequence[str]) -> pd.DataFrame:
-    """Of the held-out images, mostly right: ``id`` and a column a category; another name gives other numbers."""
+    """Mostly right ones for the held-out images: ``id`` and a column per category; each name gives other numbers."""
     positions = pool.all_held_out.numpy()
     truth = np.array(pool.categories)[pool.labels[positions].numpy()]
     generator = np.random.default_rng(list(name.encode()))
@@ -213,7 +213,7 @@ def _curves(evaluated: dict[str, np.ndarray], pool: ImagePool) -> pd.DataFrame:
 
 
 def _epochs(trial: str, phases: Sequence[str]) -> pd.DataFrame:
-    """The history of a trial that was trained by epochs, one in each of these phases."""
+    """The history of a trial trained by epochs, one epoch in each of these phases."""
     rows = [
         {"trial": trial, "iteration": 10 * epoch, "epoch": epoch, "split": split, "phase": phase}
         | {"cross_entropy": 1 / epoch, "top1": 0.5 + epoch / 20, "seconds": 0.5 if split == "train" else np.nan}

@@ -22,7 +22,7 @@ class Study:
 
 
 def make_study(seeds: int = 1, per_category: int = 20) -> Study:
-    """More real images help on real ones and, past 60%, hurt on nice ones."""
+    """A study in which more real images help on real ones and, beyond 60%, hurt on nice ones."""
     generator = np.random.default_rng(7)
     manifest = make_manifest(per_category)
     trials = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, and their committed outputs and prose say what they compute."""
+"""The notebooks run from top to bottom, and their committed outputs and prose agree with what they compute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 NOTEBOOKS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))}
 
-# Code that the tests run after a notebook's last cell. They look at the value of its last expression.
+# Code that the tests run after a notebook's last cell, to read the value of its last expression.
 QUESTIONS = {
     "xor": """
 import torch.nn.functional as F
@@ -40,7 +40,7 @@ outputs = F.linear(F.relu(F.linear(torch.tensor(INPUTS), network[0].T)), network
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A function that runs a notebook by name, once, in a folder and a kernel of its own, then asks its question."""
+    """A function that runs a notebook by name, once, in a folder and a kernel of its own, and then its question."""
     finished = {}
 
     def execute(name: str) -> NotebookNode:
@@ -81,7 +81,7 @@ def test_there_are_notebooks():
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_committed_outputs_are_those_of_a_fresh_run(run, name):
+def test_committed_outputs_equal_those_of_a_fresh_run(run, name):
     committed = code_cells(nbformat.read(NOTEBOOKS[name], as_version=4))
     for old, new in zip(committed, code_cells(run(name))[:-1], strict=True):
         assert [set(output.get("data", ())) for output in old.outputs] == [
@@ -100,7 +100,7 @@ def test_committed_notebooks_are_clean(name):
     for cell in cells:
         assert not cell.metadata
         assert all(output.output_type != "error" and output.get("name") != "stderr" for output in cell.outputs)
-        assert not re.search(r"(?<!\S)(/\w+){2}|[A-Z]:\\", printed(cell)), "a path of somebody's machine"
+        assert not re.search(r"(?<!\S)(/\w+){2}|[A-Z]:\\", printed(cell)), "a path of some machine"
 
 
 def test_xor_reproduces_the_published_losses(xor):
@@ -108,7 +108,7 @@ def test_xor_reproduces_the_published_losses(xor):
     assert (round(start, 3), round(middle, 3), round(end, 5)) == (4.479, 0.549, 0.00102)
 
 
-def test_xor_gradients_are_those_of_torch(xor):
+def test_xor_gradients_equal_those_of_torch(xor):
     for ours, theirs in zip(xor["gradients"], xor["torch_gradients"], strict=True):
         assert np.any(ours)
         assert np.allclose(ours, theirs, rtol=0, atol=1e-12)
@@ -118,13 +118,13 @@ def test_xor_ends_with_the_truth_table(xor):
     assert xor["answers"] == [0, 1, 1, 0]
 
 
-def test_xor_prose_on_the_two_living_units_is_what_they_do(xor):
+def test_xor_prose_on_the_two_living_units_is_true(xor):
     nothing, second, first, both = np.array(xor["responses"])  # a row for each case, a column for each unit
-    assert first.sum() == second.sum() == 1 and not (first & second).any(), "one unit answers each one, and it alone"
+    assert first.sum() == second.sum() == 1 and not (first & second).any(), "one unit responds to each, and only it"
     assert not nothing.any() and not both.any(), "both are silent along the diagonal"
 
 
-def test_xor_prose_on_other_seeds_is_what_was_measured(xor):
+def test_xor_prose_on_other_seeds_gives_the_measured_numbers(xor):
     early, late = np.array(xor["losses_of_seeds"])
     assert late.shape == (100,)
     ends = {"1/2": 1 / 2, "2/3": 2 / 3, "1": 1}
@@ -139,7 +139,7 @@ def test_xor_prose_on_other_seeds_is_what_was_measured(xor):
         assert f"- {networks} stop at {end}." in prose
 
 
-def test_xor_prose_on_why_seeds_fail_is_true_of_each(xor):
+def test_xor_prose_on_why_seeds_fail_is_true_of_every_seed(xor):
     late, responses = np.array(xor["losses_of_seeds"][1]), np.array(xor["responses_of_seeds"])
     half, linear, dead = (responses[np.isclose(late, end, atol=0.01)] for end in (1 / 2, 2 / 3, 1))
     assert (~half[:, [1, 2]].any(axis=2)).any(axis=1).all(), "1/2: no unit responds to (0, 1), or none to (1, 0)"

@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 class Listening:
-    """Makes a listener hear of a run's trials."""
+    """Lets a listener follow a run's trials."""
 
     def __init__(self, listener: TrainingListener) -> None:
         self.listener = listener
@@ -35,9 +35,9 @@ class Listening:
 
 @pytest.fixture(scope="session")
 def few_digits(tmp_path_factory) -> dict:
-    """Global settings of a small study: 40 images of each of ten digits a domain, and altered copies of four of them.
+    """Global settings of a small study: 40 images of each of ten digits per domain, and altered copies of four of them.
 
-    The whole sample has eight times as many: decoding and measuring them is most of a short run.
+    The whole sample has eight times as many: decoding and measuring them takes most of a short run.
     """
     folder = tmp_path_factory.mktemp("few digits")
     nice, real = mnist_data(), load_digits()
@@ -56,7 +56,7 @@ def few_digits(tmp_path_factory) -> dict:
 
 @pytest.fixture(scope="session")
 def empty_tracking(tmp_path_factory) -> Path:
-    """MLflow's database as it is before the first run: to make it takes longer than many a test."""
+    """MLflow's database before the first run; creating it takes longer than many tests."""
     file = tmp_path_factory.mktemp("tracking") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
@@ -81,7 +81,7 @@ def project(tmp_path, monkeypatch, empty_tracking) -> Path:
 def run_pipeline(project) -> Callable[..., Path]:
     """Run a pipeline by name with parameters for conf/local: ``run_pipeline("mixing", {...})``.
 
-    Or in a study's environment as it is: ``run_pipeline("baselines", env="berries")``. A listener hears of the trials.
+    Or in a study's environment as it is: ``run_pipeline("baselines", env="berries")``. A listener follows the trials.
     """
 
     def run(

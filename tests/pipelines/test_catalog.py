@@ -1,4 +1,4 @@
-"""Tables of names come back from their files as they went in, whatever the names are; and what the catalog declares."""
+"""Tables of names are loaded as they were saved, whatever the names; and the catalog declares every dataset."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def catalog(tmp_path, monkeypatch) -> DataCatalog:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rows", [slice(None), slice(1), slice(1, 2), slice(0)])
-def test_names_are_names(catalog, name, rows):
-    """Also where "NA" or "007" stands alone in its column, and in a table without rows."""
+def test_names_stay_text(catalog, name, rows):
+    """Also if "NA" or "007" is alone in its column, and in a table without rows."""
     table = TABLES[catalog.get(name).schema]
     others = {column.name: "" if column.kind == TEXT else 0 for column in table.columns if not column.optional}
     own = {column: NAMES[name][column] for column in NAMES[name]}
@@ -52,8 +52,8 @@ def test_names_are_names(catalog, name, rows):
     pd.testing.assert_frame_equal(catalog.load(name), frame.reset_index(drop=True), check_dtype=False)
 
 
-def test_the_tables_that_carry_everything_are_checked(catalog):
-    """Whatever pipeline they belong to; and every dataset of every pipeline can be made from the catalog."""
+def test_the_main_tables_of_every_pipeline_are_checked(catalog):
+    """And every dataset of every pipeline can be made from the catalog."""
     ends = (
         "manifest",
         "trials",
@@ -71,7 +71,7 @@ def test_the_tables_that_carry_everything_are_checked(catalog):
     carrying = {name for name in datasets if name.endswith(ends)}
     assert len(carrying) > 25 and all(isinstance(datasets[name], TableDataset) for name in carrying)
     declared = {dataset.schema for dataset in datasets.values() if isinstance(dataset, TableDataset)}
-    assert declared == set(TABLES) - {"probabilities"}  # which is of every file in a folder
+    assert declared == set(TABLES) - {"probabilities"}  # the schema of every file in a folder
 
 
 def test_the_catalog_repeats_no_columns():

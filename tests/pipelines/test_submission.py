@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ TABLE = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def model() -> TrainedNetwork:
-    """It has learned nothing, but answers differ from picture to picture."""
+    """An untrained model whose answers differ from picture to picture."""
     network = transfer_network(load_backbone(Backbone("test_resnet", "random")), 32, "linear", 3)
     network.head[1].weight.data *= 100
     arguments = {"backbone": "test_resnet", "input_size": 32, "head": "linear"}
@@ -43,7 +44,7 @@ def model() -> TrainedNetwork:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """Seven pictures of many kinds and sizes, and what is no picture."""
+    """Seven pictures of many kinds and sizes, and files that are not pictures."""
     generator, folder = np.random.default_rng(0), tmp_path / "2024"
     folder.mkdir()
     for number, name in enumerate(("test_9.JPEG", "test_10.JPEG", "b.png", "c.bmp", "d.webp", "e.gif")):
@@ -74,7 +75,7 @@ def test_every_picture_that_can_be_read_has_a_line(folder, model, monkeypatch, a
     assert len({line.partition(" ")[2] for line in lines}) > 1
 
 
-def test_it_ends_with_a_line_break_and_is_empty_without_readable_pictures(folder, model):
+def test_the_answers_end_with_a_line_break_and_are_empty_without_readable_pictures(folder, model):
     assert answer(folder, model).endswith("\n")
     for file in folder.iterdir():
         if file.is_file() and file.name not in ("broken.jpg", "empty.png"):
@@ -82,19 +83,18 @@ def test_it_ends_with_a_line_break_and_is_empty_without_readable_pictures(folder
     assert answer(folder, model) == ""
 
 
-def test_without_a_folder_or_pictures_a_sentence_says_so(folder, model, tmp_path, monkeypatch):
+def test_a_missing_folder_and_one_without_pictures_are_refused_by_name(folder, model, tmp_path, monkeypatch):
     for absent in (None, "", str(tmp_path / "absent"), str(folder / "grey.jpg")):
-        with pytest.raises(
-            FileNotFoundError, match=r"which is not a folder: give it with --params=unlabelled=<folder>"
-        ):
+        message = re.escape(f"unlabelled is {absent or ''!r}, which is not a folder") + ".*--params=unlabelled=<folder>"
+        with pytest.raises(FileNotFoundError, match=message):
             answer(absent, model)
-    with pytest.raises(ValueError, match="no pictures in .*give the folder that holds them"):
+    with pytest.raises(ValueError, match=re.escape(f"no pictures in {tmp_path}: give the folder that holds them")):
         answer(tmp_path, model)
     monkeypatch.chdir(tmp_path)
-    assert answer(2024, model) == answer(folder, model)  # which the command line takes for a number
+    assert answer(2024, model) == answer(folder, model)  # the command line passes a number
 
 
-def test_as_a_command_runs_it(run_pipeline, project, folder, model):
+def test_the_pipeline_writes_the_answers(run_pipeline, project, folder, model):
     report = project / "data/08_reporting/letters"
     networks = project / "data/06_models/letters/transfer/networks/best"
     for path in (report / "transfer", networks):
