@@ -112,7 +112,7 @@ class TrialRuns(TrainingListener):
             run = self.client.create_run(experiment, tags=tags, run_name=trial["trial"])
             self.runs[trial["trial"]] = run.info.run_id
             self.open.add(trial["trial"])
-            settings = {**self.settings, **trial}  # the trial's own win; it does not have those that are NaN
+            settings = {**self.settings, **trial}  # the trial's own take precedence; NaN means none
             parameters = [Param(name, str(value)) for name, value in settings.items() if value == value]
             self.client.log_batch(run.info.run_id, params=parameters)
 

@@ -43,11 +43,13 @@ def test_the_study_saves_all_its_results(reports, project):
     tested = metrics[metrics["split"] == "test"].set_index(["trial", "snapshot"])["nice_top1"]
     page = Reader((reports / "iterative/page.html").read_text())
     assert page.title == "Handwritten digits"
-    shown = page.table("% initial", "backward transfer").set_index("% initial")["forgetting"]
+    tables = [
+        page.table("% initial", beside).set_index("% initial") for beside in ("95% interval", "backward transfer")
+    ]
     for share, trial in zip((25, 75), trials, strict=True):
         forgetting = measures.set_index("share").loc[share, "forgetting"]
         assert forgetting == pytest.approx(tested[trial, "after_initial"] - tested[trial, "last"])
-        assert shown[str(share)] == f"{forgetting:.3f}"
+        assert [shown.loc[str(share), "forgetting"] for shown in tables] == [f"{forgetting:.3f}"] * 2
     alphas = pd.read_csv(reports / "iterative/interpolation_table.csv")
     assert len(alphas["alpha"].unique()) == 11
 

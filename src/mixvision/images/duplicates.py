@@ -42,7 +42,7 @@ class Duplicates:
 
 
 def exact_duplicates(pictures: pd.DataFrame) -> pd.Series:
-    """Return the reason of every picture excluded as an exact duplicate, indexed by id.
+    """Return the reason for every picture excluded as an exact duplicate, indexed by id.
 
     Of several files with the same decoded pixels (equal files among them), the first id is kept; if their categories
     differ, none is kept, because nothing says which category is right.

@@ -33,7 +33,7 @@ class Outliers:
 
 
 def find_outliers(pictures: pd.DataFrame, outliers: Outliers) -> pd.Series:
-    """Return the reason of every outlier, indexed by id.
+    """Return the reason for every outlier, indexed by id.
 
     Args:
         pictures: columns id, width, height (pixels, positive).

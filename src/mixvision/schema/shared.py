@@ -49,6 +49,6 @@ STATUS = Column("status", TEXT, "how the training ended", values=("finished", "f
 REASON = Column("reason", TEXT, "why the training failed, or empty")
 AVERAGED = Column("trials", WHOLE, "number of trials averaged")
 CLUSTER = Column("cluster", WHOLE, "cluster of near-duplicates, -1 if excluded")
-LEAKS = Column("leaks", FLAG, "whether held out with a near-duplicate in training, or tested with one in validation")
+LEAKS = Column("leaks", FLAG, "whether a near-duplicate is in training or, of a test image, in validation")
 PIXEL_ROW = Column("pixel_row", WHOLE, "row in the domain's pixels.npy, -1 if the file was not decoded")
 ACCURACIES = tuple(accuracy(name, "accuracy, or its geometric mean over both domains") for name in vocabulary.METRICS)

@@ -75,7 +75,7 @@ SPLIT_AUDIT = Table(
         Column("largest_cluster", WHOLE, "images in the largest cluster"),
         Column("single_object", FLAG, "whether all images are in one cluster of near-duplicates"),
         *(Column(split, WHOLE, "images in this split") for split in SPLITS),
-        Column("leaks", WHOLE, "images held out with a near-duplicate in training, or tested with one in validation"),
+        Column("leaks", WHOLE, "held-out images with a near-duplicate in training or, of test images, in validation"),
     ),
     key=("domain", "category"),
 )
@@ -113,7 +113,7 @@ BASELINES_TRIALS = TRIALS.with_columns(
     LEARNING_RATE,
     Column("dropout", FLAG, "whether dropout is used"),
     Column("augmentation", TEXT, "of the training images", values=("none", "on the fly", "expand")),
-    Column("split_first", FLAG, "False to augment before splitting, on purpose a mistake"),
+    Column("split_first", FLAG, "False to augment before splitting, a mistake made on purpose"),
 )
 TRANSFER_TRIALS = TRIALS.with_columns(
     METHOD,
