@@ -599,6 +599,12 @@ def test_a_stack_with_every_trial_pruned_stops(digits, tmp_path):
         assert result.history["iteration"].max() == 8 and not result.weights
 
 
+def test_no_trial_is_pruned_after_its_last_step(digits, tmp_path):
+    trials, sets, pool = digits
+    result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path, Course(prune=PruneAt(12, {trials["trial"][0]})))
+    assert result.outcomes["status"].tolist() == ["finished", "finished"] and len(result.weights) == 2
+
+
 def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_path):
     trials, sets, _ = digits
     pool = pool_images(small_manifest, small_pixels, sets["id"], held_out=("validation",))
