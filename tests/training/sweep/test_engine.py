@@ -1,4 +1,5 @@
 import re
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -163,7 +164,8 @@ def test_a_diverging_trial_fails_alone(sweep, tmp_path):
     reason = mixed.outcomes["reason"].iloc[0]
     assert re.match(r"The training loss is (nan|inf) by iteration 4: .* learning_rate \(now 1e\+12\)", reason)
     assert recorder.failures == {"ratio-000-seed-0": reason}
-    assert set(mixed.predictions["trial"]) == {"ratio-050-seed-0"} == set(recorder.finished_trials[-1:])
+    assert set(mixed.predictions["trial"]) == {"ratio-050-seed-0"}
+    assert recorder.finished_trials == ["ratio-050-seed-0"]
     survivor = healthy.history[healthy.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
     own = mixed.history[mixed.history["trial"] == "ratio-050-seed-0"].reset_index(drop=True)
     pd.testing.assert_frame_equal(own, survivor)
@@ -188,7 +190,8 @@ def test_resuming_after_the_last_step_tells_of_failures_too(sweep, tmp_path):
     first = sweep(**changes)
     later = Recorder()
     assert_same(sweep(**changes, events=later), first)
-    assert set(later.failures) == {"ratio-000-seed-0"} and later.finished_trials == ["ratio-050-seed-0"]
+    reason = first.outcomes["reason"].iloc[0]
+    assert later.failures == {"ratio-000-seed-0": reason} and later.finished_trials == ["ratio-050-seed-0"]
 
 
 def test_training_in_bfloat16(sweep):
@@ -209,6 +212,25 @@ def test_a_stack_that_does_not_fit_is_trained_in_halves(small_manifest, small_pi
     result = train_sweep(build, trials, sets, pool, BRIEF, tmp_path)
     assert result.outcomes["stack_size"].tolist() == [2, 2, 1, 2, 2]  # 5 = 2 + 3, and 3 = 1 + 2
     assert result.outcomes["trial"].tolist() == trials["trial"].tolist()
+
+
+def test_trials_that_do_not_fit_even_alone_are_an_error(small_manifest, small_pixels, tmp_path, monkeypatch):
+    monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", lambda *given: 0.0)
+    trials = list_trials(Mixtures(ratios=(0, 20, 40)))
+    sets = choose_training_sets(small_manifest, trials, True)
+    pool = pool_images(small_manifest, small_pixels, sets["id"])
+
+    def train(fitting: int) -> list[int]:
+        def build(generators):
+            if len(generators) > fitting:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return BUILD(generators)
+
+        return train_sweep(build, trials, sets, pool, BRIEF, tmp_path).outcomes["stack_size"].tolist()
+
+    assert train(1) == [1, 1, 1] and train(3) == [3, 3, 3]
+    with pytest.raises(torch.OutOfMemoryError):
+        train(0)
 
 
 @pytest.mark.parametrize("stranger", ["nice/0/020.png", "nice/0/nowhere.png"])
@@ -270,12 +292,13 @@ def test_it_learns(sweep):
 
 
 def test_a_listener_hears_of_every_trial(sweep):
-    recorder = Recorder()
+    recorder, begin = Recorder(), time.perf_counter()
     result = sweep(Mixtures(ratios=(0, 100)), Training(iterations=10, evaluate_every=4, stack_size=1), events=recorder)
     assert recorder.started_trials == recorder.finished_trials == ["ratio-000-seed-0", "ratio-100-seed-0"]
     assert sorted({row["iteration"] for row in recorder.rows}) == [4, 8, 10]  # the last iteration too
     assert len(recorder.rows) == len(result.history) == 2 * 3 * 2
-    assert result.outcomes["reason"].tolist() == ["", ""] and (result.outcomes["stack_seconds"] > 0).all()
+    assert result.outcomes["reason"].tolist() == ["", ""]
+    assert result.outcomes["stack_seconds"].between(0, time.perf_counter() - begin, inclusive="neither").all()
 
 
 def test_sets_of_different_sizes_train_in_different_stacks(small_manifest, small_pixels, tmp_path):
@@ -375,7 +398,9 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
             exact,
             tmp_path / "rest",
             course=Course(Continuation(starts, schedules="continue")),
+            events=(recorder := Recorder()),
         )
+    assert len(recorder.rows) == len(rest.history), "a listener hears of the first half, too"
     pd.testing.assert_frame_equal(at_iteration(rest.history, 0, 40), at_iteration(whole.history, 0, 40), rtol=1e-5)
     for name, tensor in rest.weights["ratio-000-seed-0"]["last"].items():
         torch.testing.assert_close(tensor, whole.weights["ratio-000-seed-0"]["last"][name], rtol=1e-5, atol=1e-8)
@@ -401,7 +426,8 @@ def test_trials_train_together_as_far_as_they_fit(small_manifest, small_pixels, 
         train_sweep(BUILD, trials, sets, pool, replace(BRIEF, **changes), tmp_path)
         return stacks
 
-    assert sizes(6) == [2, 2, 1] and sizes(15) == [5] and sizes(14) == [3, 2] and sizes(2) == [1] * 5
+    assert sizes(6) == [2, 2, 1] and sizes(15) == [5] and sizes(14) == sizes(11) == [3, 2] and sizes(2) == [1] * 5
+    assert sizes(8) == [2, 2, 1]
     assert sizes(2, stack_size=3) == [3, 2] and sizes(15, stack_size=1) == [1] * 5
     assert sizes(15, trials.assign(begin=[0, 0, 7, 7, 7])) == [2, 3]
     assert sizes(15, trials.assign(iterations=[8, 9, 8, 9, 8])) == [3, 2]
@@ -571,6 +597,12 @@ def test_a_stack_with_every_trial_pruned_stops(digits, tmp_path):
         assert result.outcomes["status"].tolist() == ["pruned", "pruned"]
         assert result.outcomes["iterations"].tolist() == [8, 8]
         assert result.history["iteration"].max() == 8 and not result.weights
+
+
+def test_no_trial_is_pruned_after_its_last_step(digits, tmp_path):
+    trials, sets, pool = digits
+    result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path, Course(prune=PruneAt(12, {trials["trial"][0]})))
+    assert result.outcomes["status"].tolist() == ["finished", "finished"] and len(result.weights) == 2
 
 
 def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_path):
