@@ -7,7 +7,14 @@ from dataclasses import fields
 
 import pytest
 
-from mixvision.parameter_names import NEW_NAMES, refuse_old_names, refuse_unknown_names
+from mixvision.parameter_names import (
+    NEW_NAMES,
+    declared,
+    names_of_runtime_params,
+    refuse_fixed_globals,
+    refuse_old_names,
+    refuse_unknown_names,
+)
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.training.mixtures import Mixtures
 
@@ -60,3 +67,27 @@ def test_an_unknown_name_is_refused_with_the_known_ones(parameters, sentence):
     refuse_unknown_names({"mixing": {"training": {"more": 1}}, "nice": "photos", "title": "Weeds"}, known)
     with pytest.raises(ValueError, match=re.escape(sentence)):
         refuse_unknown_names(parameters, known)
+
+
+def test_a_deeper_name_is_refused_if_it_is_nearly_a_known_one():
+    known = {"mixing": {"training": {"iterations": 200}}, "transfer": {"study": {"backbones": {"resnet50": None}}}}
+    with pytest.raises(ValueError, match=r"no parameter mixing\.training\.iteration: did you mean .*\.iterations\?"):
+        refuse_unknown_names({"mixing": {"training": {"iteration": 5}}}, known)
+    refuse_unknown_names({"transfer": {"study": {"backbones": {"resnet5": None}, "seed": 1}}}, known)
+
+
+def test_a_global_setting_that_params_cannot_change_is_refused():
+    settings = {"iterations": 200, "nice": {"source": "mnist"}, "mixing": 1}
+    refuse_fixed_globals({"nice": "photos", "mixing": {}, "other": 1}, settings, {"nice", "mixing"})
+    with pytest.raises(ValueError, match=r"--params cannot change iterations, .* globals\.yml"):
+        refuse_fixed_globals({"iterations": 5}, settings, {"nice", "mixing"})
+
+
+def test_declared_names_and_those_of_runtime_params_are_read_from_files_and_folders(tmp_path):
+    (tmp_path / "parameters_one.yml").write_text("one: {source: '${runtime_params:nice,${globals:nice}}'}")
+    (tmp_path / "parameters").mkdir()
+    (tmp_path / "parameters/two.yaml").write_text("two: 2")
+    (tmp_path / "parameters/notes.txt").write_text("three: 3")
+    patterns = ["parameters*"]
+    assert set(declared(tmp_path, patterns)) == {"one", "two"}
+    assert names_of_runtime_params(tmp_path, patterns) == {"nice"}

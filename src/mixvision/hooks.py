@@ -21,14 +21,19 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 
-from mixvision.parameter_names import refuse_old_names, refuse_unknown_names
+from mixvision.parameter_names import (
+    declared,
+    names_of_runtime_params,
+    refuse_fixed_globals,
+    refuse_old_names,
+    refuse_unknown_names,
+)
 from mixvision.training.events import TrainingEvents, TrainingListener
 from mixvision.vocabulary import BEST_VALIDATION, TEST, split_snapshot_name
 
@@ -203,15 +208,14 @@ class ParameterNames:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         loader = cast(OmegaConfigLoader, context.config_loader)
-        parameters = loader["parameters"]
+        base, patterns = Path(loader.conf_source) / "base", loader.config_patterns
+        parameters, settings, runtime = loader["parameters"], loader["globals"], loader.runtime_params
+        known, known_settings = (declared(base, patterns[kind]) for kind in ("parameters", "globals"))
+        changeable = names_of_runtime_params(base, [*patterns["parameters"], *patterns["catalog"]])
         refuse_old_names(parameters)
-        patterns = loader.config_patterns["parameters"] + loader.config_patterns["globals"]  # --params may set both
-        found = [path for pattern in patterns for path in (Path(loader.conf_source) / "base").glob(pattern)]
-        known: dict[str, Any] = {}
-        for file in (file for path in found for file in (path.iterdir() if path.is_dir() else [path])):
-            if file.suffix in (".yml", ".yaml", ".json"):
-                known |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        refuse_unknown_names(parameters, known)
+        refuse_unknown_names(dict.fromkeys(settings), known_settings, "global setting")  # sources check their own keys
+        refuse_fixed_globals(runtime, known_settings, {*known, *changeable})
+        refuse_unknown_names(parameters, {**known, **dict.fromkeys(changeable)})
 
 
 class SourceCheck:

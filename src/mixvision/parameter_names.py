@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 # By the path of the old parameter; "*" stands for any key or list index.
 NEW_NAMES = {
@@ -17,6 +21,26 @@ NEW_NAMES = {
 }
 
 
+def declared(base: Path, patterns: Sequence[str]) -> dict[str, Any]:
+    """All that the files of conf/base with names of these patterns declare, whatever an environment changes."""
+    names: dict[str, Any] = {}
+    for file in _files(base, patterns):
+        names |= yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return names
+
+
+def names_of_runtime_params(base: Path, patterns: Sequence[str]) -> set[str]:
+    """The names that these files of conf/base read by ``${runtime_params:name}``, so that --params can give them."""
+    texts = [file.read_text(encoding="utf-8") for file in _files(base, patterns)]
+    return {name for text in texts for name in re.findall(r"\$\{runtime_params:(\w+)", text)}
+
+
+def _files(base: Path, patterns: Sequence[str]) -> list[Path]:
+    found = [path for pattern in patterns for path in base.glob(pattern)]
+    files = [file for path in found for file in (path.iterdir() if path.is_dir() else [path])]
+    return [file for file in files if file.suffix in (".yml", ".yaml", ".json")]
+
+
 def refuse_old_names(parameters: Mapping[str, Any]) -> None:
     """Raise ValueError for the first parameter that still has its old name."""
     for pattern, new in NEW_NAMES.items():
@@ -24,25 +48,51 @@ def refuse_old_names(parameters: Mapping[str, Any]) -> None:
             raise ValueError(f"The parameter {'.'.join(path)} is now called {new}: rename it where you set it.")
 
 
-def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Raise ValueError for an unknown parameter, or an unknown key directly below one; dataclasses check deeper keys.
+def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any], kind: str = "parameter") -> None:
+    """Raise ValueError for an unknown parameter, or an unknown key directly below one.
+
+    A key one level deeper is refused if it is nearly a known one; dataclasses check the others, and have optional ones.
 
     Args:
         parameters: the run's parameters, by name.
         known: all that exist, such as those of conf/base.
+        kind: what they are, for the message.
     """
     for name, value in parameters.items():
-        _require(name, known, "")
-        if isinstance(value, Mapping) and isinstance(known[name], Mapping):
-            for part in value:
-                _require(part, known[name], f"{name}.")
+        _require(name, known, "", kind)
+        for part, inner in _shared_mappings(value, known[name]):
+            _require(part, known[name], f"{name}.", kind)
+            for key, _ in _shared_mappings(inner, known[name][part]):
+                if get_close_matches(key, known[name][part], n=1, cutoff=0.8):
+                    _require(key, known[name][part], f"{name}.{part}.", kind)
 
 
-def _require(name: str, known: Collection[str], before: str) -> None:
+def _shared_mappings(value: object, known: object) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and isinstance(known, Mapping):
+        yield from value.items()
+
+
+def _require(name: str, known: Collection[str], before: str, kind: str) -> None:
     if name not in known:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {before}{close[0]}?" if close else f"use one of {', '.join(map(before.__add__, known))}."
-        raise ValueError(f"There is no parameter {before}{name}: {hint} Declare new ones in conf/base.")
+        raise ValueError(f"There is no {kind} {before}{name}: {hint} Declare new ones in conf/base.")
+
+
+def refuse_fixed_globals(runtime: Mapping[str, Any], settings: Mapping[str, Any], changeable: Collection[str]) -> None:
+    """Raise ValueError for a name given by --params that only globals.yml can set.
+
+    Args:
+        runtime: what --params gives.
+        settings: the global settings.
+        changeable: the names that conf reads by ``${runtime_params:...}``.
+    """
+    for name in runtime:
+        if name in settings and name not in changeable:
+            raise ValueError(
+                f"--params cannot change {name}, which is a global setting: set it in globals.yml of your environment, "
+                "such as conf/local/globals.yml, or change the parameters that use it."
+            )
 
 
 def _matching(node: object, pattern: list[str]) -> Iterator[list[str]]:

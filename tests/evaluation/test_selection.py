@@ -47,5 +47,5 @@ def test_the_best_of_each_group():
 def test_the_label_of_the_best_score():
     scores = pd.Series([math.nan, 0.7, 0.9, 0.9], index=[0, 40, 80, 100], name="validation_performance")
     assert best_label(scores) == 80
-    with pytest.raises(ValueError, match="Nothing has a score in 'validation_performance'"):
+    with pytest.raises(ValueError, match="There is no score in 'validation_performance'"):
         best_label(scores.head(1))

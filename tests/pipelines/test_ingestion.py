@@ -69,7 +69,7 @@ def test_digits(tmp_path, digits):
     manifest = tables["manifest"]
     assert list(manifest.columns) == MANIFEST.names and len(manifest) == 600 and (manifest["status"] == "kept").all()
     assert manifest["phash"].dtype == "uint64"
-    assert tables["nice_images"].pixels.shape == (300, 32, 32, 3)
+    assert tables["nice_images"].pixels.shape == (300, 24, 24, 3)
     assert (manifest.groupby("cluster")["split"].nunique() == 1).all()
     audit = tables["split_audit"]
     assert len(audit) == 20 and (audit[["train", "validation", "test"]].to_numpy() == [15, 3, 12]).mean() > 0.9

@@ -113,7 +113,7 @@ def test_a_study_of_two_domains_saves_all_its_results(run_pipeline, letters):
     chosen = " + ".join(sorted(forms, key=validated.get, reverse=True)[:2])
     members = page.table("model", "members").set_index("model")["members"]
     assert members["mean-of-2"] == members["stacked-2"] == chosen
-    looks = {"Learning curves", "Where the network looks", "The features on a map", "Ensembles and views"}
+    looks = {"Learning curves", "Where the network looks", "Map of the features", "Ensembles and views"}
     assert looks <= set(page.headings) and "Input size" not in page.headings  # there is only one
     assert "nice: nice; real: real" in page.section("The images")  # the folders that they come from
     drawn = {path.stem: json.loads(path.read_text()) for path in report.glob("*.json")}
