@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -49,9 +50,10 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
         environment += f"iterations: {iterations}\n"
     file.write_text(environment, encoding="utf-8")
     click.echo(f"Wrote {file}. Look at your images first, then train:")
-    click.echo(f"  kedro run --env={name} --pipelines=ingestion")
+    kedro = sys.argv[0] if Path(sys.argv[0]).name == "kedro" else "kedro"  # as the user called it
+    click.echo(f"  {kedro} run --env={name} --pipelines=ingestion")
     pipeline = "baselines" if nice is None or real is None else "mixing"
-    click.echo(f"  kedro run --env={name} --pipelines={pipeline}")
+    click.echo(f"  {kedro} run --env={name} --pipelines={pipeline}")
 
 
 def _find(domain: str, source: str | None) -> str | None:

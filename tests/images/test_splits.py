@@ -261,7 +261,7 @@ def test_a_test_only_domain_needs_one_image_a_category_and_its_audit_holds():
         "the real pears' is for testing, whatever its size"
     )
     assert summary.loc["categories without validation images", "detail"] == ""
-    assert summary.loc["categories split far from what was asked", "detail"] == ""
+    assert summary.loc["categories whose splits differ from what was asked", "detail"] == ""
     plain = replace(splits, method="plain")
     leaking = assign_splits(pictures, plain)
     assert leaking.loc[(leaking["domain"] == "real") & (leaking["category"] == "apple"), "leaks"].all()
@@ -282,10 +282,10 @@ def test_the_audit_names_categories_without_validation_images_and_far_from_the_t
     summary = summarise_audit(assign_splits(table(rows), Splits()), pd.DataFrame({"id_a": [], "id_b": []}), Splits())
     details = summary.set_index("finding")["detail"]
     assert details["categories without validation images"] == "nice apple"
-    assert details["categories split far from what was asked"] == ""
+    assert details["categories whose splits differ from what was asked"] == ""
     wide = Splits(validation=0.1, test=0.3)
     summary = summarise_audit(assign_splits(table(rows), wide), pd.DataFrame({"id_a": [], "id_b": []}), wide)
-    far = summary.set_index("finding").loc["categories split far from what was asked"]
+    far = summary.set_index("finding").loc["categories whose splits differ from what was asked"]
     assert far["count"] == 1 and far["detail"] == "nice apple (5 train, 0 validation, 5 test)"
 
 
@@ -347,7 +347,7 @@ def test_audit_of_the_plain_split_counts_what_leaks(audited):
     assert summary["pairs a plain random split would leak"] == crossing
     assert summary["held-out images leaking in the splits used"] == manifest["leaks"].sum() > 0
     assert summary["near-duplicate pairs"] == 25 and summary["clusters too large for the splits"] == 1
-    assert summary["categories shown by a single object"] == 1
+    assert summary["categories of a single object"] == 1
 
 
 def test_audit_fails_when_a_planted_duplicate_crosses(audited):

@@ -78,9 +78,9 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
             f"{largest['domain']} {largest['category']}, {share:.0%} of its images",
         ),
         ("clusters too large for the splits", len(large), _what_was_done(large, splits)),
-        ("categories shown by a single object", len(singles), _names(singles)),
+        ("categories of a single object", len(singles), _names(singles)),
         ("categories without validation images", len(without), _names(without)),
-        ("categories split far from what was asked", len(far), _names_and_shares(far)),
+        ("categories whose splits differ from what was asked", len(far), _names_and_shares(far)),
     ]
     return pd.DataFrame(findings, columns=["finding", "count", "detail"])
 
