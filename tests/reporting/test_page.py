@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,6 +20,15 @@ def test_text_is_escaped():
     table = Table(name, pd.DataFrame({name: [name]}))
     html = render_page(Page(name, name, name, [(name, name)], [Section(name, [name], [table])], [name]))
     assert "script" not in Reader(html).tags
+
+
+def test_the_contents_lead_to_every_section_and_to_the_notes():
+    sections = [Section("Results", ["Text."]), Section("Settings", ["Text."])]
+    html = render_page(Page("title", "question", "answer", sections=sections, footnotes=["A note."]))
+    links = re.findall(r'<a href="#([\w-]+)">(.*?)</a>', html)
+    assert [title for _, title in links] == ["Results", "Settings", "Notes"]
+    assert all(html.count(f'id="{target}"') == 1 for target, _ in links)
+    assert 'href="#notes"' not in render_page(Page("title", "question", "answer", sections=sections))
 
 
 def test_plotly_is_left_out_where_nothing_is_drawn():
