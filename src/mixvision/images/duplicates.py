@@ -75,7 +75,7 @@ def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray, duplicates: Dupl
     """
     flat = thumbnails.reshape(len(thumbnails), -1)
     unique, group_of = np.unique(hashes, return_inverse=True)
-    members = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
+    members = list(pd.Series(group_of).groupby(group_of).indices.values())
     leads = np.zeros(len(hashes))
     found = []
     for group, crowd in enumerate(members):

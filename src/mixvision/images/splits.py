@@ -142,7 +142,7 @@ def _place_clusters(
 ) -> None:
     """Place every cluster of two or more images whole; updates `chosen` and `room` in place."""
     stratum_sizes = np.bincount(strata)
-    several = [members for members in _members(cluster) if len(members) > 1]
+    several = [members for members in pd.Series(cluster).groupby(cluster).indices.values() if len(members) > 1]
     order = generator.permutation(len(several))
     for members in sorted((several[i] for i in order), key=len, reverse=True):
         touched, needed = np.unique(strata[members], return_counts=True)
@@ -152,12 +152,6 @@ def _place_clusters(
             split = _draw(room[touched], needed, generator)
         chosen[members] = split
         room[touched, split] -= needed
-
-
-def _members(labels: np.ndarray) -> list[np.ndarray]:
-    """The positions of every label, ascending; labels in sorted order."""
-    positions = np.argsort(labels, kind="stable")
-    return np.split(positions, np.flatnonzero(np.diff(labels[positions])) + 1) if len(labels) else []
 
 
 def _draw(room: np.ndarray, needed: np.ndarray, generator: np.random.Generator) -> int:
@@ -171,9 +165,9 @@ def _draw(room: np.ndarray, needed: np.ndarray, generator: np.random.Generator) 
 def _place_singles(chosen: np.ndarray, strata: np.ndarray, room: np.ndarray, generator: np.random.Generator) -> None:
     """Fill the room left with the images not yet placed, at random; the rest goes to training."""
     free = generator.permutation(np.flatnonzero(chosen < 0))
-    for part in _members(strata[free]):
-        members = free[part]
-        _, validation, test = np.maximum(room[strata[members[0]]], 0)
+    for stratum, positions in pd.Series(free).groupby(strata[free]).indices.items():
+        members = free[positions]
+        _, validation, test = np.maximum(room[stratum], 0)
         chosen[members] = 0
         chosen[members[:test]] = 2
         chosen[members[test : test + validation]] = 1
