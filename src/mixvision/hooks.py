@@ -210,12 +210,13 @@ class ParameterNames:
         loader = cast(OmegaConfigLoader, context.config_loader)
         base, patterns = Path(loader.conf_source) / "base", loader.config_patterns
         parameters, settings, runtime = loader["parameters"], loader["globals"], loader.runtime_params
-        known, known_settings = (declared(base, patterns[kind]) for kind in ("parameters", "globals"))
         changeable = names_of_runtime_params(base, [*patterns["parameters"], *patterns["catalog"]])
+        known = {**dict.fromkeys(changeable), **declared(base, patterns["parameters"])}
+        known_settings = declared(base, patterns["globals"])
         refuse_old_names(parameters)
         refuse_unknown_names(dict.fromkeys(settings), known_settings, "global setting")  # sources check their own keys
-        refuse_fixed_globals(runtime, known_settings, {*known, *changeable})
-        refuse_unknown_names(parameters, {**known, **dict.fromkeys(changeable)})
+        refuse_fixed_globals(runtime, known_settings, known)
+        refuse_unknown_names(parameters, known)
 
 
 class SourceCheck:

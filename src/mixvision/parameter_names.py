@@ -79,16 +79,16 @@ def _require(name: str, known: Collection[str], before: str, kind: str) -> None:
         raise ValueError(f"There is no {kind} {before}{name}: {hint} Declare new ones in conf/base.")
 
 
-def refuse_fixed_globals(runtime: Mapping[str, Any], settings: Mapping[str, Any], changeable: Collection[str]) -> None:
+def refuse_fixed_globals(runtime: Collection[str], settings: Collection[str], known: Collection[str]) -> None:
     """Raise ValueError for a name given by --params that only globals.yml can set.
 
     Args:
-        runtime: what --params gives.
-        settings: the global settings.
-        changeable: the names that conf reads by ``${runtime_params:...}``.
+        runtime: the names that --params gives.
+        settings: the names of the global settings.
+        known: the names of the parameters, and those that conf reads by ``${runtime_params:...}``.
     """
     for name in runtime:
-        if name in settings and name not in changeable:
+        if name in settings and name not in known:
             raise ValueError(
                 f"--params cannot change {name}, which is a global setting: set it in globals.yml of your environment, "
                 "such as conf/local/globals.yml, or change the parameters that use it."

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from mixvision.reporting.image_tables import excluded_files
+from mixvision.reporting.image_tables import excluded_files, image_counts
 from mixvision.reporting.page import Section, Table
 from mixvision.reporting.published import PublishedSection
 from mixvision.reporting.tables import trial_settings
@@ -44,17 +44,15 @@ def published_note(published: PublishedSection) -> str:
 
 def snapshot_note(manifest: pd.DataFrame, every: int, training: str) -> str:
     """Which states of the networks the snapshots are chosen from, and on how many images."""
-    kept = manifest[manifest["status"] == "kept"]
-    validation, test = (_held_out(kept[kept["split"] == split]) for split in HELD_OUT)
+    counts = image_counts(manifest).set_index("domain")
+    validation, test = (
+        " and ".join(f"{count:,} {domain}" for domain, count in counts[split].items() if count) for split in HELD_OUT
+    )
     return (
         f"Each network is evaluated after every {every} iterations of {training} and at its end. The snapshot with the "
         f"highest performance on the validation images ({validation}) is best_validation, the one with the highest on "
         f"the test images ({test}) is best_test; of equals the earliest."
     )
-
-
-def _held_out(images: pd.DataFrame) -> str:
-    return " and ".join(f"{count:,} {domain}" for domain, count in images.groupby("domain").size().items())
 
 
 def failure_notes(outcomes: pd.DataFrame) -> list[str]:
