@@ -18,13 +18,7 @@ TEST_SPLITS = (TEST, INDEPENDENT)
 
 BEST_VALIDATION, LAST, BEST_TEST = "best_validation", "last", "best_test"
 AFTER_INITIAL = "after_initial"  # of iterative training: the start of the second training
-SNAPSHOTS = {
-    BEST_VALIDATION: "weights of the iteration that was best on the validation images, measured on the "
-    "test images, which played no part in the choice: the honest number",
-    LAST: "weights at the end of training, measured on the test images",
-    BEST_TEST: "weights of the iteration that was best on the test images themselves, measured on the same "
-    "images, as in the paper: optimistic, because the test images chose it",
-}
+SNAPSHOTS = (BEST_VALIDATION, LAST, BEST_TEST)
 
 WHOLE, CENTRE = "whole", "centre"
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mixvision.evaluation.selection import best_first, best_label
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
-from mixvision.reporting.glossary import GLOSSARY
+from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.published import PublishedMixing
 from mixvision.vocabulary import SNAPSHOTS
 
@@ -115,15 +115,11 @@ def snapshot_table(table: pd.DataFrame, snapshot: str, by: str = "ratio") -> pd.
 
 
 def metric_markdown(table: pd.DataFrame, published: PublishedMixing | None) -> str:
-    """The comparison, and a table for each of the three snapshots with its meaning, as Markdown."""
+    """The comparison, a table for each of the three snapshots, and the terms that they use, as Markdown."""
     parts = ["# Accuracy by share of real training images", markdown_table(comparison_table(table))]
-    for snapshot, meaning in SNAPSHOTS.items():
-        parts += [
-            f"## {snapshot}",
-            f"{meaning[0].upper()}{meaning[1:]}.",
-            markdown_table(snapshot_table(table, snapshot)),
-        ]
-    parts.append(f"Performance: {GLOSSARY['performance'].meaning} All numbers are fractions.")
+    for snapshot in SNAPSHOTS:
+        parts += [f"## {snapshot}", markdown_table(snapshot_table(table, snapshot))]
+    parts.append("\n".join(f"- **{term}**: {meaning}" for term, meaning in explain_terms(parts).items()))
     if (table["trials"] > 1).any():
         parts.append("± is the standard deviation over the seeds of a ratio.")
     if published:
