@@ -30,6 +30,7 @@ GRID = Grid(
 )
 SEARCH = AdaptiveSearch(startup_trials=2, warmup_iterations=20)
 EVALUATE_EVERY = 10
+KILL_EVERY = 5  # evaluations; trials have two or four, so that kills come at every point of a trial
 
 
 def near_the_middle(trial) -> float:
@@ -161,7 +162,7 @@ def test_a_search_killed_anywhere_goes_on_to_the_same_result(tmp_path, proposals
     whole = KnownSweeps()
     expected = search_adaptively(search, GRID, whole, tmp_path)
     assert "pruned" in set(expected[2]["status"])
-    for kill_at in range(1, whole.evaluations + 1, 3):
+    for kill_at in range(1, whole.evaluations + 1, KILL_EVERY):
         folder = tmp_path / str(kill_at)
         folder.mkdir()
         sweeps = KnownSweeps(kill_at=kill_at)
@@ -219,7 +220,7 @@ def test_changed_pruning_settings_do_not_use_old_checkpoints(tmp_path):
     whole = KnownSweeps()
     search_adaptively(old, GRID, whole, folder)
     expected = search_adaptively(new, GRID, KnownSweeps(), folder)
-    for kill_at in range(1, whole.evaluations + 1, 3):
+    for kill_at in range(1, whole.evaluations + 1, KILL_EVERY):
         (folder := tmp_path / str(kill_at)).mkdir()
         sweeps = KnownSweeps(kill_at=kill_at)
         with pytest.raises(Killed):
