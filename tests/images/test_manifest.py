@@ -80,6 +80,17 @@ def test_bad_files_copies_and_mislabelled_pictures_are_excluded(folder, stores):
     assert counts.set_index(["domain", "kind"])["files"][("nice", "exact duplicate")] == 2
 
 
+def test_pictures_with_equal_centres_are_not_the_same_picture(folder, stores):
+    """Wide photos of different sides around a white centre: the stored squares are equal, the photos are not."""
+    for number, side in enumerate([(200, 0, 0), (0, 200, 0), (0, 0, 200)]):
+        wide = Image.new("RGB", (96, 32), "white")
+        wide.paste(side, (0, 0, 30, 32))
+        wide.save(folder / "real" / ("apple", "pear")[number % 2] / f"wide {number}.png")
+    manifest, _ = manifest_of(stores)
+    wide = manifest[manifest["path"].str.contains("wide")]
+    assert len(wide) == 3 and set(wide["status"]) == {"kept"}
+
+
 def test_every_file_found_is_in_the_manifest_or_counted(folder, stores):
     (folder / "nice" / "loose.png").write_bytes((folder / "nice/apple/000.png").read_bytes())
     manifest, _ = manifest_of(stores)

@@ -46,8 +46,8 @@ class Decoding:
 class ImageRecord:
     """What is known about one file.
 
-    `sha256` is the hash of the file, `pixels_sha256` of the stored square, `phash` of the whole picture; `reason` says
-    why the file was not decoded, or is empty.
+    `sha256` is the hash of the file, `pixels_sha256` and `phash` of the whole picture, upright and RGB; `reason` says why
+    the file was not decoded, or is empty.
     """
 
     bytes: int = 0
@@ -82,12 +82,12 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
         picture = decode_picture(content, decoding, record)
         pixels = np.asarray(centred_square(picture, decoding.size))
         record.phash = perceptual_hash(picture)
+        record.pixels_sha256 = pixels_hash(picture)
     except MemoryError:  # says nothing about the file
         raise
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
         record.reason = str(error if isinstance(error, Undecodable) else _damage(error))
         return record, None
-    record.pixels_sha256 = hashlib.sha256(pixels.data).hexdigest()
     return record, pixels
 
 
@@ -158,6 +158,11 @@ def centred_square(picture: Image.Image, size: int) -> Image.Image:
     left, top = (width - side) // 2, (height - side) // 2
     box = (left, top, left + side, top + side)
     return picture.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+
+
+def pixels_hash(picture: Image.Image) -> str:
+    """SHA-256 of the size and all pixels of the picture: equal for equal pictures, not for equal centres."""
+    return hashlib.sha256(f"{picture.width}x{picture.height}".encode() + picture.tobytes()).hexdigest()
 
 
 def perceptual_hash(picture: Image.Image) -> int:

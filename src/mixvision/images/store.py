@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 PIXELS, INVENTORY, SETTINGS = "pixels.npy", "inventory.parquet", "settings.json"
 OUTSIDE = "outside the layout"
-VERSION = 1  # raise it when decoding changes, so that older stores are made again
+VERSION = 2  # raise it when decoding changes, so that older stores are made again
 FILES_AT_ONCE = 64
 FILES_FOR_PROCESSES = 2000
 STAMP = ["path", "bytes", "mtime_ns"]

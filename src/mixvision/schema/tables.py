@@ -53,7 +53,7 @@ MANIFEST = Table(
         Column("height", WHOLE, "of the picture, upright", "pixels"),
         Column("mode", TEXT, "colour mode, as Pillow names it"),
         Column("sha256", TEXT, "hash of the file"),
-        Column("pixels_sha256", TEXT, "hash of the decoded picture"),
+        Column("pixels_sha256", TEXT, "hash of the whole decoded picture"),
         Column("phash", WHOLE, "perceptual hash, 64 bits"),
         Column("status", TEXT, "whether the image is used", values=("kept", "excluded")),
         Column("reason", TEXT, "why the image is excluded, or empty"),
