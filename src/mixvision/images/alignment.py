@@ -1,0 +1,255 @@
+"""Whether two pictures are copies of each other: lay one on the other and compare block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixvision.images.descriptors import area_weights
+
+COARSE, FINE = 32, 64  # sides of the compared pictures, in cells
+MARGIN = 3.5 / 64  # left out at every side, as a share of the side
+COARSE_STEPS, FINE_STEPS, TONE_STEPS = 8, 5, 8  # Gauss-Newton steps, and reweighted fits of the tones
+TUKEY = 4.685  # cut-off of Tukey's biweight, in robust standard deviations: efficient at 95% for normal errors
+LEAST_DEVIATION = 1.5  # grey levels: smaller residuals are never outliers
+# Standard deviations of the prior on the entries of the 2x2 matrix and on the shift, in half sides, per step.
+PRIOR = np.array([0.06, 0.06, 0.08, 0.06, 0.06, 0.08])
+PRIOR_LEVELS = 4.0  # grey levels: how strong the prior is beside the residuals
+
+BLOCK = 8  # cells of the fine picture
+DETAIL = 1.2  # grey levels: blocks with a smaller standard deviation of their detail say nothing
+FEWEST_BLOCKS = 10
+# At most this share of the blocks may correlate less than the first number, and this one less than the second.
+FAIR, FEW_BELOW_FAIR = 0.85, 0.25
+GOOD, HALF_BELOW_GOOD = 0.92, 0.5
+ERROR, ERROR_SHARE = 3.0, 0.25  # a block's error may be this many levels plus this share of its standard deviation ...
+FEW_IN_ERROR = 0.2  # ... in all but this share of the blocks
+SATURATED = 254  # grey levels from which a brightened picture may have been cut off
+LARGEST_ROTATION = np.radians(8)
+SMALLEST_SCALE, LARGEST_SCALE = 0.72, 1.3
+LARGEST_STRETCH = 1.2  # of the scale in one direction to that in the other
+LEAST_OVERLAP = 0.5  # of the picture
+FIRST_LOOK = 0.8  # the correlation of the coarse pictures, below which a pair is not looked at more closely
+
+
+def confirm(one: np.ndarray, other: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Whether pairs of pictures are the same picture, altered.
+
+    The affine map between them, with a gain and an offset of the grey levels, is fitted by Gauss-Newton steps in which
+    Tukey's biweight ignores what was added, such as a caption (Baker, Matthews, "Lucas-Kanade 20 Years On" (2004), section
+    3.2, inverse compositional). Then blocks of 8x8 cells must agree in their details.
+
+    Args:
+        one, other: grey levels (P, S, S), float32.
+        starts: affine maps (P, 2, 3) from coordinates (-1 to 1) of `one` to those of `other`, to start from.
+
+    Returns:
+        bool (P,).
+    """
+    one, other, maps = _brighter_first(one, other, starts)
+    maps, correlation = _align(shrunk(one, COARSE), shrunk(other, COARSE), maps, COARSE_STEPS)
+    result = np.zeros(len(one), bool)
+    rows = np.flatnonzero((correlation >= FIRST_LOOK) & _plausible(maps))
+    if len(rows):
+        fine = [_smoothed(shrunk(pictures[rows], FINE)) for pictures in (one, other)]
+        maps, _ = _align(*fine, maps[rows], FINE_STEPS)
+        result[rows] = _plausible(maps) & _same_blocks(*fine, maps)
+    return result
+
+
+def shrunk(pictures: np.ndarray, side: int) -> np.ndarray:
+    """Pictures (P, S, S) averaged, or enlarged, to float32 (P, side, side)."""
+    weights = area_weights(np.linspace(0, pictures.shape[1], side + 1), pictures.shape[1])
+    return np.matmul(weights, np.matmul(pictures.astype(np.float32), weights.T))
+
+
+def _align(one: np.ndarray, other: np.ndarray, maps: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Improved maps (P, 2, 3), and the correlations (P,) of the aligned pictures where nothing was added."""
+    side = one.shape[1]
+    places = _grid(side, MARGIN)
+    values = _inner(one)
+    jacobian = _jacobian(one, places)
+    prior = np.append((PRIOR_LEVELS / PRIOR) ** 2, [1e-3, 1e-3]).astype(np.float32)
+    moved, seen = _moved(other, maps, places)
+    tones = _fitted_tones(values, moved, seen)
+    for _ in range(steps):
+        residuals = values - np.minimum(tones[:, :1] * moved + tones[:, 1:], 255)
+        jacobian[:, 6] = moved
+        weighted = jacobian * _biweight(residuals, seen)[:, None]
+        normal = np.matmul(weighted, jacobian.transpose(0, 2, 1))
+        normal[:, range(8), range(8)] += prior
+        change = np.linalg.solve(normal, np.matmul(weighted, residuals[:, :, None]))[:, :, 0]
+        maps, tones = _composed(maps, change[:, :6]), tones + change[:, 6:]
+        moved, seen = _moved(other, maps, places)
+    residuals = values - np.minimum(tones[:, :1] * moved + tones[:, 1:], 255)
+    return maps, _correlation(values, moved, _biweight(residuals, seen))
+
+
+def _plausible(maps: np.ndarray) -> np.ndarray:
+    """Whether maps (P, 2, 3) are what a copy may have gone through: bool (P,)."""
+    matrix = maps[:, :, :2].astype(np.float64)
+    rotation = np.arctan2(matrix[:, 1, 0], matrix[:, 1, 1])
+    large, small = np.linalg.svd(matrix, compute_uv=False).T
+    overlap = _overlap(maps)
+    return (
+        (np.abs(rotation) <= LARGEST_ROTATION)
+        & (small >= SMALLEST_SCALE)
+        & (large <= LARGEST_SCALE)
+        & (large <= LARGEST_STRETCH * small)
+        & (overlap >= LEAST_OVERLAP)
+    )
+
+
+def _same_blocks(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Whether the blocks of aligned pictures (P, 64, 64) agree: bool (P,)."""
+    first = (FINE - BLOCK * (FINE // BLOCK - 1)) // 2  # 7x7 blocks around the centre
+    moved, seen = _moved(other, maps, _grid(FINE, first / FINE))
+    values = one[:, first:-first, first:-first].reshape(len(one), -1)
+    moved = _retoned(values, moved, seen)
+    left, right, whole = _blocks(values), _blocks(moved), _blocks(seen).all(axis=2)
+    left_detail, right_detail = _details(left), _details(right)
+    deviation = np.sqrt((left_detail**2).mean(axis=2))
+    busy = whole & (deviation > DETAIL)
+    norms = np.sqrt((left_detail**2).sum(axis=2) * (right_detail**2).sum(axis=2))
+    correlations = (left_detail * right_detail).sum(axis=2) / np.maximum(norms, 1e-6)
+    errors = np.sqrt(((left - right) ** 2).mean(axis=2)) > ERROR + ERROR_SHARE * left.std(axis=2)
+    limits = ((correlations < FAIR, FEW_BELOW_FAIR), (correlations < GOOD, HALF_BELOW_GOOD), (errors, FEW_IN_ERROR))
+    fit = [_without_a_line(wrong & busy) <= share * _without_a_line(busy) for wrong, share in limits]
+    return (busy.sum(axis=1) >= FEWEST_BLOCKS) & np.logical_and.reduce(fit).any(axis=1)
+
+
+def _without_a_line(flags: np.ndarray) -> np.ndarray:
+    """How many of the 7x7 flags are set (P, 14), without any one row or column, which may be a caption."""
+    across = int(np.sqrt(flags.shape[1]))
+    flags = flags.reshape(-1, across, across)
+    return flags.sum(axis=(1, 2))[:, None] - np.concatenate([flags.sum(axis=1), flags.sum(axis=2)], axis=1)
+
+
+def _brighter_first(
+    one: np.ndarray, other: np.ndarray, maps: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The pairs in the order in which the first picture may be the second, brightened and cut off at white."""
+    swapped = (one >= SATURATED).sum(axis=(1, 2)) < (other >= SATURATED).sum(axis=(1, 2))
+    chosen = swapped[:, None, None]
+    return np.where(chosen, other, one), np.where(chosen, one, other), np.where(chosen, _inverted(maps), maps)
+
+
+def _inverted(maps: np.ndarray) -> np.ndarray:
+    inverse = np.linalg.inv(maps[:, :, :2])
+    return np.concatenate([inverse, -inverse @ maps[:, :, 2:]], axis=2)
+
+
+def _smoothed(pictures: np.ndarray) -> np.ndarray:
+    """Binomial 3x3 averages: copies differ in sharpness, and by up to half a cell in where their cells lie."""
+    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
+    return (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 16
+
+
+def _grid(side: int, margin: float) -> np.ndarray:
+    """Coordinates (2, K), x and y, of the cells' centres without a margin."""
+    first = int(np.ceil(margin * side))
+    centres = ((np.arange(first, side - first) + 0.5) / side * 2 - 1).astype(np.float32)
+    return np.stack([np.tile(centres, len(centres)), np.repeat(centres, len(centres))])
+
+
+def _inner(pictures: np.ndarray) -> np.ndarray:
+    first = int(np.ceil(MARGIN * pictures.shape[1]))
+    return pictures[:, first:-first, first:-first].reshape(len(pictures), -1)
+
+
+def _jacobian(pictures: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """How the grey levels change with the map's six numbers, the gain (filled in later) and the offset: (P, 8, K)."""
+    per_unit = pictures.shape[1] / 2
+    down, across = (_inner(slope) * per_unit for slope in np.gradient(pictures, axis=(1, 2)))
+    x, y = places
+    gain = offset = np.ones_like(across)
+    return np.stack([across * x, across * y, across, down * x, down * y, down, gain, offset], axis=1)
+
+
+def _moved(pictures: np.ndarray, maps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures at the places that the maps send the grid to, bilinear, (P, K); and which places are inside."""
+    side = pictures.shape[1]
+    targets = (np.matmul(maps[:, :, :2], places) + maps[:, :, 2:] + 1) * (side / 2) - 0.5
+    seen = ((targets > -0.5) & (targets < side - 0.5)).all(axis=1)
+    targets = np.clip(targets, 0, side - 1.001)
+    corner = targets.astype(np.int32)
+    x, y = (targets - corner).transpose(1, 0, 2)
+    flat = pictures.reshape(-1)
+    at = corner[:, 1] * side + corner[:, 0] + np.arange(len(pictures), dtype=np.int32)[:, None] * side * side
+    above = flat[at] * (1 - x) + flat[at + 1] * x
+    below = flat[at + side] * (1 - x) + flat[at + side + 1] * x
+    return above * (1 - y) + below * y, seen
+
+
+def _fitted_tones(values: np.ndarray, moved: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Gain and offset (P, 2) that give `moved` the mean and standard deviation of `values`."""
+    number = np.maximum(seen.sum(axis=1, keepdims=True), 1)
+    means = [(levels * seen).sum(axis=1, keepdims=True) / number for levels in (values, moved)]
+    deviations = [
+        np.sqrt(((levels - mean) ** 2 * seen).sum(axis=1, keepdims=True) / number)
+        for levels, mean in zip((values, moved), means, strict=True)
+    ]
+    gain = np.clip(deviations[0] / np.maximum(deviations[1], 1), 0.3, 3)
+    return np.concatenate([gain, means[0] - gain * means[1]], axis=1).astype(np.float32)
+
+
+def _biweight(residuals: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Tukey's weights (P, K), 0 where nothing is seen."""
+    deviation = 1.4826 * np.median(np.abs(residuals), axis=1, keepdims=True)
+    limit = TUKEY * np.maximum(deviation, LEAST_DEVIATION)
+    return np.where(seen, np.clip(1 - (residuals / limit) ** 2, 0, None) ** 2, 0).astype(np.float32)
+
+
+def _composed(maps: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The maps after small changes (P, 6) of the coordinates that they are given."""
+    small = change.reshape(-1, 2, 3)
+    matrix = maps[:, :, :2]
+    return np.concatenate(
+        [matrix + matrix @ small[:, :, :2], maps[:, :, 2:] + matrix @ small[:, :, 2:]], axis=2
+    ).astype(np.float32)
+
+
+def _correlation(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-6)
+    one, other = (levels - (weights * levels).sum(axis=1, keepdims=True) / total for levels in (one, other))
+    squares = (weights * one**2).sum(axis=1) * (weights * other**2).sum(axis=1)
+    return (weights * one * other).sum(axis=1) / np.maximum(np.sqrt(squares), 1e-6)
+
+
+def _retoned(values: np.ndarray, moved: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """`moved` after the quadratic change of tones that brings it closest to `values`, twice without outliers."""
+    scaled = moved / 255
+    powers = np.stack([np.ones_like(scaled), scaled, scaled**2], axis=1)
+    weights = (seen & (values < SATURATED)).astype(np.float32)
+    for _ in range(TONE_STEPS):
+        weighted = powers * weights[:, None]
+        normal = np.matmul(weighted, powers.transpose(0, 2, 1)) + 1e-3 * np.eye(3, dtype=np.float32)
+        factors = np.linalg.solve(normal, np.matmul(weighted, values[:, :, None]))
+        toned = np.minimum(np.matmul(powers.transpose(0, 2, 1), factors)[:, :, 0], 255)
+        weights = _biweight(values - toned, seen & (values < SATURATED))
+    return toned
+
+
+def _blocks(levels: np.ndarray) -> np.ndarray:
+    """Square pictures (P, K) cut into blocks (P, blocks, 64)."""
+    across = int(np.sqrt(levels.shape[1])) // BLOCK
+    cut = levels.reshape(-1, across, BLOCK, across, BLOCK).transpose(0, 1, 3, 2, 4)
+    return cut.reshape(len(levels), across * across, BLOCK * BLOCK)
+
+
+def _details(blocks: np.ndarray) -> np.ndarray:
+    """Blocks without their mean and plane, in which round things of different kinds look alike."""
+    return blocks - blocks @ _PLANE.T @ _PLANE
+
+
+def _overlap(maps: np.ndarray) -> np.ndarray:
+    """The share (P,) of the first picture that lies on the second."""
+    targets = np.matmul(maps[:, :, :2], _grid(16, 0)) + maps[:, :, 2:]
+    return (np.abs(targets) <= 1).all(axis=1).mean(axis=1)
+
+
+_STEPS = np.tile(np.arange(BLOCK) - (BLOCK - 1) / 2, (BLOCK, 1)).ravel()
+_PLANE = np.stack([np.ones(BLOCK * BLOCK), _STEPS, _STEPS.reshape(BLOCK, BLOCK).T.ravel()])
+_PLANE = (_PLANE / np.linalg.norm(_PLANE, axis=1, keepdims=True)).astype(np.float32)
