@@ -23,7 +23,7 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data():
     """The path of an archive of real images, or a skip if it is absent: ``shared_data("fruits.tar")``."""
 

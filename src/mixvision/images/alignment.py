@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from mixvision.images.descriptors import area_weights
@@ -30,31 +28,31 @@ LARGEST_ROTATION = np.radians(8)
 SMALLEST_SCALE, LARGEST_SCALE = 0.72, 1.3
 LARGEST_STRETCH = 1.2  # of the scale in one direction to that in the other
 LEAST_OVERLAP = 0.5  # of the picture
-FIRST_LOOK = 0.8  # the correlation of the coarse pictures, below which a pair is not looked at more closely
+FIRST_LOOK = 0.9  # the correlation of the coarse pictures, below which a pair is not looked at more closely
 
 
 def confirm(one: np.ndarray, other: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """Whether pairs of pictures are the same picture, altered.
 
-    The affine map between them, with a gain and an offset of the grey levels, is fitted by Gauss-Newton steps in which
-    Tukey's biweight ignores what was added, such as a caption (Baker, Matthews, "Lucas-Kanade 20 Years On" (2004), section
-    3.2, inverse compositional). Then blocks of 8x8 cells must agree in their details.
+    The affine map between them, with a gain and an offset of the grey levels, is fitted by Gauss-Newton steps (Baker,
+    Matthews, "Lucas-Kanade 20 Years On" (2004), section 3.2) in which Tukey's biweight ignores what was added, such as
+    a caption. Then blocks of 8x8 cells must agree in their details.
 
     Args:
-        one, other: grey levels (P, S, S), float32.
+        one, other: grey levels (P, S, S).
         starts: affine maps (P, 2, 3) from coordinates (-1 to 1) of `one` to those of `other`, to start from.
 
     Returns:
         bool (P,).
     """
-    one, other, maps = _brighter_first(one, other, starts)
+    one, other, maps = _brighter_first(one.astype(np.float32), other.astype(np.float32), starts)
     maps, correlation = _align(shrunk(one, COARSE), shrunk(other, COARSE), maps, COARSE_STEPS)
     result = np.zeros(len(one), bool)
     rows = np.flatnonzero((correlation >= FIRST_LOOK) & _plausible(maps))
     if len(rows):
-        fine = [_smoothed(shrunk(pictures[rows], FINE)) for pictures in (one, other)]
-        maps, _ = _align(*fine, maps[rows], FINE_STEPS)
-        result[rows] = _plausible(maps) & _same_blocks(*fine, maps)
+        one, other = (_smoothed(shrunk(pictures[rows], FINE)) for pictures in (one, other))
+        maps, _ = _align(one, other, maps[rows], FINE_STEPS)
+        result[rows] = _plausible(maps) & _same_blocks(one, other, maps)
     return result
 
 
@@ -62,6 +60,15 @@ def shrunk(pictures: np.ndarray, side: int) -> np.ndarray:
     """Pictures (P, S, S) averaged, or enlarged, to float32 (P, side, side)."""
     weights = area_weights(np.linspace(0, pictures.shape[1], side + 1), pictures.shape[1])
     return np.matmul(weights, np.matmul(pictures.astype(np.float32), weights.T))
+
+
+def composed(maps: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The maps (P, 2, 3) after small changes (P, 6) of the coordinates that they are given."""
+    small = change.reshape(-1, 2, 3)
+    matrix = maps[:, :, :2]
+    return np.concatenate(
+        [matrix + matrix @ small[:, :, :2], maps[:, :, 2:] + matrix @ small[:, :, 2:]], axis=2
+    ).astype(np.float32)
 
 
 def _align(one: np.ndarray, other: np.ndarray, maps: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +87,7 @@ def _align(one: np.ndarray, other: np.ndarray, maps: np.ndarray, steps: int) -> 
         normal = np.matmul(weighted, jacobian.transpose(0, 2, 1))
         normal[:, range(8), range(8)] += prior
         change = np.linalg.solve(normal, np.matmul(weighted, residuals[:, :, None]))[:, :, 0]
-        maps, tones = _composed(maps, change[:, :6]), tones + change[:, 6:]
+        maps, tones = composed(maps, change[:, :6]), tones + change[:, 6:]
         moved, seen = _moved(other, maps, places)
     residuals = values - np.minimum(tones[:, :1] * moved + tones[:, 1:], 255)
     return maps, _correlation(values, moved, _biweight(residuals, seen))
@@ -126,9 +133,7 @@ def _without_a_line(flags: np.ndarray) -> np.ndarray:
     return flags.sum(axis=(1, 2))[:, None] - np.concatenate([flags.sum(axis=1), flags.sum(axis=2)], axis=1)
 
 
-def _brighter_first(
-    one: np.ndarray, other: np.ndarray, maps: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _brighter_first(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The pairs in the order in which the first picture may be the second, brightened and cut off at white."""
     swapped = (one >= SATURATED).sum(axis=(1, 2)) < (other >= SATURATED).sum(axis=(1, 2))
     chosen = swapped[:, None, None]
@@ -200,15 +205,6 @@ def _biweight(residuals: np.ndarray, seen: np.ndarray) -> np.ndarray:
     deviation = 1.4826 * np.median(np.abs(residuals), axis=1, keepdims=True)
     limit = TUKEY * np.maximum(deviation, LEAST_DEVIATION)
     return np.where(seen, np.clip(1 - (residuals / limit) ** 2, 0, None) ** 2, 0).astype(np.float32)
-
-
-def _composed(maps: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """The maps after small changes (P, 6) of the coordinates that they are given."""
-    small = change.reshape(-1, 2, 3)
-    matrix = maps[:, :, :2]
-    return np.concatenate(
-        [matrix + matrix @ small[:, :, :2], maps[:, :, 2:] + matrix @ small[:, :, 2:]], axis=2
-    ).astype(np.float32)
 
 
 def _correlation(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -46,8 +46,8 @@ class Decoding:
 class ImageRecord:
     """What is known about one file.
 
-    `sha256` is the hash of the file, `pixels_sha256` and `phash` of the whole picture, upright and RGB; `reason` says why
-    the file was not decoded, or is empty.
+    `sha256` is the hash of the file, `pixels_sha256` and `phash` of the whole picture, upright and RGB; `reason` says
+    why the file was not decoded, or is empty.
     """
 
     bytes: int = 0

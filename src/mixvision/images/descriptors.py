@@ -8,6 +8,8 @@ import numpy as np
 
 CELLS = 32  # a window is averaged to 32x32 cells
 HIGHEST = 8  # frequencies up to 8 half waves per window: a copy's sharpness does not matter
+RIDGE = 0.15  # how strongly small changes are pulled to none, beside descriptors of unit length ...
+WIDTHS = (0.05, 0.06, 0.05, 0.06, 0.05, 0.05)  # ... in these standard deviations of the map's six entries
 FLAT = 1.0  # grey levels: windows whose weighted frequencies are weaker have no descriptor
 
 
@@ -52,18 +54,53 @@ def describe(luma: np.ndarray, windows: list[Window]) -> np.ndarray:
     Returns:
         float32 (len(windows), N, 57); zeros where a window is flat.
     """
-    side = luma.shape[1]
-    across = [_basis(window.right, window.width, side, window.mirrored) for window in windows]
-    down = [_basis(window.down, window.height, side, False) for window in windows]
-    rows = luma.reshape(-1, side) @ np.concatenate(across).T
-    rows = rows.reshape(len(luma), side, len(windows), HIGHEST + 1)
     descriptors = np.empty((len(windows), len(luma), len(_WEIGHTS)), np.float32)
-    for number, basis in enumerate(down):
-        frequencies = np.matmul(basis, rows[:, :, number])
-        weighted = frequencies.reshape(len(luma), -1)[:, _CHOSEN] * _WEIGHTS
+    for number, window in enumerate(windows):
+        weighted = _frequencies(luma, window)
         length = np.linalg.norm(weighted, axis=1, keepdims=True)
         descriptors[number] = np.where(length > FLAT, weighted / np.maximum(length, FLAT), 0)
     return descriptors
+
+
+def describe_changes(luma: np.ndarray) -> np.ndarray:
+    """How the descriptor of `INDEXED` changes with the six numbers of a small affine change of the coordinates.
+
+    The tangents of Simard et al., "Transformation Invariance in Pattern Recognition" (1998), section 3.
+
+    Args:
+        luma: grey levels, float32 (N, S, S).
+
+    Returns:
+        float16 (N, 6, 57), per unit of the map's entries, in the order of a flattened (2, 3) matrix.
+    """
+    side = luma.shape[1]
+    centres = ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
+    down, across = (slope * (side / 2) for slope in np.gradient(luma, axis=(1, 2)))
+    x, y = centres, centres[:, None]
+    changed = np.stack([across * x, across * y, across, down * x, down * y, down], axis=1)
+    length = np.linalg.norm(_frequencies(luma, INDEXED), axis=1)[:, None, None]
+    tangents = _frequencies(changed.reshape(-1, side, side), INDEXED).reshape(len(luma), 6, -1)
+    return (tangents / np.maximum(length, FLAT)).astype(np.float16)
+
+
+def fit_changes(queries: np.ndarray, indexed: np.ndarray, tangents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit the small affine changes of the coordinates by which the indexed pictures resemble the queries most.
+
+    Args:
+        queries, indexed: descriptors (P, 57).
+        tangents: of the indexed pictures (P, 6, 57).
+
+    Returns:
+        the changes, (P, 2, 3), and the cosines (P,) after them.
+    """
+    basis = np.concatenate([indexed[:, None], tangents.astype(np.float32)], axis=1)
+    normal = np.matmul(basis, basis.transpose(0, 2, 1))
+    normal[:, range(7), range(7)] += _RIDGE
+    factors = np.linalg.solve(normal, np.matmul(basis, queries[:, :, None]))
+    fitted = np.matmul(basis.transpose(0, 2, 1), factors)[:, :, 0]
+    cosines = (queries * fitted).sum(axis=1) / np.maximum(np.linalg.norm(fitted, axis=1), 1e-6)
+    scale = np.maximum(factors[:, :1, 0], 0.1)
+    return (factors[:, 1:, 0] / scale).reshape(-1, 2, 3), cosines
 
 
 def area_weights(edges: np.ndarray, side: int) -> np.ndarray:
@@ -71,6 +108,14 @@ def area_weights(edges: np.ndarray, side: int) -> np.ndarray:
     pixel = np.arange(side)
     overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
     return (np.clip(overlap, 0, None) / np.diff(edges)[:, None]).astype(np.float32)
+
+
+def _frequencies(luma: np.ndarray, window: Window) -> np.ndarray:
+    """The weighted frequencies (N, 57) of a window of pictures (N, S, S)."""
+    side = luma.shape[1]
+    across = _basis(window.right, window.width, side, window.mirrored)
+    down = _basis(window.down, window.height, side, False)
+    return np.matmul(down, np.matmul(luma, across.T)).reshape(len(luma), -1)[:, _CHOSEN] * _WEIGHTS
 
 
 def _basis(centre: float, half: float, side: int, mirrored: bool) -> np.ndarray:
@@ -86,3 +131,4 @@ def _basis(centre: float, half: float, side: int, mirrored: bool) -> np.ndarray:
 _FREQUENCIES = np.hypot(*np.mgrid[: HIGHEST + 1, : HIGHEST + 1]).ravel()
 _CHOSEN = np.flatnonzero((_FREQUENCIES > 0) & (_FREQUENCIES <= HIGHEST))
 _WEIGHTS = _FREQUENCIES[_CHOSEN].astype(np.float32)
+_RIDGE = np.append(0, (RIDGE / np.array(WIDTHS)) ** 2).astype(np.float32)

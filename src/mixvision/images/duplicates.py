@@ -29,10 +29,12 @@ class Duplicates:
     Args:
         radius: the maximum number of bits, of 64, in which their perceptual hashes may differ, 0 to 11.
         difference: the largest mean absolute difference of their 16x16 RGB thumbnails, in levels of 0 to 255.
+        altered_copies: whether pairs that `copies.altered_copies` finds count as well: cropped, framed, captioned, ...
     """
 
     radius: int = 8
     difference: float = 3.0
+    altered_copies: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.radius <= LARGEST_RADIUS:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.images.categories import Categories, common_categories, large_categories
+from mixvision.images.copies import SMALLEST_SIDE, altered_copies, grey_pictures
 from mixvision.images.duplicates import (
     Duplicates,
     clusters_of,
@@ -53,7 +54,7 @@ def build_manifest(
     small = kept.loc[~kept["category"].isin(large_categories(kept, common, domains, categories)), "id"]
     _exclude(manifest, pd.Series("category with too few images", index=small, dtype=object))
     kept = _kept(manifest)
-    pairs = near_duplicates(kept["phash"].to_numpy(), _thumbnails(kept, nice, real), duplicates)
+    pairs = _near_duplicates(kept, nice, real, duplicates)
     manifest["cluster"] = np.int64(-1)
     manifest.loc[kept.index, "cluster"] = clusters_of(len(kept), pairs)
     ids = kept["id"].to_numpy()
@@ -105,7 +106,13 @@ def _exclude(manifest: pd.DataFrame, reasons: pd.Series) -> None:
     manifest.loc[rows, "status"] = "excluded"
 
 
-def _thumbnails(kept: pd.DataFrame, nice: ImageStore, real: ImageStore) -> np.ndarray:
-    """Thumbnails of the kept images; ids sort nice before real."""
+def _near_duplicates(kept: pd.DataFrame, nice: ImageStore, real: ImageStore, duplicates: Duplicates) -> np.ndarray:
+    """The pairs (P, 2) of kept images that are near-duplicates, first < second; ids sort nice before real."""
     rows = [kept.loc[kept["domain"] == domain, "pixel_row"].to_numpy() for domain in DOMAINS]
-    return np.concatenate([thumbnails_of(store.pixels, row) for store, row in zip((nice, real), rows, strict=True)])
+    stores = list(zip((nice.pixels, real.pixels), rows, strict=True))
+    thumbnails = np.concatenate([thumbnails_of(pixels, row) for pixels, row in stores])
+    pairs = near_duplicates(kept["phash"].to_numpy(), thumbnails, duplicates)
+    if not duplicates.altered_copies or nice.pixels.shape[1] < SMALLEST_SIDE:
+        return pairs
+    grey = np.concatenate([grey_pictures(pixels, row) for pixels, row in stores])
+    return np.unique(np.concatenate([pairs, altered_copies(grey)]), axis=0)
