@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 PIXELS, INVENTORY, SETTINGS = "pixels.npy", "inventory.parquet", "settings.json"
 OUTSIDE = "outside the layout"
-VERSION = 1  # raise it when decoding changes, so that older stores are made again
+VERSION = 2  # raise it when decoding changes, so that older stores are made again
 FILES_AT_ONCE = 64
 FILES_FOR_PROCESSES = 2000
 STAMP = ["path", "bytes", "mtime_ns"]
@@ -35,6 +35,8 @@ COLUMNS = {
     "sha256": str,
     "pixels_sha256": str,
     "phash": np.uint64,
+    "camera": str,
+    "taken": str,
     "reason": str,
     "pixel_row": np.int64,
 }
@@ -46,8 +48,8 @@ class ImageStore:
 
     Args:
         inventory: one row per file found, sorted by path: columns domain, category, path (posix, relative to
-            the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64),
-            reason ("" if decoded), pixel_row (-1 if not decoded).
+            the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64), camera,
+            taken (see `ImageRecord`), reason ("" if decoded), pixel_row (-1 if not decoded).
         pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
         unmapped: folders that the mapping leaves out, with their numbers of files; they are not in the inventory.
     """
