@@ -13,7 +13,7 @@ from mixvision.vocabulary import DOMAINS, METRICS, TEST_SPLITS
 
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
-_FACTS = ["id", "domain", "category", "split", "leaks", "cluster", "pixel_row"]
+_FACTS = ["id", "domain", "category", "split", "leaks", "component", "pixel_row"]
 _KEYS = list(METRICS_TABLE.key)
 
 
@@ -27,7 +27,7 @@ def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Se
         tops: each k for which top-k hits are computed; 1 is always included.
 
     Returns:
-        The predictions with ``domain``, ``category``, ``split``, ``leaks``, ``cluster`` and ``pixel_row`` of
+        The predictions with ``domain``, ``category``, ``split``, ``leaks``, ``component`` and ``pixel_row`` of
         the image, and the booleans ``top1`` and ``top<k>`` for each k of ``tops``: whether the category is among the
         first k predictions. With k categories or fewer ``top<k>`` is always true.
 

@@ -13,8 +13,8 @@ from mixvision.reporting.tables import trial_settings
 from mixvision.vocabulary import HELD_OUT
 
 INTERVALS = (
-    "The 95% intervals resample the test images of each domain, near-duplicates together. They show how much the "
-    "performances depend on these test images, not how much training varies."
+    "The 95% intervals resample the test images of each domain, near-duplicates and groups together. They show how "
+    "much the performances depend on these test images, not how much training varies."
 )
 
 
