@@ -67,7 +67,7 @@ def divide(units: Units, targets: np.ndarray, largest: float, whole: bool = True
         return chosen
     totals = targets.sum(axis=1)[units.stratum]
     too_large = ((units.images > largest * totals) & (units.images > 1)) | (units.images == totals)
-    large: np.ndarray = np.bincount(units.unit, too_large, len(chosen)) > 0
+    large = np.isin(np.arange(len(chosen)), units.unit[too_large])
     chosen[large] = TRAIN
     np.subtract.at(room[:, TRAIN], units.stratum[large[units.unit]], units.images[large[units.unit]])
     _place_several(chosen, units, targets, room)

@@ -75,9 +75,11 @@ SPLIT_AUDIT = Table(
         Column("images", WHOLE, "images kept"),
         Column("clusters", WHOLE, "clusters of near-duplicates"),
         Column("largest_cluster", WHOLE, "images in the largest cluster"),
-        Column("single_object", FLAG, "whether all images are in one cluster of near-duplicates"),
+        Column("components", WHOLE, "near-duplicates and groups linked together"),
+        Column("largest_component", WHOLE, "images in the largest component"),
+        Column("single_object", FLAG, "whether all images, several, are in one component"),
         *(Column(split, WHOLE, "images in this split") for split in SPLITS),
-        Column("leaks", WHOLE, "held-out images with a near-duplicate in training or, of test images, in validation"),
+        Column("leaks", WHOLE, "held-out images whose component is also in training or, of test images, in validation"),
     ),
     key=("domain", "category"),
 )
