@@ -66,8 +66,8 @@ def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataF
 
     Args:
         joined: what :func:`join_predictions` returns.
-        without_leaks: leave out held-out images that have a near-duplicate in training, and test images that have one
-            in validation (they occur in a plain random split only).
+        without_leaks: leave out held-out images whose component is also in training, and test images whose component is
+            also in validation.
 
     Returns:
         One row per ``trial``, ``snapshot`` and ``split``, with :data:`METRICS` (fractions, NaN if a domain has no
