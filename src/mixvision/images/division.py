@@ -95,7 +95,7 @@ def _prefer(targets: np.ndarray, room: np.ndarray, needed: np.ndarray, draws: np
     The order is drawn in proportion to the targets (3,), without regard to the room (parts, 3). So a little more or
     less room changes few choices.
     """
-    fits = (room >= needed[:, None]).all(axis=0)
+    fits: np.ndarray = np.all(room >= needed[:, None], axis=0)
     left = {split: int(target) for split, target in enumerate(targets) if target}
     for draw in draws:
         point = int(draw) * sum(left.values()) >> 64  # whole numbers are the same on every machine
