@@ -62,7 +62,7 @@ def make_manifest(per_category: int) -> pd.DataFrame:
         "status",
         "reason",
         "pixel_row",
-        "cluster",
+        "component",
         "split",
     ]
     manifest = pd.DataFrame(rows, columns=columns)

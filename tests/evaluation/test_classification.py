@@ -28,7 +28,7 @@ def make_joined(
     """Predictions of each trial on the same test images, joined with their manifest."""
     images = range(len(truth))
     manifest = pd.DataFrame({"id": [f"image-{place}" for place in images], "category": truth, "split": "test"})
-    manifest = manifest.assign(domain=domains or "real", cluster=clusters or images, leaks=False, pixel_row=images)
+    manifest = manifest.assign(domain=domains or "real", component=clusters or images, leaks=False, pixel_row=images)
     rows = [
         pd.DataFrame({"trial": trial, "snapshot": "best_validation", "id": manifest["id"], "prediction_1": answers})
         for trial, answers in said.items()

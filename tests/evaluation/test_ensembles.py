@@ -18,7 +18,7 @@ def make_manifest(validation: int, test: int, categories: int = 3, seed: int = 0
     names = np.array([chr(ord("a") + place) for place in range(categories)])
     truth = names[np.random.default_rng(seed).integers(categories, size=count)]
     manifest = pd.DataFrame({"id": [f"image-{place:04d}" for place in range(count)], "category": truth})
-    manifest = manifest.assign(domain="real", leaks=False, cluster=range(count), pixel_row=range(count))
+    manifest = manifest.assign(domain="real", leaks=False, component=range(count), pixel_row=range(count))
     return manifest.assign(split=["validation"] * validation + ["test"] * test)
 
 
@@ -148,9 +148,9 @@ def test_test_images_have_no_say_in_a_stack():
 
 def test_what_a_stack_says_of_a_validation_image_does_not_follow_from_its_cluster():
     """Another truth for one cluster changes what is said of test images and other validation images, not of it."""
-    manifest = make_manifest(40, 20).assign(cluster=[place // 4 for place in range(60)])
+    manifest = make_manifest(40, 20).assign(component=[place // 4 for place in range(60)])
     frames = [make_frame(manifest, 2, seed) for seed in range(3)]
-    cluster = manifest["cluster"] == 3
+    cluster = manifest["component"] == 3
     other = manifest.assign(category=manifest["category"].where(~cluster, "c"))
     before, after = (stacked(frames, images).drop(columns="id").to_numpy() for images in (manifest, other))
     changed = ~np.isclose(before, after, atol=1e-6).all(axis=1)
@@ -194,7 +194,7 @@ def test_an_image_of_a_category_that_the_models_do_not_know_has_no_say_in_a_stac
 
 
 def test_with_one_cluster_the_mean_stands_for_the_validation_images():
-    manifest = make_manifest(4, 5).assign(cluster=1)
+    manifest = make_manifest(4, 5).assign(component=1)
     frames = [make_frame(manifest, 2, seed) for seed in range(2)]
     result, mean = stacked(frames, manifest), mean_of_models(frames)
     pd.testing.assert_frame_equal(result.head(4), mean.head(4))
@@ -202,11 +202,11 @@ def test_with_one_cluster_the_mean_stands_for_the_validation_images():
 
 
 def test_of_two_clusters_each_is_told_from_the_other_alone():
-    manifest = make_manifest(20, 5).assign(cluster=[place // 10 for place in range(25)])
+    manifest = make_manifest(20, 5).assign(component=[place // 10 for place in range(25)])
     frames = [make_frame(manifest, 2, seed) for seed in range(2)]
     result = stacked(frames, manifest)
     for cluster in (0, 1):
-        own = manifest["cluster"] == cluster
+        own = manifest["component"] == cluster
         held_out = manifest.assign(split=manifest["split"].mask(own, "test"))
         pd.testing.assert_frame_equal(result[own], stacked(frames, held_out)[own])
 

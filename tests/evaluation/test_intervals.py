@@ -23,7 +23,7 @@ def make_joined(hits: dict[str, list[bool]], clusters: dict[str, list[int]] | No
     ]
     joined = pd.DataFrame(rows, columns=["trial", "snapshot", "split", "id", "domain", "top1", "top3"])
     numbers = range(len(rows)) if clusters is None else [n for domain in hits for n in clusters[domain]]
-    return joined.assign(cluster=list(numbers))
+    return joined.assign(component=list(numbers))
 
 
 @pytest.mark.parametrize(("hits", "images"), [(0, 5), (3, 5), (5, 5), (181, 240)])

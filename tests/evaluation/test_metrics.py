@@ -24,7 +24,7 @@ def make_manifest() -> pd.DataFrame:
         ("real/6", "real", "d", "train", False),
     ]
     manifest = pd.DataFrame(rows, columns=["id", "domain", "category", "split", "leaks"])
-    return manifest.assign(cluster=range(len(rows)), pixel_row=range(len(rows)))
+    return manifest.assign(component=range(len(rows)), pixel_row=range(len(rows)))
 
 
 def make_predictions(said: dict[str, str], trial: str = "t", weights: str = "last") -> pd.DataFrame:
@@ -92,7 +92,7 @@ def test_top_1_and_top_3_equal_torchmetrics():
     letters = np.array(list("abcdefg"))
     ids = [f"{('nice', 'real')[n % 2]}/{n}" for n in range(300)]
     manifest = pd.DataFrame({"id": ids, "domain": [i[:4] for i in ids], "category": letters[truth]})
-    manifest = manifest.assign(split="test", leaks=False, cluster=range(300), pixel_row=range(300))
+    manifest = manifest.assign(split="test", leaks=False, component=range(300), pixel_row=range(300))
     first = letters[logits.argsort(dim=1, descending=True)[:, :3].numpy()]
     predictions = make_predictions({id_: "".join(said) for id_, said in zip(ids, first, strict=True)})
     row = trial_metrics(join_predictions(predictions, manifest)).iloc[0]

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+import io
 import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from scipy.fft import dctn
 
 from mixvision.images import decoding as module
-from mixvision.images.decoding import LARGEST_MAX_PIXELS, Decoding, decode_file, decode_files, perceptual_hash, to_rgb
+from mixvision.images.decoding import (
+    LARGEST_MAX_PIXELS,
+    Decoding,
+    ImageRecord,
+    decode_file,
+    decode_files,
+    decode_picture,
+    perceptual_hash,
+    to_rgb,
+)
 
 DECODING = Decoding(size=32)
 
@@ -246,3 +256,42 @@ def test_bad_parameters_are_refused_with_their_values(values):
     ((name, value),) = values.items()
     with pytest.raises(ValueError, match=re.escape(f"{name} is {value}") + r"( pixels)?, but must be "):
         Decoding(**values)
+
+
+def with_exif(photo: Image.Image, make: object, model: object, taken: object, suffix: str = "JPEG") -> bytes:
+    exif = Image.Exif()
+    for tag, value in ((ExifTags.Base.Make, make), (ExifTags.Base.Model, model)):
+        if value is not None:
+            exif[tag] = value
+    if taken is not None:
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = taken
+    stream = io.BytesIO()
+    photo.save(stream, suffix, exif=exif)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "taken", "expected"),
+    [
+        ("NIKON", "D90", "2024:05:01 23:59:58", ("NIKON D90", "2024-05-01T23:59:58")),
+        ("Canon", "Canon EOS 5D\0\0", "2024:05:01 12:00:00", ("Canon EOS 5D", "2024-05-01T12:00:00")),
+        (None, "Pixel 7 ", None, ("Pixel 7", "")),
+        ("HTC", None, "0000:00:00 00:00:00", ("HTC", "")),
+        (None, None, "yesterday", ("", "")),
+        (None, None, None, ("", "")),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["JPEG", "PNG", "WEBP"])
+def test_camera_and_time_come_from_exif(photo, make, model, taken, expected, suffix):
+    record = ImageRecord()
+    decode_picture(with_exif(photo, make, model, taken, suffix), Decoding(size=16), record)
+    assert (record.camera, record.taken) == expected
+
+
+def test_damaged_exif_gives_no_camera_and_harms_nothing(photo, tmp_path):
+    content = bytearray(with_exif(photo, "NIKON", "D90", "2024:05:01 12:00:00"))
+    start = content.index(b"Exif\0\0") + 6
+    content[start + 4 : start + 8] = b"\xff\xff\xff\xff"  # the directory is said to lie behind the end of the file
+    (tmp_path / "odd.jpg").write_bytes(content)
+    record, pixels = decode_file(tmp_path / "odd.jpg", Decoding(size=16))
+    assert (record.camera, record.taken, record.reason) == ("", "", "") and pixels is not None

@@ -27,12 +27,12 @@ def folder(tmp_path, make_folder):
 
 @pytest.fixture
 def stores(folder, tmp_path):
-    """Decode the folder as it is now: `stores()` gives nice and real."""
+    """Decode the folder as it is now: `stores(group)` gives nice and real."""
 
-    def opened() -> list[ImageStore]:
+    def opened(group: dict | None = None) -> list[ImageStore]:
         found = []
         for domain in ("nice", "real"):
-            raw = open_source(str(folder), domain, tmp_path / "data" / "raw" / domain)
+            raw = open_source(str(folder), domain, tmp_path / "data" / "raw" / domain, group=group)
             write_store(PendingImages(raw, Decoding(size=16)), tmp_path / domain)
             found.append(read_store(tmp_path / domain))
         return found
@@ -111,6 +111,25 @@ def test_near_duplicates_across_domains_share_a_split(folder, stores):
     for seed in range(5):
         split = split_manifest(manifest, Splits(seed=seed)).set_index("id")["split"]
         assert all(split[left] == split[right] for left, right in expected)
+
+
+def test_images_of_a_group_share_a_component(folder, stores):
+    """Groups by the first two digits. A near-duplicate links two of them, and so does a copy that is left out."""
+    apple, pear = folder / "real" / "apple", folder / "real" / "pear"
+    Image.open(apple / "000.png").resize((48, 48), Image.Resampling.BICUBIC).save(pear / "203.png")
+    (apple / "306.png").write_bytes((apple / "010.png").read_bytes())
+    Image.open(apple / "004.png").rotate(180).save(pear / "300.png")
+    manifest, _ = build_manifest(*stores({"path": r"/(?P<group>\d\d)\d"}), Categories(), Outliers(), Duplicates())
+    images = manifest.set_index("id")
+    assert images.loc["real/apple/306.png", ["reason", "group", "component"]].tolist() == [
+        "exact duplicate: of real/apple/010.png", "30", -1,
+    ]  # fmt: skip
+    together = images.groupby("component").groups
+    assert {len(ids) for number, ids in together.items() if number >= 0} == {20, 6, 21, 4}
+    components = images["component"]
+    assert components["nice/apple/000.png"] == components["nice/pear/009.png"] != components["real/apple/000.png"]
+    assert components["real/apple/000.png"] == components["real/pear/203.png"]
+    assert components["real/apple/010.png"] == components["real/pear/300.png"]
 
 
 def test_excluded_rows_have_no_split(stores):

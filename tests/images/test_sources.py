@@ -248,6 +248,12 @@ def test_checking_a_source_reads_the_mapping_but_fetches_nothing(tmp_path):
         check_source(str(tmp_path), "nice", tmp_path / "absent.yml")
 
 
+def test_a_group_that_cannot_be_used_is_refused_before_anything_is_fetched(raw):
+    for look in (check_source, partial(open_source, folder=raw)):
+        with pytest.raises(ValueError, match="group is 'fruit', but must be one of 'fruits-360', 'fruits-360 series'"):
+            look("https://example.org/absent.zip", "nice", group="fruit")
+
+
 def test_a_url_is_downloaded_once_and_checked(folder, server, raw):
     archive = packed(folder, server.folder / "a.tar")
     address, checksum = f"{server.address}/a.tar", pooch.file_hash(str(archive))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from hashlib import sha256
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixvision.images.audit import audit_splits, summarise_audit
-from mixvision.images.splits import Splits, assign_splits, large_clusters, target_counts
+from mixvision.images.components import components_of
+from mixvision.images.splits import Splits, assign_splits, large_components, target_counts
 from mixvision.vocabulary import SPLITS
 
 
@@ -19,7 +21,25 @@ def table(rows: list[tuple[str, str, int]]) -> pd.DataFrame:
     """Kept images from (domain, category, cluster)."""
     pictures = pd.DataFrame(rows, columns=["domain", "category", "cluster"])
     ids = pictures["domain"] + "/" + pictures["category"] + "/" + pd.Series(range(len(rows))).astype(str).str.zfill(4)
-    return pictures.assign(id=ids, status="kept")
+    return pictures.assign(id=ids, status="kept", group="", component=pictures["cluster"])
+
+
+def grouped(rows: list[tuple[str, str, int, str]]) -> pd.DataFrame:
+    """Kept images from (domain, category, cluster, group)."""
+    pictures = table([row[:3] for row in rows]).assign(group=[row[3] for row in rows])
+    return pictures.assign(component=components_of(pictures))
+
+
+def series(category: str, *sizes: int, domain: str = "nice") -> list[tuple[str, str, int, str]]:
+    """Images of a category in groups of these sizes; two neighbours are near-duplicates."""
+    groups = [f"{category} {number}" for number, size in enumerate(sizes) for _ in range(size)]
+    return [
+        (domain, category, hash_of(domain, category, place // 2, group), group) for place, group in enumerate(groups)
+    ]
+
+
+def hash_of(*parts: object) -> int:
+    return int(sha256(repr(parts).encode()).hexdigest()[:12], 16)
 
 
 def singles(count: int, domain: str = "nice", category: str = "apple", first: int = 0) -> list[tuple[str, str, int]]:
@@ -89,14 +109,14 @@ def test_a_cluster_above_the_share_stays_in_training_and_is_reported():
     for seed in range(10):
         result = assign_splits(pictures, Splits(seed=seed))
         assert set(result.loc[result["cluster"] == 7, "split"]) == {"train"}
-    found = large_clusters(pictures, 0.5)
-    assert found[["domain", "category", "cluster", "images"]].values.tolist() == [["nice", "apple", 7, 12]]
-    assert large_clusters(pictures, 0.6).empty
+    found = large_components(pictures, 0.5)
+    assert found[["domain", "category", "component", "images"]].values.tolist() == [["nice", "apple", 7, 12]]
+    assert large_components(pictures, 0.6).empty
 
 
 def test_a_cluster_of_just_the_share_is_not_too_large():
     pictures = table([("nice", "apple", 7)] * 6 + singles(6, first=100))
-    assert large_clusters(pictures, 0.5).empty
+    assert large_components(pictures, 0.5).empty
     placed = {assign_splits(pictures, Splits(test=0.5, seed=seed))["split"].iloc[0] for seed in range(20)}
     assert placed == {"test"}, "the only split with room for it; one too large would be trained on"
 
@@ -126,10 +146,10 @@ def test_a_cluster_is_drawn_among_the_splits_with_room_in_proportion_to_it(size,
     assert result["split"].value_counts().to_dict() == {"train": 3000, "validation": 600, "test": 2400}
 
 
-def test_large_clusters_are_those_of_two_images_or_more():
+def test_large_components_are_those_of_two_images_or_more():
     pictures = table([*singles(1, category="fig"), *[("nice", "pear", 7)] * 2, *singles(1, category="pear", first=9)])
-    assert large_clusters(pictures, 0.5).to_dict("records") == [
-        {"domain": "nice", "category": "pear", "cluster": 7, "images": 2, "share": pytest.approx(2 / 3)}
+    assert large_components(pictures, 0.5).to_dict("records") == [
+        {"domain": "nice", "category": "pear", "component": 7, "images": 2, "share": pytest.approx(2 / 3)}
     ]
 
 
@@ -257,7 +277,7 @@ def test_a_test_only_domain_needs_one_image_a_category_and_its_audit_holds():
     pairs = pd.DataFrame(list(pairwise(twins)), columns=["id_a", "id_b"])
     summary = summarise_audit(result, pairs, splits).set_index("finding")
     assert summary.loc["pairs crossing in the splits used", "count"] == 0
-    assert summary.loc["clusters too large for the splits", "count"] == 0, (
+    assert summary.loc["clusters or groups too large for the splits", "count"] == 0, (
         "the real pears' is for testing, whatever its size"
     )
     assert summary.loc["categories without validation images", "detail"] == ""
@@ -293,7 +313,7 @@ def test_the_audit_names_categories_without_validation_images_and_far_from_the_t
     "values",
     [{"method": "random"}, {"test": 0}, {"test": 1.5}, {"test": float("inf")}, {"test": -1}, {"validation": 0.6},
      {"validation": 0}, {"validation": 30.5}, {"seed": -1}, {"largest_cluster": 0}, {"largest_cluster": 1.1},
-     {"test_only": "ugly"}],
+     {"test_only": "ugly"}, {"on_single_group": "ignore"}],
 )  # fmt: skip
 def test_bad_parameters_are_refused_with_their_values(values):
     ((name, value),) = values.items()
@@ -346,8 +366,8 @@ def test_audit_of_the_plain_split_counts_what_leaks(audited):
     assert summary["pairs crossing in the splits used"] == crossing
     assert summary["pairs a plain random split would leak"] == crossing
     assert summary["held-out images leaking in the splits used"] == manifest["leaks"].sum() > 0
-    assert summary["near-duplicate pairs"] == 25 and summary["clusters too large for the splits"] == 1
-    assert summary["categories of a single object"] == 1
+    assert summary["near-duplicate pairs"] == 25 and summary["clusters or groups too large for the splits"] == 1
+    assert summary["categories of a single object or group"] == 1
 
 
 def test_audit_fails_when_a_planted_duplicate_crosses(audited):
@@ -358,7 +378,7 @@ def test_audit_fails_when_a_planted_duplicate_crosses(audited):
     assert findings(summarise_audit(manifest, pairs, Splits()))["pairs crossing in the splits used"] == 0
     row = manifest.index[(manifest["domain"] == "nice") & (manifest["split"] == "test")][0]
     manifest.loc[row, "split"] = "train"
-    with pytest.raises(RuntimeError, match="1 pairs of near-duplicates cross"):
+    with pytest.raises(RuntimeError, match="1 pairs of near-duplicates and 1 components cross"):
         summarise_audit(manifest, pairs, Splits())
 
 
@@ -382,3 +402,177 @@ def test_a_single_image_that_is_not_tested_on_is_trained_on(size, expected):
 def test_targets_never_exceed_what_a_category_has():
     sizes = np.array([5, 30, 60])
     assert target_counts(sizes, Splits(test=20, validation=30)).tolist() == [[0, 0, 5], [0, 10, 20], [10, 30, 20]]
+
+
+@st.composite
+def in_groups(draw) -> pd.DataFrame:
+    """Two domains of three categories, 3 to 30 images each, in clusters and groups of any sizes and categories."""
+    numbers, fewest = st.integers(0, draw(st.integers(20, 400))), draw(st.integers(3, 20))
+    names = st.sampled_from(
+        [""] * draw(st.integers(1, 30)) + [f"g{number}" for number in range(draw(st.integers(0, 9)))]
+    )
+    rows = [
+        (domain, category, draw(numbers), draw(names))
+        for domain in ("nice", "real")
+        for category in ("apple", "fig", "pear")
+        for _ in range(draw(st.integers(fewest, 30)))
+    ]
+    return grouped(rows)
+
+
+@settings(deadline=None, max_examples=60)
+@given(pictures=in_groups(), seed=st.integers(0, 99), single=st.sampled_from(["refuse", "train"]))
+def test_no_cluster_and_no_group_ever_crosses_whatever_the_sizes(pictures, seed, single):
+    try:
+        result = assign_splits(pictures, Splits(seed=seed, on_single_group=single))
+    except ValueError as error:
+        assert re.match("No (train|validation|test) image is left", str(error))
+        return
+    assert (result.groupby("cluster")["split"].nunique() == 1).all()
+    named = result[result["group"] != ""]
+    assert (named.groupby(["domain", "group"])["split"].nunique() == 1).all() and not result["leaks"].any()
+    again = assign_splits(pictures.sample(frac=1, random_state=seed), Splits(seed=seed, on_single_group=single))
+    assert again["split"].sort_index().equals(result["split"]), "the order of the rows makes no difference"
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 20), min_size=8, max_size=30),
+    seed=st.integers(0, 99),
+    test=st.sampled_from([0.1, 0.2, 0.4]),
+)
+def test_shares_are_within_the_largest_groups_size_of_the_targets(sizes, seed, test):
+    splits = Splits(seed=seed, test=test)
+    pictures = grouped(series("apple", *sizes, *[1] * 10))
+    pictures = pictures.assign(component=pd.factorize(pictures["group"])[0])
+    counts = assign_splits(pictures, splits)["split"].value_counts().reindex(SPLITS, fill_value=0)
+    (targets,) = target_counts(np.array([len(pictures)]), splits)
+    assert (abs(counts - targets) < max(sizes)).all() or (max(sizes) == 1 and (counts == targets).all())
+
+
+def moved(before: pd.DataFrame, after: pd.DataFrame) -> pd.Series:
+    """The images of `before` whose split is another one now, by domain and category."""
+    splits = before.merge(after, on="id", suffixes=("", "_after"))
+    return splits[splits["split"] != splits["split_after"]].groupby(["domain", "category"]).size()
+
+
+@settings(deadline=None, max_examples=40)
+@given(pictures=clustered(), seed=st.integers(0, 99), name=st.text("abcxyz", min_size=1))
+def test_an_image_moves_none_of_the_categories_that_it_is_not_linked_with(pictures, seed, name):
+    linked = pictures.groupby("component")["category"].transform("nunique") > 1
+    pictures = pictures[~linked]
+    one = pictures.iloc[[0]].assign(id=f"nice/apple/{name}", cluster=10**6, component=10**6)
+    before, after = (assign_splits(some, Splits(seed=seed)) for some in (pictures, pd.concat([pictures, one])))
+    assert set(moved(before, after).index) <= {("nice", "apple")}
+
+
+def test_an_image_moves_at_most_three_others_of_single_images_and_few_of_groups():
+    alone, groups = table(singles(200)), grouped(series("apple", *range(1, 20)) + series("apple", *[1] * 60))
+    for pictures, most, usual in ((alone, 3, 2), (groups, 40, 4)):
+        counts = []
+        for number in range(12):
+            one = pictures.iloc[[0]].assign(id=f"nice/apple/new {number}", cluster=10**6, component=10**6)
+            before, after = (assign_splits(some, Splits()) for some in (pictures, pd.concat([pictures, one])))
+            counts.append(moved(before, after).sum())
+        assert max(counts) <= most and np.median(counts) <= usual
+
+
+def test_splits_are_the_same_on_every_machine():
+    """Whatever changes this changes the results of all studies."""
+    pictures = grouped(series("apple", 4, 4, 3, 3, 2, *[1] * 8))
+    splits = assign_splits(pictures, Splits())["split"].str[:2].str.cat()
+    assert splits == "tetetetetetetetetrtrtrtrtrtrtrtrtrtrtetrvavatrte"
+
+
+def test_a_category_of_a_single_group_is_refused_trained_on_or_divided_as_asked():
+    pictures = grouped(series("apple", *[4] * 20) + series("fig", 40) + series("pear", *[1] * 30))
+    with pytest.raises(
+        ValueError, match=r"^No test image is left for nice 'fig': .* splits\.on_single_group, or accept"
+    ):
+        assign_splits(pictures, Splits())
+    trained = assign_splits(pictures, Splits(on_single_group="train"))
+    figs = trained["category"] == "fig"
+    assert set(trained.loc[figs, "split"]) == {"train"} and not trained["leaks"].any()
+    divided = assign_splits(pictures, Splits(on_single_group="divide"))
+    counts = divided.loc[figs, "split"].value_counts()
+    assert counts.to_dict() == {"train": 20, "test": 16, "validation": 4}
+    assert (divided.groupby("cluster")["split"].nunique() == 1).all(), "near-duplicates stay together"
+    assert divided["leaks"].equals(figs & (divided["split"] != "train"))
+    assert divided.loc[~figs, "split"].equals(trained.loc[~figs, "split"])
+
+
+def test_near_duplicates_are_not_divided():
+    pictures = table([("nice", "fig", 7)] * 12 + singles(30, category="pear", first=20))
+    with pytest.raises(ValueError, match="No test image is left for nice 'fig'"):
+        assign_splits(pictures, Splits(on_single_group="divide"))
+    assert set(assign_splits(pictures, Splits(on_single_group="train"))["split"].iloc[:12]) == {"train"}
+
+
+def test_a_group_over_categories_is_divided_only_where_it_is_all_there_is():
+    day = [("nice", "fig", number, "monday") for number in range(20)]
+    day += [("nice", "pear", 100 + number, "monday") for number in range(5)]
+    pictures = grouped(day + series("pear", *[2] * 20))
+    result = assign_splits(pictures, Splits(on_single_group="divide"))
+    pears = result[(result["category"] == "pear") & (result["group"] == "monday")]
+    assert pears["split"].nunique() == 1 and result.loc[result["category"] == "fig", "split"].nunique() == 3
+
+
+def test_a_single_group_stays_in_training_even_if_no_group_is_too_large():
+    pictures = grouped(series("fig", 12) + series("pear", *[1] * 30))
+    splits = Splits(largest_cluster=1, test=0.8, on_single_group="train")
+    assert set(assign_splits(pictures, splits)["split"].iloc[:12]) == {"train"}
+
+
+def test_a_domain_that_cannot_be_tested_at_all_is_refused():
+    pictures = grouped(series("fig", 12) + series("pear", 12))
+    with pytest.raises(ValueError, match=r"No validation image is left in nice"):
+        assign_splits(pictures, Splits(on_single_group="train"))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_groups_that_would_all_be_trained_on_give_up_one_for_testing(seed):
+    """Targets are 80, 10 and 10: the first two fill training nearly, and most room for the third is there, too."""
+    result = assign_splits(grouped(series("apple", 30, 30, 30)), Splits(test=0.1, seed=seed))
+    assert result["split"].value_counts().to_dict() == {"train": 30, "validation": 30, "test": 30}
+
+
+def test_the_audit_says_what_groups_do():
+    pictures = grouped(series("apple", *[4] * 20) + series("fig", 40) + series("pear", *[1] * 30))
+    none = pd.DataFrame({"id_a": [], "id_b": []})
+    plain = assign_splits(pictures, Splits(method="plain"))
+    named = pictures.groupby("group")["id"].transform("size") > 1
+    in_training = plain.groupby("group")["split"].transform(lambda split: (split == "train").any())
+    seen = int((in_training & (plain["split"] != "train") & named).sum())
+    leaks = {}
+    for single, text in (
+        ("train", "kept in training, not tested: nice fig"),
+        ("divide", "divided, and leaking: nice fig"),
+    ):
+        splits = Splits(on_single_group=single)
+        result = assign_splits(pictures, splits)
+        summary = summarise_audit(result, none, splits).set_index("finding")
+        assert summary.loc["images with a group"].tolist() == [150, "51 groups"]
+        assert summary.loc["categories of a single object or group"].tolist() == [1, text]
+        assert summary.loc["held-out images of a group that a plain random split would train on", "count"] == seen > 40
+        leaks[single] = summary.loc["held-out images of a group trained on in the splits used", "count"]
+        audit = audit_splits(result).set_index("category")
+        assert audit["components"].to_dict() == {"apple": 20, "fig": 1, "pear": 30}
+        assert audit["largest_component"].to_dict() == {"apple": 4, "fig": 40, "pear": 1}
+        assert audit["single_object"].to_dict() == {"apple": False, "fig": True, "pear": False}
+        assert summary.loc["categories without test images", "detail"] == ("nice fig" if single == "train" else "")
+        deviation = summary.loc["images in another split than asked"]
+        if single == "train":
+            assert deviation["count"] == 20
+            assert deviation["detail"] == "nice train 63.3% of 50.0%, validation 7.3% of 10.0%, test 29.3% of 40.0%"
+        else:
+            assert deviation["count"] == 0
+    assert leaks == {"train": 0, "divide": 20}
+
+
+def test_audit_fails_when_a_group_crosses():
+    pictures = grouped(series("apple", *[4] * 20) + series("fig", 40))
+    result = assign_splits(pictures, Splits(on_single_group="divide"))
+    none = pd.DataFrame({"id_a": [], "id_b": []})
+    result.loc[0, "split"] = "train" if result.loc[0, "split"] == "test" else "test"
+    with pytest.raises(RuntimeError, match="0 pairs of near-duplicates and 1 components cross"):
+        summarise_audit(result, none, Splits(on_single_group="divide"))

@@ -171,3 +171,19 @@ def test_missing_store(tmp_path):
     message = re.escape(f"no decoded images in {tmp_path}: run the ingestion pipeline")
     with pytest.raises(FileNotFoundError, match=message):
         read_store(tmp_path)
+
+
+def test_another_rule_of_groups_is_applied_without_decoding(write, monkeypatch):
+    assert set(write().inventory["group"]) == {""}
+    seen = decoded_paths(monkeypatch)
+    grouped = write(group={"path": "(?P<group>[0-9]+).png"}).inventory.set_index("path")["group"]
+    assert grouped[["apple/000.png", "pear/000.png", "pear/001.png", "apple/empty.png"]].tolist() == [
+        "000", "000", "001", "",
+    ]  # fmt: skip
+    assert set(seen) <= {"apple/dangling.png"}, "unreadable files are always tried again"
+
+
+def test_a_store_is_not_written_if_its_groups_cannot_be_found(write, tmp_path):
+    with pytest.raises(ValueError, match="group of the 'nice' source finds no group for any of its 7 images"):
+        write(group={"exif": ["day"]})
+    assert not (tmp_path / "store").exists()

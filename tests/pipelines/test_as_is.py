@@ -50,7 +50,7 @@ def unsplit_manifest() -> pd.DataFrame:
     categories = ["daisy", "daisy", "crane", "tench", "tench"]
     rows = {"id": [f"real/{number}" for number in range(5)], "domain": "real", "category": categories}
     status = ["kept"] * 4 + ["excluded"]
-    return pd.DataFrame(rows).assign(status=status, leaks="", cluster=range(5), pixel_row=range(5))
+    return pd.DataFrame(rows).assign(status=status, leaks="", component=range(5), pixel_row=range(5))
 
 
 def test_only_images_of_imagenets_classes_are_classified(unsplit_manifest):

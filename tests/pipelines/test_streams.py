@@ -96,8 +96,8 @@ def test_a_second_run_continues_training_with_the_new_images(learn, folders, mon
     # Measured with the network of the first run, on images that it had never seen.
     manifest = pd.read_parquet(project / "data/03_primary/digits/unsplit_manifest.parquet")
     manifest["arrived"] = manifest["path"].str[-7:-4].astype(int) >= 28
-    known = manifest.loc[~manifest["arrived"], "cluster"]
-    counted = manifest[manifest["arrived"] & ~manifest["cluster"].isin(known) & (manifest["domain"] == "real")]
+    known = manifest.loc[~manifest["arrived"], "component"]
+    counted = manifest[manifest["arrived"] & ~manifest["component"].isin(known) & (manifest["domain"] == "real")]
     pixels = np.load(project / "data/02_intermediate/digits/real/pixels.npy")[counted["pixel_row"]]
     right = before.classify(pixels).argmax(1) == counted["category"].astype(int)
     assert second["real_measured"] == len(counted) and second["real_top1"] == pytest.approx(right.mean())

@@ -69,7 +69,7 @@ def test_terms_of_an_explanation_are_explained_before_it():
         ("stop at once", []),
         ("top-3", ["top-1, top-k"]),
         ("top 5", ["top-1, top-k"]),
-        ("leaky", ["validation, test", "near-duplicate", "leak"]),
+        ("leaky", ["validation, test", "near-duplicate", "group", "leak"]),
         ("already overheads", []),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mixvision.reporting.sections import snapshot_note
+from mixvision.reporting.sections import audit_section, snapshot_note, untested_notes
 
 
 def test_the_note_on_snapshots_counts_the_images_that_chose_them():
@@ -25,3 +25,14 @@ def test_the_note_on_snapshots_counts_the_images_that_chose_them():
             for domain in ("nice", "real")
         )
         assert f"on the {split} images ({nice:,} nice and {real:,} real)" in note
+
+
+def test_categories_that_are_trained_on_but_not_tested_are_named():
+    audit = pd.DataFrame(
+        [("nice", "Fig", 40, 0), ("real", "Fig", 20, 20), ("nice", "Pear", 0, 9), ("real", "Plum", 12, 0)],
+        columns=["domain", "category", "train", "test"],
+    )
+    (note,) = untested_notes(audit)
+    assert note.startswith("Trained on, but not tested: Fig (nice), Plum (real).")
+    assert audit_section({"Findings": pd.DataFrame({"count": [1]}), "By category": audit}).text == [note]
+    assert untested_notes(audit[audit["test"] > 0]) == []

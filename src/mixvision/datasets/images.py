@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
       layout: "{category}/*"
       mapping: varieties.yml      # which folders are which category
       labels: null                # a text file in the source with files and categories, where the layout has none
+      group: fruits-360 series    # which images must stay in one split
       filepath: data/01_raw/fruits/.unpacked/nice
     ```
 
@@ -42,24 +44,32 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         layout: str | list[str] | None = None,
         mapping: str | None = None,
         labels: str | None = None,
+        group: str | Mapping[str, object] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._domain, self._folder = domain, Path(filepath)
         self._source = None if source is None else str(source)  # a folder called 2024 arrives as a number
         self._sha256 = sha256 if sha256_of in (None, source) else None
-        self._layout, self._mapping, self._labels = layout, mapping, labels
+        self._layout, self._mapping, self._labels, self._group = layout, mapping, labels, group
         self.metadata = metadata
 
     def load(self) -> RawImages:
         with errors_as_sentences():
             return open_source(
-                self._source, self._domain, self._folder, self._sha256, self._layout, self._mapping, self._labels
+                self._source,
+                self._domain,
+                self._folder,
+                self._sha256,
+                self._layout,
+                self._mapping,
+                self._labels,
+                self._group,
             )
 
     def check(self) -> None:
-        """Refuse a source or mapping that does not exist, without fetching anything (raises DatasetError)."""
+        """Refuse settings that cannot be used, without fetching anything (raises DatasetError); see `check_source`."""
         with errors_as_sentences():
-            check_source(self._source, self._domain, self._mapping)
+            check_source(self._source, self._domain, self._mapping, self._group)
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The source of {self._domain!r} images is read-only.")

@@ -151,12 +151,12 @@ def stacked(frames: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.DataFr
     category, so two hundred categories need no more images than two. The price: it cannot learn that a model is weak
     on one category only.
 
-    A validation image is predicted with weights fitted without that image and its near-duplicates, in :data:`FOLDS`
-    folds, or fewer if there are fewer clusters. If no image is left to fit on, the mean of the models is used.
+    A validation image is predicted with weights fitted without that image and its component, in :data:`FOLDS` folds, or
+    fewer if there are fewer components. If no image is left to fit on, the mean of the models is used.
 
     Args:
         frames: one per model: ``id`` and the probability of each category.
-        manifest: one row per image: ``id``, ``category``, ``split`` and ``cluster``.
+        manifest: one row per image: ``id``, ``category``, ``split`` and ``component``.
 
     Returns:
         ``id`` and the probability of each category (float32), in the first frame's order.
@@ -175,7 +175,7 @@ def stacked(frames: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.DataFr
     validation = np.flatnonzero(images["split"] == "validation")
     result = mean_of_models(frames).set_index("id")
     others = np.setdiff1d(np.arange(len(ids)), validation)
-    folds = [(validation, others), *_folds(validation, images["cluster"].to_numpy()[validation])]
+    folds = [(validation, others), *_folds(validation, images["component"].to_numpy()[validation])]
     for fitted, predicted in folds:
         weights = _weights(logarithms[fitted], truth[fitted])
         if weights is not None:
@@ -195,12 +195,12 @@ def _weights(logarithms: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
     return LogisticRegression(fit_intercept=False).fit(both, outcomes).coef_[0]
 
 
-def _folds(validation: np.ndarray, clusters: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions to fit on and to predict, near-duplicates always together; no folds if there is only one cluster."""
-    number = min(FOLDS, len(np.unique(clusters)))
+def _folds(validation: np.ndarray, components: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions to fit on and to predict, components always whole; no folds if there is only one."""
+    number = min(FOLDS, len(np.unique(components)))
     if number < 2:
         return []
-    folds = GroupKFold(number, shuffle=True, random_state=0).split(validation, groups=clusters)
+    folds = GroupKFold(number, shuffle=True, random_state=0).split(validation, groups=components)
     return [(validation[fitted], validation[predicted]) for fitted, predicted in folds]
 
 

@@ -56,7 +56,8 @@ def performance_interval(
     """Compute the percentile bootstrap interval (Efron, 1979) of the mean performance of the trials in ``group``.
 
     Each draw resamples the images of each domain, the same ones for all trials. Near-duplicates are not independent
-    evidence, so whole clusters of them are drawn. Without near-duplicates this is the ordinary bootstrap over images.
+    evidence, nor are images of one group, so whole components of them are drawn. Without any this is the ordinary
+    bootstrap over images.
 
     Args:
         group: joined predictions of one split and one snapshot, of one or more trials.
@@ -95,7 +96,7 @@ def wilson_interval(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarra
 def resampled_accuracies(
     images: pd.DataFrame, generator: np.random.Generator, draws: int, top: str = "top1"
 ) -> pd.DataFrame:
-    """Resample clusters of these images with replacement and compute each trial's accuracy: (draws, trials).
+    """Resample components of these images with replacement and compute each trial's accuracy: (draws, trials).
 
     Every draw is the same set of images for all trials, so their accuracies can be compared draw by draw.
 
@@ -110,16 +111,16 @@ def resampled_accuracies(
     """
     if images.empty:
         return pd.DataFrame(index=range(draws))
-    hits = images.pivot(index=["cluster", "id"], columns="trial", values=top)
+    hits = images.pivot(index=["component", "id"], columns="trial", values=top)
     if hits.isna().any(axis=None):
         trial = hits.columns[hits.isna().any()][0]
         image = hits.index[hits[trial].isna()][0][1]
         raise ValueError(
             f"trials must predict the same images to be compared, but {trial!r} lacks the prediction of {image!r}."
         )
-    clusters = hits.astype("int64").assign(images=1).groupby("cluster").sum()
-    # Clusters with equal hits and size are interchangeable: draw how often each kind occurs, not each cluster.
-    kinds, counts = np.unique(clusters.to_numpy(), axis=0, return_counts=True)
+    components = hits.astype("int64").assign(images=1).groupby("component").sum()
+    # Components with equal hits and size are interchangeable: draw how often each kind occurs, not each component.
+    kinds, counts = np.unique(components.to_numpy(), axis=0, return_counts=True)
     drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=draws) @ kinds
     return pd.DataFrame(drawn[:, :-1] / drawn[:, -1:], columns=hits.columns)
 

@@ -13,7 +13,7 @@ from mixvision.vocabulary import DOMAINS, METRICS, TEST_SPLITS
 
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
-_FACTS = ["id", "domain", "category", "split", "leaks", "cluster", "pixel_row"]
+_FACTS = ["id", "domain", "category", "split", "leaks", "component", "pixel_row"]
 _KEYS = list(METRICS_TABLE.key)
 
 
@@ -27,7 +27,7 @@ def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Se
         tops: each k for which top-k hits are computed; 1 is always included.
 
     Returns:
-        The predictions with ``domain``, ``category``, ``split``, ``leaks``, ``cluster`` and ``pixel_row`` of
+        The predictions with ``domain``, ``category``, ``split``, ``leaks``, ``component`` and ``pixel_row`` of
         the image, and the booleans ``top1`` and ``top<k>`` for each k of ``tops``: whether the category is among the
         first k predictions. With k categories or fewer ``top<k>`` is always true.
 
@@ -66,8 +66,8 @@ def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataF
 
     Args:
         joined: what :func:`join_predictions` returns.
-        without_leaks: leave out held-out images that have a near-duplicate in training, and test images that have one
-            in validation (they occur in a plain random split only).
+        without_leaks: leave out held-out images whose component is also in training, and test images whose component is
+            also in validation.
 
     Returns:
         One row per ``trial``, ``snapshot`` and ``split``, with :data:`METRICS` (fractions, NaN if a domain has no

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
-from mixvision.images.splits import STRATUM, Splits, assign_splits, large_clusters, target_counts
+from mixvision.images.splits import (
+    STRATUM,
+    Splits,
+    large_components,
+    of_single_components,
+    plain_splits,
+    target_counts,
+)
 from mixvision.vocabulary import SPLITS
 
 FAR = 0.1  # a category is named if the share of one of its splits is further than this from the target
@@ -17,21 +22,18 @@ def audit_splits(manifest: pd.DataFrame) -> pd.DataFrame:
     """One row per domain and category of the kept images.
 
     Returns:
-        columns domain, category, images, clusters, largest_cluster (images), single_object (all images are in one
-        cluster, as when one object was turned in front of the camera), train, validation, test, leaks.
+        columns domain, category, images, clusters, largest_cluster (images), components, largest_component (images),
+        single_object (all images are in one component, as when one object was turned in front of the camera), train,
+        validation, test, leaks.
     """
     kept = manifest[manifest["status"] == "kept"]
     grouped = kept.groupby(STRATUM)
-    sizes = kept.groupby([*STRATUM, "cluster"]).size()
     counts = kept.groupby([*STRATUM, "split"]).size().unstack(fill_value=0).reindex(columns=SPLITS, fill_value=0)
-    table = pd.DataFrame(
-        {
-            "images": grouped.size(),
-            "clusters": grouped["cluster"].nunique(),
-            "largest_cluster": sizes.groupby(STRATUM).max(),
-        }
-    )
-    table["single_object"] = (table["clusters"] == 1) & (table["images"] > 1)
+    table = pd.DataFrame({"images": grouped.size()})
+    for unit in ("cluster", "component"):
+        table[f"{unit}s"] = grouped[unit].nunique()
+        table[f"largest_{unit}"] = kept.groupby([*STRATUM, unit]).size().groupby(STRATUM).max()
+    table["single_object"] = (table["components"] == 1) & (table["images"] > 1)
     return table.join(counts).join(grouped["leaks"].sum().astype(int)).reset_index()
 
 
@@ -47,17 +49,17 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
         RuntimeError: near-duplicates are in different splits although the splits are grouped.
     """
     kept = manifest[manifest["status"] == "kept"].set_index("id")
-    plain = assign_splits(kept.reset_index(), replace(splits, method="plain")).set_index("id")
+    plain = plain_splits(kept.reset_index(), splits).set_index("id")
     crossing = _count_different(kept["split"], pairs)
-    if splits.method == "grouped" and (crossing or kept["leaks"].any()):
-        raise RuntimeError(f"{crossing} pairs of near-duplicates cross the splits: this is a bug in Mixvision.")
-    independent = kept.loc[kept["domain"] == splits.test_only, "cluster"]
-    large = large_clusters(kept.reset_index(), splits.largest_cluster)
-    large = large[~large["cluster"].isin(independent)]  # an independent test set has no limit
+    _require_whole(kept, crossing, splits)
+    independent = kept.loc[kept["domain"] == splits.test_only, "component"]
+    large = large_components(kept.reset_index(), splits.largest_cluster)
+    large = large[~large["component"].isin(independent)]  # an independent test set has no limit
     audit = audit_splits(manifest)
     singles = audit[audit["single_object"]]
     divided = audit[audit["domain"] != splits.test_only]
-    without, far = divided[divided["validation"] == 0], _far_from_asked(divided, splits)
+    untested, without = (divided[divided[split] == 0] for split in ("test", "validation"))
+    far = _far_from_asked(divided, splits)
     largest = audit.loc[audit["largest_cluster"].idxmax()]
     share = largest["largest_cluster"] / largest["images"]
     findings = [
@@ -77,16 +79,67 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
             int(largest["largest_cluster"]),
             f"{largest['domain']} {largest['category']}, {share:.0%} of its images",
         ),
-        ("clusters too large for the splits", len(large), _what_was_done(large, splits)),
-        ("categories of a single object", len(singles), _names(singles)),
+        ("images with a group", int((kept["group"] != "").sum()), f"{_count_groups(kept)} groups"),
+        ("held-out images of a group that a plain random split would train on", _seen(plain), f"seed {splits.seed}"),
+        ("held-out images of a group trained on in the splits used", _seen(kept), f"method {splits.method}"),
+        ("clusters or groups too large for the splits", len(large), _what_was_done(large, splits)),
+        ("categories of a single object or group", len(singles), _what_was_done_with(singles, splits)),
+        ("categories without test images", len(untested), _names(untested)),
         ("categories without validation images", len(without), _names(without)),
         ("categories whose splits differ from what was asked", len(far), _names_and_shares(far)),
+        ("images in another split than asked", *_deviation(divided, splits)),
     ]
     return pd.DataFrame(findings, columns=["finding", "count", "detail"])
 
 
 def _count_different(values: pd.Series, pairs: pd.DataFrame) -> int:
     return int(np.sum(values[pairs["id_a"]].to_numpy() != values[pairs["id_b"]].to_numpy()))
+
+
+def _require_whole(kept: pd.DataFrame, crossing: int, splits: Splits) -> None:
+    """Refuse splits that divide what they should not; crossing is the number of such pairs of near-duplicates."""
+    crossed = kept.groupby("component")["split"].nunique() > 1
+    if splits.on_single_group == "divide":
+        crossed = crossed.drop(kept.loc[of_single_components(kept, splits), "component"].unique())
+    if splits.method == "grouped" and (crossing or crossed.any()):
+        raise RuntimeError(
+            f"{crossing} pairs of near-duplicates and {crossed.sum()} components cross the splits: "
+            "this is a bug in Mixvision."
+        )
+
+
+def _count_groups(kept: pd.DataFrame) -> int:
+    return len(kept.loc[kept["group"] != "", ["domain", "group"]].drop_duplicates())
+
+
+def _seen(kept: pd.DataFrame) -> int:
+    """How many held-out images have others of their group in training."""
+    group = pd.MultiIndex.from_frame(kept[["domain", "group"]])
+    training = (kept["split"] == "train").to_numpy()
+    return int((~training & (kept["group"] != "").to_numpy() & group.isin(group[training])).sum())
+
+
+def _what_was_done_with(singles: pd.DataFrame, splits: Splits) -> str:
+    if splits.method == "plain":
+        return _names(singles)
+    independent = singles["domain"] == splits.test_only
+    done = "kept in training, not tested" if splits.on_single_group == "train" else "divided, and leaking"
+    parts = (("for testing only", singles[independent]), (done, singles[~independent]))
+    return "; ".join(f"{what}: {_names(rows)}" for what, rows in parts if len(rows))
+
+
+def _deviation(audit: pd.DataFrame, splits: Splits) -> tuple[int, str]:
+    """How many images would have to move to meet the targets, and the shares of each domain beside theirs."""
+    wanted = audit[["domain"]].assign(
+        **dict(zip(SPLITS, target_counts(audit["images"].to_numpy(), splits).T, strict=True))
+    )
+    too_many = (audit[list(SPLITS)] - wanted[list(SPLITS)]).clip(lower=0).to_numpy().sum()
+    got, asked = (table.groupby("domain")[list(SPLITS)].sum() for table in (audit, wanted))
+    shares = (table.div(asked.sum(axis=1), axis=0) for table in (got, asked))
+    return int(too_many), "; ".join(
+        f"{domain} " + ", ".join(f"{split} {has[split]:.1%} of {wants[split]:.1%}" for split in SPLITS)
+        for (domain, has), (_, wants) in zip(*(table.iterrows() for table in shares), strict=True)
+    )
 
 
 def _what_was_done(large: pd.DataFrame, splits: Splits) -> str:

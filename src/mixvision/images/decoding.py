@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 # Formats whose decoders run in this process and read pixels only (EPS, for one, starts Ghostscript). A
 # phone's MPO opens as a JPEG. Without init() Pillow has registered only some of them; AVIF is not in every
@@ -46,8 +47,9 @@ class Decoding:
 class ImageRecord:
     """What is known about one file.
 
-    `sha256` is the hash of the file, `pixels_sha256` and `phash` of the whole picture, upright and RGB; `reason` says
-    why the file was not decoded, or is empty.
+    `sha256` is the hash of the file, `pixels_sha256` and `phash` of the whole picture, upright and RGB. `camera`
+    (maker and model) and `taken` (local time, ISO 8601) come from its EXIF, or are empty. `reason` says why it was
+    not decoded, or is empty.
     """
 
     bytes: int = 0
@@ -58,6 +60,8 @@ class ImageRecord:
     sha256: str = ""
     pixels_sha256: str = ""
     phash: int = 0
+    camera: str = ""
+    taken: str = ""
     reason: str = ""
 
 
@@ -107,7 +111,7 @@ def decode_files(root: Path, decoding: Decoding, array: Path, rows: list[int], p
 
 
 def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> Image.Image:
-    """Return the whole picture, upright and RGB; fill in the record's format, mode and (upright) width and height.
+    """Return the whole picture, upright and RGB; fill in the record's format, mode, (upright) size, camera and time.
 
     A JPEG much larger than needed is decoded at 1/2, 1/4 or 1/8 of its size, never below twice the stored
     size.
@@ -128,10 +132,27 @@ def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> I
     _refuse_unsuitable(image, decoding.max_pixels)
     image.draft(None, (2 * decoding.size, 2 * decoding.size))
     image.load()
+    record.camera, record.taken = camera_and_time(image)
     image, swapped = _upright(image)
     if swapped:
         record.width, record.height = record.height, record.width
     return to_rgb(image)
+
+
+def camera_and_time(image: Image.Image) -> tuple[str, str]:
+    """The camera's maker and model, and when the picture was taken (ISO 8601), as EXIF says; "" for what it lacks."""
+    try:
+        exif = image.getexif()
+        details = exif.get_ifd(ExifTags.IFD.Exif) if exif else {}
+    except Exception:  # damaged EXIF does not make the picture unusable
+        return "", ""
+    maker, model = (_text(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
+    camera = model if model.casefold().startswith(maker.casefold()) else f"{maker} {model}".strip()
+    try:
+        taken = datetime.strptime(_text(details.get(ExifTags.Base.DateTimeOriginal)), "%Y:%m:%d %H:%M:%S").isoformat()
+    except ValueError:  # absent, or a camera whose clock was never set
+        taken = ""
+    return camera, taken
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -181,6 +202,11 @@ def perceptual_hash(picture: Image.Image) -> int:
 
 # The first 8 rows of the DCT-II matrix; computed here because SciPy's would have to be loaded in every worker process.
 _LOWEST_FREQUENCIES = 2 * np.cos(np.pi / (2 * HASH_SIDE) * np.outer(np.arange(8), 2 * np.arange(HASH_SIDE) + 1))
+
+
+def _text(value: object) -> str:
+    """A text of EXIF without the filling at its end; "" if it is not a text."""
+    return " ".join(value.partition("\0")[0].split()) if isinstance(value, str) else ""
 
 
 def _refuse_unsuitable(image: Image.Image, max_pixels: int) -> None:

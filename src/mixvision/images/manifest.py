@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.images.categories import Categories, common_categories, large_categories
+from mixvision.images.components import components_of
 from mixvision.images.copies import SMALLEST_SIDE, altered_copies, grey_pictures
 from mixvision.images.duplicates import (
     Duplicates,
@@ -26,7 +27,7 @@ from mixvision.vocabulary import DOMAINS
 def build_manifest(
     nice: ImageStore, real: ImageStore, categories: Categories, outliers: Outliers, duplicates: Duplicates
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Join both inventories, decide every exclusion and cluster near-duplicates; splits come later.
+    """Join both inventories, decide every exclusion, and find out which images belong together; splits come later.
 
     A store without files stands for a domain that the study does not have; the rest works as with two domains.
     Exclusions are made in this order: files outside the layout and undecodable ones, categories of one domain only,
@@ -55,8 +56,10 @@ def build_manifest(
     _exclude(manifest, pd.Series("category with too few images", index=small, dtype=object))
     kept = _kept(manifest)
     pairs = _near_duplicates(kept, nice, real, duplicates)
-    manifest["cluster"] = np.int64(-1)
-    manifest.loc[kept.index, "cluster"] = clusters_of(len(kept), pairs)
+    kept = kept.assign(cluster=clusters_of(len(kept), pairs))
+    manifest["cluster"] = manifest["component"] = np.int64(-1)
+    manifest.loc[kept.index, "cluster"] = kept["cluster"]
+    manifest.loc[kept.index, "component"] = components_of(_with_copies(kept, manifest))[: len(kept)]
     ids = kept["id"].to_numpy()
     manifest = manifest.assign(split="", leaks=False)[MANIFEST.names]
     return manifest, pd.DataFrame({"id_a": ids[pairs[:, 0]], "id_b": ids[pairs[:, 1]]}, dtype=str)
@@ -97,6 +100,13 @@ def excluded_files(
 
 def _kept(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest[manifest["status"] == "kept"]
+
+
+def _with_copies(kept: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """The kept images, then their exact copies in the same clusters: a copy's group shows what the kept image does."""
+    copies = manifest[manifest["reason"].str.startswith("exact duplicate")]
+    clusters = copies["pixels_sha256"].map(kept.set_index("pixels_sha256")["cluster"])
+    return pd.concat([kept, copies.assign(cluster=clusters).dropna(subset="cluster")])
 
 
 def _exclude(manifest: pd.DataFrame, reasons: pd.Series) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mixvision.images.acquisition import acquire, require_source
+from mixvision.images.groups import Groups, read_groups
 from mixvision.images.layout import (
     DEFAULT_LAYOUT,
     is_ignored,
@@ -33,12 +34,14 @@ class RawImages:
         files: pairs of category and path (posix), sorted by path; the category is "" outside the layout. Empty if the
             study does not have this domain.
         unmapped: folders that the mapping leaves out, with their numbers of files.
+        groups: which of them must stay in one split, or None.
     """
 
     domain: str
     root: Path
     files: tuple[tuple[str, str], ...]
     unmapped: dict[str, int]
+    groups: Groups | None = None
 
 
 def open_source(
@@ -49,6 +52,7 @@ def open_source(
     layout: str | list[str] | None = None,
     mapping: str | Path | None = None,
     labels: str | None = None,
+    group: str | Mapping[str, object] | None = None,
 ) -> RawImages:
     """List the files of one domain, after fetching and unpacking them where needed.
 
@@ -66,6 +70,7 @@ def open_source(
         labels: for sources whose paths do not name the category: the text file that does, as a path below the root.
             Its lines are file name, tab or spaces, category, anything. The layout has no "{category}" then; files that
             fit it but are not in the labels are outside the layout.
+        group: which images must stay in one split; see `groups.read_groups`. None: each image is by itself.
 
     Names of categories are in Unicode's composed form (NFC), whatever form the file system uses.
 
@@ -76,6 +81,7 @@ def open_source(
         raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
     if source is None:
         return RawImages(domain, folder, (), {})
+    groups = read_groups(group)
     layouts = [layout or DEFAULT_LAYOUT] if isinstance(layout, str | None) else list(layout)
     top = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain)
     files = _list_files(top, domain)
@@ -93,17 +99,25 @@ def open_source(
     unmapped: dict[str, int] = {}
     if mapping is not None:
         placed, unmapped = map_categories(placed, read_mapping(Path(mapping)), domain)
-    return RawImages(domain, top / root, tuple(sorted(placed, key=lambda pair: pair[1])), unmapped)
+    return RawImages(domain, top / root, tuple(sorted(placed, key=lambda pair: pair[1])), unmapped, groups)
 
 
-def check_source(source: str | None, domain: str, mapping: str | Path | None = None) -> None:
-    """Refuse a source or a mapping that does not exist, without fetching anything; arguments as for `open_source`.
+def check_source(
+    source: str | None,
+    domain: str,
+    mapping: str | Path | None = None,
+    group: str | Mapping[str, object] | None = None,
+) -> None:
+    """Refuse a source or a mapping that does not exist and an unclear group, without fetching anything.
+
+    Arguments are as for `open_source`.
 
     Raises:
         FileNotFoundError, ValueError: with the path that was looked for, and what to do.
     """
     if source is None:
         return
+    read_groups(group)
     require_source(source, domain)
     if mapping is not None:
         read_mapping(Path(mapping))

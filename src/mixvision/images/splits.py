@@ -1,15 +1,18 @@
-"""Splits that cannot leak: stratified by domain and category, near-duplicates together on one side."""
+"""Splits that cannot leak: stratified by domain and category, near-duplicates and groups together on one side."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from mixvision.images.components import components_of
+from mixvision.images.division import TEST, TRAIN, VALIDATION, divide, units_of
 from mixvision.vocabulary import DOMAINS, SPLITS
 
 METHODS = ("grouped", "plain")
+ON_SINGLE_GROUP = ("refuse", "train", "divide")
 STRATUM = ["domain", "category"]
 
 
@@ -18,14 +21,19 @@ class Splits:
     """How the kept images are divided, in every domain and category alike.
 
     Args:
-        method: "grouped" keeps clusters of near-duplicates whole; "plain" ignores them (as published studies
-            often do).
+        method: "grouped" keeps components whole, which are near-duplicates and groups linked together; "plain" ignores
+            them (as published studies often do).
         test: share of the images for testing, between 0 and 1, or a whole number of 1 or more: that many images of
             every category of every domain.
         validation: the same for validation; two shares must sum to less than 1.
         seed: 0 or more; the same seed gives the same splits.
-        largest_cluster: a cluster with more than this share of a category's images is kept whole in training.
-        test_only: "nice" or "real" to make all images of that domain an independent test set. Every cluster that
+        largest_cluster: a component with more than this share of a category's images is too large to be held out, and
+            is kept whole in training.
+        on_single_group: what to do with a category of a domain of which therefore nothing is left to be tested, such
+            as one whose images are a single group. "refuse" is an error. "train" accepts that it is trained on and
+            not tested. "divide" splits a group that holds all images of a category, but not its near-duplicates, and
+            counts what leaks.
+        test_only: "nice" or "real" to make all images of that domain an independent test set. Every component that
             holds one of them ("plain": only they) is then for testing; all other images are divided as above.
     """
 
@@ -34,11 +42,14 @@ class Splits:
     validation: float = 0.1
     seed: int = 0
     largest_cluster: float = 0.5
+    on_single_group: str = "refuse"
     test_only: str | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}, but must be one of {METHODS}.")
+        if self.on_single_group not in ON_SINGLE_GROUP:
+            raise ValueError(f"on_single_group is {self.on_single_group!r}, but must be one of {ON_SINGLE_GROUP}.")
         for name in ("test", "validation"):
             value = getattr(self, name)
             if not (0 < value < 1 or (value >= 1 and value % 1 == 0)):
@@ -58,36 +69,50 @@ class Splits:
 def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
     """Return a copy of the table with the columns split and leaks.
 
-    Clusters of several images are placed first, from the largest to the smallest, each into a split drawn at random
-    among those with room for it, in proportion to the room left; single images, drawn at random, then fill every
-    split up to its target. A cluster that fits nowhere goes where most room is left. A category of at least three
-    clusters that has no validation images then gives up its smallest cluster for validation. Images that an
-    independent test set (`Splits.test_only`) claims take no part in this.
+    Components too large to be held out go to training. The others of several images follow, from the largest to the
+    smallest: each has a fixed order of preference among the splits, drawn in proportion to the targets, and takes the
+    first with room for it; if it fits nowhere, it goes where most room is left. Single images, in a fixed random order,
+    then fill every split up to its target. At last a category that got nothing in a split gives up the smallest
+    component that it can spare. Images that an independent test set (`Splits.test_only`) claims take no part in this.
+
+    All that is drawn depends on the seed and the ids alone. So the order of the rows and the machine make no
+    difference, and another image changes nothing in categories that no component links with its own. In its own
+    category it moves at most three others if no two images there belong together, and rarely a component otherwise.
+
+    Each split has its target in a category up to the size of the category's largest component, unless components are
+    too large, link categories or were given up.
 
     Args:
-        pictures: kept images, columns id, domain, category, cluster.
+        pictures: kept images, columns id, domain, category, cluster, group, component.
 
     Returns:
-        split: "train", "validation" or "test"; leaks: a held-out image whose cluster is also in training, or a test
-        image whose cluster is also in validation, which chooses the iteration (possible with the plain split only).
+        split: "train", "validation" or "test"; leaks: a held-out image whose component is also in training, or a test
+        image whose component is also in validation, which chooses the iteration (possible with the plain split, and if
+        a single group is divided).
 
     Raises:
-        ValueError: a category is left without training or test images, or a domain without validation images; or all
-            images belong to the domain that is for testing only.
+        ValueError: a category is left without training images or, unless on_single_group is "train", test images, or a
+            domain without validation or test images; or all images belong to the domain that is for testing only.
     """
-    claimed = _claimed_for_testing(pictures, splits)
-    chosen = np.full(len(pictures), SPLITS.index("test"))
-    chosen[~claimed] = _divide(pictures[~claimed], splits)
-    result = pictures.assign(split=np.array(SPLITS)[chosen])
-    _require_every_split(result[result["domain"] != splits.test_only])
-    train, validation, test = (result["split"] == split for split in SPLITS)
-    in_train, in_validation = (result["cluster"].isin(result.loc[split, "cluster"]) for split in (train, validation))
-    return result.assign(leaks=(~train & in_train) | (test & in_validation))
+    result = _assign(pictures, splits)
+    _require_every_split(result[result["domain"] != splits.test_only], splits)
+    return result
 
 
-def large_clusters(pictures: pd.DataFrame, largest_cluster: float) -> pd.DataFrame:
-    """Clusters with more than this share of a category's images: columns domain, category, cluster, images, share."""
-    images = pictures.groupby([*STRATUM, "cluster"]).size().rename("images").reset_index()
+def plain_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    """As `assign_splits`, but a plain random split, whatever it leaves empty: what the audit compares with."""
+    return _assign(pictures, replace(splits, method="plain"))
+
+
+def of_single_components(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
+    """Which images belong to a category that has a single component in their domain, which is not for testing only."""
+    components = pictures.groupby(STRATUM)["component"].transform("nunique")
+    return ((components == 1) & (pictures["domain"] != splits.test_only)).to_numpy()
+
+
+def large_components(pictures: pd.DataFrame, largest_cluster: float) -> pd.DataFrame:
+    """Components with more than this share of a category: columns domain, category, component, images, share."""
+    images = pictures.groupby([*STRATUM, "component"]).size().rename("images").reset_index()
     share = images["images"] / images.groupby(STRATUM)["images"].transform("sum")
     return images.assign(share=share)[(share > largest_cluster) & (images["images"] > 1)].reset_index(drop=True)
 
@@ -104,8 +129,19 @@ def _count(asked: float, sizes: np.ndarray) -> np.ndarray:
     return np.rint(sizes * asked).astype(int) if asked < 1 else np.full_like(sizes, int(asked))
 
 
+def _assign(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    claimed = _claimed_for_testing(pictures, splits)
+    single = of_single_components(pictures, splits)
+    chosen = np.full(len(pictures), TEST)
+    chosen[~claimed] = _divide(pictures[~claimed], single[~claimed], splits)
+    component = pictures["component"]
+    in_train, in_validation = (component.isin(component[chosen == split]) for split in (TRAIN, VALIDATION))
+    leaks = ((chosen != TRAIN) & in_train) | ((chosen == TEST) & in_validation)
+    return pictures.assign(split=np.array(SPLITS)[chosen], leaks=leaks)
+
+
 def _claimed_for_testing(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
-    """Which images an independent test set claims: its own and, if clusters are kept whole, their near-duplicates."""
+    """Which images an independent test set claims: its own and, if components are kept whole, all of theirs."""
     independent = pictures["domain"] == splits.test_only
     if len(pictures) and independent.all():
         raise ValueError(
@@ -113,107 +149,39 @@ def _claimed_for_testing(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
             "are left for training: give images of the other domain, or set splits.test_only to null."
         )
     if splits.method == "grouped":
-        independent = pictures["cluster"].isin(pictures.loc[independent, "cluster"])
+        independent = pictures["component"].isin(pictures.loc[independent, "component"])
     return independent.to_numpy()
 
 
-def _divide(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
-    """A position in SPLITS for every image, int ``(n,)``."""
-    generator = np.random.default_rng(splits.seed)
+def _divide(pictures: pd.DataFrame, single: np.ndarray, splits: Splits) -> np.ndarray:
+    """A position in SPLITS for every image, int ``(n,)``; `single` marks categories of a single component."""
+    whole = splits.method == "grouped"
+    together = pd.factorize(pictures["component"])[0] if whole else np.arange(len(pictures))
+    if whole and splits.on_single_group == "divide":
+        apart = len(pictures) + components_of(pictures.assign(group=pictures["group"].mask(single, "")))
+        divided = np.isin(together, together[single])
+        together = pd.factorize(np.where(divided, apart, together))[0]
     strata = pictures.groupby(STRATUM, sort=True).ngroup().to_numpy()
-    cluster = pictures["cluster"].to_numpy()
-    room = target_counts(np.bincount(strata), splits)
-    chosen = np.full(len(pictures), -1)
-    if splits.method == "grouped":
-        _place_clusters(chosen, cluster, strata, room, splits, generator)
-    _place_singles(chosen, strata, room, generator)
-    if splits.method == "grouped":
-        _fill_empty_validation(chosen, cluster, strata, splits, generator)
-    return chosen
+    units = units_of(together, strata, pictures["id"].to_list(), splits.seed)
+    return divide(units, target_counts(np.bincount(strata), splits), splits.largest_cluster, whole)[together]
 
 
-def _place_clusters(
-    chosen: np.ndarray,
-    cluster: np.ndarray,
-    strata: np.ndarray,
-    room: np.ndarray,
-    splits: Splits,
-    generator: np.random.Generator,
-) -> None:
-    """Place every cluster of two or more images whole; updates `chosen` and `room` in place."""
-    stratum_sizes = np.bincount(strata)
-    several = [members for members in pd.Series(cluster).groupby(cluster).indices.values() if len(members) > 1]
-    order = generator.permutation(len(several))
-    for members in sorted((several[i] for i in order), key=len, reverse=True):
-        touched, needed = np.unique(strata[members], return_counts=True)
-        if (needed > splits.largest_cluster * stratum_sizes[touched]).any():
-            split = 0
-        else:
-            split = _draw(room[touched], needed, generator)
-        chosen[members] = split
-        room[touched, split] -= needed
-
-
-def _draw(room: np.ndarray, needed: np.ndarray, generator: np.random.Generator) -> int:
-    """A split for a cluster that needs `needed` (strata,) images of `room` (strata, 3)."""
-    weights = np.where((room >= needed[:, None]).all(axis=0), room.sum(axis=0), 0)
-    if not weights.any():
-        return int(room.sum(axis=0).argmax())
-    return int(generator.choice(len(SPLITS), p=weights / weights.sum()))
-
-
-def _place_singles(chosen: np.ndarray, strata: np.ndarray, room: np.ndarray, generator: np.random.Generator) -> None:
-    """Fill the room left with the images not yet placed, at random; the rest goes to training."""
-    free = generator.permutation(np.flatnonzero(chosen < 0))
-    for stratum, positions in pd.Series(free).groupby(strata[free]).indices.items():
-        members = free[positions]
-        _, validation, test = np.maximum(room[stratum], 0)
-        chosen[members] = 0
-        chosen[members[:test]] = 2
-        chosen[members[test : test + validation]] = 1
-
-
-def _fill_empty_validation(
-    chosen: np.ndarray, cluster: np.ndarray, strata: np.ndarray, splits: Splits, generator: np.random.Generator
-) -> None:
-    """Give categories without validation images their smallest cluster that can be spared.
-
-    Clusters larger than the validation target are never placed there otherwise.
-    """
-    for stratum in np.setdiff1d(strata, strata[chosen == 1]):
-        clusters, sizes = np.unique(cluster[strata == stratum], return_counts=True)
-        if len(clusters) < 3:
-            continue
-        order = generator.permutation(len(clusters))
-        for name in sorted(order, key=sizes.__getitem__):
-            members = np.flatnonzero(cluster == clusters[name])
-            if _can_be_spared(members, chosen, strata, splits):
-                chosen[members] = 1
-                break
-
-
-def _can_be_spared(members: np.ndarray, chosen: np.ndarray, strata: np.ndarray, splits: Splits) -> bool:
-    """Whether a cluster may leave its split: all its strata keep other images there, and it is not too large."""
-    touched, needed = np.unique(strata[members], return_counts=True)
-    beside = np.bincount(strata[chosen == chosen[members[0]]])[touched]
-    allowed = splits.largest_cluster * np.bincount(strata)[touched]
-    return bool((needed < beside).all() and (needed <= allowed).all())
-
-
-def _require_every_split(pictures: pd.DataFrame) -> None:
+def _require_every_split(pictures: pd.DataFrame, splits: Splits) -> None:
     counts = pictures.groupby([*STRATUM, "split"]).size().unstack(fill_value=0).reindex(columns=SPLITS, fill_value=0)
     for split in ("train", "test"):
         empty = [f"{domain} {category!r}" for domain, category in counts.index[counts[split] == 0]]
-        if empty:
+        if empty and not (split == "test" and splits.on_single_group == "train"):
             raise ValueError(
                 f"No {split} image is left for {', '.join(empty)}: there are too few images, or nearly all are "
-                "near-duplicates of each other. Add other pictures, leave the category out, lower "
+                "of one group or near-duplicates of each other. Add other pictures, leave the category out, lower "
                 "duplicates.difference, raise splits.largest_cluster, hold out fewer images with splits.test and "
-                "splits.validation, or accept leaks with splits.method = plain."
+                "splits.validation, train on the category without testing it or divide its group with "
+                "splits.on_single_group, or accept leaks with splits.method = plain."
             )
-    held = counts["validation"].groupby("domain").sum()
-    if (held == 0).any():
-        raise ValueError(
-            f"No validation image is left in {', '.join(held.index[held == 0])}: add other pictures, "
-            "or raise splits.validation."
-        )
+    for split in ("validation", "test"):
+        held = counts[split].groupby("domain").sum()
+        if (held == 0).any():
+            raise ValueError(
+                f"No {split} image is left in {', '.join(held.index[held == 0])}: add other pictures, "
+                f"or raise splits.{split}."
+            )

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from mixvision.images.decoding import Decoding, ImageRecord, decode_files
 from mixvision.images.folders import replacing
+from mixvision.images.groups import group_images
 from mixvision.images.sources import RawImages
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,11 @@ COLUMNS = {
     "sha256": str,
     "pixels_sha256": str,
     "phash": np.uint64,
+    "camera": str,
+    "taken": str,
     "reason": str,
     "pixel_row": np.int64,
+    "group": str,
 }
 
 
@@ -46,8 +50,8 @@ class ImageStore:
 
     Args:
         inventory: one row per file found, sorted by path: columns domain, category, path (posix, relative to
-            the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64),
-            reason ("" if decoded), pixel_row (-1 if not decoded).
+            the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64), camera,
+            taken (see `ImageRecord`), reason ("" if decoded), pixel_row (-1 if not decoded), group (see `groups`).
         pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
         unmapped: folders that the mapping leaves out, with their numbers of files; they are not in the inventory.
     """
@@ -87,19 +91,34 @@ def write_store(pending: PendingImages, folder: Path) -> None:
 
     A store already there is reused: files with the same path, size and modification time keep their record and
     pixels, and if nothing changed, nothing is written. The new store replaces the old one only when it is complete.
+
+    Raises:
+        FileNotFoundError, ValueError: the rule by which images are grouped cannot be used.
     """
     raw = pending.raw
     settings = {"version": VERSION, "root": str(raw.root), **asdict(pending.decoding)}
     files = _list_files(raw)
     before = _read_matching(folder, settings)
-    if before is not None and before.unmapped == raw.unmapped and files.equals(before.inventory[list(files.columns)]):
+    if before is not None and _is_current(before, files, raw):
         logger.info("%s images: nothing changed, %d decoded files reused.", raw.domain, len(files))
         return
     with replacing(folder) as partial:
         records = _decode_all(files, before, pending, partial / PIXELS)
-        pd.DataFrame(records, columns=list(COLUMNS)).astype(COLUMNS).to_parquet(partial / INVENTORY)
+        inventory = _grouped(pd.DataFrame(records, columns=list(COLUMNS)), raw)
+        inventory.astype(COLUMNS).to_parquet(partial / INVENTORY)
         (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped}))
         del before  # closes its pixels: Windows does not rename folders with open files
+
+
+def _is_current(before: ImageStore, files: pd.DataFrame, raw: RawImages) -> bool:
+    """Whether the store has just these files, with the groups that they have now."""
+    inventory = before.inventory
+    same = before.unmapped == raw.unmapped and files.equals(inventory[list(files.columns)])
+    return same and _grouped(inventory, raw)["group"].equals(inventory["group"])
+
+
+def _grouped(inventory: pd.DataFrame, raw: RawImages) -> pd.DataFrame:
+    return inventory.assign(group=group_images(inventory, raw.groups, raw.root, raw.domain))
 
 
 def _list_files(raw: RawImages) -> pd.DataFrame:

@@ -76,9 +76,15 @@ GLOSSARY = {
         "an image that looks almost like another one. Images linked in this way form a cluster.",
         r"\bnear-duplicates?\b|\bclusters?\b",
     ),
+    "group": Term(
+        "images of the same object, scene, person or day, by the setting group of their source.", r"\bgroups?\b"
+    ),
+    "component": Term(
+        "near-duplicates and groups linked together. A grouped split does not divide it.", r"\bcomponents?\b"
+    ),
     "leak": Term(
-        "a held-out image leaks if a copy or near-duplicate of it was seen before: in training or, for a test image, "
-        "in validation. Results on such images look better than they are.",
+        "a held-out image leaks if a near-duplicate of it, or another image of its group, was seen before: in training "
+        "or, for a test image, in validation. Results on such images look better than they are.",
         r"\bleak",
     ),
     "trial": Term("one model with its settings.", r"\btrials?\b"),

@@ -34,5 +34,5 @@ class StudyResults:
 
     @property
     def leaks(self) -> bool:
-        """Whether near-duplicates cross the splits, as they can in plain random splits."""
+        """Whether near-duplicates or groups cross the splits: plain random ones, or of a single group divided."""
         return bool(self.manifest.loc[self.manifest["status"] == "kept", "leaks"].any())

@@ -13,14 +13,33 @@ from mixvision.reporting.tables import trial_settings
 from mixvision.vocabulary import HELD_OUT
 
 INTERVALS = (
-    "The 95% intervals resample the test images of each domain, near-duplicates together. They show how much the "
-    "performances depend on these test images, not how much training varies."
+    "The 95% intervals resample the test images of each domain, near-duplicates and groups together. They show how "
+    "much the performances depend on these test images, not how much training varies."
 )
 
 
 def audit_section(audit: Mapping[str, pd.DataFrame]) -> Section:
-    """The split audit's tables by title."""
-    return Section("Split audit", tables=[Table(heading, frame) for heading, frame in audit.items()])
+    """The split audit's tables by title, and which categories are not tested."""
+    notes = [note for frame in audit.values() for note in untested_notes(frame)]
+    return Section("Split audit", notes, [Table(heading, frame) for heading, frame in audit.items()])
+
+
+def untested_notes(split_audit: pd.DataFrame) -> list[str]:
+    """A note on the categories that a domain has for training, but not for testing; none if there are none.
+
+    Args:
+        split_audit: one row per domain and category, with the number of its images in every split.
+    """
+    if not {"domain", "category", "train", "test"} <= set(split_audit.columns):
+        return []
+    untested = split_audit[(split_audit["train"] > 0) & (split_audit["test"] == 0)]
+    if untested.empty:
+        return []
+    names = ", ".join(f"{row.category} ({row.domain})" for row in untested.itertuples())
+    return [
+        f"Trained on, but not tested: {names}. There, groups or near-duplicates leave no other images for testing, and "
+        "the accuracies do not count this category."
+    ]
 
 
 def excluded_section(manifest: pd.DataFrame) -> Section:

@@ -85,7 +85,7 @@ def comparison_table(
 ) -> pd.DataFrame:
     """Top-1 performance of each ratio, or share, at the three snapshots, as text; next to best_test the published one.
 
-    Where test images leak (plain random split), a second column for best_validation leaves them out.
+    Where test images leak, a second column for best_validation leaves them out.
     """
     shown = {}
     for snapshot in SNAPSHOTS:

@@ -10,7 +10,7 @@ from mixvision.schema.shared import (
     BATCH_SIZE,
     BEST_EPOCH,
     CATEGORY,
-    CLUSTER,
+    COMPONENT,
     DOMAIN,
     EPOCHS,
     FINE_TUNING,
@@ -58,7 +58,9 @@ MANIFEST = Table(
         Column("status", TEXT, "whether the image is used", values=("kept", "excluded")),
         Column("reason", TEXT, "why the image is excluded, or empty"),
         PIXEL_ROW,
-        CLUSTER,
+        Column("group", TEXT, "images of the same object, scene, person or day in this domain, or empty"),
+        Column("cluster", WHOLE, "cluster of near-duplicates, -1 if excluded"),
+        COMPONENT,
         Column("split", TEXT, "what the image is for, or empty", values=("", *SPLITS)),
         LEAKS,
     ),
@@ -73,9 +75,11 @@ SPLIT_AUDIT = Table(
         Column("images", WHOLE, "images kept"),
         Column("clusters", WHOLE, "clusters of near-duplicates"),
         Column("largest_cluster", WHOLE, "images in the largest cluster"),
-        Column("single_object", FLAG, "whether all images are in one cluster of near-duplicates"),
+        Column("components", WHOLE, "near-duplicates and groups linked together"),
+        Column("largest_component", WHOLE, "images in the largest component"),
+        Column("single_object", FLAG, "whether all images, several, are in one component"),
         *(Column(split, WHOLE, "images in this split") for split in SPLITS),
-        Column("leaks", WHOLE, "held-out images with a near-duplicate in training or, of test images, in validation"),
+        Column("leaks", WHOLE, "held-out images whose component is also in training or, of test images, in validation"),
     ),
     key=("domain", "category"),
 )
@@ -188,7 +192,7 @@ INTERPOLATIONS = replace(
     columns=(TRIAL, Column("snapshot", TEXT, "alpha_0.30: share of the second network"), *PREDICTIONS.columns[2:]),
 )
 JOINED_PREDICTIONS = replace(
-    PREDICTIONS.with_columns(DOMAIN, CATEGORY, SPLIT, LEAKS, CLUSTER, PIXEL_ROW),
+    PREDICTIONS.with_columns(DOMAIN, CATEGORY, SPLIT, LEAKS, COMPONENT, PIXEL_ROW),
     name="joined predictions",
     more=(*PREDICTIONS.more, Column("top<k>", FLAG, "whether the category is among the first k predictions")),
 )

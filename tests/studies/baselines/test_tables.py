@@ -134,7 +134,7 @@ def make_hits(table: pd.DataFrame, images: int = 100) -> pd.DataFrame:
     tested = table.dropna(subset="test_top1")
     hits = {row.trial: np.arange(images) < round(row.test_top1 * images) for row in tested.itertuples()}
     joined = pd.DataFrame(hits).rename_axis("id").melt(var_name="trial", value_name="top1", ignore_index=False)
-    return joined.reset_index().assign(cluster=lambda rows: rows["id"], snapshot="best_validation", split="test")
+    return joined.reset_index().assign(component=lambda rows: rows["id"], snapshot="best_validation", split="test")
 
 
 def make_leak(table: pd.DataFrame, images: int = 100) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def make_joined(models: dict, validation: dict | None = None, clusters: np.ndarr
             for place, (domain, right) in enumerate(zip(("nice", "real"), both, strict=True)):
                 right = hits(right) if isinstance(right, int) else right
                 numbers = np.arange(IMAGES) if clusters is None else clusters
-                part = pd.DataFrame({"top1": right, "top3": True, "cluster": numbers + 1000 * place})
+                part = pd.DataFrame({"top1": right, "top3": True, "component": numbers + 1000 * place})
                 part["id"] = [f"{split}/{domain}/{number}" for number in range(IMAGES)]
                 parts.append(part.assign(trial=trial, domain=domain, split=split))
     return pd.concat(parts, ignore_index=True).assign(snapshot="best_validation", leaks=False)

@@ -21,7 +21,7 @@ def images(small_manifest, small_pixels) -> pd.DataFrame:
         for row in small_manifest.itertuples()
     ]
     files = [f"file {number}" for number in range(len(digests))]
-    return small_manifest.assign(sha256=files, pixels_sha256=digests, cluster=range(len(digests)), split="")
+    return small_manifest.assign(sha256=files, pixels_sha256=digests, component=range(len(digests)), split="")
 
 
 @pytest.fixture

@@ -54,14 +54,14 @@ def test_no_cluster_is_ever_on_both_sides(sizes, cuts, seed, remember):
     """Clusters of any sizes arrive in any pieces: what is held out stays so, with all of its cluster."""
     cluster = np.repeat(np.arange(len(sizes)), sizes)
     digests = [hashlib.sha256(f"{seed} {number}".encode()).hexdigest() for number in range(len(cluster))]
-    manifest = pd.DataFrame({"pixels_sha256": digests, "cluster": cluster, "status": "kept", "category": "0"})
+    manifest = pd.DataFrame({"pixels_sha256": digests, "component": cluster, "status": "kept", "category": "0"})
     manifest["id"] = manifest["sha256"] = manifest["pixels_sha256"]
     arrives = np.random.default_rng(seed).choice(cuts, len(manifest))
     network = TrainedNetwork("resnet25", ("0",), 16, {})
     state, decided = None, {}
     for run in sorted(set(arrives)):
         received = receive(manifest[arrives <= run], state)
-        assert (received.groupby("cluster")["held_out"].nunique() == 1).all()
+        assert (received.groupby("component")["held_out"].nunique() == 1).all()
         now = dict(zip(received["id"], received["held_out"], strict=True))
         assert decided.items() <= now.items()
         state, decided = remember(state, received, network), now
@@ -76,7 +76,7 @@ def test_a_new_image_that_links_both_sides_is_held_out_and_earlier_decisions_sta
     held, free = first.index[first["held_out"]][0], first.index[~first["held_out"]][0]
     newcomer = first.index[~first["held_out"]][1]
     linked = images.copy()
-    linked.loc[[held, free, newcomer], "cluster"] = -1
+    linked.loc[[held, free, newcomer], "component"] = -1
     second = receive(linked, remember(None, first.drop(newcomer), network))
     assert second.loc[[held, newcomer], "held_out"].all() and not second.loc[free, "held_out"]
     assert second.index[second["met"] & second["is_new"]].tolist() == [newcomer]
@@ -95,7 +95,7 @@ def test_prequential_accuracy_is_that_of_new_images_without_known_near_duplicate
     images, network, small_pixels, remember
 ):
     first = receive(images[::3], None)
-    images.loc[images.index[1], "cluster"] = images.loc[images.index[0], "cluster"]
+    images.loc[images.index[1], "component"] = images.loc[images.index[0], "component"]
     second = receive(images, remember(None, first, network))
     measured = prequential_accuracy(network, second, small_pixels)
     assert measured["nice_measured"] == 79 and measured["real_measured"] == 80

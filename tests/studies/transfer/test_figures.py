@@ -169,7 +169,7 @@ def make_many(count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Joined predictions of one model for two images of each of many categories, and its row in the table."""
     categories = [f"category {place:03d}" for place in range(count)]
     manifest = pd.DataFrame({"id": [f"image-{place}" for place in range(2 * count)], "category": 2 * categories})
-    manifest = manifest.assign(domain="real", split="test", leaks=False, cluster=manifest.index, pixel_row=0)
+    manifest = manifest.assign(domain="real", split="test", leaks=False, component=manifest.index, pixel_row=0)
     said = pd.DataFrame({"id": manifest["id"], "prediction_1": manifest["category"], "probability_1": 0.9})
     joined = join_predictions(said.assign(trial="linear", snapshot="best_validation"), manifest)
     table = pd.DataFrame({"trial": ["linear"], "method": ["head"], "validation_top1": [1.0], "ece": [0.1]})

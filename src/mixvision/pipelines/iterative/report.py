@@ -13,7 +13,7 @@ from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
-from mixvision.reporting.sections import failure_notes, snapshot_note
+from mixvision.reporting.sections import failure_notes, snapshot_note, untested_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import metric_table
 from mixvision.studies.iterative import figures, forgetting
@@ -85,7 +85,7 @@ def write_page(
     """Everything on one page that opens offline; ``results`` are the fields of :class:`IterativeReport`."""
     shown = IterativeReport(**results)
     clean = shown.table_without_leaks if shown.leaks else None
-    notes = _notes(phases, shown.outcomes)
+    notes = [*untested_notes(shown.split_audit), *_notes(phases, shown.outcomes)]
     measured = shown.measures, shown.speed, shown.interpolations
     return iterative_page(
         report.title,

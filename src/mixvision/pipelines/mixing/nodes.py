@@ -24,7 +24,7 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
 from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
-from mixvision.reporting.sections import failure_notes, snapshot_note
+from mixvision.reporting.sections import failure_notes, snapshot_note, untested_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import best_ratio, comparison_table, metric_markdown, metric_table
 from mixvision.studies.mixing import figures
@@ -140,7 +140,7 @@ def write_page(
     """Everything on one page that opens offline; ``results`` are the fields of :class:`MixingResults`."""
     shown = MixingResults(**results)
     chosen = snapshot_note(shown.manifest, training.evaluate_every, "training")
-    notes = [chosen, *_notes(mixtures, shown.trials, shown.outcomes)]
+    notes = [chosen, *untested_notes(shown.split_audit), *_notes(mixtures, shown.trials, shown.outcomes)]
     clean = shown.table_without_leaks if shown.leaks else None
     shown = replace(shown, trials=shown.trials.assign(**vars(training)), table_without_leaks=clean)
     return mixing_page(report.title, shown, published.mixing, notes)

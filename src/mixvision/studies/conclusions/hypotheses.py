@@ -64,7 +64,7 @@ def gather_evidence(
 ) -> Evidence:
     """Measure every setting at the snapshot best_validation, and resample the test images and the seeds.
 
-    Held-out images that have a near-duplicate in training (plain random splits) are left out.
+    Held-out images that leak are left out.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns, of both approaches.

@@ -31,7 +31,7 @@ class IterativeResults:
     Attributes:
         first: domain of the initial training.
         table: what :func:`mixvision.reporting.tables.metric_table` returns, by ``share``.
-        table_without_leaks: the same on test images without near-duplicates in training, or None if none leak.
+        table_without_leaks: the same on test images that do not leak, or None if none leak.
         measures, speed, interpolations: what the functions ``continual_measures``, ``forgetting_speed`` and
             ``interpolation_summary`` of :mod:`mixvision.studies.iterative.forgetting` return.
         published: the paper's numbers, or None.
@@ -111,8 +111,8 @@ def answer(results: IterativeResults) -> str:
     if results.table_without_leaks is not None:
         clean = _row(results, "best_validation", share, results.table_without_leaks)
         sentences.append(
-            "These splits are plain random ones, so near-duplicates cross them: on the test images without a "
-            f"near-duplicate in training or validation the performance is {number(clean['performance_top1'])}."
+            "Near-duplicates or groups cross these splits: on the test images that do not leak the performance is "
+            f"{number(clean['performance_top1'])}."
         )
     return " ".join(sentences)
 
@@ -174,7 +174,7 @@ def _metrics_section(results: IterativeResults) -> Section:
     kinds = [AFTER_INITIAL, *SNAPSHOTS]
     tables = [Table(f"All test images, {kind}", snapshot_table(results.table, kind, "share")) for kind in kinds]
     if results.table_without_leaks is not None:
-        heading = "Test images without a near-duplicate in training or validation"
+        heading = "Test images that do not leak"
         clean = results.table_without_leaks
         tables += [Table(f"{heading}, {kind}", snapshot_table(clean, kind, "share")) for kind in kinds]
     return Section("All metrics by snapshot", tables=tables)

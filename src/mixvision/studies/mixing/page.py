@@ -36,7 +36,7 @@ class MixingResults(StudyResults):
 
     Attributes:
         table: what :func:`mixvision.reporting.tables.metric_table` returns.
-        table_without_leaks: the same on test images without near-duplicates in training; None if none leak.
+        table_without_leaks: the same on test images that do not leak; None if none leak.
         accuracy, performance, learning_curves: figures of all ratios.
         category_accuracies, confusion: figures of the best ratio.
         samples, mistakes: the contact sheets.
@@ -102,7 +102,7 @@ def mixing_page(
 def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None) -> str:
     """The outcome in a sentence: the best ratio by its unbiased result, compared with both pure ratios.
 
-    Where test images leak (plain random split), a second sentence gives the number without them.
+    Where test images leak, a second sentence gives the number without them.
     """
     best = best_ratio(table)
     rows = table[table["snapshot"] == "best_validation"].set_index("ratio")
@@ -124,8 +124,8 @@ def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None)
         return outcome
     clean = table_without_leaks[table_without_leaks["snapshot"] == "best_validation"].set_index("ratio").loc[best]
     return (
-        f"{outcome} These splits are plain random ones, so near-duplicates cross them: on the test images without a "
-        f"near-duplicate in training or validation that performance is {number(clean['performance_top1'])}."
+        f"{outcome} Near-duplicates or groups cross these splits: on the test images that do not leak that performance "
+        f"is {number(clean['performance_top1'])}."
     )
 
 
@@ -162,7 +162,7 @@ def _comparison_section(
 def _metrics_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None) -> Section:
     tables = [Table(f"All test images, {snapshot}", snapshot_table(table, snapshot)) for snapshot in SNAPSHOTS]
     if table_without_leaks is not None:
-        heading = "Test images without a near-duplicate in training or validation"
+        heading = "Test images that do not leak"
         tables += [
             Table(f"{heading}, {snapshot}", snapshot_table(table_without_leaks, snapshot)) for snapshot in SNAPSHOTS
         ]

@@ -22,15 +22,15 @@ def receive(manifest: pd.DataFrame, state: State | None) -> pd.DataFrame:
     """The kept images to learn from, each known from an earlier run or new.
 
     An image is recognised by its pixels or by its file (which another version may decode differently), not by its name.
-    A tenth of the clusters of near-duplicates is held out, chosen by content. An image that joins a cluster later is
-    treated like the rest of it, and no decision is ever changed.
+    A tenth of the components (near-duplicates and groups) is held out, chosen by content. An image that joins one later
+    is treated like the rest of it, and no decision is ever changed.
 
     Args:
         manifest: one row an image; its splits are ignored.
         state: what was learned so far; its categories are final, and images of others are left out with a warning.
 
     Returns:
-        The manifest's rows with run (in which the image was new), is_new, met (whether its cluster has a known image)
+        The manifest's rows with run (in which the image was new), is_new, met (whether its component has a known image)
         and held_out.
     """
     images = manifest[manifest["status"] == "kept"]
@@ -42,8 +42,8 @@ def receive(manifest: pd.DataFrame, state: State | None) -> pd.DataFrame:
             log.warning(left_out, (~known).sum(), names, state.folder)
         images = images[known]
     run, decided = (_remembered(images, state, name) for name in ("run", "held_out"))
-    inherited = decided.groupby(images["cluster"]).transform("max")  # held out wins: those were never trained on
-    content = images.groupby("cluster")["pixels_sha256"].transform("min")
+    inherited = decided.groupby(images["component"]).transform("max")  # held out wins: those were never trained on
+    content = images.groupby("component")["pixels_sha256"].transform("min")
     chosen = content.map(lambda digest: int(digest[:8], 16) % ONE_HELD_OUT_OF == 0)
     return images.assign(
         run=run.fillna(1 if state is None else len(state.arrivals) + 1).astype(int),
@@ -58,7 +58,7 @@ def prequential_accuracy(
 ) -> dict:
     """Prequential accuracy, "test then train" (Gama, Sebastiao and Rodrigues 2013): on images not yet trained on.
 
-    New images with a near-duplicate among the known ones do not count, as they are easier than really new ones.
+    New images whose component has a known one do not count, as they are easier than really new ones.
 
     Returns:
         nice_measured and real_measured (how many images), and the fractions nice_top1, real_top1 and performance_top1,

@@ -1,0 +1,178 @@
+"""Groups: which images of a source show the same object, scene, person or day, and so must stay in one split."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
+
+import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+EXIF = ("camera", "day")
+
+# Fruits-360 turns each fruit before the camera, about one axis or several. Files are [name_][axis_]frame_size.jpg,
+# with the axis r, r2, ... or none: "Apple Red 1/r2_7_100.jpg" in its archive, "Apple/apple-red-1_r2_7_100.jpg" where
+# one folder holds several varieties.
+READY_MADE = {
+    "fruits-360": r"(?:^|/)(?P<group>[^/]+/(?:[^/]+?(?=_))??)_?(?:r\d*_)?\d+_\d+\.\w+$",
+    "fruits-360 series": r"(?:^|/)(?P<group>[^/]+/(?:[^/]+?_)??(?:r\d*_)?)\d+_\d+\.\w+$",
+}
+
+
+@dataclass(frozen=True)
+class Groups:
+    """How the images of one source are grouped: by `path`, by `table`, `file` and `group`, or by `exif`.
+
+    Args:
+        path: a regular expression with a part called group, searched in the path below the source's root.
+        table: a CSV file below the source's root, or relative to the project; separated by commas, semicolons or tabs.
+        file: its column with paths below the root, or with file names if they are unique.
+        group: its column with the groups.
+        exif: "camera" (maker and model), "day" (when the picture was taken), or both.
+    """
+
+    path: str | None = None
+    table: str | None = None
+    file: str | None = None
+    group: str | None = None
+    exif: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        of_table = (self.table, self.file, self.group)
+        forms = (self.path is not None, any(part is not None for part in of_table), bool(self.exif))
+        if sum(forms) != 1 or None in of_table[: 3 * forms[1]]:
+            given = ", ".join(name for name, value in vars(self).items() if value) or "nothing"
+            raise ValueError(
+                f"group gives {given}, but must give either path, or table, file and group together, or exif."
+            )
+        if self.path is not None:
+            _require_group(self.path)
+        if not set(self.exif) <= set(EXIF):
+            raise ValueError(f"group.exif is {list(self.exif)}, but must be a list of {' and '.join(EXIF)}, or of one.")
+
+
+def read_groups(given: str | Mapping[str, object] | None) -> Groups | None:
+    """The rule that a source's setting `group` describes: null, a ready-made name or a mapping, as for `Groups`.
+
+    Raises:
+        ValueError: it is none of these; the message says what is allowed.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given not in READY_MADE:
+            names = ", ".join(map(repr, READY_MADE))
+            raise ValueError(f"group is {given!r}, but must be one of {names}, or a mapping with path, table or exif.")
+        return Groups(path=READY_MADE[given])
+    if not isinstance(given, Mapping) or not given.keys() <= vars(Groups(exif=EXIF)).keys():
+        raise ValueError(f"group is {given!r}, but must be a mapping of path; of table, file and group; or of exif.")
+    exif = given.get("exif") or ()
+    named = [exif] if isinstance(exif, str) else list(exif)  # type: ignore[call-overload]
+    texts = {name: None if value is None else str(value) for name, value in given.items() if name != "exif"}
+    return Groups(**texts, exif=tuple(map(str, named)))
+
+
+def group_images(inventory: pd.DataFrame, groups: Groups | None, root: Path, domain: str) -> pd.Series:
+    """The group of every image; "" if it has none, and is a group of its own.
+
+    Groups do not depend on the category: one day, or one person, may cover several. They hold within one domain.
+
+    Args:
+        inventory: columns path, category ("" outside the layout: such files have no group), camera, taken.
+        groups: the rule, or None.
+        root: the folder that the paths are relative to.
+        domain: for messages.
+
+    Raises:
+        FileNotFoundError, ValueError: the table cannot be used, or the rule groups no image at all.
+    """
+    found = pd.Series("", index=inventory.index, dtype=str)
+    placed = inventory[inventory["category"] != ""]
+    if groups is None or placed.empty:
+        return found
+    if groups.exif:
+        parts = {"camera": placed["camera"], "day": placed["taken"].str[:10]}
+        chosen = pd.DataFrame({name: parts[name] for name in groups.exif})
+        found[placed.index] = chosen.agg(" ".join, axis=1).where((chosen != "").all(axis=1), "")
+    else:
+        paths = [normalize("NFC", path) for path in placed["path"]]
+        named = _by_path(paths, groups.path) if groups.path is not None else _by_table(paths, groups, root, domain)
+        found[placed.index] = named
+    alone = placed.loc[found[placed.index] == "", "path"]
+    if len(alone) == len(placed):
+        raise ValueError(
+            f"group of the {domain!r} source finds no group for any of its {len(placed)} images, such as "
+            f"{placed['path'].iloc[0]}: correct it in the configuration, or set it to null."
+        )
+    logger.info("%s: %d images in %d groups.", domain, len(placed) - len(alone), found[found != ""].nunique())
+    if len(alone):
+        text = "%s: images without a group: %d, such as %s. Each counts as a group of its own."
+        logger.warning(text, domain, len(alone), alone.iloc[0])
+    return found
+
+
+def _by_path(paths: Iterable[str], expression: str) -> list[str]:
+    pattern = re.compile(normalize("NFC", expression))
+    matches = (pattern.search(path) for path in paths)
+    return [(match["group"] or "") if match else "" for match in matches]
+
+
+def _by_table(paths: list[str], groups: Groups, root: Path, domain: str) -> list[str]:
+    """The group of each path by the table: of the path itself, or else of the file's name."""
+    table = _read_table(groups, root, domain)
+    names = [PurePosixPath(path).name for path in paths]
+    counts = Counter(name for name, path in zip(names, paths, strict=True) if path not in table)
+    twice = next((name for name, count in counts.items() if count > 1 and name in table), None)
+    if twice is not None:
+        same = [path for name, path in zip(names, paths, strict=True) if name == twice][:2]
+        raise ValueError(
+            f"The table of groups, {groups.table}, names the file {twice!r}, but several {domain!r} images have this "
+            f"name, such as {' and '.join(same)}: give their paths in the column {groups.file!r}."
+        )
+    return [table.get(path, table.get(name, "")) for path, name in zip(paths, names, strict=True)]
+
+
+def _read_table(groups: Groups, root: Path, domain: str) -> dict[str, str]:
+    """Groups by path or file name."""
+    places = [folder / str(groups.table) for folder in (root, Path())]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        looked = " and ".join(str(place.absolute()) for place in places)
+        raise FileNotFoundError(
+            f"The table of groups of {domain!r} images does not exist: looked for {looked}. Correct group.table."
+        )
+    found: dict[str, str] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+        file.seek(0)
+        reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
+        for column in (groups.file, groups.group):
+            if column not in (reader.fieldnames or []):
+                has = ", ".join(map(repr, reader.fieldnames or [])) or "none"
+                raise ValueError(f"The table of groups {path} has no column {column!r}; its columns are {has}.")
+        for row in reader:
+            name, group = ((row[column] or "").strip() for column in (groups.file, groups.group))
+            name = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+            if name and found.setdefault(name, group) != group:
+                raise ValueError(
+                    f"Line {reader.line_num} of the table of groups {path} gives {name!r} the group {group!r}, but an "
+                    f"earlier line gives it {found[name]!r}: keep one."
+                )
+    return found
+
+
+def _require_group(expression: str) -> None:
+    advice = "it must be a regular expression with one part called group, such as '(?P<group>[^/]+)_\\d+'."
+    try:
+        parts = re.compile(expression).groupindex
+    except re.error as error:
+        raise ValueError(f"group.path is {expression!r}, but {error}: {advice}") from None
+    if "group" not in parts:
+        raise ValueError(f"group.path is {expression!r}, but no part of it is called group: {advice}")
