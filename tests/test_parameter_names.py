@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
+import yaml
 
 from mixvision.parameter_names import (
     NEW_NAMES,
@@ -91,3 +93,14 @@ def test_declared_names_and_those_of_runtime_params_are_read_from_files_and_fold
     patterns = ["parameters*"]
     assert set(declared(tmp_path, patterns)) == {"one", "two"}
     assert names_of_runtime_params(tmp_path, patterns) == {"nice"}
+
+
+def test_the_settings_of_a_source_are_known_and_a_misspelled_group_is_not_ignored():
+    conf = Path(__file__).parents[1] / "conf"
+    known = declared(conf / "base", ["globals*"])
+    for file in conf.glob("*/globals.yml"):
+        if file.parent.name != "local":
+            refuse_unknown_names(yaml.safe_load(file.read_text(encoding="utf-8")), known, "global setting")
+    with pytest.raises(ValueError, match=r"There is no global setting nice\.groups: did you mean nice\.group\?"):
+        refuse_unknown_names({"nice": {"source": "photos", "groups": "fruits-360"}}, known, "global setting")
+    refuse_unknown_names({"nice": {"group": {"path": "(?P<group>x)"}}}, known, "global setting")

@@ -214,7 +214,7 @@ class ParameterNames:
         known = {**dict.fromkeys(changeable), **declared(base, patterns["parameters"])}
         known_settings = declared(base, patterns["globals"])
         refuse_old_names(parameters)
-        refuse_unknown_names(dict.fromkeys(settings), known_settings, "global setting")  # sources check their own keys
+        refuse_unknown_names(settings, known_settings, "global setting")
         refuse_fixed_globals(runtime, known_settings, known)
         refuse_unknown_names(parameters, known)
 
