@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mixvision.images.descriptors import area_weights
+from mixvision.images.descriptors import affine_changes, area_weights
 
 COARSE, FINE = 32, 64  # sides of the compared pictures, in cells
 MARGIN = 3.5 / 64  # left out at every side, as a share of the side
@@ -73,10 +73,9 @@ def composed(maps: np.ndarray, change: np.ndarray) -> np.ndarray:
 
 def _align(one: np.ndarray, other: np.ndarray, maps: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Improved maps (P, 2, 3), and the correlations (P,) of the aligned pictures where nothing was added."""
-    side = one.shape[1]
-    places = _grid(side, MARGIN)
+    places = _grid(one.shape[1], MARGIN)
     values = _inner(one)
-    jacobian = _jacobian(one, places)
+    jacobian = _jacobian(one)
     prior = np.append((PRIOR_LEVELS / PRIOR) ** 2, [1e-3, 1e-3]).astype(np.float32)
     moved, seen = _moved(other, maps, places)
     tones = _fitted_tones(values, moved, seen)
@@ -110,9 +109,8 @@ def _plausible(maps: np.ndarray) -> np.ndarray:
 
 def _same_blocks(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Whether the blocks of aligned pictures (P, 64, 64) agree: bool (P,)."""
-    first = (FINE - BLOCK * (FINE // BLOCK - 1)) // 2  # 7x7 blocks around the centre
-    moved, seen = _moved(other, maps, _grid(FINE, first / FINE))
-    values = one[:, first:-first, first:-first].reshape(len(one), -1)
+    moved, seen = _moved(other, maps, _grid(FINE, MARGIN))
+    values = _inner(one)  # 56x56 cells: 7x7 blocks
     moved = _retoned(values, moved, seen)
     left, right, whole = _blocks(values), _blocks(moved), _blocks(seen).all(axis=2)
     left_detail, right_detail = _details(left), _details(right)
@@ -160,17 +158,16 @@ def _grid(side: int, margin: float) -> np.ndarray:
 
 
 def _inner(pictures: np.ndarray) -> np.ndarray:
-    first = int(np.ceil(MARGIN * pictures.shape[1]))
-    return pictures[:, first:-first, first:-first].reshape(len(pictures), -1)
+    """The cells (..., K) of pictures (..., side, side) without the margin: those at the places of `_grid`."""
+    first = int(np.ceil(MARGIN * pictures.shape[-1]))
+    inner = pictures[..., first:-first, first:-first]
+    return inner.reshape(*inner.shape[:-2], -1)
 
 
-def _jacobian(pictures: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _jacobian(pictures: np.ndarray) -> np.ndarray:
     """How the grey levels change with the map's six numbers, the gain (filled in later) and the offset: (P, 8, K)."""
-    per_unit = pictures.shape[1] / 2
-    down, across = (_inner(slope) * per_unit for slope in np.gradient(pictures, axis=(1, 2)))
-    x, y = places
-    gain = offset = np.ones_like(across)
-    return np.stack([across * x, across * y, across, down * x, down * y, down, gain, offset], axis=1)
+    changes = _inner(affine_changes(pictures))
+    return np.concatenate([changes, np.ones_like(changes[:, :2])], axis=1)
 
 
 def _moved(pictures: np.ndarray, maps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -215,16 +212,17 @@ def _correlation(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.
 
 
 def _retoned(values: np.ndarray, moved: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """`moved` after the quadratic change of tones that brings it closest to `values`, twice without outliers."""
+    """`moved` after the quadratic change of tones that brings it closest to `values`, without outliers."""
     scaled = moved / 255
     powers = np.stack([np.ones_like(scaled), scaled, scaled**2], axis=1)
-    weights = (seen & (values < SATURATED)).astype(np.float32)
+    usable = seen & (values < SATURATED)
+    weights = usable.astype(np.float32)
     for _ in range(TONE_STEPS):
         weighted = powers * weights[:, None]
         normal = np.matmul(weighted, powers.transpose(0, 2, 1)) + 1e-3 * np.eye(3, dtype=np.float32)
         factors = np.linalg.solve(normal, np.matmul(weighted, values[:, :, None]))
         toned = np.minimum(np.matmul(powers.transpose(0, 2, 1), factors)[:, :, 0], 255)
-        weights = _biweight(values - toned, seen & (values < SATURATED))
+        weights = _biweight(values - toned, usable)
     return toned
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import faiss
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
@@ -87,7 +88,8 @@ def _likely_pairs(grey: np.ndarray, indexed: np.ndarray, changes: np.ndarray) ->
     for queries, found, windows, descriptors in _proposals(grey, indexed):
         fitted, cosine = fit_changes(descriptors, indexed[found], changes[found])
         likely = np.flatnonzero(cosine >= LIKELY)
-        likely = likely[_rank(queries[likely], cosine[likely]) < MOST_LIKELY]
+        rank = pd.Series(cosine[likely]).groupby(queries[likely]).rank(method="first", ascending=False)
+        likely = likely[rank <= MOST_LIKELY]
         pairs.append(np.column_stack([found, queries])[likely])
         maps.append(composed(matrices[windows[likely]], fitted[likely].reshape(-1, 6)))
         cosines.append(cosine[likely])
@@ -120,15 +122,6 @@ def _best_of_each(queries: np.ndarray, found: np.ndarray, cosines: np.ndarray) -
     order = order[queries[order] != found[order]]
     new = np.diff(queries[order], prepend=-1) | np.diff(found[order], prepend=-1)
     return order[new != 0]
-
-
-def _rank(queries: np.ndarray, cosines: np.ndarray) -> np.ndarray:
-    """The rank of each proposal among those of its query, from 0 for the highest cosine."""
-    order = np.lexsort([-cosines, queries])
-    starts = np.maximum.accumulate(np.where(np.diff(queries[order], prepend=-1) != 0, np.arange(len(order)), 0))
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order)) - starts
-    return rank
 
 
 def _search_index(indexed: np.ndarray) -> faiss.Index:

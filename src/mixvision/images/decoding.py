@@ -183,7 +183,9 @@ def centred_square(picture: Image.Image, size: int) -> Image.Image:
 
 def pixels_hash(picture: Image.Image) -> str:
     """SHA-256 of the size and all pixels of the picture: equal for equal pictures, not for equal centres."""
-    return hashlib.sha256(f"{picture.width}x{picture.height}".encode() + picture.tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{picture.width}x{picture.height}".encode())
+    digest.update(picture.tobytes())
+    return digest.hexdigest()
 
 
 def perceptual_hash(picture: Image.Image) -> int:

@@ -74,12 +74,8 @@ def describe_changes(luma: np.ndarray) -> np.ndarray:
         float16 (N, 6, 57), per unit of the map's entries, in the order of a flattened (2, 3) matrix.
     """
     side = luma.shape[1]
-    centres = ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
-    down, across = (slope * (side / 2) for slope in np.gradient(luma, axis=(1, 2)))
-    x, y = centres, centres[:, None]
-    changed = np.stack([across * x, across * y, across, down * x, down * y, down], axis=1)
     length = np.linalg.norm(_frequencies(luma, INDEXED), axis=1)[:, None, None]
-    tangents = _frequencies(changed.reshape(-1, side, side), INDEXED).reshape(len(luma), 6, -1)
+    tangents = _frequencies(affine_changes(luma).reshape(-1, side, side), INDEXED).reshape(len(luma), 6, -1)
     return (tangents / np.maximum(length, FLAT)).astype(np.float16)
 
 
@@ -101,6 +97,15 @@ def fit_changes(queries: np.ndarray, indexed: np.ndarray, tangents: np.ndarray) 
     cosines = (queries * fitted).sum(axis=1) / np.maximum(np.linalg.norm(fitted, axis=1), 1e-6)
     scale = np.maximum(factors[:, :1, 0], 0.1)
     return (factors[:, 1:, 0] / scale).reshape(-1, 2, 3), cosines
+
+
+def affine_changes(pictures: np.ndarray) -> np.ndarray:
+    """How the grey levels of pictures (N, S, S) change with the six entries of an affine map: (N, 6, S, S)."""
+    side = pictures.shape[1]
+    x = ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
+    y = x[:, None]
+    down, across = (slope * (side / 2) for slope in np.gradient(pictures, axis=(1, 2)))
+    return np.stack([across * x, across * y, across, down * x, down * y, down], axis=1)
 
 
 def area_weights(edges: np.ndarray, side: int) -> np.ndarray:

@@ -13,6 +13,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
+from mixvision.images.descriptors import area_weights
+
 HASH_BITS = 64
 SUBSTRINGS = 3
 LARGEST_RADIUS = 11  # the search flips a third of the radius in every substring: beyond three flips it is slow
@@ -104,7 +106,8 @@ def clusters_of(count: int, pairs: np.ndarray) -> np.ndarray:
 
 def thumbnails_of(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Area-averaged 16x16 RGB thumbnails, uint8 (len(rows), 16, 16, 3), of uint8 pixels (N, S, S, 3)."""
-    weights = _area_weights(pixels.shape[1], THUMBNAIL_SIDE)
+    side = pixels.shape[1]
+    weights = area_weights(np.linspace(0, side, THUMBNAIL_SIDE + 1), side)
     thumbnails = np.empty((len(rows), THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3), np.uint8)
     for start in range(0, len(rows), 256):
         block = pixels[rows[start : start + 256]].astype(np.float32)
@@ -181,11 +184,3 @@ def _differences(flat: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.
         left, right = flat[first[block]], flat[second[block]]
         means[block] = (np.maximum(left, right) - np.minimum(left, right)).mean(axis=1)
     return means
-
-
-def _area_weights(side: int, target: int) -> np.ndarray:
-    """Weights (target, side) that average each target pixel's share of the source pixels."""
-    edges = np.linspace(0, side, target + 1)
-    pixel = np.arange(side)
-    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    return (np.clip(overlap, 0, None) * target / side).astype(np.float32)
