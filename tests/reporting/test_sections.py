@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import audit_section, snapshot_note, untested_notes
 
 
@@ -34,5 +35,13 @@ def test_categories_that_are_trained_on_but_not_tested_are_named():
     )
     (note,) = untested_notes(audit)
     assert note.startswith("Trained on, but not tested: Fig (nice), Plum (real).")
-    assert audit_section({"Findings": pd.DataFrame({"count": [1]}), "By category": audit}).text == [note]
+    nothing = pd.DataFrame()
+    results = StudyResults(
+        manifest=nothing,
+        trials=nothing,
+        outcomes=nothing,
+        split_audit=audit,
+        split_summary=pd.DataFrame({"count": [1]}),
+    )
+    assert audit_section(results).text == [note]
     assert untested_notes(audit[audit["test"] > 0]) == []

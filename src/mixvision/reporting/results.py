@@ -28,11 +28,6 @@ class StudyResults:
     split_summary: pd.DataFrame
 
     @property
-    def audit(self) -> dict[str, pd.DataFrame]:
-        """The split audit's tables by title."""
-        return {"Findings": self.split_summary, "By domain and category": self.split_audit}
-
-    @property
     def leaks(self) -> bool:
         """Whether near-duplicates or groups cross the splits: plain random ones, or of a single group divided."""
         return bool(self.manifest.loc[self.manifest["status"] == "kept", "leaks"].any())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 
 from mixvision.reporting.image_tables import excluded_files, image_counts
 from mixvision.reporting.page import Section, Table
 from mixvision.reporting.published import PublishedSection
+from mixvision.reporting.results import StudyResults
 from mixvision.reporting.tables import trial_settings
 from mixvision.vocabulary import HELD_OUT
 
@@ -18,10 +17,10 @@ INTERVALS = (
 )
 
 
-def audit_section(audit: Mapping[str, pd.DataFrame]) -> Section:
-    """The split audit's tables by title, and which categories are not tested."""
-    notes = [note for frame in audit.values() for note in untested_notes(frame)]
-    return Section("Split audit", notes, [Table(heading, frame) for heading, frame in audit.items()])
+def audit_section(results: StudyResults) -> Section:
+    """The split audit's tables, and which categories are not tested."""
+    tables = [Table("Findings", results.split_summary), Table("By domain and category", results.split_audit)]
+    return Section("Split audit", untested_notes(results.split_audit), tables)
 
 
 def untested_notes(split_audit: pd.DataFrame) -> list[str]:
@@ -30,8 +29,6 @@ def untested_notes(split_audit: pd.DataFrame) -> list[str]:
     Args:
         split_audit: one row per domain and category, with the number of its images in every split.
     """
-    if not {"domain", "category", "train", "test"} <= set(split_audit.columns):
-        return []
     untested = split_audit[(split_audit["train"] > 0) & (split_audit["test"] == 0)]
     if untested.empty:
         return []

@@ -129,7 +129,7 @@ class Run:
             manifest=self.manifest,
             trials=self.trials,
             outcomes=outcomes,
-            split_audit=audit,
+            split_audit=pd.DataFrame(columns=["domain", "category", "train", "test"]),
             split_summary=audit,
             table=self.table,
             table_without_leaks=self.clean,

@@ -25,7 +25,10 @@ def make_page(study, published=None, notes=(), **changes) -> tuple[str, pd.DataF
     intervals = performance_intervals(joined, study.trials, np.random.default_rng(0), draws=200)
     table = metric_table(summary, intervals, published)
     sheet = Image.new("RGB", (40, 30), "red")
-    audit = {"split_summary": pd.DataFrame({"split": ["train"], "images": [80]}), "split_audit": pd.DataFrame()}
+    audit = {
+        "split_summary": pd.DataFrame({"split": ["train"], "images": [80]}),
+        "split_audit": pd.DataFrame(columns=["domain", "category", "train", "test"]),
+    }
     figures = dict.fromkeys(("accuracy", "performance"), accuracy_against_ratio(summary, published))
     curves = learning_curves(study.history, study.trials)
     figures |= dict.fromkeys(("learning_curves", "category_accuracies", "confusion"), curves)

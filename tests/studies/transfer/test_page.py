@@ -30,7 +30,7 @@ def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
         "trials": study.trials,
         "outcomes": study.outcomes,
         "split_summary": pd.DataFrame({"split": ["train"], "images": [80]}),
-        "split_audit": pd.DataFrame(),
+        "split_audit": pd.DataFrame(columns=["domain", "category", "train", "test"]),
         "table": study.table,
         "ratios": study.ratios,
         "backbones": study.backbones,

@@ -96,7 +96,7 @@ def baselines_page(
         _networks_section(results.layers),
         _images_section(manifest, results.samples),
         _dimensions_section(manifest, results.excluded),
-        audit_section(results.audit),
+        audit_section(results),
         excluded_section(manifest),
         settings_section(results.trials),
     ]

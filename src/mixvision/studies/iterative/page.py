@@ -77,7 +77,7 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
         _matrix_section(results, [shown.accuracy_matrices]),
         _interpolation_section(results, [shown.interpolation]),
         _metrics_section(results),
-        audit_section(shown.audit),
+        audit_section(shown),
         excluded_section(shown.manifest),
         settings_section(shown.trials),
     ]

@@ -84,7 +84,7 @@ def mixing_page(
         ),
         _images_section(results.manifest, results.samples),
         _metrics_section(table, table_without_leaks),
-        audit_section(results.audit),
+        audit_section(results),
         excluded_section(results.manifest),
         settings_section(results.trials),
     ]

@@ -104,7 +104,7 @@ def transfer_page(title: str, results: TransferResults, published: Published, so
         _calibration_section(table, results.reliability),
         _ensembles_section(table),
         _images_section(manifest, results.samples, sources),
-        audit_section(results.audit),
+        audit_section(results),
         excluded_section(manifest),
         _weights_section(results.backbones),
         settings_section(results.trials),
