@@ -8,14 +8,15 @@ from mixvision.images.descriptors import affine_changes, area_weights
 
 COARSE, FINE = 32, 64  # sides of the compared pictures, in cells
 MARGIN = 3.5 / 64  # left out at every side, as a share of the side
-COARSE_STEPS, FINE_STEPS, TONE_STEPS = 8, 5, 8  # Gauss-Newton steps, and reweighted fits of the tones
+FIRST_STEPS, COARSE_STEPS, FINE_STEPS = 3, 5, 5  # Gauss-Newton steps
+TONE_STEPS = 8  # reweighted fits of the tones
 TUKEY = 4.685  # cut-off of Tukey's biweight, in robust standard deviations: efficient at 95% for normal errors
 LEAST_DEVIATION = 1.5  # grey levels: smaller residuals are never outliers
 # Standard deviations of the prior on the entries of the 2x2 matrix and on the shift, in half sides, per step.
 PRIOR = np.array([0.06, 0.06, 0.08, 0.06, 0.06, 0.08])
 PRIOR_LEVELS = 4.0  # grey levels: how strong the prior is beside the residuals
 
-BLOCK = 8  # cells of the fine picture
+BLOCKS = 7  # across and down, of 4x4 or 8x8 cells, within the margin
 DETAIL = 1.2  # grey levels: blocks with a smaller standard deviation of their detail say nothing
 FEWEST_BLOCKS = 10
 # At most this share of the blocks may correlate less than the first number, and this one less than the second.
@@ -28,7 +29,11 @@ LARGEST_ROTATION = np.radians(8)
 SMALLEST_SCALE, LARGEST_SCALE = 0.72, 1.3
 LARGEST_STRETCH = 1.2  # of the scale in one direction to that in the other
 LEAST_OVERLAP = 0.5  # of the picture
-FIRST_LOOK = 0.9  # the correlation of the coarse pictures, below which a pair is not looked at more closely
+# Most pairs are no copies. They are given up while the pictures are coarse: at these correlations after the first steps
+# and after all, and if more than this share of the coarse blocks correlates less than this.
+POOR, POOR_AFTER_ALL = 0.7, 0.9
+DIFFERENT, FEW_DIFFERENT = 0.5, 0.25
+PAIRS_IN_CACHE = 32  # what a processor's cache holds
 
 
 def confirm(one: np.ndarray, other: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -45,14 +50,27 @@ def confirm(one: np.ndarray, other: np.ndarray, starts: np.ndarray) -> np.ndarra
     Returns:
         bool (P,).
     """
-    one, other, maps = _brighter_first(one.astype(np.float32), other.astype(np.float32), starts)
-    maps, correlation = _align(shrunk(one, COARSE), shrunk(other, COARSE), maps, COARSE_STEPS)
     result = np.zeros(len(one), bool)
-    rows = np.flatnonzero((correlation >= FIRST_LOOK) & _plausible(maps))
-    if len(rows):
-        one, other = (_smoothed(shrunk(pictures[rows], FINE)) for pictures in (one, other))
-        maps, _ = _align(one, other, maps[rows], FINE_STEPS)
-        result[rows] = _plausible(maps) & _same_blocks(one, other, maps)
+    for start in range(0, len(one), PAIRS_IN_CACHE):
+        part = slice(start, start + PAIRS_IN_CACHE)
+        ordered = _brighter_first(one[part].astype(np.float32), other[part].astype(np.float32), starts[part])
+        result[part] = _confirm(*ordered)
+    return result
+
+
+def _confirm(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """As `confirm`, for few pairs of float32, of which the first picture is the brighter one."""
+    rows = np.arange(len(one))
+    left, right = shrunk(one, COARSE), shrunk(other, COARSE)
+    for steps, least in ((FIRST_STEPS, POOR), (COARSE_STEPS, POOR_AFTER_ALL)):
+        maps, correlation = _align(left, right, maps, steps)
+        rows, maps, left, right = (values[correlation >= least] for values in (rows, maps, left, right))
+    kept = _plausible(maps) & _alike(left, right, maps)
+    rows, maps = rows[kept], maps[kept]
+    result = np.zeros(len(one), bool)
+    left, right = (_smoothed(shrunk(pictures[rows], FINE)) for pictures in (one, other))
+    maps, _ = _align(left, right, maps, FINE_STEPS)
+    result[rows] = _plausible(maps) & _same_blocks(left, right, maps)
     return result
 
 
@@ -107,27 +125,41 @@ def _plausible(maps: np.ndarray) -> np.ndarray:
     )
 
 
+def _alike(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """Whether aligned coarse pictures (P, 32, 32) may be copies: few of their blocks show something different."""
+    moved, seen = _moved(other, maps, _grid(COARSE, MARGIN))
+    busy, correlations = _compare_details(*map(_blocks, (_inner(one), moved, seen)))
+    return _few((correlations < DIFFERENT) & busy, busy, FEW_DIFFERENT).any(axis=1)
+
+
 def _same_blocks(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Whether the blocks of aligned pictures (P, 64, 64) agree: bool (P,)."""
     moved, seen = _moved(other, maps, _grid(FINE, MARGIN))
-    values = _inner(one)  # 56x56 cells: 7x7 blocks
-    moved = _retoned(values, moved, seen)
-    left, right, whole = _blocks(values), _blocks(moved), _blocks(seen).all(axis=2)
-    left_detail, right_detail = _details(left), _details(right)
-    deviation = np.sqrt((left_detail**2).mean(axis=2))
-    busy = whole & (deviation > DETAIL)
-    norms = np.sqrt((left_detail**2).sum(axis=2) * (right_detail**2).sum(axis=2))
-    correlations = (left_detail * right_detail).sum(axis=2) / np.maximum(norms, 1e-6)
+    values = _inner(one)
+    left, right, inside = map(_blocks, (values, _retoned(values, moved, seen), seen))
+    busy, correlations = _compare_details(left, right, inside)
     errors = np.sqrt(((left - right) ** 2).mean(axis=2)) > ERROR + ERROR_SHARE * left.std(axis=2)
     limits = ((correlations < FAIR, FEW_BELOW_FAIR), (correlations < GOOD, HALF_BELOW_GOOD), (errors, FEW_IN_ERROR))
-    fit = [_without_a_line(wrong & busy) <= share * _without_a_line(busy) for wrong, share in limits]
-    return (busy.sum(axis=1) >= FEWEST_BLOCKS) & np.logical_and.reduce(fit).any(axis=1)
+    fit = np.logical_and.reduce([_few(wrong & busy, busy, share) for wrong, share in limits])
+    return (busy.sum(axis=1) >= FEWEST_BLOCKS) & fit.any(axis=1)
+
+
+def _compare_details(left: np.ndarray, right: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which blocks of (P, 49, cells) show details, and the correlations of these: (P, 49) each."""
+    left, right = _details(left), _details(right)
+    norms = np.sqrt((left**2).sum(axis=2) * (right**2).sum(axis=2))
+    busy = seen.all(axis=2) & (np.sqrt((left**2).mean(axis=2)) > DETAIL)
+    return busy, (left * right).sum(axis=2) / np.maximum(norms, 1e-6)
+
+
+def _few(wrong: np.ndarray, busy: np.ndarray, share: float) -> np.ndarray:
+    """Whether at most a share of the busy blocks is wrong, without each of the 14 rows and columns: bool (P, 14)."""
+    return _without_a_line(wrong) <= share * _without_a_line(busy)
 
 
 def _without_a_line(flags: np.ndarray) -> np.ndarray:
     """How many of the 7x7 flags are set (P, 14), without any one row or column, which may be a caption."""
-    across = int(np.sqrt(flags.shape[1]))
-    flags = flags.reshape(-1, across, across)
+    flags = flags.reshape(len(flags), BLOCKS, BLOCKS)
     return flags.sum(axis=(1, 2))[:, None] - np.concatenate([flags.sum(axis=1), flags.sum(axis=2)], axis=1)
 
 
@@ -161,7 +193,7 @@ def _inner(pictures: np.ndarray) -> np.ndarray:
     """The cells (..., K) of pictures (..., side, side) without the margin: those at the places of `_grid`."""
     first = int(np.ceil(MARGIN * pictures.shape[-1]))
     inner = pictures[..., first:-first, first:-first]
-    return inner.reshape(*inner.shape[:-2], -1)
+    return inner.reshape(*inner.shape[:-2], inner.shape[-2] * inner.shape[-1])
 
 
 def _jacobian(pictures: np.ndarray) -> np.ndarray:
@@ -173,16 +205,19 @@ def _jacobian(pictures: np.ndarray) -> np.ndarray:
 def _moved(pictures: np.ndarray, maps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The pictures at the places that the maps send the grid to, bilinear, (P, K); and which places are inside."""
     side = pictures.shape[1]
-    targets = (np.matmul(maps[:, :, :2], places) + maps[:, :, 2:] + 1) * (side / 2) - 0.5
-    seen = ((targets > -0.5) & (targets < side - 0.5)).all(axis=1)
-    targets = np.clip(targets, 0, side - 1.001)
-    corner = targets.astype(np.int32)
-    x, y = (targets - corner).transpose(1, 0, 2)
+    half = np.float32(side / 2)
+    targets = np.matmul(maps[:, :, :2] * half, places) + (maps[:, :, 2:] * half + (half - np.float32(0.5)))
+    x, y = targets[:, 0], targets[:, 1]
+    seen = (x > -0.5) & (x < side - 0.5) & (y > -0.5) & (y < side - 0.5)
+    np.clip(targets, 0, side - 1.001, out=targets)
+    corner = targets.astype(np.intp)
+    targets -= corner
+    at = corner[:, 1] * side + corner[:, 0] + np.arange(len(pictures))[:, None] * (side * side)
     flat = pictures.reshape(-1)
-    at = corner[:, 1] * side + corner[:, 0] + np.arange(len(pictures), dtype=np.int32)[:, None] * side * side
-    above = flat[at] * (1 - x) + flat[at + 1] * x
-    below = flat[at + side] * (1 - x) + flat[at + side + 1] * x
-    return above * (1 - y) + below * y, seen
+    # "clip" skips a check: all places are inside.
+    one, right, below, beyond = (flat[step:].take(at, mode="clip") for step in (0, 1, side, side + 1))
+    above = one + (right - one) * x
+    return above + (below + (beyond - below) * x - above) * y, seen
 
 
 def _fitted_tones(values: np.ndarray, moved: np.ndarray, seen: np.ndarray) -> np.ndarray:
@@ -199,9 +234,10 @@ def _fitted_tones(values: np.ndarray, moved: np.ndarray, seen: np.ndarray) -> np
 
 def _biweight(residuals: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Tukey's weights (P, K), 0 where nothing is seen."""
-    deviation = 1.4826 * np.median(np.abs(residuals), axis=1, keepdims=True)
+    middle = residuals.shape[1] // 2
+    deviation = 1.4826 * np.partition(np.abs(residuals), middle, axis=1)[:, middle : middle + 1]  # np.median is slow
     limit = TUKEY * np.maximum(deviation, LEAST_DEVIATION)
-    return np.where(seen, np.clip(1 - (residuals / limit) ** 2, 0, None) ** 2, 0).astype(np.float32)
+    return np.square(np.maximum(1 - np.square(residuals / limit), 0)) * seen
 
 
 def _correlation(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -227,23 +263,22 @@ def _retoned(values: np.ndarray, moved: np.ndarray, seen: np.ndarray) -> np.ndar
 
 
 def _blocks(levels: np.ndarray) -> np.ndarray:
-    """Square pictures (P, K) cut into blocks (P, blocks, 64)."""
-    across = int(np.sqrt(levels.shape[1])) // BLOCK
-    cut = levels.reshape(-1, across, BLOCK, across, BLOCK).transpose(0, 1, 3, 2, 4)
-    return cut.reshape(len(levels), across * across, BLOCK * BLOCK)
+    """Square pictures (P, K) cut into 7x7 blocks (P, 49, K // 49)."""
+    side = int(np.sqrt(levels.shape[1])) // BLOCKS
+    cut = levels.reshape(len(levels), BLOCKS, side, BLOCKS, side).transpose(0, 1, 3, 2, 4)
+    return cut.reshape(len(levels), BLOCKS * BLOCKS, side * side)
 
 
 def _details(blocks: np.ndarray) -> np.ndarray:
-    """Blocks without their mean and plane, in which round things of different kinds look alike."""
-    return blocks - blocks @ _PLANE.T @ _PLANE
+    """Blocks (P, 49, cells) without their mean and plane, in which round things of different kinds look alike."""
+    side = int(np.sqrt(blocks.shape[2]))
+    steps = np.tile(np.arange(side) - (side - 1) / 2, (side, 1))
+    plane = np.stack([np.ones(side * side), steps.ravel(), steps.T.ravel()])
+    plane = (plane / np.linalg.norm(plane, axis=1, keepdims=True)).astype(np.float32)
+    return blocks - blocks @ plane.T @ plane
 
 
 def _overlap(maps: np.ndarray) -> np.ndarray:
     """The share (P,) of the first picture that lies on the second."""
     targets = np.matmul(maps[:, :, :2], _grid(16, 0)) + maps[:, :, 2:]
     return (np.abs(targets) <= 1).all(axis=1).mean(axis=1)
-
-
-_STEPS = np.tile(np.arange(BLOCK) - (BLOCK - 1) / 2, (BLOCK, 1)).ravel()
-_PLANE = np.stack([np.ones(BLOCK * BLOCK), _STEPS, _STEPS.reshape(BLOCK, BLOCK).T.ravel()])
-_PLANE = (_PLANE / np.linalg.norm(_PLANE, axis=1, keepdims=True)).astype(np.float32)

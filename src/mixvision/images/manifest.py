@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mixvision.images.categories import Categories, common_categories, large_categories
 from mixvision.images.components import components_of
-from mixvision.images.copies import SMALLEST_SIDE, altered_copies, grey_pictures
-from mixvision.images.duplicates import (
-    Duplicates,
-    clusters_of,
-    exact_duplicates,
-    near_duplicates,
-    thumbnails_of,
-)
+from mixvision.images.duplicates import Duplicates, clusters_of, exact_duplicates
 from mixvision.images.outliers import Outliers, find_outliers
+from mixvision.images.pairs import find_pairs
 from mixvision.images.splits import Splits, assign_splits
 from mixvision.images.store import ImageStore
 from mixvision.schema.tables import EXCLUDED_FILES, MANIFEST
-from mixvision.vocabulary import DOMAINS
 
 
 def build_manifest(
-    nice: ImageStore, real: ImageStore, categories: Categories, outliers: Outliers, duplicates: Duplicates
+    nice: ImageStore,
+    real: ImageStore,
+    categories: Categories,
+    outliers: Outliers,
+    duplicates: Duplicates,
+    folder: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Join both inventories, decide every exclusion, and find out which images belong together; splits come later.
 
     A store without files stands for a domain that the study does not have; the rest works as with two domains.
     Exclusions are made in this order: files outside the layout and undecodable ones, categories of one domain only,
     outliers, exact duplicates, categories with too few images.
+
+    Args:
+        nice, real: the decoded images.
+        categories, outliers, duplicates: what is left out, and what counts as a near-duplicate.
+        folder: where `find_pairs` keeps what it finds.
 
     Returns:
         the manifest, sorted by id, with split "" and leaks False everywhere; and the pairs of
@@ -55,7 +59,7 @@ def build_manifest(
     small = kept.loc[~kept["category"].isin(large_categories(kept, common, domains, categories)), "id"]
     _exclude(manifest, pd.Series("category with too few images", index=small, dtype=object))
     kept = _kept(manifest)
-    pairs = _near_duplicates(kept, nice, real, duplicates)
+    pairs = find_pairs(kept, nice, real, duplicates, folder)
     kept = kept.assign(cluster=clusters_of(len(kept), pairs))
     manifest["cluster"] = manifest["component"] = np.int64(-1)
     manifest.loc[kept.index, "cluster"] = kept["cluster"]
@@ -114,15 +118,3 @@ def _exclude(manifest: pd.DataFrame, reasons: pd.Series) -> None:
     rows = manifest["id"].isin(reasons.index) & (manifest["status"] == "kept")
     manifest.loc[rows, "reason"] = manifest.loc[rows, "id"].map(reasons)
     manifest.loc[rows, "status"] = "excluded"
-
-
-def _near_duplicates(kept: pd.DataFrame, nice: ImageStore, real: ImageStore, duplicates: Duplicates) -> np.ndarray:
-    """The pairs (P, 2) of kept images that are near-duplicates, first < second; ids sort nice before real."""
-    rows = [kept.loc[kept["domain"] == domain, "pixel_row"].to_numpy() for domain in DOMAINS]
-    stores = list(zip((nice.pixels, real.pixels), rows, strict=True))
-    thumbnails = np.concatenate([thumbnails_of(pixels, row) for pixels, row in stores])
-    pairs = near_duplicates(kept["phash"].to_numpy(), thumbnails, duplicates)
-    if not duplicates.altered_copies or nice.pixels.shape[1] < SMALLEST_SIDE:
-        return pairs
-    grey = np.concatenate([grey_pictures(pixels, row) for pixels, row in stores])
-    return np.unique(np.concatenate([pairs, altered_copies(grey)]), axis=0)

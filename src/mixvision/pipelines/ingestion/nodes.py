@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pandas as pd
 
@@ -25,10 +26,18 @@ def decode(raw: RawImages, decoding: Decoding) -> PendingImages:
 
 
 def build_manifest(
-    nice: ImageStore, real: ImageStore, categories: Categories, outliers: Outliers, duplicates: Duplicates
+    nice: ImageStore,
+    real: ImageStore,
+    categories: Categories,
+    outliers: Outliers,
+    duplicates: Duplicates,
+    folder: Path,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The manifest without splits, the pairs of near-duplicates, the excluded files and their counts."""
-    table, pairs = manifest.build_manifest(nice, real, categories, outliers, duplicates)
+    """The manifest without splits, the pairs of near-duplicates, the excluded files and their counts.
+
+    The pairs are kept in the folder, and what was found until an interruption.
+    """
+    table, pairs = manifest.build_manifest(nice, real, categories, outliers, duplicates, folder)
     return table, pairs, *manifest.excluded_files(table, {"nice": nice.unmapped, "real": real.unmapped})
 
 

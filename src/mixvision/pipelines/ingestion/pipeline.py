@@ -19,6 +19,7 @@ def create_pipeline() -> Pipeline:
                     "params:ingestion.categories",
                     "params:ingestion.outliers",
                     "params:ingestion.duplicates",
+                    "found_pairs",
                 ],
                 ["unsplit_manifest", "near_duplicates", "excluded_files", "excluded_counts"],
                 name="build_manifest",

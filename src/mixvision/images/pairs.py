@@ -1,0 +1,102 @@
+"""All pairs of near-duplicates among the kept images: found once, and kept until the images change."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mixvision.images.alignment import FINE
+from mixvision.images.copies import SMALLEST_SIDE, altered_copies, grey_pictures
+from mixvision.images.duplicates import Duplicates, near_duplicates, thumbnails_of
+from mixvision.images.store import ImageStore
+from mixvision.vocabulary import DOMAINS
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1  # raise it when other pairs are found, so that they are looked for again
+# Measured on varied pictures on one core of an AMD EPYC; see benchmarks/duplicates.py. Searching takes longer in larger
+# sets, and more pairs look alike by chance.
+MILLISECONDS, FOR_SEARCH, FOR_PAIRS, MEASURED_AT = 0.5, 1.1, 0.35, 100_000
+LONG = 10  # minutes
+
+
+def find_pairs(
+    kept: pd.DataFrame, nice: ImageStore, real: ImageStore, duplicates: Duplicates, folder: Path | None = None
+) -> np.ndarray:
+    """The pairs of rows that are near-duplicates, int64 (P, 2), first < second, sorted.
+
+    Args:
+        kept: the kept images, sorted by id, so nice before real; columns domain, pixel_row, pixels_sha256, phash.
+        nice, real: their pixels.
+        duplicates: what counts as a near-duplicate.
+        folder: where the pairs are kept, and what was found until an interruption; None: nowhere.
+    """
+    if folder is None:
+        return _find(kept, nice, real, duplicates, None)
+    settings = repr((VERSION, nice.pixels.shape[1], asdict(duplicates)))
+    key = sha256("\n".join([settings, *kept["pixels_sha256"]]).encode()).hexdigest()[:16]
+    found, work = folder / f"{key}.npy", folder / key
+    if found.exists():
+        pairs = np.load(found)
+        logger.info("Nothing changed, %d pairs of near-duplicates reused.", len(pairs))
+        return pairs
+    work.mkdir(parents=True, exist_ok=True)
+    pairs = _find(kept, nice, real, duplicates, work)
+    np.save(work / "pairs.npy", pairs)
+    (work / "pairs.npy").replace(found)
+    for other in folder.iterdir():
+        if other != found:
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
+    return pairs
+
+
+def expected_minutes(images: int, cores: int) -> float:
+    """About how long looking for altered copies takes."""
+    more = images / MEASURED_AT
+    return images * (MILLISECONDS + FOR_SEARCH * more**0.5 + FOR_PAIRS * more) / cores / 60_000
+
+
+def _find(
+    kept: pd.DataFrame, nice: ImageStore, real: ImageStore, duplicates: Duplicates, folder: Path | None
+) -> np.ndarray:
+    rows = [kept.loc[kept["domain"] == domain, "pixel_row"].to_numpy() for domain in DOMAINS]
+    stores = list(zip((nice.pixels, real.pixels), rows, strict=True))
+    thumbnails = np.concatenate([thumbnails_of(pixels, row) for pixels, row in stores])
+    pairs = near_duplicates(kept["phash"].to_numpy(), thumbnails, duplicates)
+    if not duplicates.altered_copies:
+        return pairs
+    if nice.pixels.shape[1] < SMALLEST_SIDE:
+        logger.info("Altered copies are not looked for: images of less than %d pixels show too little.", SMALLEST_SIDE)
+        return pairs
+    minutes = expected_minutes(len(kept), os.cpu_count() or 1)
+    if minutes >= LONG:
+        logger.warning(
+            "Looking for altered copies among %d images takes about %.0f minutes. What is done is kept if you stop it. "
+            "With ingestion.duplicates.altered_copies: false only hashes are compared, which is far quicker but misses "
+            "nearly all copies that were cropped, framed, captioned, mirrored, turned or made grey.",
+            len(kept),
+            minutes,
+        )
+    grey = _grey_pictures(stores, len(kept), folder)
+    return np.unique(np.concatenate([pairs, altered_copies(grey, folder)]), axis=0)
+
+
+def _grey_pictures(stores: list[tuple[np.ndarray, np.ndarray]], count: int, folder: Path | None) -> np.ndarray:
+    """Grey pictures of the stores' rows, one store after the other, uint8 (count, 64, 64); on disk if there is one."""
+    shape = (count, FINE, FINE)
+    if folder is None:
+        grey = np.empty(shape, np.uint8)
+    else:
+        grey = np.lib.format.open_memmap(folder / "grey.npy", mode="w+", dtype=np.uint8, shape=shape)
+    start = 0
+    for pixels, rows in stores:
+        grey[start : start + len(rows)] = grey_pictures(pixels, rows)
+        start += len(rows)
+    return grey

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mixvision.images import pairs as pairs_module
+from mixvision.images.duplicates import Duplicates
+from mixvision.images.pairs import expected_minutes, find_pairs
+from mixvision.images.store import ImageStore
+
+SIDE = 64
+
+
+@pytest.fixture
+def kept_and_stores() -> tuple[pd.DataFrame, ImageStore, ImageStore]:
+    """Four smooth random pictures; the fourth, a real one, is the first one with 4% cut off every side."""
+    generator = np.random.default_rng(0)
+    waves = [np.kron(generator.integers(0, 255, (8, 8, 3)), np.ones((16, 16, 1))).astype(np.uint8) for _ in range(3)]
+    waves = [(picture // 2 + np.roll(picture, 5, axis=(0, 1)) // 2) for picture in waves]
+    nice = np.stack([picture[::2, ::2] for picture in waves])
+    real = np.stack([waves[0][np.linspace(5, 122, SIDE).astype(int)][:, np.linspace(5, 122, SIDE).astype(int)]])
+    kept = pd.DataFrame(
+        {
+            "domain": ["nice"] * 3 + ["real"],
+            "pixel_row": [0, 1, 2, 0],
+            "pixels_sha256": list("abcd"),
+            "phash": np.array([1, 2**40 - 1, 2**62 - 1, 5**25], np.uint64),
+        }
+    )
+    return kept, *(ImageStore(kept, pixels, {}) for pixels in (nice, real))
+
+
+def test_pairs_are_found_across_both_stores(kept_and_stores):
+    assert find_pairs(*kept_and_stores, Duplicates()).tolist() == [[0, 3]]
+    assert find_pairs(*kept_and_stores, Duplicates(altered_copies=False)).tolist() == []
+
+
+def test_pairs_are_kept_until_an_image_or_a_setting_changes(kept_and_stores, tmp_path, monkeypatch):
+    kept, nice, real = kept_and_stores
+    searches = []
+    find = pairs_module.altered_copies
+    monkeypatch.setattr(pairs_module, "altered_copies", lambda *args: searches.append(1) or find(*args))
+    for _ in range(2):
+        assert find_pairs(kept, nice, real, Duplicates(), tmp_path).tolist() == [[0, 3]]
+    assert len(searches) == 1
+    [only] = tmp_path.iterdir()
+    assert only.suffix == ".npy"
+    find_pairs(kept, nice, real, Duplicates(radius=7), tmp_path)
+    find_pairs(kept.assign(pixels_sha256=list("abce")), nice, real, Duplicates(), tmp_path)
+    assert len(searches) == 3 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_interrupted_search_goes_on(kept_and_stores, tmp_path, monkeypatch):
+    def interrupt(grey, folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pairs_module, "altered_copies", interrupt)
+        find_pairs(*kept_and_stores, Duplicates(), tmp_path)
+    assert find_pairs(*kept_and_stores, Duplicates(), tmp_path).tolist() == [[0, 3]]
+
+
+def test_a_long_search_says_how_long_and_what_a_short_one_misses(kept_and_stores, monkeypatch, caplog):
+    with caplog.at_level(logging.WARNING):
+        find_pairs(*kept_and_stores, Duplicates())
+        assert not caplog.messages
+        monkeypatch.setattr(pairs_module, "LONG", 0)
+        find_pairs(*kept_and_stores, Duplicates())
+    assert "among 4 images takes about 0 minutes" in caplog.text and "altered_copies: false" in caplog.text
+
+
+def test_twice_the_images_take_more_than_twice_as_long():
+    assert 2 * expected_minutes(100_000, 2) < expected_minutes(200_000, 2) == 2 * expected_minutes(200_000, 4)
