@@ -129,7 +129,7 @@ def _alike(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Whether aligned coarse pictures (P, 32, 32) may be copies: few of their blocks show something different."""
     moved, seen = _moved(other, maps, _grid(COARSE, MARGIN))
     busy, correlations = _compare_details(*map(_blocks, (_inner(one), moved, seen)))
-    return _few((correlations < DIFFERENT) & busy, busy, FEW_DIFFERENT).any(axis=1)
+    return np.logical_or.reduce(_few((correlations < DIFFERENT) & busy, busy, FEW_DIFFERENT), axis=1)
 
 
 def _same_blocks(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
@@ -141,7 +141,7 @@ def _same_blocks(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.nda
     errors = np.sqrt(((left - right) ** 2).mean(axis=2)) > ERROR + ERROR_SHARE * left.std(axis=2)
     limits = ((correlations < FAIR, FEW_BELOW_FAIR), (correlations < GOOD, HALF_BELOW_GOOD), (errors, FEW_IN_ERROR))
     fit = np.logical_and.reduce([_few(wrong & busy, busy, share) for wrong, share in limits])
-    return (busy.sum(axis=1) >= FEWEST_BLOCKS) & fit.any(axis=1)
+    return np.logical_or.reduce(fit, axis=1) & (busy.sum(axis=1) >= FEWEST_BLOCKS)
 
 
 def _compare_details(left: np.ndarray, right: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
