@@ -115,13 +115,19 @@ def test_thumbnails_average_areas(side):
         np.testing.assert_allclose(thumbnail, expected, atol=0.501)
 
 
-def pictures(*rows: tuple[str, str, str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["id", "category", "pixels_sha256"])
+def pictures(*rows: tuple[str, str, str], published: tuple[str, ...] | str = "") -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["id", "category", "pixels_sha256"]).assign(published=published)
 
 
 def test_exact_duplicates_keep_the_first():
     reasons = exact_duplicates(pictures(("a", "apple", "x"), ("b", "apple", "y"), ("c", "apple", "x")))
     assert reasons.to_dict() == {"c": "exact duplicate: of a"}
+
+
+def test_exact_duplicates_keep_the_first_of_every_published_split():
+    published = ("train", "test", "train", "test", "")
+    reasons = exact_duplicates(pictures(*[(id, "apple", "x") for id in "abcde"], published=published))
+    assert reasons.to_dict() == {"c": "exact duplicate: of a", "d": "exact duplicate: of b"}
 
 
 def test_one_picture_in_two_categories_is_excluded_everywhere():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mixvision.images.audit import audit_splits, summarise_audit
 from mixvision.images.components import components_of
+from mixvision.images.leaks import list_leaks
 from mixvision.images.splits import Splits, assign_splits, large_components, target_counts
 from mixvision.vocabulary import SPLITS
 
@@ -21,7 +22,13 @@ def table(rows: list[tuple[str, str, int]]) -> pd.DataFrame:
     """Kept images from (domain, category, cluster)."""
     pictures = pd.DataFrame(rows, columns=["domain", "category", "cluster"])
     ids = pictures["domain"] + "/" + pictures["category"] + "/" + pd.Series(range(len(rows))).astype(str).str.zfill(4)
-    return pictures.assign(id=ids, status="kept", group="", component=pictures["cluster"])
+    return pictures.assign(
+        id=ids, status="kept", group="", published="", component=pictures["cluster"], pixels_sha256=ids
+    )
+
+
+def summarise(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    return summarise_audit(manifest, pairs, list_leaks(manifest, pairs), splits)
 
 
 def grouped(rows: list[tuple[str, str, int, str]]) -> pd.DataFrame:
@@ -275,7 +282,7 @@ def test_a_test_only_domain_needs_one_image_a_category_and_its_audit_holds():
     assert set(result.loc[result["cluster"] == 200, "split"]) == {"test"}
     twins = result.loc[result["cluster"] == 200, "id"].tolist()
     pairs = pd.DataFrame(list(pairwise(twins)), columns=["id_a", "id_b"])
-    summary = summarise_audit(result, pairs, splits).set_index("finding")
+    summary = summarise(result, pairs, splits).set_index("finding")
     assert summary.loc["pairs crossing in the splits used", "count"] == 0
     assert summary.loc["clusters or groups too large for the splits", "count"] == 0, (
         "the real pears' is for testing, whatever its size"
@@ -299,12 +306,12 @@ def test_a_study_without_images_for_training_is_refused():
 
 def test_the_audit_names_categories_without_validation_images_and_far_from_the_targets():
     rows = [("nice", "apple", 0)] * 5 + [("nice", "apple", 1)] * 5 + singles(100, category="pear", first=9)
-    summary = summarise_audit(assign_splits(table(rows), Splits()), pd.DataFrame({"id_a": [], "id_b": []}), Splits())
+    summary = summarise(assign_splits(table(rows), Splits()), pd.DataFrame({"id_a": [], "id_b": []}), Splits())
     details = summary.set_index("finding")["detail"]
     assert details["categories without validation images"] == "nice apple"
     assert details["categories whose splits differ from what was asked"] == ""
     wide = Splits(validation=0.1, test=0.3)
-    summary = summarise_audit(assign_splits(table(rows), wide), pd.DataFrame({"id_a": [], "id_b": []}), wide)
+    summary = summarise(assign_splits(table(rows), wide), pd.DataFrame({"id_a": [], "id_b": []}), wide)
     far = summary.set_index("finding").loc["categories whose splits differ from what was asked"]
     assert far["count"] == 1 and far["detail"] == "nice apple (5 train, 0 validation, 5 test)"
 
@@ -359,7 +366,7 @@ def test_audit_of_the_plain_split_counts_what_leaks(audited):
         ("nice", "apple"): False, ("nice", "fig"): True, ("real", "apple"): False, ("real", "fig"): False,
     }  # fmt: skip
     assert (audit[list(SPLITS)].sum(axis=1) == audit["images"]).all()
-    summary = findings(summarise_audit(manifest, pairs, splits))
+    summary = findings(summarise(manifest, pairs, splits))
     split = manifest.set_index("id")["split"]
     crossing = int((split[pairs["id_a"]].to_numpy() != split[pairs["id_b"]].to_numpy()).sum())
     assert crossing > 0
@@ -375,11 +382,11 @@ def test_audit_fails_when_a_planted_duplicate_crosses(audited):
     pictures = pictures[pictures["category"] == "apple"]
     pairs = pairs[pairs["id_a"].str.contains("apple")]
     manifest = assign_splits(pictures, Splits())
-    assert findings(summarise_audit(manifest, pairs, Splits()))["pairs crossing in the splits used"] == 0
+    assert findings(summarise(manifest, pairs, Splits()))["pairs crossing in the splits used"] == 0
     row = manifest.index[(manifest["domain"] == "nice") & (manifest["split"] == "test")][0]
     manifest.loc[row, "split"] = "train"
     with pytest.raises(RuntimeError, match="1 pairs of near-duplicates and 1 components cross"):
-        summarise_audit(manifest, pairs, Splits())
+        summarise(manifest, pairs, Splits())
 
 
 def test_many_images_are_split():
@@ -550,7 +557,7 @@ def test_the_audit_says_what_groups_do():
     ):
         splits = Splits(on_single_group=single)
         result = assign_splits(pictures, splits)
-        summary = summarise_audit(result, none, splits).set_index("finding")
+        summary = summarise(result, none, splits).set_index("finding")
         assert summary.loc["images with a group"].tolist() == [150, "51 groups"]
         assert summary.loc["categories of a single object or group"].tolist() == [1, text]
         assert summary.loc["held-out images of a group that a plain random split would train on", "count"] == seen > 40
@@ -575,4 +582,4 @@ def test_audit_fails_when_a_group_crosses():
     none = pd.DataFrame({"id_a": [], "id_b": []})
     result.loc[0, "split"] = "train" if result.loc[0, "split"] == "test" else "test"
     with pytest.raises(RuntimeError, match="0 pairs of near-duplicates and 1 components cross"):
-        summarise_audit(result, none, Splits(on_single_group="divide"))
+        summarise(result, none, Splits(on_single_group="divide"))

@@ -75,7 +75,15 @@ class Environment:
         manifest["category"] = manifest["category"].map(dict(zip(CATEGORIES, self.categories, strict=False)))
         manifest = manifest[manifest["domain"].isin(self.domains)].dropna(subset="category").reset_index(drop=True)
         digests = [f"{row * 2654435761 % 2**32:08x}" for row in manifest.index]
-        of_file = {"format": "PNG", "mode": "RGB", "width": 300, "height": 300, "phash": 0, "group": ""}
+        of_file = {
+            "format": "PNG",
+            "mode": "RGB",
+            "width": 300,
+            "height": 300,
+            "phash": 0,
+            "group": "",
+            "published": "",
+        }
         manifest = manifest.assign(sha256=digests, pixels_sha256=digests, cluster=manifest["component"], **of_file)
         manifest = manifest[MANIFEST.names]
         self.catalog.save("unsplit_manifest", manifest.assign(split=""))

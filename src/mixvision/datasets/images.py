@@ -27,6 +27,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
       mapping: varieties.yml      # which folders are which category
       labels: null                # a text file in the source with files and categories, where the layout has none
       group: fruits-360 series    # which images must stay in one split
+      split: null                 # a table of published splits, where the layout has no {split}
       filepath: data/01_raw/fruits/.unpacked/nice
     ```
 
@@ -45,12 +46,14 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         mapping: str | None = None,
         labels: str | None = None,
         group: str | Mapping[str, object] | None = None,
+        split: Mapping[str, object] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._domain, self._folder = domain, Path(filepath)
         self._source = None if source is None else str(source)  # a folder called 2024 arrives as a number
         self._sha256 = sha256 if sha256_of in (None, source) else None
-        self._layout, self._mapping, self._labels, self._group = layout, mapping, labels, group
+        self._layout, self._mapping, self._labels = layout, mapping, labels
+        self._group, self._split = group, split
         self.metadata = metadata
 
     def load(self) -> RawImages:
@@ -64,12 +67,13 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
                 self._mapping,
                 self._labels,
                 self._group,
+                self._split,
             )
 
     def check(self) -> None:
         """Refuse settings that cannot be used, without fetching anything (raises DatasetError); see `check_source`."""
         with errors_as_sentences():
-            check_source(self._source, self._domain, self._mapping, self._group)
+            check_source(self._source, self._domain, self._mapping, self._group, self._split)
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The source of {self._domain!r} images is read-only.")

@@ -37,12 +37,13 @@ def audit_splits(manifest: pd.DataFrame) -> pd.DataFrame:
     return table.join(counts).join(grouped["leaks"].sum().astype(int)).reset_index()
 
 
-def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, leaks: pd.DataFrame, splits: Splits) -> pd.DataFrame:
     """Summarise how the splits treat near-duplicates, one finding per row: columns finding, count, detail.
 
     Args:
         manifest: with its splits.
         pairs: near-duplicates, columns id_a, id_b.
+        leaks: of `list_leaks`.
         splits: the settings by which they were assigned.
 
     Raises:
@@ -59,7 +60,9 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
     singles = audit[audit["single_object"]]
     divided = audit[audit["domain"] != splits.test_only]
     untested, without = (divided[divided[split] == 0] for split in ("test", "validation"))
-    far = _far_from_asked(divided, splits)
+    published = kept.loc[kept["published"] != "", "domain"] if splits.method == "published" else []
+    drawn = divided[~divided["domain"].isin(published)]
+    far = _far_from_asked(drawn, splits)
     largest = audit.loc[audit["largest_cluster"].idxmax()]
     share = largest["largest_cluster"] / largest["images"]
     findings = [
@@ -73,7 +76,7 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
         ),
         ("held-out images a plain random split would leak", int(plain["leaks"].sum()), f"seed {splits.seed}"),
         ("pairs crossing in the splits used", crossing, f"method {splits.method}"),
-        ("held-out images leaking in the splits used", int(kept["leaks"].sum()), f"method {splits.method}"),
+        ("held-out images leaking in the splits used", len(leaks), _kinds(leaks, splits)),
         (
             "images in the largest cluster",
             int(largest["largest_cluster"]),
@@ -87,7 +90,7 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, splits: Splits)
         ("categories without test images", len(untested), _names(untested)),
         ("categories without validation images", len(without), _names(without)),
         ("categories whose splits differ from what was asked", len(far), _names_and_shares(far)),
-        ("images in another split than asked", *_deviation(divided, splits)),
+        ("images in another split than asked", *_deviation(drawn, splits)),
     ]
     return pd.DataFrame(findings, columns=["finding", "count", "detail"])
 
@@ -108,6 +111,11 @@ def _require_whole(kept: pd.DataFrame, crossing: int, splits: Splits) -> None:
         )
 
 
+def _kinds(leaks: pd.DataFrame, splits: Splits) -> str:
+    kinds = "".join(f", {count} {kind}" for kind, count in leaks["kind"].value_counts().items())
+    return f"method {splits.method}{kinds}"
+
+
 def _count_groups(kept: pd.DataFrame) -> int:
     return len(kept.loc[kept["group"] != "", ["domain", "group"]].drop_duplicates())
 
@@ -120,7 +128,7 @@ def _seen(kept: pd.DataFrame) -> int:
 
 
 def _what_was_done_with(singles: pd.DataFrame, splits: Splits) -> str:
-    if splits.method == "plain":
+    if splits.method != "grouped":
         return _names(singles)
     independent = singles["domain"] == splits.test_only
     done = "kept in training, not tested" if splits.on_single_group == "train" else "divided, and leaking"
@@ -145,7 +153,7 @@ def _deviation(audit: pd.DataFrame, splits: Splits) -> tuple[int, str]:
 def _what_was_done(large: pd.DataFrame, splits: Splits) -> str:
     if large.empty:
         return ""
-    done = "kept whole in training" if splits.method == "grouped" else "ignored by the plain split"
+    done = "kept whole in training" if splits.method == "grouped" else f"method {splits.method} ignores them"
     named = ", ".join(f"{row.domain} {row.category} {row.share:.0%}" for row in large.itertuples())
     return f"{done}: {named}"
 

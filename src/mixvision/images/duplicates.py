@@ -49,19 +49,24 @@ def exact_duplicates(pictures: pd.DataFrame) -> pd.Series:
     """Return the reason for every picture excluded as an exact duplicate, indexed by id.
 
     Of several files with the same decoded pixels (equal files among them), the first id is kept; if their categories
-    differ, none is kept, because nothing says which category is right.
+    differ, none is kept, because nothing says which category is right. Of files in several published splits, the first
+    of every split is kept: taken as published, they are leaks to be shown; else they stay together as near-duplicates.
 
     Args:
-        pictures: columns id, category, pixels_sha256, sorted by id.
+        pictures: columns id, category, pixels_sha256, published, sorted by id.
     """
     copies = pictures[pictures.duplicated("pixels_sha256", keep=False)]
     reasons: dict[str, str] = {}
-    for ids, names in copies.groupby("pixels_sha256")[["id", "category"]].agg(list).itertuples(index=False):
+    columns = ["id", "category", "published"]
+    for ids, names, published in copies.groupby("pixels_sha256")[columns].agg(list).itertuples(index=False):
         if len(set(names)) > 1:
             found = ", ".join(f"{name} ({id})" for id, name in zip(ids, names, strict=True))
             reasons |= dict.fromkeys(ids, f"same picture in different categories: {found}")
         else:
-            reasons |= dict.fromkeys(ids[1:], f"exact duplicate: of {ids[0]}")
+            first: dict[str, str] = {}
+            for id, split in zip(ids, published, strict=True):
+                if first.setdefault(split, id) != id:
+                    reasons[id] = f"exact duplicate: of {first[split]}"
     return pd.Series(reasons, dtype=object)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from unicodedata import normalize
 
 import pandas as pd
+
+from mixvision.images.file_tables import FileTable, look_up
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +103,11 @@ def group_images(inventory: pd.DataFrame, groups: Groups | None, root: Path, dom
         found[placed.index] = chosen.agg(" ".join, axis=1).where((chosen != "").all(axis=1), "")
     else:
         paths = [normalize("NFC", path) for path in placed["path"]]
-        named = _by_path(paths, groups.path) if groups.path is not None else _by_table(paths, groups, root, domain)
-        found[placed.index] = named
+        if groups.path is not None:
+            found[placed.index] = _by_path(paths, groups.path)
+        else:
+            table = FileTable("group", str(groups.table), str(groups.file), str(groups.group))
+            found[placed.index] = look_up(paths, table, root, domain)
     alone = placed.loc[found[placed.index] == "", "path"]
     if len(alone) == len(placed):
         raise ValueError(
@@ -122,50 +125,6 @@ def _by_path(paths: Iterable[str], expression: str) -> list[str]:
     pattern = re.compile(normalize("NFC", expression))
     matches = (pattern.search(path) for path in paths)
     return [(match["group"] or "") if match else "" for match in matches]
-
-
-def _by_table(paths: list[str], groups: Groups, root: Path, domain: str) -> list[str]:
-    """The group of each path by the table: of the path itself, or else of the file's name."""
-    table = _read_table(groups, root, domain)
-    names = [PurePosixPath(path).name for path in paths]
-    counts = Counter(name for name, path in zip(names, paths, strict=True) if path not in table)
-    twice = next((name for name, count in counts.items() if count > 1 and name in table), None)
-    if twice is not None:
-        same = [path for name, path in zip(names, paths, strict=True) if name == twice][:2]
-        raise ValueError(
-            f"The table of groups, {groups.table}, names the file {twice!r}, but several {domain!r} images have this "
-            f"name, such as {' and '.join(same)}: give their paths in the column {groups.file!r}."
-        )
-    return [table.get(path, table.get(name, "")) for path, name in zip(paths, names, strict=True)]
-
-
-def _read_table(groups: Groups, root: Path, domain: str) -> dict[str, str]:
-    """Groups by path or file name."""
-    places = [folder / str(groups.table) for folder in (root, Path())]
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        looked = " and ".join(str(place.absolute()) for place in places)
-        raise FileNotFoundError(
-            f"The table of groups of {domain!r} images does not exist: looked for {looked}. Correct group.table."
-        )
-    found: dict[str, str] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
-        file.seek(0)
-        reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
-        for column in (groups.file, groups.group):
-            if column not in (reader.fieldnames or []):
-                has = ", ".join(map(repr, reader.fieldnames or [])) or "none"
-                raise ValueError(f"The table of groups {path} has no column {column!r}; its columns are {has}.")
-        for row in reader:
-            name, group = ((row[column] or "").strip() for column in (groups.file, groups.group))
-            name = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
-            if name and found.setdefault(name, group) != group:
-                raise ValueError(
-                    f"Line {reader.line_num} of the table of groups {path} gives {name!r} the group {group!r}, but an "
-                    f"earlier line gives it {found[name]!r}: keep one."
-                )
-    return found
 
 
 def _require_group(expression: str) -> None:

@@ -74,6 +74,13 @@ def place_files(
             yield category, below
 
 
+def name_splits(paths: Iterable[str], layouts: list[str]) -> list[str]:
+    """What stands for "{split}" in paths below the root, by the first layout that fits; "" if it names no split."""
+    patterns = [re.compile(_expression(_composed(layout), "{category}" not in layout)) for layout in layouts]
+    matches = (next(filter(None, (pattern.fullmatch(_composed(path)) for pattern in patterns)), None) for path in paths)
+    return [match.groupdict().get("split", "") if match else "" for match in matches]
+
+
 def map_categories(
     placed: list[tuple[str, str]], mapping: dict[str, list[str]], domain: str
 ) -> tuple[list[tuple[str, str]], dict[str, int]]:
@@ -171,8 +178,11 @@ def _expression(layout: str, labelled: bool) -> str:
         raise ValueError(f"layout is {layout!r}, but must not name {{category}}: the labels name the categories.")
     if not labelled and layout.count("{category}") != 1:
         raise ValueError(f"layout is {layout!r}, but must name {{category}} once, as in {DEFAULT_LAYOUT!r}.")
-    meanings = {"{category}": "(?P<category>[^/]+)", "**": ".+", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\{category\}|\*\*|\*|\?)", layout)
+    if layout.count("{split}") > 1:
+        raise ValueError(f"layout is {layout!r}, but must name {{split}} at most once.")
+    named = {f"{{{name}}}": f"(?P<{name}>[^/]+)" for name in ("category", "split")}
+    meanings = {**named, "**": ".+", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\{category\}|\{split\}|\*\*|\*|\?)", layout)
     return "".join(meanings.get(part, re.escape(part)) for part in parts)
 
 

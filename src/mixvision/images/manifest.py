@@ -109,7 +109,7 @@ def _kept(manifest: pd.DataFrame) -> pd.DataFrame:
 def _with_copies(kept: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     """The kept images, then their exact copies in the same clusters: a copy's group shows what the kept image does."""
     copies = manifest[manifest["reason"].str.startswith("exact duplicate")]
-    clusters = copies["pixels_sha256"].map(kept.set_index("pixels_sha256")["cluster"])
+    clusters = copies["pixels_sha256"].map(kept.drop_duplicates("pixels_sha256").set_index("pixels_sha256")["cluster"])
     return pd.concat([kept, copies.assign(cluster=clusters).dropna(subset="cluster")])
 
 

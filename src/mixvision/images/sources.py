@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mixvision.images.acquisition import acquire, require_source
@@ -19,6 +19,7 @@ from mixvision.images.layout import (
     read_mapping,
     root_of,
 )
+from mixvision.images.published import published_splits, read_split_table, require_categories
 from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class RawImages:
             study does not have this domain.
         unmapped: folders that the mapping leaves out, with their numbers of files.
         groups: which of them must stay in one split, or None.
+        published: by path, the split that a published data set puts the file into; empty if it names none.
     """
 
     domain: str
@@ -42,9 +44,10 @@ class RawImages:
     files: tuple[tuple[str, str], ...]
     unmapped: dict[str, int]
     groups: Groups | None = None
+    published: Mapping[str, str] = field(default_factory=dict)
 
 
-def open_source(
+def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     source: str | None,
     domain: str,
     folder: Path,
@@ -53,6 +56,7 @@ def open_source(
     mapping: str | Path | None = None,
     labels: str | None = None,
     group: str | Mapping[str, object] | None = None,
+    split: Mapping[str, object] | None = None,
 ) -> RawImages:
     """List the files of one domain, after fetching and unpacking them where needed.
 
@@ -65,12 +69,14 @@ def open_source(
             kept three folders up, in "downloads".
         sha256: the archive's checksum, or None.
         layout: patterns of file paths below the root, the first that matches counts: "{category}" stands for
-            the category, "*" for anything within a name, "**" for anything at any depth. None: "{category}/**".
+            the category, "{split}" for a published split, "*" for anything within a name, "**" for anything at any
+            depth. None: "{category}/**".
         mapping: a YAML file {category: [patterns of category folders]}; folders that match none are left out.
         labels: for sources whose paths do not name the category: the text file that does, as a path below the root.
             Its lines are file name, tab or spaces, category, anything. The layout has no "{category}" then; files that
             fit it but are not in the labels are outside the layout.
         group: which images must stay in one split; see `groups.read_groups`. None: each image is by itself.
+        split: the table of published splits, if the layout does not name them; see `published.read_split_table`.
 
     Names of categories are in Unicode's composed form (NFC), whatever form the file system uses.
 
@@ -81,13 +87,13 @@ def open_source(
         raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
     if source is None:
         return RawImages(domain, folder, (), {})
-    groups = read_groups(group)
+    groups, split_table = read_groups(group), read_split_table(split)
     layouts = [layout or DEFAULT_LAYOUT] if isinstance(layout, str | None) else list(layout)
     top = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain)
-    files = _list_files(top, domain)
-    root = root_of(files, domain)
+    found = _list_files(top, domain)
+    root = root_of(found, domain)
     named = None if labels is None else read_labels(top / root / labels, domain)
-    placed = list(place_files(files, root, layouts, named))
+    placed = list(place_files(found, root, layouts, named))
     if not any(category for category, _ in placed):
         also, advice = "", "put images in one folder per category, or describe the layout"
         if labels is not None:
@@ -96,10 +102,15 @@ def open_source(
             f"The source of {domain!r} images, {source}, has no files that fit the layout "
             f"{' or '.join(layouts)} below {top / root}{also}: {advice} in the configuration."
         )
+    require_categories({category for category, _ in placed} - {""}, domain)
     unmapped: dict[str, int] = {}
     if mapping is not None:
         placed, unmapped = map_categories(placed, read_mapping(Path(mapping)), domain)
-    return RawImages(domain, top / root, tuple(sorted(placed, key=lambda pair: pair[1])), unmapped, groups)
+    published = published_splits(
+        [path for category, path in placed if category], layouts, split_table, top / root, domain
+    )
+    files = tuple(sorted(placed, key=lambda pair: pair[1]))
+    return RawImages(domain, top / root, files, unmapped, groups, published)
 
 
 def check_source(
@@ -107,8 +118,9 @@ def check_source(
     domain: str,
     mapping: str | Path | None = None,
     group: str | Mapping[str, object] | None = None,
+    split: Mapping[str, object] | None = None,
 ) -> None:
-    """Refuse a source or a mapping that does not exist and an unclear group, without fetching anything.
+    """Refuse a source or a mapping that does not exist, and an unclear group or split, without fetching anything.
 
     Arguments are as for `open_source`.
 
@@ -118,6 +130,7 @@ def check_source(
     if source is None:
         return
     read_groups(group)
+    read_split_table(split)
     require_source(source, domain)
     if mapping is not None:
         read_mapping(Path(mapping))

@@ -11,7 +11,7 @@ from mixvision.images.components import components_of
 from mixvision.images.division import TEST, TRAIN, VALIDATION, divide, units_of
 from mixvision.vocabulary import DOMAINS, SPLITS
 
-METHODS = ("grouped", "plain")
+METHODS = ("grouped", "plain", "published")
 ON_SINGLE_GROUP = ("refuse", "train", "divide")
 STRATUM = ["domain", "category"]
 
@@ -22,7 +22,10 @@ class Splits:
 
     Args:
         method: "grouped" keeps components whole, which are near-duplicates and groups linked together; "plain" ignores
-            them (as published studies often do).
+            them (as published studies often do). "published" takes the splits that a published data set comes with as
+            they are, and counts what leaks: images without one are divided as by "grouped". Of a domain that is
+            published without validation images, some training images are for validation; without test images, those for
+            validation are for testing.
         test: share of the images for testing, between 0 and 1, or a whole number of 1 or more: that many images of
             every category of every domain.
         validation: the same for validation; two shares must sum to less than 1.
@@ -130,14 +133,47 @@ def _count(asked: float, sizes: np.ndarray) -> np.ndarray:
 
 
 def _assign(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
-    claimed = _claimed_for_testing(pictures, splits)
     single = of_single_components(pictures, splits)
-    chosen = np.full(len(pictures), TEST)
-    chosen[~claimed] = _divide(pictures[~claimed], single[~claimed], splits)
+    chosen = _fixed(pictures, splits)
+    free = chosen < 0
+    chosen[free] = _divide(pictures[free], single[free], splits)
+    if splits.method == "published":
+        _choose_validation(chosen, pictures, splits)
     component = pictures["component"]
     in_train, in_validation = (component.isin(component[chosen == split]) for split in (TRAIN, VALIDATION))
     leaks = ((chosen != TRAIN) & in_train) | ((chosen == TEST) & in_validation)
     return pictures.assign(split=np.array(SPLITS)[chosen], leaks=leaks)
+
+
+def _fixed(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
+    """The position in SPLITS of every image whose split is not drawn, or -1: int (n,)."""
+    claimed = _claimed_for_testing(pictures, splits)
+    if splits.method != "published":
+        return np.where(claimed, TEST, -1)
+    names = pictures["published"]
+    if not names.any():
+        raise ValueError(
+            'method is "published", but no source names splits: let its layout do so, as in "{split}/{category}/**", '
+            "or give a table by the source's setting split."
+        )
+    for domain in DOMAINS:
+        own = pictures["domain"] == domain
+        if not (names[own] == "test").any():
+            names = names.mask(own & (names == "validation"), "test")
+    fixed = names.map({"": -1} | {split: position for position, split in enumerate(SPLITS)})
+    fixed = fixed.mask(claimed, TEST)
+    known = fixed[fixed >= 0].groupby(pictures["component"]).min()  # training, if it is in several
+    return fixed.where(fixed >= 0, pictures["component"].map(known).fillna(-1)).to_numpy(int, copy=True)
+
+
+def _choose_validation(chosen: np.ndarray, pictures: pd.DataFrame, splits: Splits) -> None:
+    """Give domains that are published without validation images some of their training images, in place."""
+    published = pictures["published"] != ""
+    for domain in pictures.loc[published, "domain"].unique():
+        own = (published & (pictures["domain"] == domain)).to_numpy()
+        if not (chosen[own] == VALIDATION).any():
+            training = np.flatnonzero(own & (chosen == TRAIN))
+            chosen[training] = _divide(pictures.iloc[training], np.zeros(len(training), bool), splits, tested=False)
 
 
 def _claimed_for_testing(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
@@ -148,14 +184,21 @@ def _claimed_for_testing(pictures: pd.DataFrame, splits: Splits) -> np.ndarray:
             f"All images belong to the domain {splits.test_only!r}, which splits.test_only keeps for testing, so none "
             "are left for training: give images of the other domain, or set splits.test_only to null."
         )
-    if splits.method == "grouped":
+    if splits.method != "plain":
         independent = pictures["component"].isin(pictures.loc[independent, "component"])
     return independent.to_numpy()
 
 
-def _divide(pictures: pd.DataFrame, single: np.ndarray, splits: Splits) -> np.ndarray:
-    """A position in SPLITS for every image, int ``(n,)``; `single` marks categories of a single component."""
-    whole = splits.method == "grouped"
+def _divide(pictures: pd.DataFrame, single: np.ndarray, splits: Splits, tested: bool = True) -> np.ndarray:
+    """A position in SPLITS for every image, int ``(n,)``.
+
+    Args:
+        pictures: what is divided.
+        single: which images are of a category of a single component.
+        splits: the settings.
+        tested: False for training and validation only.
+    """
+    whole = splits.method != "plain"
     together = pd.factorize(pictures["component"])[0] if whole else np.arange(len(pictures))
     if whole and splits.on_single_group == "divide":
         apart = len(pictures) + components_of(pictures.assign(group=pictures["group"].mask(single, "")))
@@ -163,7 +206,10 @@ def _divide(pictures: pd.DataFrame, single: np.ndarray, splits: Splits) -> np.nd
         together = pd.factorize(np.where(divided, apart, together))[0]
     strata = pictures.groupby(STRATUM, sort=True).ngroup().to_numpy()
     units = units_of(together, strata, pictures["id"].to_list(), splits.seed)
-    return divide(units, target_counts(np.bincount(strata), splits), splits.largest_cluster, whole)[together]
+    targets = target_counts(np.bincount(strata), splits)
+    if not tested:
+        targets += np.outer(targets[:, TEST], [1, 0, -1])
+    return divide(units, targets, splits.largest_cluster, whole)[together]
 
 
 def _require_every_split(pictures: pd.DataFrame, splits: Splits) -> None:

@@ -41,6 +41,7 @@ COLUMNS = {
     "reason": str,
     "pixel_row": np.int64,
     "group": str,
+    "published": str,
 }
 
 
@@ -51,7 +52,8 @@ class ImageStore:
     Args:
         inventory: one row per file found, sorted by path: columns domain, category, path (posix, relative to
             the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64), camera,
-            taken (see `ImageRecord`), reason ("" if decoded), pixel_row (-1 if not decoded), group (see `groups`).
+            taken (see `ImageRecord`), reason ("" if decoded), pixel_row (-1 if not decoded), group (see `groups`),
+            published (see `published`).
         pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
         unmapped: folders that the mapping leaves out, with their numbers of files; they are not in the inventory.
     """
@@ -104,21 +106,25 @@ def write_store(pending: PendingImages, folder: Path) -> None:
         return
     with replacing(folder) as partial:
         records = _decode_all(files, before, pending, partial / PIXELS)
-        inventory = _grouped(pd.DataFrame(records, columns=list(COLUMNS)), raw)
+        inventory = _described(pd.DataFrame(records, columns=list(COLUMNS)), raw)
         inventory.astype(COLUMNS).to_parquet(partial / INVENTORY)
         (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped}))
         del before  # closes its pixels: Windows does not rename folders with open files
 
 
 def _is_current(before: ImageStore, files: pd.DataFrame, raw: RawImages) -> bool:
-    """Whether the store has just these files, with the groups that they have now."""
+    """Whether the store has just these files, with the groups and published splits that they have now."""
     inventory = before.inventory
     same = before.unmapped == raw.unmapped and files.equals(inventory[list(files.columns)])
-    return same and _grouped(inventory, raw)["group"].equals(inventory["group"])
+    names = ["group", "published"]
+    return same and _described(inventory, raw)[names].equals(inventory.reindex(columns=names))
 
 
-def _grouped(inventory: pd.DataFrame, raw: RawImages) -> pd.DataFrame:
-    return inventory.assign(group=group_images(inventory, raw.groups, raw.root, raw.domain))
+def _described(inventory: pd.DataFrame, raw: RawImages) -> pd.DataFrame:
+    """The inventory with what the source's settings say of each file."""
+    groups = group_images(inventory, raw.groups, raw.root, raw.domain)
+    published = pd.Series([raw.published.get(path, "") for path in inventory["path"]], inventory.index, dtype=str)
+    return inventory.assign(group=groups, published=published)
 
 
 def _list_files(raw: RawImages) -> pd.DataFrame:

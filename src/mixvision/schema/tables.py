@@ -59,6 +59,9 @@ MANIFEST = Table(
         Column("reason", TEXT, "why the image is excluded, or empty"),
         PIXEL_ROW,
         Column("group", TEXT, "images of the same object, scene, person or day in this domain, or empty"),
+        Column(
+            "published", TEXT, "the split that a published data set puts the image into, or empty", values=("", *SPLITS)
+        ),
         Column("cluster", WHOLE, "cluster of near-duplicates, -1 if excluded"),
         COMPONENT,
         Column("split", TEXT, "what the image is for, or empty", values=("", *SPLITS)),
@@ -82,6 +85,22 @@ SPLIT_AUDIT = Table(
         Column("leaks", WHOLE, "held-out images whose component is also in training or, of test images, in validation"),
     ),
     key=("domain", "category"),
+)
+SPLIT_LEAKS = Table(
+    "split leaks",
+    (
+        ID,
+        Column("split", TEXT, "its split", values=SPLITS[1:]),
+        Column(
+            "kind",
+            TEXT,
+            "what it shares with the other image",
+            values=("exact copy", "near-duplicate", "same group", "linked"),
+        ),
+        Column("of", TEXT, "the other image, which the model has seen by then"),
+        Column("of_split", TEXT, "the other image's split", values=SPLITS[:2]),
+    ),
+    key=("id",),
 )
 MISTAKES = Table(
     "mistakes",

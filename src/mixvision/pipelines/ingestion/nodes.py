@@ -11,6 +11,7 @@ from mixvision.images import audit, manifest
 from mixvision.images.categories import Categories
 from mixvision.images.decoding import Decoding
 from mixvision.images.duplicates import Duplicates
+from mixvision.images.leaks import list_leaks
 from mixvision.images.outliers import Outliers
 from mixvision.images.sources import RawImages
 from mixvision.images.splits import Splits
@@ -48,9 +49,10 @@ def assign_splits(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
 
 def audit_splits(
     table: pd.DataFrame, pairs: pd.DataFrame, excluded: pd.DataFrame, splits: Splits
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The audit, one row per domain and category, and its summary, which is also logged."""
-    summary = audit.summarise_audit(table, pairs, splits)
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The audit, one row per domain and category, its summary, which is also logged, and a list of what leaks."""
+    leaks = list_leaks(table, pairs)
+    summary = audit.summarise_audit(table, pairs, leaks, splits)
     by_category = audit.audit_splits(table)
     lines = [
         f"{row.finding}: {row.count}" + (f" ({row.detail})" if row.detail else "")
@@ -60,4 +62,4 @@ def audit_splits(
     logger.info("Images kept and split:\n%s", totals.to_string())
     logger.info("Files excluded:\n%s", excluded.to_string(index=False) if len(excluded) else "none")
     logger.info("Split audit:\n%s", "\n".join(lines))
-    return by_category, summary
+    return by_category, summary, leaks

@@ -33,7 +33,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 audit_splits,
                 ["manifest", "near_duplicates", "excluded_counts", "params:ingestion.splits"],
-                ["split_audit", "split_summary"],
+                ["split_audit", "split_summary", "split_leaks"],
                 name="audit_splits",
             ),
         ],

@@ -1,0 +1,85 @@
+"""CSV files that say something about each image of a source, such as its group or its split."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """A CSV file with one line per image, separated by commas, semicolons or tabs.
+
+    Args:
+        setting: what it says of each image, which is also the name of the setting that names it: "group" or "split".
+        table: the file, below the source's root or relative to the project.
+        file: its column with paths below the root, or with file names if they are unique.
+        column: its column with what is said.
+    """
+
+    setting: str
+    table: str
+    file: str
+    column: str
+
+
+def look_up(paths: Sequence[str], table: FileTable, root: Path, domain: str) -> list[str]:
+    """What the table says of each path, or else of the file's name; "" if it has neither.
+
+    Args:
+        paths: below the root, in Unicode's composed form.
+        table: where to look.
+        root: the folder that the paths are relative to.
+        domain: for messages.
+
+    Raises:
+        FileNotFoundError, ValueError: the table does not exist, lacks a column, contradicts itself, or names a file by
+            a name that several images have.
+    """
+    found = _read(table, root, domain)
+    names = [PurePosixPath(path).name for path in paths]
+    counts = Counter(name for name, path in zip(names, paths, strict=True) if path not in found)
+    twice = next((name for name, count in counts.items() if count > 1 and name in found), None)
+    if twice is not None:
+        same = [path for name, path in zip(names, paths, strict=True) if name == twice][:2]
+        raise ValueError(
+            f"The table of {table.setting}s, {table.table}, names the file {twice!r}, but several {domain!r} images "
+            f"have this name, such as {' and '.join(same)}: give their paths in the column {table.file!r}."
+        )
+    return [found.get(path, found.get(name, "")) for path, name in zip(paths, names, strict=True)]
+
+
+def _read(table: FileTable, root: Path, domain: str) -> dict[str, str]:
+    """What is said, by path or file name."""
+    places = [folder / table.table for folder in (root, Path())]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        looked = " and ".join(str(place.absolute()) for place in places)
+        raise FileNotFoundError(
+            f"The table of {table.setting}s of {domain!r} images does not exist: looked for {looked}. "
+            f"Correct {table.setting}.table."
+        )
+    found: dict[str, str] = {}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+        file.seek(0)
+        reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
+        for column in (table.file, table.column):
+            if column not in (reader.fieldnames or []):
+                has = ", ".join(map(repr, reader.fieldnames or [])) or "none"
+                raise ValueError(
+                    f"The table of {table.setting}s {path} has no column {column!r}; its columns are {has}."
+                )
+        for row in reader:
+            name, value = ((row[column] or "").strip() for column in (table.file, table.column))
+            name = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+            if name and found.setdefault(name, value) != value:
+                raise ValueError(
+                    f"Line {reader.line_num} of the table of {table.setting}s {path} gives {name!r} the "
+                    f"{table.setting} {value!r}, but an earlier line gives it {found[name]!r}: keep one."
+                )
+    return found

@@ -1,0 +1,75 @@
+"""Published splits: which part of a published data set each image belongs to, as its folders or a table say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from unicodedata import normalize
+
+from mixvision.images.file_tables import FileTable, look_up
+from mixvision.images.layout import name_splits
+
+NAMES = {  # as data sets call them, whatever the case
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def read_split_table(given: Mapping[str, object] | None) -> FileTable | None:
+    """The table that a source's setting `split` describes: null, or a mapping with table, file and split.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or set(given) != {"table", "file", "split"}:
+        raise ValueError(f"split is {given!r}, but must be a mapping of table, file and split, or null.")
+    return FileTable("split", *(str(given[name]) for name in ("table", "file", "split")))
+
+
+def require_categories(names: set[str], domain: str) -> None:
+    """Refuse categories that all have the names of splits: they are the folders above the categories."""
+    if len(names) > 1 and {name.casefold() for name in names} <= NAMES.keys():
+        raise ValueError(
+            f"The categories of {domain!r} images would be {', '.join(sorted(names))}, which are splits: set layout "
+            'to "{split}/{category}/**", and ingestion.splits.method to published to keep these splits.'
+        )
+
+
+def published_splits(
+    paths: Sequence[str], layouts: list[str], table: FileTable | None, root: Path, domain: str
+) -> dict[str, str]:
+    """The published split of every image by its path; empty if neither a layout nor a table names splits.
+
+    Args:
+        paths: of the images, below the root.
+        layouts: patterns, of which the first that fits a path counts; "{split}" stands for the name of the split.
+        table: which names the splits instead.
+        root: the folder that the paths are relative to.
+        domain: for messages.
+
+    Raises:
+        ValueError: an image has no split although others have, or one of an unknown name; or splits are named twice.
+    """
+    by_layout = any("{split}" in layout for layout in layouts)
+    if not by_layout and table is None:
+        return {}
+    if by_layout and table is not None:
+        raise ValueError(f"Both layout and split name the splits of {domain!r} images: remove one of the two.")
+    if table is None:
+        names = name_splits(paths, layouts)
+    else:
+        names = look_up([normalize("NFC", path) for path in paths], table, root, domain)
+    splits = {path: NAMES.get(name.casefold(), "") for path, name in zip(paths, names, strict=True)}
+    unknown = next((path for path, split in splits.items() if not split), None)
+    if unknown is not None:
+        name = dict(zip(paths, names, strict=True))[unknown]
+        has = f"the split {name!r}" if name else "no split"
+        known = ", ".join(NAMES)
+        raise ValueError(
+            f"The {domain!r} image {unknown} has {has}, but each must have one of {known}: correct its name, or let "
+            "the layout leave the image out."
+        )
+    return splits
