@@ -20,8 +20,8 @@ BLOCKS = 7  # across and down, of 4x4 or 8x8 cells, within the margin
 DETAIL = 1.2  # grey levels: blocks with a smaller standard deviation of their detail say nothing
 FEWEST_BLOCKS = 10
 # At most this share of the blocks may correlate less than the first number, and this one less than the second.
-FAIR, FEW_BELOW_FAIR = 0.85, 0.25
-GOOD, HALF_BELOW_GOOD = 0.92, 0.5
+FAIR, FEW_BELOW_FAIR = 0.91, 0.25
+GOOD, HALF_BELOW_GOOD = 0.96, 0.5
 ERROR, ERROR_SHARE = 3.0, 0.25  # a block's error may be this many levels plus this share of its standard deviation ...
 FEW_IN_ERROR = 0.2  # ... in all but this share of the blocks
 SATURATED = 254  # grey levels from which a brightened picture may have been cut off
@@ -80,15 +80,6 @@ def shrunk(pictures: np.ndarray, side: int) -> np.ndarray:
     return np.matmul(weights, np.matmul(pictures.astype(np.float32), weights.T))
 
 
-def composed(maps: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """The maps (P, 2, 3) after small changes (P, 6) of the coordinates that they are given."""
-    small = change.reshape(-1, 2, 3)
-    matrix = maps[:, :, :2]
-    return np.concatenate(
-        [matrix + matrix @ small[:, :, :2], maps[:, :, 2:] + matrix @ small[:, :, 2:]], axis=2
-    ).astype(np.float32)
-
-
 def _align(one: np.ndarray, other: np.ndarray, maps: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Improved maps (P, 2, 3), and the correlations (P,) of the aligned pictures where nothing was added."""
     places = _grid(one.shape[1], MARGIN)
@@ -104,10 +95,19 @@ def _align(one: np.ndarray, other: np.ndarray, maps: np.ndarray, steps: int) -> 
         normal = np.matmul(weighted, jacobian.transpose(0, 2, 1))
         normal[:, range(8), range(8)] += prior
         change = np.linalg.solve(normal, np.matmul(weighted, residuals[:, :, None]))[:, :, 0]
-        maps, tones = composed(maps, change[:, :6]), tones + change[:, 6:]
+        maps, tones = _composed(maps, change[:, :6]), tones + change[:, 6:]
         moved, seen = _moved(other, maps, places)
     residuals = values - np.minimum(tones[:, :1] * moved + tones[:, 1:], 255)
     return maps, _correlation(values, moved, _biweight(residuals, seen))
+
+
+def _composed(maps: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The maps (P, 2, 3) after small changes (P, 6) of the coordinates that they are given."""
+    small = change.reshape(-1, 2, 3)
+    matrix = maps[:, :, :2]
+    return np.concatenate(
+        [matrix + matrix @ small[:, :, :2], maps[:, :, 2:] + matrix @ small[:, :, 2:]], axis=2
+    ).astype(np.float32)
 
 
 def _plausible(maps: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ import faiss
 import numpy as np
 import pandas as pd
 
-from mixvision.images.alignment import FINE, composed, confirm, shrunk
-from mixvision.images.descriptors import INDEXED, Window, describe, describe_changes, fit_changes
+from mixvision.images.alignment import FINE, confirm, shrunk
+from mixvision.images.descriptors import INDEXED, Window, describe, describe_changes, resemblance
 from mixvision.images.parts import compute_parts
 
 SMALLEST_SIDE = 48  # pixels: smaller stored pictures show too little detail to be compared
@@ -56,32 +56,33 @@ def altered_copies(grey: np.ndarray, folder: Path | None = None) -> np.ndarray:
     """
     if len(grey) < 2:
         return np.empty((0, 2), np.int64)
-    pairs, maps = _likely_pairs(grey, folder)
+    pairs, windows = _likely_pairs(grey, folder)
     parts = [slice(start, start + PAIRS_AT_ONCE) for start in range(0, len(pairs), PAIRS_AT_ONCE)]
     backend = "loky" if len(parts) >= PARTS_FOR_PROCESSES else "threading"
-    arguments = [(pairs[part], maps[part]) for part in parts]
+    arguments = [(pairs[part], windows[part]) for part in parts]
     found = compute_parts(partial(_confirm, grey), arguments, folder, "copies", "comparing likely copies", backend)
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *(copies for (copies,) in found)]), axis=0)
 
 
 def _confirm(grey: np.ndarray, likely: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray]:
-    """Those of the pairs (P, 2) that are copies, smaller row first, given maps (P, 2, 3) to start from."""
-    pairs, maps = likely
-    confirmed = confirm(grey[pairs[:, 0]], grey[pairs[:, 1]], maps)
+    """Those of the pairs (P, 2) that are copies, smaller row first, given the windows (P,) that proposed them."""
+    pairs, windows = likely
+    starts = np.stack([window.matrix for window in WINDOWS]).astype(np.float32)[windows]
+    confirmed = confirm(grey[pairs[:, 0]], grey[pairs[:, 1]], starts)
     return (np.sort(pairs[confirmed], axis=1),)
 
 
 def _likely_pairs(grey: np.ndarray, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (P, 2) of an indexed picture and a query, each pair once, and the maps (P, 2, 3) from one to the other."""
+    """Pairs (P, 2) of an indexed picture and a query, each pair once, and the queries' windows (P,)."""
     starts = range(0, len(grey), QUERIES_AT_ONCE)
     parts = list(compute_parts(partial(_describe, grey), starts, None, "", "describing pictures"))
     indexed, changes = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     propose = partial(_propose, grey, indexed, changes, _search_index(indexed))
     proposed = list(compute_parts(propose, starts, folder, "likely", "looking for copies"))
-    pairs, maps, cosines = (np.concatenate(arrays) for arrays in zip(*proposed, strict=True))
+    pairs, windows, cosines = (np.concatenate(arrays) for arrays in zip(*proposed, strict=True))
     order = np.argsort(-cosines, kind="stable")
     _, first = np.unique(np.sort(pairs, axis=1)[order], axis=0, return_index=True)
-    return pairs[order[first]], maps[order[first]]
+    return pairs[order[first]], windows[order[first]]
 
 
 def _describe(grey: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,7 +94,7 @@ def _describe(grey: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
 def _propose(
     grey: np.ndarray, indexed: np.ndarray, changes: np.ndarray, index: faiss.Index, start: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The likely pairs with the queries of a block, their maps, and their cosines: (P, 2), (P, 2, 3), (P,)."""
+    """The likely pairs with the queries of a block, the windows, and the cosines: (P, 2), (P,), (P,)."""
     faiss.omp_set_num_threads(1)  # of this thread's searches: blocks are searched side by side
     described = describe(grey[start : start + QUERIES_AT_ONCE].astype(np.float32), WINDOWS)
     wanted = min(NEIGHBOURS, len(indexed))
@@ -103,13 +104,11 @@ def _propose(
     found = found[rows, columns]
     best = _best_of_each(start + queries, found, cosines[rows, columns])
     queries, found, windows = queries[best], found[best], windows[best]
-    fitted, cosine = fit_changes(described[windows, queries], indexed[found], changes[found])
+    cosine = resemblance(described[windows, queries], indexed[found], changes[found])
     likely = np.flatnonzero(cosine >= LIKELY)
     rank = pd.Series(cosine[likely]).groupby(queries[likely]).rank(method="first", ascending=False)
     likely = likely[rank <= MOST_LIKELY]
-    matrices = np.stack([window.matrix for window in WINDOWS]).astype(np.float32)
-    maps = composed(matrices[windows[likely]], fitted[likely].reshape(-1, 6))
-    return np.column_stack([found, start + queries])[likely], maps, cosine[likely]
+    return np.column_stack([found, start + queries])[likely], windows[likely], cosine[likely]
 
 
 def _best_of_each(queries: np.ndarray, found: np.ndarray, cosines: np.ndarray) -> np.ndarray:

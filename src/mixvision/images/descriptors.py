@@ -79,24 +79,19 @@ def describe_changes(luma: np.ndarray) -> np.ndarray:
     return (tangents / np.maximum(length, FLAT)).astype(np.float16)
 
 
-def fit_changes(queries: np.ndarray, indexed: np.ndarray, tangents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fit the small affine changes of the coordinates by which the indexed pictures resemble the queries most.
+def resemblance(queries: np.ndarray, indexed: np.ndarray, tangents: np.ndarray) -> np.ndarray:
+    """Cosines (P,) of queries and indexed pictures after the small affine changes that bring them closest.
 
     Args:
         queries, indexed: descriptors (P, 57).
         tangents: of the indexed pictures (P, 6, 57).
-
-    Returns:
-        the changes, (P, 2, 3), and the cosines (P,) after them.
     """
     basis = np.concatenate([indexed[:, None], tangents.astype(np.float32)], axis=1)
     normal = np.matmul(basis, basis.transpose(0, 2, 1))
     normal[:, range(7), range(7)] += _RIDGE
     factors = np.linalg.solve(normal, np.matmul(basis, queries[:, :, None]))
     fitted = np.matmul(basis.transpose(0, 2, 1), factors)[:, :, 0]
-    cosines = (queries * fitted).sum(axis=1) / np.maximum(np.linalg.norm(fitted, axis=1), 1e-6)
-    scale = np.maximum(factors[:, :1, 0], 0.1)
-    return (factors[:, 1:, 0] / scale).reshape(-1, 2, 3), cosines
+    return (queries * fitted).sum(axis=1) / np.maximum(np.linalg.norm(fitted, axis=1), 1e-6)
 
 
 def affine_changes(pictures: np.ndarray) -> np.ndarray:
