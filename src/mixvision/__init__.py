@@ -1,4 +1,4 @@
-"""Image classifiers for two worlds at once: clean pictures and real photos of the same categories."""
+"""Image classifiers for two worlds together: clean pictures and real photos of the same categories."""
 
 import os
 

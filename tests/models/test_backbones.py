@@ -213,7 +213,7 @@ def test_a_damaged_file_is_refused(name, damage, tensors, tmp_path):
         "other kind": Path(other).read_bytes(),
     }
     path.write_bytes(damaged[damage])
-    with pytest.raises(ValueError, match=rf"{name} cannot be read .*get it again"):
+    with pytest.raises(ValueError, match=rf"{name} cannot be read .*download or copy it again"):
         load_backbone(Backbone("resnet10t", str(path)))
 
 

@@ -87,8 +87,8 @@ def test_an_unknown_architecture_is_refused():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"9.bias": None}, "'9.bias' is missing from the tensors of cnn with 3 categories and 32 pixels a side"),
-        ({"other": torch.zeros(1)}, "'other' is not a tensor of cnn with 3 categories and 32 pixels a side"),
+        ({"9.bias": None}, "'9.bias' is missing from the tensors of cnn with 3 categories and images of 32 pixels"),
+        ({"other": torch.zeros(1)}, "'other' is not a tensor of cnn with 3 categories and images of 32 pixels"),
         ({"14.bias": torch.zeros(4)}, r"'14.bias' has the shape \(4,\), but cnn with 3 .* needs \(3,\)"),
         ({"14.weight": torch.zeros(84, 3)}, r"'14.weight' has the shape \(84, 3\), .* needs \(3, 84\)"),  # transposed
     ],
@@ -100,7 +100,9 @@ def test_tensors_of_another_network_are_refused_by_name(changes, message):
 
 def test_a_network_of_another_image_size_is_refused():
     tensors = build_baseline("linear", 3, 32, seed=0).state_dict()
-    with pytest.raises(ValueError, match="'2.weight' has the shape .*, but linear with 3 categories and 16 pixels"):
+    with pytest.raises(
+        ValueError, match="'2.weight' has the shape .*, but linear with 3 categories and images of 16 pixels"
+    ):
         TrainedNetwork("linear", CATEGORIES, 16, tensors).build()
 
 

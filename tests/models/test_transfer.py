@@ -161,7 +161,7 @@ def test_a_whole_network_needs_no_weights_file(backbone, pixels, tmp_path):
 
 
 def test_large_inputs_are_classified_in_small_batches(weights, pixels, monkeypatch):
-    """The batch size depends on the backbone's input of 48 pixels a side, not on the image's 40."""
+    """The batch size depends on the backbone's input of 48 pixels, not on the image's 40."""
     alone, batches = head_alone(weights), []
     monkeypatch.setattr("mixvision.models.trained.BATCH_PIXELS", 2 * 40 * 40)
     forward = Preprocessing.forward

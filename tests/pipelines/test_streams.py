@@ -130,7 +130,7 @@ def test_without_new_images_nothing_changes_and_another_image_size_is_refused(le
     assert read_markdown(summary)[["run", "new"]].to_numpy().tolist() == [["1", "60 + 60"]]
     assert "run 1" in summary.splitlines()[-1], "the last run that trained"
     folders.settings["image_size"] = 24
-    with pytest.raises(ValueError, match="image_size is 24, .* with 16 .*state to start anew"):
+    with pytest.raises(ValueError, match="image_size is 24, .* with 16 .*state to start over"):
         learn()
 
 

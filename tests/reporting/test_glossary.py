@@ -55,7 +55,7 @@ def test_a_page_without_terms_has_no_list_of_them():
 
 def test_terms_of_an_explanation_are_explained_before_it():
     explained = explain_terms(["its performance_gain", "The Performance gain"])
-    assert list(explained) == ["nice, real", "% initial", "performance", "performance gain"]
+    assert list(explained) == ["nice, real", "% initial", "performance", "iteration", "performance gain"]
     assert explained["performance"] == GLOSSARY["performance"].meaning
 
 

@@ -41,7 +41,7 @@ def test_every_section_can_be_given_and_needs_its_source(section):
     ("section", "change", "sentence"),
     [
         ("mixing", {"source": ""}, "mixing.source is ''; say where"),
-        ("mixing", {"note": 3}, "mixing.note is 3; give a text"),
+        ("mixing", {"note": 3}, "mixing.note is 3; give some text"),
         ("mixing", {"row": []}, r"mixing has \[.*'row'\]; it needs source and may have note, rows"),
         ("mixing", {"rows": []}, r"mixing.rows is \[\]; give a list"),
         ("mixing", {"rows": [{"nice_top1": 0.5}]}, r"rows\[0\] has .*; it needs ratio"),

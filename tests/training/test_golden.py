@@ -47,7 +47,7 @@ NOISE = 1e-9  # anything smaller is rounding
 
 @pytest.fixture
 def pool() -> ImagePool:
-    """Forty training images, four validation and four test images, 16 pixels a side, of three categories."""
+    """Forty training images, four validation and four test images of 16 pixels, of three categories."""
     generator = np.random.default_rng(0)
     domains = np.repeat(["nice", "real"], 24)
     return ImagePool(

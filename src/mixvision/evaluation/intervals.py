@@ -128,7 +128,7 @@ def resampled_accuracies(
 def resampled_settings(
     images: pd.DataFrame, trials: pd.DataFrame, by: list[str], generator: np.random.Generator, draws: int
 ) -> dict[str, pd.DataFrame]:
-    """Bootstrap every setting over test images and seeds at once, paired across the settings.
+    """Bootstrap every setting over test images and seeds together, paired across the settings.
 
     Each draw resamples the images of each domain as in :func:`performance_interval`, and the seeds of each setting;
     settings with the same seeds share the drawn ones. With one seed per setting only the images vary.

@@ -102,7 +102,7 @@ def _unpack(archive: Path, folder: Path, domain: str) -> Path:
     elif zipfile.is_zipfile(archive):
         unpack = _unpack_zip
     elif ARCHIVE_SUFFIXES.intersection(archive.name.lower().split(".")):
-        raise ValueError(f"The archive {archive} is damaged: get it again.")
+        raise ValueError(f"The archive {archive} is damaged: download or copy it again.")
     else:
         raise ValueError(f"{archive} is neither a folder nor a tar or zip archive: give one of these as the source.")
 
@@ -113,7 +113,7 @@ def _unpack(archive: Path, folder: Path, domain: str) -> Path:
             if isinstance(error, OSError) and error.errno:  # a full disk, say
                 raise
             raise ValueError(
-                f"The archive {archive} is damaged, encrypted or unsafe ({error}): get it again."
+                f"The archive {archive} is damaged, encrypted or unsafe ({error}): download or copy it again."
             ) from error
 
     _install(folder, stamp, fill)

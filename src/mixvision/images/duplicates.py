@@ -153,7 +153,7 @@ def _candidates(unique: np.ndarray, members: list[np.ndarray], radius: int) -> I
 
 
 def _pairs_between(groups: np.ndarray, rows: np.ndarray, starts: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """All pairs of a row of one group and a row of the other, a bounded number at once."""
+    """All pairs of a row of one group and a row of the other, a bounded number at a time."""
     products = sizes[groups[:, 0]] * sizes[groups[:, 1]]
     ends = np.cumsum(products)
     total = int(ends[-1]) if len(ends) else 0

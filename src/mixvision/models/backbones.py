@@ -243,7 +243,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # damaged files raise many types
         raise ValueError(
             f"The weights file {path.absolute()} cannot be read ({_first_sentence(error)}): it is truncated, damaged, "
-            "not of the type that its suffix says, or holds more than tensors; get it again, or save only its tensors."
+            "not of the type that its suffix says, or holds more than tensors; download or copy it again, "
+            "or save only its tensors."
         ) from error
     if others := [name for name, entry in entries.items() if not isinstance(entry, Tensor)]:
         raise ValueError(

@@ -68,8 +68,8 @@ class MLP(nn.Sequential):
 class CNN(nn.Sequential):
     """Two 5x5 convolutions without padding, each followed by 2x2 max pooling, and three dense layers (after LeNet-5).
 
-    A 300x300 image goes through maps of 296, 148, 144 and 72 pixels a side. Dropout before the first and the last dense
-    layer drops half of the units, PyTorch's default, as the study does not give a rate.
+    A 300x300 image goes through maps of 296, 148, 144 and 72 pixels on each side. Dropout before the first and the
+    last dense layer drops half of the units, PyTorch's default, as the study does not give a rate.
     """
 
     def __init__(self, categories: int, image_size: int, dropout: bool = True) -> None:

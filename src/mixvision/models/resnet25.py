@@ -16,7 +16,7 @@ HIDDEN_UNITS = 200
 class ResNet25(StackedNetwork):
     """K independent residual networks of 25 weight layers: a 5x5 convolution, eleven blocks of two, two dense layers.
 
-    A 100x100 image goes through maps of 100, 50, 50, 25, 25, 12, 12 and 6 pixels a side to 1,152 features. The
+    A 100x100 image goes through maps of 100, 50, 50, 25, 25, 12, 12 and 6 pixels on each side to 1,152 features. The
     shortcuts' 1x1 convolutions are not among the 25, as in the study.
 
     Args:

@@ -112,7 +112,7 @@ class TrainedNetwork:
     def _described(self) -> str:
         names = ", ".join(str(self.arguments[name]) for name in ("backbone", "head") if name in self.arguments)
         kind = f"{self.architecture} ({names})" if names else self.architecture
-        return f"{kind} with {len(self.categories)} categories and {self.image_size} pixels a side"
+        return f"{kind} with {len(self.categories)} categories and images of {self.image_size} pixels"
 
     def _fit(self, name: str, expected: Tensor) -> Tensor:
         """The tensor of this name in the shape that the network expects, which may have a first dimension of 1."""

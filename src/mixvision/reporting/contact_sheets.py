@@ -28,7 +28,7 @@ def sample_sheet(
     generator: np.random.Generator,
     images_per_category: int = 6,
 ) -> Image.Image:
-    """Random kept images of every category: one row a category, nice on the left, real on the right, if there are both.
+    """Random kept images of every category: one row per category, nice on the left, real on the right.
 
     Args:
         manifest: one row per image.

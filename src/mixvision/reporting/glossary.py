@@ -87,6 +87,32 @@ GLOSSARY = {
         "or, for a test image, in validation. Results on such images look better than they are.",
         r"\bleak",
     ),
+    "method": Term(
+        'how images are divided: "grouped" keeps components whole, "plain" ignores them, "published" takes the splits '
+        "that a data set comes with.",
+        r"\bmethod (grouped|plain|published)\b",
+    ),
+    "single_object": Term(
+        "all images of the category are in one component, as when one object was turned before the camera.",
+        r"\bsingle_object\b",
+    ),
+    "iteration": Term("one training step, on one batch of images.", r"\biterations?\b"),
+    "learning rate": Term(
+        "the length of the first training steps; it decreases during training.", r"\blearning[ _]rates?\b"
+    ),
+    "L2": Term("factor of the penalty on squared weights, which keeps them small.", r"\bL2\b"),
+    "evaluate_every, checkpoint_every": Term(
+        "iterations between two evaluations on the held-out images, and between two saved states of the training.",
+        r"\b(evaluate|checkpoint)_every\b",
+    ),
+    "stack_size": Term(
+        "the most models that train together as one network; empty: as many as suit the device.", r"\bstack_size\b"
+    ),
+    "accelerator": Term("what computes: cpu, gpu, or auto for a GPU if there is one.", r"\baccelerator\b"),
+    "precision 32-true": Term(
+        "all numbers have 32 bits; bf16-mixed uses 16 bits where that is faster, 64-true uses 64.",
+        r"\b(32|64)-true\b|\bbf16-mixed\b",
+    ),
     "trial": Term("one model with its settings.", r"\btrials?\b"),
     "seed": Term(
         "the number that fixes all random choices of a training; models that differ only in it show how much training "

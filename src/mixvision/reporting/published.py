@@ -38,7 +38,7 @@ class PublishedSection:
         if not isinstance(self.source, str) or not self.source:
             raise ValueError(f"{self.name}.source is {self.source!r}; say where the numbers were published.")
         if not isinstance(self.note, str):
-            raise ValueError(f"{self.name}.note is {self.note!r}; give a text, or leave it out.")
+            raise ValueError(f"{self.name}.note is {self.note!r}; give some text, or leave it out.")
 
     @property
     def origin(self) -> str:
@@ -117,7 +117,7 @@ class PublishedBaselines(PublishedSection):
         base: the published base settings, each of :data:`BASELINE_SETTINGS`.
         rows: each names its ``model`` and the settings that differ from the base, and holds accuracies (fractions) of
             any of :data:`SPLITS`.
-        image_size: pixels a side, or None.
+        image_size: side of the images in pixels, or None.
         training_images: how many, or None.
     """
 

@@ -14,7 +14,7 @@ LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
 
 
 def images_in_cache(side: int) -> int:
-    """How many images of ``side`` x ``side`` pixels fit the cache at once: batch size times number of networks."""
+    """How many images of ``side`` x ``side`` pixels fit the cache together: batch size times number of networks."""
     return max(1, CACHE_BYTES // (side * side * FIRST_MAP_CHANNELS * 4))
 
 

@@ -36,12 +36,12 @@ class Mixtures:
             if not isinstance(values, list | tuple) or not values or not all(type(v) is int for v in values):
                 raise ValueError(f"{name} is {values!r}; give a list of one or more whole numbers.")
             if len(set(values)) < len(values):
-                raise ValueError(f"{name} is {values!r}; name each value once.")
+                raise ValueError(f"{name} is {values!r}; list each value only once.")
             object.__setattr__(self, name, tuple(values))
         if not all(0 <= ratio <= 100 for ratio in self.ratios):
             raise ValueError(f"ratios is {list(self.ratios)}; each is a share of real images from 0 to 100 per cent.")
         if min(self.seeds) < 0:
-            raise ValueError(f"seeds is {list(self.seeds)}; give numbers of 0 or more.")
+            raise ValueError(f"the parameter seeds is {list(self.seeds)}; give numbers of 0 or more.")
         if type(self.balance) is not bool:
             raise ValueError(f"balance is {self.balance!r}; give true or false.")
         if not is_number(self.learning_rate) or self.learning_rate <= 0:

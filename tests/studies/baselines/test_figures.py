@@ -104,6 +104,7 @@ def test_augmentations_stand_in_their_order_and_missing_floors_are_left_out(base
 def test_every_trained_trial_has_a_panel_with_both_curves_and_its_best_epoch(baselines):
     figure = learning_curves(baselines.history, baselines.outcomes, baselines.trials)
     titles = [note.text for note in figure.layout.annotations]
+    leaky = baselines.trials.loc[~baselines.trials["split_first"], "trial"].tolist()
     assert titles == [*baselines.trials["trial"].iloc[1:-1], "cnn-leaky-split*"]
     training, validation, best = figure.data[3:6]
     rows = baselines.history[baselines.history["trial"] == "cnn"]
@@ -113,7 +114,7 @@ def test_every_trained_trial_has_a_panel_with_both_curves_and_its_best_epoch(bas
         assert list(trace.customdata) == expected["cross_entropy"].tolist()
     assert (list(best.x), list(best.y)) == ([4], [validation.y[3]])
     assert [trace.name for trace in figure.data if trace.showlegend] == ["training", "validation", "best epoch"]
-    assert "*: leaky" in figure.layout.title.subtitle.text
+    assert [title[:-1] for title in titles if title.endswith("*")] == leaky
 
 
 def test_a_trial_that_failed_has_no_best_epoch(baselines):
@@ -145,7 +146,6 @@ def test_confusion_rows_of_all_images_add_up_to_one(baselines_of_two_domains):
     assert np.allclose(figure.data[0].z.sum(axis=1), 1)
     accuracy = study.table.set_index("trial").loc["cnn", "test_top1"]
     assert np.trace(figure.data[0].z) / 5 == pytest.approx(accuracy)  # all categories have equally many images
-    assert "best_validation" in figure.layout.title.subtitle.text
 
 
 @pytest.mark.parametrize("categories", [3, 10, 12])

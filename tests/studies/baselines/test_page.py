@@ -222,7 +222,7 @@ def test_the_best_model_is_scored_on_its_own_predictions(baselines, page):
 
 def test_notes_say_in_what_the_published_study_differs(baselines, page):
     assert "Published numbers: Table 1 of a thesis. Accuracies on validation images." in page.text
-    assert "Images are 100 pixels a side here, 300 in the study." in page.text
+    assert "The sides of the images have 100 pixels here, 300 in the study." in page.text
     trained = (baselines.manifest["split"] == "train").sum()
     assert f"There are {trained} training images here, 4,800 in the study." in page.text
     alike = replace(baselines.published, image_size=100, training_images=40)

@@ -60,5 +60,5 @@ def test_deleting_the_newest_folder_undoes_its_run_and_other_folders_do_not_dist
 def test_changed_settings_are_refused_with_advice(images, network, remember):
     state = remember(None, receive(images, None), network)
     state.require({"image_size": 16, "l2": 0.5})
-    with pytest.raises(ValueError, match="image_size is 32, .* with 16 .* delete state to start anew"):
+    with pytest.raises(ValueError, match="image_size is 32, .* with 16 .* delete state to start over"):
         state.require({"image_size": 32, "l2": 0.5})

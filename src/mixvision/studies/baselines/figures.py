@@ -78,7 +78,7 @@ def ablation(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting
 
 
 def learning_curves(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.DataFrame) -> go.Figure:
-    """Training and validation accuracy by epoch, one panel a trial, its best epoch starred.
+    """Training and validation accuracy by epoch, one panel per trial, its best epoch starred.
 
     Args:
         history: ``trial``, ``epoch``, ``split``, ``cross_entropy``, ``top1``.

@@ -32,7 +32,7 @@ def published_notes(manifest: pd.DataFrame, published: PublishedBaselines | None
         return []
     notes = [published_note(published)]
     if published.image_size not in (None, image_size):
-        notes.append(f"Images are {image_size} pixels a side here, {published.image_size} in the study.")
+        notes.append(f"The sides of the images have {image_size} pixels here, {published.image_size} in the study.")
     images = int(((manifest["status"] == "kept") & (manifest["split"] == "train")).sum())
     if published.training_images not in (None, images):
         notes.append(f"There are {images:,} training images here, {published.training_images:,} in the study.")

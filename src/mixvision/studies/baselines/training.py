@@ -93,7 +93,7 @@ class Baselines:
 
 
 def list_trials(study: Baselines) -> pd.DataFrame:
-    """One row a model: trial (its name), model, seed, batch_size, learning_rate, dropout, augmentation, split_first.
+    """One row per model: trial (its name), model, seed, batch_size, learning_rate, dropout, augmentation, split_first.
 
     ``split_first`` is False only for the model trained with the mistake of splitting after the expansion. The trials
     then always include its honest counterpart, with augmentation "expand".

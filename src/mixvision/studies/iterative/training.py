@@ -71,7 +71,7 @@ class Phases:
 
 
 def list_iterative_trials(phases: Phases, iterations: int) -> pd.DataFrame:
-    """One row a model: trial, share, seed, learning_rate, l2, begin (initial steps), iterations (steps after them).
+    """One row per model: trial, share, seed, learning_rate, l2, begin (initial steps), iterations (steps after them).
 
     Raises:
         ValueError: a share leaves one of the trainings without a step.
@@ -105,7 +105,7 @@ def choose_phases(manifest: pd.DataFrame, trials: pd.DataFrame, phases: Phases) 
     With replay, images of the first half are added to the second until they make up the wanted share of it.
 
     Returns:
-        One row an image of a trial and phase ("initial", "restricted"): trial, phase, id.
+        One row per image, trial and phase ("initial", "restricted"): trial, phase, id.
     """
     mixed = choose_training_sets(manifest, trials.assign(ratio=HALVES), balance=True)
     domains = manifest.set_index("id")["domain"]

@@ -26,7 +26,7 @@ def receive(manifest: pd.DataFrame, state: State | None) -> pd.DataFrame:
     is treated like the rest of it, and no decision is ever changed.
 
     Args:
-        manifest: one row an image; its splits are ignored.
+        manifest: one row per image; its splits are ignored.
         state: what was learned so far; its categories are final, and images of others are left out with a warning.
 
     Returns:
@@ -38,7 +38,7 @@ def receive(manifest: pd.DataFrame, state: State | None) -> pd.DataFrame:
         known = images["category"].isin(state.network.categories)
         if not known.all():
             names = ", ".join(sorted(images.loc[~known, "category"].unique()))
-            left_out = "%d images are left out, as the first run had no %s. Delete %s to start anew with them."
+            left_out = "%d images are left out, as the first run had no %s. Delete %s to start over with them."
             log.warning(left_out, (~known).sum(), names, state.folder)
         images = images[known]
     run, decided = (_remembered(images, state, name) for name in ("run", "held_out"))

@@ -39,7 +39,7 @@ def learn_on(
 
     Args:
         before: the state after the last run, or None in the first.
-        manifest: one row an image; its splits are ignored.
+        manifest: one row per image; its splits are ignored.
         pixels: per domain, uint8 ``(N, S, S, 3)``, indexed by the manifest's ``pixel_row``.
         learning, training: which images to train on, and for how long.
         checkpoints: folder of the training's checkpoints.

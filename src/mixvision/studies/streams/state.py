@@ -71,5 +71,5 @@ class State:
             if value != self.settings.get(name):
                 raise ValueError(
                     f"{name} is {value!r}, but this network was trained with {self.settings.get(name)!r} so far. "
-                    f"Set it back, or delete {self.folder} to start anew."
+                    f"Set it back, or delete {self.folder} to start over."
                 )

@@ -60,7 +60,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
 
 
 def learning_curves(history: pd.DataFrame, outcomes: pd.DataFrame, trials: pd.DataFrame) -> go.Figure:
-    """Training and validation accuracy by epoch, one panel a trial: phases parted by lines, the best epoch starred.
+    """Training and validation accuracy by epoch, one panel per trial: phases parted by lines, the best epoch starred.
 
     Args:
         history: ``trial``, ``epoch``, ``split``, ``cross_entropy``, ``top1`` and ``phase``.

@@ -71,7 +71,7 @@ def train_transfer(
     """Train every trial of :func:`mixvision.studies.transfer.trials.list_trials`.
 
     Args:
-        trials: one row a model.
+        trials: one row per model.
         pool: training and held-out images; all that are not held out are used for training.
         study: test-time views and the fine-tunings' plans.
         augmentation: of the images that networks are fine-tuned on.

@@ -70,7 +70,7 @@ class Transfer:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name in ("input_sizes", "heads", "ratios"):
             if any(getattr(self, name).count(value) > 1 for value in getattr(self, name)):
-                raise ValueError(f"{name} is {list(getattr(self, name))}; name each value once.")
+                raise ValueError(f"{name} is {list(getattr(self, name))}; list each value only once.")
 
     def _require_models(self) -> None:
         if not isinstance(self.backbones, Mapping) or not self.all_backbones():  # each of which checks itself
@@ -105,13 +105,13 @@ class Transfer:
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a whole number of {least} or more.")
         if any(type(ratio) is not int or not 0 <= ratio <= 100 for ratio in self.ratios):
-            raise ValueError(f"ratios is {list(self.ratios)}; give whole per cents from 0 to 100.")
+            raise ValueError(f"ratios is {list(self.ratios)}; give whole percentages from 0 to 100.")
 
 
 def list_trials(
     study: Transfer, backbones: pd.DataFrame, categories: list[str], training: EpochTraining
 ) -> pd.DataFrame:
-    """One row a model: trial, method, backbone, weights, input_size, head, fine_tuning, seed, and how it is trained.
+    """One row per model: trial, method, backbone, weights, input_size, head, fine_tuning, seed, and how it is trained.
 
     That is: optimizer, learning_rate, weight_decay, batch_size, epochs (at most), patience (none in fine-tuning, which
     runs all epochs), and augmented, whether it is trained on augmented images.

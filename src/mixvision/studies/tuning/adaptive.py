@@ -58,7 +58,7 @@ def search_adaptively(
 
     The studies are kept in ``folder`` as ``studies.db``, with complete trials only. A round's proposals depend only on
     earlier rounds, so a killed search proposes its unfinished round again, and the sweep continues from its checkpoint.
-    The studies' names depend on everything that decides the results: when it changes, the search starts anew. The
+    The studies' names depend on everything that decides the results: when it changes, the search starts over. The
     checkpoints are in a folder of that name, as they record which trials were pruned but not by which settings.
 
     Returns:

@@ -56,7 +56,7 @@ class Grid:
             if not isinstance(values, list | tuple) or not values or not all(map(_is_positive, values)):
                 raise ValueError(f"{name} is {values!r}; give a list of one or more numbers above 0.")
             if len(set(values)) < len(values):
-                raise ValueError(f"{name} is {values!r}; name each value once.")
+                raise ValueError(f"{name} is {values!r}; list each value only once.")
             object.__setattr__(self, name, tuple(map(float, values)))
         for name in ("first_l2", "final_learning_rate"):
             value = getattr(self, name)

@@ -216,6 +216,6 @@ def _footnotes(published: PublishedTuning | None) -> list[str]:
         "The best of many trials on the same images is too high as an estimate. Use it to compare settings; small "
         "differences between settings or searches are due to chance.",
         "The adaptive search has the grid's budget, counted in model-iterations, and ends when its next round might "
-        "exceed it. Each ratio has an Optuna study of its own, whereas the grid's steps use all ratios at once.",
+        "exceed it. Each ratio has an Optuna study of its own, whereas the grid's steps use all ratios together.",
     ]
     return [*notes, f"Published: {published.source}."] if published else notes

@@ -1,4 +1,4 @@
-"""Trains classifiers on features of a frozen network, many at once, each with early stopping."""
+"""Trains classifiers on features of a frozen network, many together, each with early stopping."""
 
 from __future__ import annotations
 
