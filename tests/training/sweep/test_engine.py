@@ -362,6 +362,8 @@ def test_snapshots_are_kept_on_demand_and_change_nothing(digits, tmp_path):
     kept = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "kept", Course(keep=[4, 6, 12]))
     short = train_sweep(BUILD, trials, sets, pool, replace(BRIEF, iterations=6), tmp_path / "short")
     assert sorted(kept.history["iteration"].unique()) == [4, 6, 8, 12]
+    also = kept.history[kept.history["iteration"].isin([4, 8, 12])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(also, plain.history)
     assert set(kept.weights["ratio-000-seed-0"]) - set(plain.weights["ratio-000-seed-0"]) == {
         "iteration_4",
         "iteration_6",
@@ -380,7 +382,9 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
     trials = trials.assign(learning_rate=0.02)
     exact = replace(BRIEF, iterations=40, evaluate_every=20, precision="64-true")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mixvision.training.sweep.schedules.momentum", lambda iteration: 0.0)
+        asked: list[int] = []
+        momentum = lambda iteration: asked.append(iteration) or 0.0  # noqa: E731
+        patch.setattr("mixvision.training.sweep.schedules.momentum", momentum)
         # One pass over the training set is twenty batches; the second half draws the first pass again.
         patch.setattr(
             "mixvision.training.sweep.stack.draw_order", lambda images, seed, epoch: draw_order(images, seed, 0)
@@ -400,6 +404,7 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
             course=Course(Continuation(starts, schedules="continue")),
             events=(recorder := Recorder()),
         )
+    assert asked == [*range(40), *range(20, 40)]
     assert len(recorder.rows) == len(rest.history), "a listener hears of the first half, too"
     pd.testing.assert_frame_equal(at_iteration(rest.history, 0, 40), at_iteration(whole.history, 0, 40), rtol=1e-5)
     for name, tensor in rest.weights["ratio-000-seed-0"]["last"].items():
