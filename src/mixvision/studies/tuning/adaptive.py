@@ -111,9 +111,9 @@ class _Round(TrainingListener):
             trial: _propose(self.earlier[ratio], self.space, search, ratio, place)
             for trial, (ratio, place) in self.places.items()
         }
-        recorded = self._recorded()
+        self.recorded = self._read_recorded()
         self.settings = {
-            trial: recorded[trial].params if trial in recorded else proposals[trial] for trial in proposals
+            trial: self.recorded[trial].params if trial in self.recorded else proposals[trial] for trial in proposals
         }
         self.facts = {"step": "adaptive", "round": number, "seed": grid.seed, "iterations": grid.final_iterations}
         self.rows: dict[str, dict[int, dict]] = {trial: {} for trial in self.places}
@@ -123,16 +123,15 @@ class _Round(TrainingListener):
         self, sweeps: ValidationSweeps, events: TrainingListener
     ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Train what is not in the studies yet; return the round's trials, history and outcomes from the studies."""
-        recorded = self._recorded()
-        if len(recorded) < len(self.places):
+        if len(self.recorded) < len(self.places):
             self._record(self._train(sweeps, events))
-            recorded = self._recorded()
+            self.recorded = self._read_recorded()
         else:
-            _tell(events, self._table(), recorded)
-        history = [row for frozen in recorded.values() for row in frozen.user_attrs["history"]]
+            _tell(events, self._table(), self.recorded)
+        history = [row for frozen in self.recorded.values() for row in frozen.user_attrs["history"]]
         outcomes = [
             {"trial": trial} | {name: frozen.user_attrs[name] for name in ("status", "reason", "iterations")}
-            for trial, frozen in recorded.items()
+            for trial, frozen in self.recorded.items()
         ]
         return self._table(), pd.DataFrame(history), pd.DataFrame(outcomes)
 
@@ -143,9 +142,9 @@ class _Round(TrainingListener):
         ]
         return pd.DataFrame(rows)[["trial", "step", "round", "ratio", "seed", "learning_rate", "l2", "iterations"]]
 
-    def _recorded(self) -> dict[str, FrozenTrial]:
-        """The trials that the studies already contain."""
-        held = {ratio: study.trials for ratio, study in self.studies.items()}
+    def _read_recorded(self) -> dict[str, FrozenTrial]:
+        """The trials that the studies already contain, to be read only."""
+        held = {ratio: study.get_trials(deepcopy=False) for ratio, study in self.studies.items()}
         return {trial: held[ratio][place] for trial, (ratio, place) in self.places.items() if place < len(held[ratio])}
 
     def _train(self, sweeps: ValidationSweeps, events: TrainingListener) -> pd.DataFrame:
@@ -159,9 +158,9 @@ class _Round(TrainingListener):
             )
 
     def _record(self, outcomes: pd.DataFrame) -> None:
-        outcomes, recorded = outcomes.set_index("trial"), self._recorded()
+        outcomes = outcomes.set_index("trial")
         for trial in self.places:
-            if trial in recorded:  # recorded before the search was killed
+            if trial in self.recorded:  # recorded before the search was killed
                 continue
             status, reason, iterations = outcomes.loc[trial, ["status", "reason", "iterations"]]
             values = {} if status == "failed" else self._values(trial)
@@ -216,9 +215,21 @@ def _space(grid: Grid) -> dict[str, BaseDistribution]:
 
 
 def _trials_before(study: optuna.Study, number: int) -> optuna.Study:
-    """A copy in memory of a study, with its trials before this number."""
+    """A copy in memory of a study, with its trials before this number.
+
+    It has what proposals and the pruner look at; copying every trial's history anew for each round takes long.
+    """
     copy = optuna.create_study(direction="maximize")
-    copy.add_trials([trial for trial in study.trials if trial.number < number])
+    for trial in study.get_trials(deepcopy=False)[:number]:
+        copy.add_trial(
+            create_trial(
+                state=trial.state,
+                value=trial.value,
+                params=trial.params,
+                distributions=trial.distributions,
+                intermediate_values=trial.intermediate_values,
+            )
+        )
     return copy
 
 
