@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
+import runpy
 import subprocess
 import sys
 
 import pytest
 
+import mixvision
+
 pytestmark = pytest.mark.slow
 
-KEDRO = "import kedro.framework.context, kedro.framework.hooks, kedro.io, kedro.pipeline"
-REGISTRY = f"{KEDRO}, mixvision.settings, mixvision.pipeline_registry as registry; registry.register_pipelines()"
+# What one fresh Python does; after each stage it prints what it has loaded.
+STAGES = {
+    "kedro": "import kedro.framework.context, kedro.framework.hooks, kedro.io, kedro.pipeline",
+    "registry": "import mixvision.settings, mixvision.pipeline_registry as r; pipelines = r.register_pipelines()",
+    "ingestion": "pipelines['ingestion'].nodes",
+    "mixing": "pipelines['mixing'].nodes",
+}
 OURS = {
     "mixvision",
     "mixvision.hooks",
@@ -24,17 +33,31 @@ OURS = {
 }
 
 
-def modules_after(code: str) -> set[str]:
-    """The modules outside the standard library that a fresh Python has loaded after running this code."""
-    printed = subprocess.run(
-        [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+@pytest.fixture(scope="module")
+def fresh() -> subprocess.CompletedProcess:
+    """A Python that went through the stages. OpenMP prints its settings when a library loads it."""
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    code = "\n".join(["import sys", *(f"{stage}\nprint(*sys.modules)" for stage in STAGES.values())])
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment | {"OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    loaded = set(printed.stdout.split())
-    return {module for module in loaded if module.partition(".")[0] not in sys.stdlib_module_names}
 
 
-def test_listing_the_pipelines_imports_no_libraries():
-    extra = modules_after(REGISTRY) - modules_after(KEDRO)
+@pytest.fixture(scope="module")
+def loaded(fresh) -> dict[str, set[str]]:
+    """The modules outside the standard library that are loaded after each stage."""
+    return {
+        stage: {module for module in line.split() if module.partition(".")[0] not in sys.stdlib_module_names}
+        for stage, line in zip(STAGES, fresh.stdout.splitlines(), strict=True)
+    }
+
+
+def test_listing_the_pipelines_imports_no_libraries(loaded):
+    extra = loaded["registry"] - loaded["kedro"]
     assert {module for module in extra if module.startswith("mixvision")} == OURS
     assert {module.partition(".")[0] for module in extra} == {"mixvision"}
 
@@ -46,18 +69,20 @@ def test_listing_the_pipelines_imports_no_libraries():
         ("ingestion", {"torch", "timm", "captum", "optuna", "mlflow", "lightning", "plotly"}),
     ],
 )
-def test_a_pipeline_imports_only_what_it_uses(pipeline, absent):
-    loaded = {module.partition(".")[0] for module in modules_after(f"{REGISTRY}[{pipeline!r}].nodes")}
-    assert {"pandas", "faiss"} <= loaded and not loaded & absent
+def test_a_pipeline_imports_only_what_it_uses(loaded, pipeline, absent):
+    packages = {module.partition(".")[0] for module in loaded[pipeline]}
+    assert {"pandas", "faiss"} <= packages and not packages & absent
 
 
-@pytest.mark.parametrize(("own", "used"), [(None, "2000"), ("7", "7")])
-def test_threads_that_wait_go_to_sleep_soon_unless_the_user_says_otherwise(own, used):
-    """OpenMP prints its settings when PyTorch loads it."""
-    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
-    environment |= {"OMP_DISPLAY_ENV": "verbose"} | ({"GOMP_SPINCOUNT": own} if own else {})
-    code = "import mixvision.settings, torch"
-    shown = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    if "GOMP_SPINCOUNT" not in shown.stderr:
+def test_threads_that_wait_go_to_sleep_soon(fresh, loaded):
+    assert "torch" in loaded["mixing"]
+    shown = re.findall(r"GOMP_SPINCOUNT = '(\d+)'", fresh.stderr)
+    if not shown:
         pytest.skip("PyTorch was built with another OpenMP than GNU's")
-    assert f"GOMP_SPINCOUNT = '{used}'" in shown.stderr
+    assert set(shown) == {"2000"}
+
+
+def test_how_long_threads_wait_is_the_users_to_say(monkeypatch):
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    runpy.run_path(mixvision.__file__)
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
