@@ -15,8 +15,9 @@ from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
 from kedro.validation.parameter_validator import ParameterValidator
 from PIL import Image
+from sklearn.datasets import load_digits
 
-from mixvision.images.samples import write_digits, write_mnist
+from mixvision.images.samples import read_mnist
 from mixvision.pipelines.ingestion import create_pipeline
 from mixvision.reporting.published import read_published
 from mixvision.schema.tables import MANIFEST
@@ -29,13 +30,15 @@ CONF = Path(__file__).parents[2] / "conf"
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory) -> Path:
-    """Both bundled samples as image files, 30 of every digit, in {nice,real}/<digit>."""
+    """Of both bundled samples 30 of every digit as image files, in {nice,real}/<digit>."""
     root = tmp_path_factory.mktemp("digits")
-    for domain, write in (("nice", write_mnist), ("real", write_digits)):
-        write(root / domain)
-        for folder in (root / domain).iterdir():
-            for path in sorted(folder.iterdir())[30:]:
-                path.unlink()
+    real = load_digits()
+    samples = {"nice": read_mnist(), "real": (real.images * 255 / 16, real.target)}
+    for domain, (images, labels) in samples.items():
+        for digit in range(10):
+            (folder := root / domain / str(digit)).mkdir(parents=True)
+            for row in np.flatnonzero(labels == digit)[:30]:
+                Image.fromarray(np.rint(images[row]).astype(np.uint8)).save(folder / f"{row:04d}.png")
     return root
 
 
@@ -64,8 +67,15 @@ def run_ingestion(
     return {name: catalog.load(name) for name in tables} | {"nice_images": catalog.load("nice_images")}
 
 
-def test_digits(tmp_path, digits):
-    tables = run_ingestion(tmp_path, digits)
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory, digits) -> tuple[Path, dict[str, pd.DataFrame]]:
+    """The folder and the tables of one run on all of them, to be read or run again."""
+    project = tmp_path_factory.mktemp("ingested")
+    return project, run_ingestion(project, digits)
+
+
+def test_digits(digits, ingested):
+    project, tables = ingested
     manifest = tables["manifest"]
     assert list(manifest.columns) == MANIFEST.names and len(manifest) == 600 and (manifest["status"] == "kept").all()
     assert manifest["phash"].dtype == "uint64"
@@ -75,15 +85,15 @@ def test_digits(tmp_path, digits):
     assert len(audit) == 20 and (audit[["train", "validation", "test"]].to_numpy() == [15, 3, 12]).mean() > 0.9
     assert tables["split_summary"].set_index("finding")["count"]["pairs crossing in the splits used"] == 0
 
-    pixels = tmp_path / "data" / "02_intermediate" / "digits" / "nice" / "pixels.npy"
+    pixels = project / "data" / "02_intermediate" / "digits" / "nice" / "pixels.npy"
     written = pixels.stat().st_mtime_ns
-    again = run_ingestion(tmp_path, digits)
+    again = run_ingestion(project, digits)
     pd.testing.assert_frame_equal(again["manifest"], manifest)
     assert pixels.stat().st_mtime_ns == written
 
 
-def test_another_seed_changes_the_splits_only(tmp_path, digits):
-    first = run_ingestion(tmp_path, digits)["manifest"]
+def test_another_seed_changes_the_splits_only(tmp_path, digits, ingested):
+    first = ingested[1]["manifest"]
     second = run_ingestion(tmp_path, digits, splits={"seed": 1})["manifest"]
     assert (first["split"] != second["split"]).any()
     pd.testing.assert_frame_equal(first.drop(columns="split"), second.drop(columns="split"))
@@ -146,9 +156,8 @@ def test_a_study_of_one_domain(run_pipeline, real_digits):
 
 
 @pytest.mark.parametrize("absent", ["nice", "real"])
-def test_one_domain_is_audited_like_two(tmp_path, digits, absent):
-    tables = run_ingestion(tmp_path, digits, absent=(absent,))
-    both = run_ingestion(tmp_path / "both", digits)
+def test_one_domain_is_audited_like_two(tmp_path, digits, ingested, absent):
+    tables, both = run_ingestion(tmp_path, digits, absent=(absent,)), ingested[1]
     for name, columns in (("split_audit", ["category", "images"]), ("manifest", ["path", "phash", "status"])):
         expected = both[name][both[name]["domain"] != absent][["domain", *columns]]
         pd.testing.assert_frame_equal(tables[name][["domain", *columns]], expected.reset_index(drop=True))
@@ -183,13 +192,20 @@ def unpack_part(archive: Path, folder: Path, wanted: Callable[[str], bool]) -> P
 
 
 def test_tiny_imagenet(tmp_path, shared_data, monkeypatch):
-    """Two of its classes in its environment: training images divided, validation images by their labels."""
+    """Two of its classes in its environment: training images divided; a tenth of the others by labels."""
     monkeypatch.chdir(CONF.parent)
     classes = ("n01443537", "n02085620")
+    archive = shared_data("tiny-imagenet.tar")
+    labels = unpack_part(archive, tmp_path / "tiny", lambda name: name.endswith("annotations.txt"))
+    labels = pd.read_csv(labels / "val/val_annotations.txt", sep="\t", header=None)
+    own = set(labels.loc[labels[1].isin(classes), 0])
     part = unpack_part(
-        shared_data("tiny-imagenet.tar"),
+        archive,
         tmp_path / "tiny",
-        lambda name: name.startswith("val/") or any(f"train/{wordnet_id}/" in name for wordnet_id in classes),
+        lambda name: (
+            (name.startswith("val/") and (Path(name).name in own or name.endswith("7.JPEG")))
+            or any(f"train/{wordnet_id}/" in name for wordnet_id in classes)
+        ),
     )
     tables = run_ingestion(tmp_path, part, env="tiny_imagenet")
     kept = tables["manifest"][tables["manifest"]["status"] == "kept"]
