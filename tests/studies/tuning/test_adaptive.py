@@ -30,7 +30,7 @@ GRID = Grid(
 )
 SEARCH = AdaptiveSearch(startup_trials=2, warmup_iterations=20)
 EVALUATE_EVERY = 10
-KILL_EVERY = 5  # evaluations; trials have two or four, so that kills come at every point of a trial
+KILL_EVERY = 7  # evaluations; trials have two or four, so that kills come at every point of a trial
 
 
 def near_the_middle(trial) -> float:
@@ -133,7 +133,7 @@ def test_it_spends_the_grids_budget_within_the_grids_range(tmp_path):
 
 
 def test_it_prunes_by_the_median_of_the_complete_trials_of_the_ratio(tmp_path):
-    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 13) / 12))
     trials, history, outcomes = search_adaptively(SEARCH, grid, KnownSweeps(), tmp_path)
     told = trials.merge(outcomes, on="trial", suffixes=("", "_trained"))
     assert set(told["status"]) == {"finished", "pruned"}
@@ -149,7 +149,7 @@ def test_it_prunes_by_the_median_of_the_complete_trials_of_the_ratio(tmp_path):
 
 
 def test_it_learns_where_the_good_settings_are(tmp_path):
-    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 41) / 40))
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
     trials, _, _ = search_adaptively(SEARCH, grid, KnownSweeps(), tmp_path)
     heights = pd.Series([near_the_middle(trial) for trial in trials.itertuples()])
     third = trials["round"].max() // 3
@@ -269,8 +269,8 @@ def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
 
 
 def test_the_search_avoids_settings_that_diverge(tmp_path):
-    """Upper half of the rates diverges; below, all settings are alike. Eight seeds give 0.14 to 0.24, chance 0.5."""
-    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 41) / 40))
+    """Upper half of the rates diverges; below, all settings are alike. Six seeds give 0.11 to 0.19, chance 0.5."""
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
     sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.01 else 0.5)
     trials, _, outcomes = search_adaptively(SEARCH, grid, sweeps, tmp_path)
     failed = outcomes["status"].eq("failed")[trials["round"] > trials["round"].max() // 3]
@@ -279,7 +279,7 @@ def test_the_search_avoids_settings_that_diverge(tmp_path):
 
 def test_the_pruner_ignores_diverged_trials(tmp_path):
     """With two startup trials of which one diverged, one alone has a curve: too few to prune by."""
-    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 13) / 12))
     sweeps = KnownSweeps(lambda trial: math.nan if trial.learning_rate > 0.02 else near_the_middle(trial))
     trials, _, outcomes = search_adaptively(SEARCH, grid, sweeps, tmp_path)
     told = trials.merge(outcomes[["trial", "status"]], on="trial")
