@@ -1,12 +1,11 @@
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_network import SmallNetwork
 
-from mixvision.models.resnet25 import ResNet25
 from mixvision.studies.iterative.interpolation import interpolate
 from mixvision.studies.iterative.training import Phases, choose_phases, list_iterative_trials, train_iteratively
 from mixvision.training.config import Training
@@ -20,7 +19,6 @@ pytestmark = pytest.mark.slow
 
 BRIEF = Training(iterations=20, evaluate_every=2, checkpoint_every=3, accelerator="cpu")
 PHASES = Phases(shares=(20, 50, 80), evaluate_restricted_every=2, learning_rate=0.02, l2=0.1)
-BUILD = partial(ResNet25, 3, 16)
 
 
 @pytest.fixture
@@ -37,7 +35,7 @@ def train(small_manifest, small_pixels, tmp_path):
         trials = list_iterative_trials(phases, training.iterations).assign(**changes)
         sets = choose_phases(small_manifest, trials, phases)
         pool = pool_images(small_manifest, small_pixels, sets["id"])
-        return train_iteratively(BUILD, trials, sets, pool, phases, training, tmp_path / folder, events)
+        return train_iteratively(SmallNetwork, trials, sets, pool, phases, training, tmp_path / folder, events)
 
     return run
 
@@ -178,12 +176,14 @@ def test_interpolation_leads_from_one_end_to_the_other(train, small_manifest, sm
     result = train(replace(PHASES, shares=(50,), trainable=trainable))
     ((trial, snapshots),) = result.weights.items()
     pool = pool_images(small_manifest, small_pixels, small_manifest["id"].head(0))
-    between = interpolate(BUILD, {trial: (snapshots["after_initial"], snapshots["last"])}, pool, BRIEF, (0.0, 0.5, 1.0))
+    between = interpolate(
+        SmallNetwork, {trial: (snapshots["after_initial"], snapshots["last"])}, pool, BRIEF, (0.0, 0.5, 1.0)
+    )
     for alpha, name in (("alpha_0.00", "after_initial"), ("alpha_1.00", "last")):
         end = of_trial(result.predictions[result.predictions["snapshot"] == name], trial).drop(columns="snapshot")
         way = of_trial(between[between["snapshot"] == alpha], trial).drop(columns="snapshot")
         pd.testing.assert_frame_equal(way, end, rtol=1e-4)
-    network = BUILD([torch.Generator()])
+    network = SmallNetwork([torch.Generator()])
     middle = {name: (one + snapshots["last"][name]) / 2 for name, one in snapshots["after_initial"].items()}
     network.load_state_dict({name: tensor[None] for name, tensor in middle.items()})
     with torch.no_grad():

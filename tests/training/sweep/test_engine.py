@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from small_network import SmallNetwork
 
 from mixvision.models.resnet25 import ResNet25
 from mixvision.models.stacked import MovingNorm
@@ -22,6 +23,7 @@ from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 
 pytestmark = pytest.mark.slow
 
+RESNET = partial(ResNet25, 3, 16)
 BRIEF = Training(iterations=12, evaluate_every=4, checkpoint_every=5, accelerator="cpu")
 
 
@@ -56,19 +58,20 @@ class Recorder(TrainingListener):
 
 @pytest.fixture
 def sweep(small_manifest, small_pixels, tmp_path):
-    """Train mixtures of the small digits: ``sweep(mixtures, training)``."""
+    """Train mixtures of the small digits, usually in the small network: ``sweep(mixtures, training)``."""
 
     def train(
         mixtures: Mixtures,
         training: Training = BRIEF,
         folder: Path = tmp_path,
         events: TrainingListener = SILENT,
+        build=SmallNetwork,
         **changes,
     ) -> SweepResult:
         trials = list_trials(mixtures).assign(**changes)
         sets = choose_training_sets(small_manifest, trials, mixtures.balance)
         pool = pool_images(small_manifest, small_pixels, sets["id"])
-        return train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, training, folder, events=events)
+        return train_sweep(build, trials, sets, pool, training, folder, events=events)
 
     return train
 
@@ -87,6 +90,7 @@ def test_trials_trained_together_equal_trials_trained_alone(sweep, tmp_path):
     rates = {"learning_rate": [0.02, 0.01, 0.03], "l2": [0.1, 0.5, 0.0]}
     # Few steps in double precision: training amplifies rounding about fivefold a step with these tiny batches.
     exact = Training(iterations=6, evaluate_every=2, accelerator="cpu", precision="64-true")
+    rates |= {"build": RESNET}
     together = sweep(mixtures, exact, tmp_path / "together", **rates)
     alone = sweep(mixtures, Training(**{**vars(exact), "stack_size": 1}), tmp_path / "alone", **rates)
     assert set(together.outcomes["stack_size"]) == {3} and set(alone.outcomes["stack_size"]) == {1}
@@ -103,7 +107,7 @@ def test_steps_are_those_that_plain_pytorch_takes(sweep, small_manifest, small_p
     """Loss, L2, momentum and learning rate of one trial against autograd and torch.optim written out plainly."""
     mixtures = Mixtures(ratios=(50,), learning_rate=learning_rate, l2=0.1)
     training = Training(iterations=iterations, evaluate_every=iterations, accelerator="cpu", precision="64-true")
-    trained = sweep(mixtures, training).weights["ratio-050-seed-0"]["last"]
+    trained = sweep(mixtures, training, build=RESNET).weights["ratio-050-seed-0"]["last"]
 
     trials = list_trials(mixtures)
     sets = choose_training_sets(small_manifest, trials, True)
@@ -175,7 +179,7 @@ def test_a_diverged_trial_keeps_what_was_kept_before(digits, tmp_path):
     trials, sets, pool = digits
     course = Course(keep=[1, 12])
     rates = trials.assign(learning_rate=[1e12, 0.004])
-    result = train_sweep(BUILD, rates, sets, pool, BRIEF, tmp_path, course)
+    result = train_sweep(SmallNetwork, rates, sets, pool, BRIEF, tmp_path, course)
     assert result.outcomes["status"].tolist() == ["failed", "finished"]
     names = {"ratio-000-seed-0": {"iteration_1"}}
     names["ratio-100-seed-0"] = {"iteration_1", "iteration_12", "last", "best_validation", "best_test"}
@@ -195,7 +199,7 @@ def test_resuming_after_the_last_step_tells_of_failures_too(sweep, tmp_path):
 
 
 def test_training_in_bfloat16(sweep):
-    result = sweep(Mixtures(ratios=(50,)), Training(**{**vars(BRIEF), "precision": "bf16-mixed"}))
+    result = sweep(Mixtures(ratios=(50,)), Training(**{**vars(BRIEF), "precision": "bf16-mixed"}), build=RESNET)
     assert np.isfinite(result.history["loss"]).all()
     assert result.weights["ratio-050-seed-0"]["last"]["head.0.weight"].dtype == torch.float32
 
@@ -204,7 +208,7 @@ def test_a_stack_that_does_not_fit_is_trained_in_halves(small_manifest, small_pi
     def build(generators):
         if len(generators) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return ResNet25(3, 16, generators)
+        return SmallNetwork(generators)
 
     trials = list_trials(Mixtures(ratios=(0, 20, 40, 60, 80)))
     sets = choose_training_sets(small_manifest, trials, True)
@@ -224,7 +228,7 @@ def test_trials_that_do_not_fit_even_alone_are_an_error(small_manifest, small_pi
         def build(generators):
             if len(generators) > fitting:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return BUILD(generators)
+            return SmallNetwork(generators)
 
         return train_sweep(build, trials, sets, pool, BRIEF, tmp_path).outcomes["stack_size"].tolist()
 
@@ -241,7 +245,7 @@ def test_images_that_are_not_for_training_are_refused(small_manifest, small_pixe
     sets.loc[3, "id"] = stranger
     pool = pool_images(small_manifest, small_pixels, sets["id"])
     with pytest.raises(ValueError, match=f"{stranger}.*the splits have changed"):
-        train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+        train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path)
 
 
 def test_a_gpu_that_is_not_there_is_refused(sweep):
@@ -257,7 +261,7 @@ def test_all_trials_diverging_is_an_error(sweep):
 
 
 def test_predictions_agree_with_the_history_and_with_the_saved_networks(sweep, small_manifest, small_pixels, tmp_path):
-    result = sweep(Mixtures(ratios=(50,), learning_rate=0.05, l2=0.05))
+    result = sweep(Mixtures(ratios=(50,), learning_rate=0.05, l2=0.05), build=RESNET)
     predictions = result.predictions.merge(small_manifest, on="id")
     assert set(predictions["snapshot"]) == {"last", "best_validation", "best_test"}
     last = predictions[(predictions["snapshot"] == "last") & (predictions["split"] == "test")]
@@ -286,6 +290,7 @@ def test_it_learns(sweep):
     result = sweep(
         Mixtures(ratios=(50,), seeds=tuple(range(6)), learning_rate=0.02, l2=0.1),
         Training(iterations=240, evaluate_every=240, accelerator="cpu"),
+        build=RESNET,
     )
     test = result.history[result.history["split"] == "test"]
     assert len(test) == 6 and test["performance_top1"].mean() > 0.7
@@ -306,7 +311,7 @@ def test_sets_of_different_sizes_train_in_different_stacks(small_manifest, small
     sets = choose_training_sets(small_manifest, trials, True)
     sets = sets.drop(sets.index[sets["trial"] == "ratio-050-seed-0"][:30])
     pool = pool_images(small_manifest, small_pixels, sets["id"])
-    result = train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+    result = train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path)
     assert result.outcomes["stack_size"].tolist() == [1, 1]
     assert result.outcomes["trial"].tolist() == trials["trial"].tolist()
 
@@ -316,7 +321,7 @@ def test_too_small_a_training_set_is_refused_before_training(small_manifest, sma
     sets = choose_training_sets(small_manifest, trials, True).head(19)
     pool = pool_images(small_manifest, small_pixels, sets["id"])
     with pytest.raises(ValueError, match="19 training images.*20 or more"):
-        train_sweep(partial(ResNet25, 3, 16), trials, sets, pool, BRIEF, tmp_path)
+        train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -353,14 +358,11 @@ def digits(small_manifest, small_pixels):
     return trials, sets, pool_images(small_manifest, small_pixels, sets["id"])
 
 
-BUILD = partial(ResNet25, 3, 16)
-
-
 def test_snapshots_are_kept_on_demand_and_change_nothing(digits, tmp_path):
     trials, sets, pool = digits
-    plain = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "plain")
-    kept = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path / "kept", Course(keep=[4, 6, 12]))
-    short = train_sweep(BUILD, trials, sets, pool, replace(BRIEF, iterations=6), tmp_path / "short")
+    plain = train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path / "plain")
+    kept = train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path / "kept", Course(keep=[4, 6, 12]))
+    short = train_sweep(SmallNetwork, trials, sets, pool, replace(BRIEF, iterations=6), tmp_path / "short")
     assert sorted(kept.history["iteration"].unique()) == [4, 6, 8, 12]
     also = kept.history[kept.history["iteration"].isin([4, 8, 12])].reset_index(drop=True)
     pd.testing.assert_frame_equal(also, plain.history)
@@ -389,13 +391,13 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
         patch.setattr(
             "mixvision.training.sweep.stack.draw_order", lambda images, seed, epoch: draw_order(images, seed, 0)
         )
-        whole = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "whole", Course(keep=[20]))
+        whole = train_sweep(SmallNetwork, trials, sets, pool, exact, tmp_path / "whole", Course(keep=[20]))
         starts = {
             trial: Start(whole.weights[trial]["iteration_20"], rows.to_dict("records"))
             for trial, rows in at_iteration(whole.history, 0, 20).groupby("trial")
         }
         rest = train_sweep(
-            BUILD,
+            SmallNetwork,
             trials.assign(begin=20, iterations=20),
             sets,
             pool,
@@ -428,7 +430,7 @@ def test_trials_train_together_as_far_as_they_fit(small_manifest, small_pixels, 
             "mixvision.training.sweep.engine.fit_stack", lambda *given: note(stacks, len(given[0].trials))
         )
         monkeypatch.setattr("mixvision.training.sweep.engine.images_in_cache", lambda side: cache)
-        train_sweep(BUILD, trials, sets, pool, replace(BRIEF, **changes), tmp_path)
+        train_sweep(SmallNetwork, trials, sets, pool, replace(BRIEF, **changes), tmp_path)
         return stacks
 
     assert sizes(6) == [2, 2, 1] and sizes(15) == [5] and sizes(14) == sizes(11) == [3, 2] and sizes(2) == [1] * 5
@@ -444,13 +446,13 @@ def test_trials_train_together_as_far_as_they_fit(small_manifest, small_pixels, 
 def test_twenty_images_are_enough_to_train_on(digits, tmp_path, monkeypatch):
     trials, sets, pool = digits
     monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", lambda *given: 0.0)
-    result = train_sweep(BUILD, trials, sets[sets.groupby("trial").cumcount() < 20], pool, BRIEF, tmp_path)
+    result = train_sweep(SmallNetwork, trials, sets[sets.groupby("trial").cumcount() < 20], pool, BRIEF, tmp_path)
     assert result.outcomes["status"].tolist() == ["finished", "finished"]
 
 
 def test_the_network_is_built_for_the_pools_categories_and_images(digits):
     network = resnet25_builder(digits[2])([torch.Generator().manual_seed(seed) for seed in range(2)])
-    expected = BUILD([torch.Generator().manual_seed(seed) for seed in range(2)]).state_dict()
+    expected = RESNET([torch.Generator().manual_seed(seed) for seed in range(2)]).state_dict()
     assert {name: tensor.shape for name, tensor in network.state_dict().items()} == {
         name: tensor.shape for name, tensor in expected.items()
     }
@@ -461,7 +463,7 @@ def test_no_checkpoint_is_continued_by_a_sweep_that_computes_something_else(digi
     trials, sets, pool = digits
     folders = []
     monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", lambda *given: note(folders, given[2]))
-    first = {name: tensor[0] for name, tensor in BUILD([torch.Generator().manual_seed(5)]).state_dict().items()}
+    first = {name: tensor[0] for name, tensor in SmallNetwork([torch.Generator().manual_seed(5)]).state_dict().items()}
     other = {name: tensor + 1 for name, tensor in first.items()}
 
     def going_on(weights=first, history=(), **how) -> Course:
@@ -489,19 +491,19 @@ def test_no_checkpoint_is_continued_by_a_sweep_that_computes_something_else(digi
     for _ in range(2):
         for change in changes:
             of = usual | change
-            train_sweep(BUILD, of["trials"], of["sets"], of["pool"], of["training"], tmp_path, of["course"])
+            train_sweep(SmallNetwork, of["trials"], of["sets"], of["pool"], of["training"], tmp_path, of["course"])
     assert len(set(folders)) == len(changes) and folders[: len(changes)] == folders[len(changes) :]
     assert {folder.parent for folder in folders} == {tmp_path}
 
 
 def test_restarted_schedules_differ_from_continued_ones(digits, tmp_path):
     trials, sets, pool = digits
-    first = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path)
+    first = train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path)
     starts = {trial: Start(first.weights[trial]["last"]) for trial in trials["trial"]}
     later = trials.assign(begin=120, iterations=8)
     losses = {
         schedules: train_sweep(
-            BUILD, later, sets, pool, BRIEF, tmp_path, course=Course(Continuation(starts, schedules=schedules))
+            SmallNetwork, later, sets, pool, BRIEF, tmp_path, course=Course(Continuation(starts, schedules=schedules))
         ).history["loss"]
         for schedules in ("restart", "continue")
     }
@@ -512,13 +514,19 @@ def test_training_the_head_alone_equals_training_the_whole_with_frozen_features(
     """The oracle trains the head by hand behind the network's own features, held in evaluation mode."""
     trials, sets, pool = digits
     exact = replace(BRIEF, iterations=3, evaluate_every=3, precision="64-true")
-    first = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "first")
+    first = train_sweep(SmallNetwork, trials, sets, pool, exact, tmp_path / "first")
     trial = trials["trial"].iloc[1]
     swapped = {name: Start(first.weights[name]["last"]) for name in trials["trial"]}
     result = train_sweep(
-        BUILD, trials, sets, pool, exact, tmp_path / "head", course=Course(Continuation(swapped, trainable="head"))
+        SmallNetwork,
+        trials,
+        sets,
+        pool,
+        exact,
+        tmp_path / "head",
+        course=Course(Continuation(swapped, trainable="head")),
     )
-    network = BUILD([torch.Generator().manual_seed(0)]).double()
+    network = SmallNetwork([torch.Generator().manual_seed(0)]).double()
     network.load_state_dict({name: tensor[None] for name, tensor in first.weights[trial]["last"].items()})
     optimizer = torch.optim.SGD(network.head.parameters(), lr=0.1)
     images = np.searchsorted(pool.ids, sets.loc[sets["trial"] == trial, "id"])
@@ -574,9 +582,9 @@ def test_pruned_trials_leave_the_stack_and_the_others_do_not_notice(small_manife
     sets = choose_training_sets(small_manifest, trials, True)
     pool = pool_images(small_manifest, small_pixels, sets["id"])
     exact = replace(BRIEF, precision="64-true", checkpoint_every=4)
-    whole = train_sweep(BUILD, trials, sets, pool, exact, tmp_path / "whole")
+    whole = train_sweep(SmallNetwork, trials, sets, pool, exact, tmp_path / "whole")
     folder = tmp_path / "pruned"
-    arguments = (BUILD, trials, sets, pool, exact, folder)
+    arguments = (SmallNetwork, trials, sets, pool, exact, folder)
     if stop_at:
         with pytest.raises(RuntimeError, match="killed"):
             train_sweep(*arguments, Course(prune=PruneAt(4, {"ratio-040-seed-0"})), Recorder(stop_at))
@@ -596,7 +604,7 @@ def test_pruned_trials_leave_the_stack_and_the_others_do_not_notice(small_manife
 
 def test_a_stack_with_every_trial_pruned_stops(digits, tmp_path):
     trials, sets, pool = digits
-    arguments = (BUILD, trials, sets, pool, replace(BRIEF, checkpoint_every=4), tmp_path)
+    arguments = (SmallNetwork, trials, sets, pool, replace(BRIEF, checkpoint_every=4), tmp_path)
     for _ in ("at first", "again, from the checkpoint of the stopped stack"):
         result = train_sweep(*arguments, Course(prune=PruneAt(8, set(trials["trial"]))))
         assert result.outcomes["status"].tolist() == ["pruned", "pruned"]
@@ -606,14 +614,16 @@ def test_a_stack_with_every_trial_pruned_stops(digits, tmp_path):
 
 def test_no_trial_is_pruned_after_its_last_step(digits, tmp_path):
     trials, sets, pool = digits
-    result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path, Course(prune=PruneAt(12, {trials["trial"][0]})))
+    result = train_sweep(
+        SmallNetwork, trials, sets, pool, BRIEF, tmp_path, Course(prune=PruneAt(12, {trials["trial"][0]}))
+    )
     assert result.outcomes["status"].tolist() == ["finished", "finished"] and len(result.weights) == 2
 
 
 def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_path):
     trials, sets, _ = digits
     pool = pool_images(small_manifest, small_pixels, sets["id"], held_out=("validation",))
-    result = train_sweep(BUILD, trials, sets, pool, BRIEF, tmp_path)
+    result = train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path)
     assert set(result.history["split"]) == {"validation"}
     assert set(result.predictions["snapshot"]) == {"last", "best_validation"}
     splits = small_manifest.set_index("id").loc[result.predictions["id"], "split"]
@@ -622,7 +632,7 @@ def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_pa
 
 def test_trials_of_different_lengths_train_in_different_stacks(digits, tmp_path):
     trials, sets, pool = digits
-    result = train_sweep(BUILD, trials.assign(iterations=[4, 8]), sets, pool, BRIEF, tmp_path)
+    result = train_sweep(SmallNetwork, trials.assign(iterations=[4, 8]), sets, pool, BRIEF, tmp_path)
     assert result.outcomes["iterations"].tolist() == [4, 8] and result.outcomes["stack_size"].tolist() == [1, 1]
     assert result.history.groupby("trial")["iteration"].max().tolist() == [4, 8]
 
