@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from mixvision.evaluation.mistakes import (
     select_predictions,
 )
 from mixvision.images.store import ImageStore, pixels_by_domain
-from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
 from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
@@ -30,11 +28,7 @@ from mixvision.reporting.tables import best_ratio, comparison_table, metric_mark
 from mixvision.studies.mixing import figures
 from mixvision.studies.mixing.page import MixingResults, answer, mixing_page
 from mixvision.training.config import Training
-from mixvision.training.events import TrainingEvents
-from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
-from mixvision.training.pool import pool_images
-from mixvision.training.results import trained_networks
-from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+from mixvision.training.mixtures import Mixtures, list_trials
 from mixvision.vocabulary import DOMAINS
 
 
@@ -46,26 +40,6 @@ def plan_tuned_trials(mixtures: Mixtures, chosen: dict[str, Any]) -> pd.DataFram
     """The same models, with the learning rate and L2 factor that the tuning chose."""
     trials = list_trials(replace(mixtures, learning_rate=chosen["learning_rate"], l2=chosen["l2"]))
     return trials.assign(tuned_by=chosen["source"])
-
-
-def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
-    return choose_training_sets(manifest, trials, mixtures.balance)
-
-
-def train(
-    trials: pd.DataFrame,
-    training_sets: pd.DataFrame,
-    manifest: pd.DataFrame,
-    nice_images: ImageStore,
-    real_images: ImageStore,
-    training: Training,
-    checkpoints: Path,
-    events: TrainingEvents,
-) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train every trial: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
-    pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
-    result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, events=events)
-    return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
 
 
 def measure(

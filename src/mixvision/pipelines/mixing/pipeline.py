@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.evaluation.metrics import join_predictions
+from mixvision.pipelines.mixed_training import choose_images, train
 from mixvision.pipelines.mixing import nodes
 from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
 
@@ -22,9 +23,9 @@ def create_pipeline(tuned: bool = False) -> Pipeline:
 
 def _training() -> list[Node]:
     return [
-        Node(nodes.choose_images, ["manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
+        Node(choose_images, ["manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
         Node(
-            nodes.train,
+            train,
             [
                 "trials",
                 "training_sets",

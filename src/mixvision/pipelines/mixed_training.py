@@ -1,0 +1,36 @@
+"""Nodes of the pipelines that train on mixtures of both domains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from mixvision.images.store import ImageStore, pixels_by_domain
+from mixvision.models.trained import TrainedNetwork
+from mixvision.training.config import Training
+from mixvision.training.events import TrainingEvents
+from mixvision.training.mixtures import Mixtures, choose_training_sets
+from mixvision.training.pool import pool_images
+from mixvision.training.results import trained_networks
+from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+
+
+def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
+    return choose_training_sets(manifest, trials, mixtures.balance)
+
+
+def train(
+    trials: pd.DataFrame,
+    training_sets: pd.DataFrame,
+    manifest: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    training: Training,
+    checkpoints: Path,
+    events: TrainingEvents,
+) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Train every trial: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
+    pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
+    result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, events=events)
+    return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
