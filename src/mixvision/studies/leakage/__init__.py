@@ -1,0 +1,1 @@
+"""Leakage: how much a plain random split flatters the study."""

@@ -1,0 +1,154 @@
+"""The same trials under two splits of the same images: the one that the study uses, and a plain random one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mixvision.evaluation.intervals import LEVEL, resampled_accuracies
+from mixvision.evaluation.metrics import summarise, trial_metrics
+from mixvision.evaluation.selection import best_label
+from mixvision.images.manifest import split_manifest
+from mixvision.images.splits import STRATUM, Splits
+from mixvision.training.mixtures import require_both_domains
+from mixvision.vocabulary import BEST_VALIDATION, DOMAINS, TEST, VALIDATION
+
+PREFIX = "plain-"  # of the names of trials, so that those of both splits can be told apart in one run
+SIDES = ("used", "plain")  # the splits that the study uses, and the plain one
+
+
+@dataclass(frozen=True)
+class SplitResults:
+    """What one way to split the images led to.
+
+    Attributes:
+        manifest: one row per image, with its split.
+        trials: one row per trial: ``trial``, ``ratio``, ``seed``.
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+    """
+
+    manifest: pd.DataFrame
+    trials: pd.DataFrame
+    joined: pd.DataFrame
+
+
+def split_plainly(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    """The manifest with a plain random split of the same shares and seed.
+
+    Raises:
+        ValueError: the study's own splits are plain, too, or the images to train on are all of one domain.
+    """
+    if splits.method == "plain":
+        raise ValueError(
+            "This pipeline compares the study's splits with plain random ones, but ingestion.splits.method is plain "
+            "already: set it to grouped or published."
+        )
+    require_both_domains(unsplit[(unsplit["status"] == "kept") & (unsplit["domain"] != splits.test_only)])
+    return split_manifest(unsplit, replace(splits, method="plain"))
+
+
+def plain_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """The same trials under names of their own."""
+    return trials.assign(trial=PREFIX + trials["trial"])
+
+
+def compare_test_images(manifest: pd.DataFrame, plain_manifest: pd.DataFrame) -> pd.DataFrame:
+    """The test images of both splits, without the categories that only one of them tests.
+
+    Returns:
+        One row per domain: ``domain``; ``categories``, how many are compared; ``left_out``, the names of the others;
+        ``used_images``; ``used_components``, how many components these form; ``used_leaks``, the share of them that
+        leak; and the same of the plain split, ``plain_images``...
+    """
+    kept = manifest[manifest["status"] == "kept"]
+    tested = _tested_by_both(manifest, plain_manifest)
+    rows = []
+    for domain in DOMAINS:
+        own = [images[images["domain"] == domain] for images in tested]
+        compared = set(own[0]["category"])
+        others = sorted(set(kept.loc[kept["domain"] == domain, "category"]) - compared)
+        row = {"domain": domain, "categories": len(compared), "left_out": ", ".join(others)}
+        for side, images in zip(SIDES, own, strict=True):
+            row |= {
+                f"{side}_images": len(images),
+                f"{side}_components": images["component"].nunique(),
+                f"{side}_leaks": images["leaks"].mean(),
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def compare_accuracies(
+    used: SplitResults, plain: SplitResults, generator: np.random.Generator, draws: int = 2000
+) -> pd.DataFrame:
+    """Top-1 accuracy of every ratio under both splits, at the snapshot best_validation.
+
+    The intervals resample whole components of each test set. The two test sets are drawn from the same images, but
+    are treated as independent in the interval of the difference.
+
+    Args:
+        used, plain: the results under the splits that the study uses, and under the plain one.
+        generator: source of the resampling.
+        draws: number of resampled test sets.
+
+    Returns:
+        One row per ratio and domain: ``ratio``, ``domain``, ``trials`` (how many seeds finished under both splits;
+        these are averaged), ``used_top1`` with the bounds ``used_low`` and ``used_high`` of the central 95%,
+        ``plain_top1``, ``plain_low``, ``plain_high``, ``difference`` (plain minus used), ``difference_low``,
+        ``difference_high``, ``used_best`` and ``plain_best`` (whether it is the ratio with the highest performance on
+        the validation images), and the columns of :func:`compare_test_images`.
+
+    Raises:
+        ValueError: no trial finished under both splits.
+    """
+    pairs = _finished_in_both(used, plain)
+    tested = _tested_by_both(used.manifest, plain.manifest)
+    predicted = [
+        side.joined[(side.joined["snapshot"] == BEST_VALIDATION) & side.joined["id"].isin(images["id"])]
+        for side, images in zip((used, plain), tested, strict=True)
+    ]
+    rows = []
+    for ratio, seeds in pairs.groupby("ratio"):
+        for domain in DOMAINS:
+            row = {"ratio": ratio, "domain": domain, "trials": len(seeds)}
+            drawn = {}
+            for side, images in zip(SIDES, predicted, strict=True):
+                own = images[(images["domain"] == domain) & images["trial"].isin(seeds[f"{side}_trial"])]
+                drawn[side] = resampled_accuracies(own, generator, draws).mean(axis=1)
+                row |= {f"{side}_top1": own["top1"].mean()} | _bounds(drawn[side], side)
+            row["difference"] = row["plain_top1"] - row["used_top1"]
+            rows.append(row | _bounds(drawn["plain"] - drawn["used"], "difference"))
+    table = pd.DataFrame(rows)
+    for side, results in zip(SIDES, (used, plain), strict=True):
+        table[f"{side}_best"] = table["ratio"] == _best_ratio(results, table["ratio"])
+    return table.merge(compare_test_images(used.manifest, plain.manifest), on="domain")
+
+
+def _tested_by_both(*manifests: pd.DataFrame) -> list[pd.DataFrame]:
+    """The test images of each manifest whose category is tested in all of them, in the same domain."""
+    tested = [manifest[(manifest["status"] == "kept") & (manifest["split"] == TEST)] for manifest in manifests]
+    strata = [pd.MultiIndex.from_frame(images[STRATUM]) for images in tested]
+    return [images[own.isin(strata[0]) & own.isin(strata[1])] for images, own in zip(tested, strata, strict=True)]
+
+
+def _finished_in_both(used: SplitResults, plain: SplitResults) -> pd.DataFrame:
+    """The trials with predictions under both splits: ``ratio``, ``seed``, ``used_trial``, ``plain_trial``."""
+    finished = [side.trials[side.trials["trial"].isin(side.joined["trial"])] for side in (used, plain)]
+    pairs = finished[0].merge(finished[1], on=["ratio", "seed"], suffixes=("_used", "_plain"))
+    if pairs.empty:
+        raise ValueError("No model finished its training under both splits, so there is nothing to compare.")
+    return pairs.rename(columns={f"trial_{side}": f"{side}_trial" for side in SIDES})
+
+
+def _best_ratio(results: SplitResults, ratios: pd.Series) -> int:
+    """The one of these ratios with the highest performance on the validation images, at best_validation."""
+    summary = summarise(trial_metrics(results.joined), results.trials)
+    validated = summary[(summary["split"] == VALIDATION) & (summary["snapshot"] == BEST_VALIDATION)]
+    return int(best_label(validated[validated["ratio"].isin(ratios)].set_index("ratio")["performance_top1"]))
+
+
+def _bounds(drawn: pd.Series, name: str) -> dict[str, float]:
+    low, high = drawn.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return {f"{name}_low": low, f"{name}_high": high}
