@@ -220,7 +220,10 @@ class ParameterNames:
 
 
 class SourceCheck:
-    """Checks every image source and the published numbers before any image is fetched or decoded."""
+    """Checks every image source and the published numbers before any image is fetched or decoded.
+
+    Nodes with the tag "check", which only look at parameters, run then, too.
+    """
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
@@ -231,6 +234,8 @@ class SourceCheck:
             dataset = catalog.get(name)
             if isinstance(dataset, ImageSourceDataset | PublishedDataset):
                 dataset.check()
+        for node in pipeline.only_nodes_with_tags("check").nodes:
+            node.run({name: catalog.load(name) for name in node.inputs})
 
 
 class ReportArtifacts:

@@ -16,6 +16,7 @@ warnings.filterwarnings("ignore", "One or more dataset names contain '.'")
 CHAINS = {  # by name: the packages in mixvision.pipelines to join, in the order of the flow
     "ingestion": ["ingestion"],
     "mixing": ["ingestion", "mixing"],
+    "leakage": ["ingestion", "mixing", "leakage"],
     "iterative": ["ingestion", "iterative"],
     "conclusions": ["ingestion", "mixing", "iterative", "conclusions"],
     "tuning": ["ingestion", "tuning"],

@@ -42,7 +42,7 @@ del PIPELINES["__default__"]
 PIPELINES = {"transfer": PIPELINES.pop("transfer"), **PIPELINES}  # whose models the pipeline submission needs
 
 PER_CATEGORY = 10
-MIXING = ("mixing", "iterative", "conclusions", "tuning", "tuned_mixing")
+MIXING = ("mixing", "leakage", "iterative", "conclusions", "tuning", "tuned_mixing")
 IMAGENET = ["n02085620-Chihuahua", "n02085782-Japanese_spaniel", "n02085936", "n02086079", "n02086240"]
 NAMES = {
     "base": list("01234"),

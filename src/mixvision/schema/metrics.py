@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mixvision.schema.columns import NUMBER, WHOLE, Column, Table
+from mixvision.schema.columns import FLAG, NUMBER, TEXT, WHOLE, Column, Table
 from mixvision.schema.shared import (
     ACCURACIES,
     AVERAGED,
     BACKBONE,
     BEST_EPOCH,
+    DOMAIN,
     EPOCHS,
     FINE_TUNING,
     HEAD,
@@ -56,6 +57,31 @@ METRIC_TABLE = Table(
         *(replace(measure, name=f"published_{measure.name}", optional=True) for measure in ACCURACIES),
     ),
     key=("ratio", "share", "snapshot"),
+)
+_UNDER_SPLITS = tuple(
+    column
+    for side, splits in (("used", "the study's splits"), ("plain", "the plain split"))
+    for column in (
+        accuracy(f"{side}_top1", f"accuracy on the test images of {splits}"),
+        *(accuracy(f"{side}_{end}", "bound of its 95% interval") for end in ("low", "high")),
+        Column(f"{side}_best", FLAG, f"whether the ratio is best on the validation images of {splits}"),
+        Column(f"{side}_images", WHOLE, f"test images of {splits}"),
+        Column(f"{side}_components", WHOLE, "how many components they form"),
+        accuracy(f"{side}_leaks", "share of them that leak"),
+    )
+)
+COMPARISON = Table(
+    "comparison of splits",
+    (
+        *(RATIO, DOMAIN, AVERAGED, *_UNDER_SPLITS),
+        *(
+            Column(f"difference{end}", NUMBER, "accuracy of the plain split minus that of the study's, or a bound")
+            for end in ("", "_low", "_high")
+        ),
+        Column("categories", WHOLE, "categories that are tested under both splits, which alone count"),
+        Column("left_out", TEXT, "the other categories of the domain, or empty"),
+    ),
+    key=("ratio", "domain"),
 )
 SCORES = TUNING_TRIALS.with_columns(
     STATUS,

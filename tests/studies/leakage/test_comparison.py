@@ -14,6 +14,7 @@ from mixvision.studies.leakage.comparison import (
     compare_accuracies,
     compare_test_images,
     plain_trials,
+    require_other_splits,
     split_plainly,
 )
 
@@ -139,7 +140,9 @@ def test_the_plain_split_has_the_shares_of_the_study_and_divides_series():
 
 def test_plain_splits_are_not_compared_with_plain_splits():
     with pytest.raises(ValueError, match="ingestion.splits.method is plain already: set it to grouped or published"):
-        split_plainly(make_unsplit(), Splits(method="plain"))
+        require_other_splits(Splits(method="plain"))
+    for method in ("grouped", "published"):
+        require_other_splits(Splits(method=method))
 
 
 @pytest.mark.parametrize(("domains", "test_only"), [(["nice"], None), (["nice", "real"], "real")])

@@ -34,17 +34,25 @@ class SplitResults:
     joined: pd.DataFrame
 
 
-def split_plainly(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
-    """The manifest with a plain random split of the same shares and seed.
+def require_other_splits(splits: Splits) -> None:
+    """Refuse plain splits, which leave nothing to compare with plain ones.
 
     Raises:
-        ValueError: the study's own splits are plain, too, or the images to train on are all of one domain.
+        ValueError: the study's own splits are plain.
     """
     if splits.method == "plain":
         raise ValueError(
             "This pipeline compares the study's splits with plain random ones, but ingestion.splits.method is plain "
             "already: set it to grouped or published."
         )
+
+
+def split_plainly(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    """The manifest with a plain random split of the same shares and seed.
+
+    Raises:
+        ValueError: the images to train on are all of one domain.
+    """
     require_both_domains(unsplit[(unsplit["status"] == "kept") & (unsplit["domain"] != splits.test_only)])
     return split_manifest(unsplit, replace(splits, method="plain"))
 

@@ -1,0 +1,65 @@
+"""Leakage: the trials of mixed training once more on a plain random split, and the report that compares both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from mixvision.evaluation.metrics import trial_metrics
+from mixvision.images.splits import Splits
+from mixvision.reporting.sections import failure_notes, snapshot_note
+from mixvision.reporting.settings import ReportParameters
+from mixvision.studies.leakage import comparison, figures
+from mixvision.studies.leakage.page import LeakageResults, leakage_page, leakage_summary
+from mixvision.training.config import Training
+
+
+def check_splits(splits: Splits) -> None:
+    comparison.require_other_splits(splits)
+
+
+def split_plainly(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+    return comparison.split_plainly(unsplit, splits)
+
+
+def plan_trials(mixing_trials: pd.DataFrame) -> pd.DataFrame:
+    return comparison.plain_trials(mixing_trials)
+
+
+def compare(
+    manifest: pd.DataFrame,
+    mixing_trials: pd.DataFrame,
+    mixing_joined: pd.DataFrame,
+    plain_manifest: pd.DataFrame,
+    trials: pd.DataFrame,
+    joined: pd.DataFrame,
+    report: ReportParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Metrics of every trial on the plain split, and the accuracies under both splits."""
+    used = comparison.SplitResults(manifest, mixing_trials, mixing_joined)
+    plain = comparison.SplitResults(plain_manifest, trials, joined)
+    generator = np.random.default_rng(report.seed)
+    return trial_metrics(joined), comparison.compare_accuracies(used, plain, generator, report.bootstrap_draws)
+
+
+def draw(table: pd.DataFrame, splits: Splits) -> go.Figure:
+    return figures.accuracy_under_both_splits(table, splits.method)
+
+
+def write_page(
+    splits: Splits,
+    training: Training,
+    report: ReportParameters,
+    mixing_outcomes: pd.DataFrame,
+    **results: Any,
+) -> tuple[str, str]:
+    """Everything on one page that opens offline, and a summary; ``results`` are fields of `LeakageResults`."""
+    shown = LeakageResults(method=splits.method, **results)
+    notes = [snapshot_note(shown.plain_manifest, training.evaluate_every, "training on the plain split")]
+    notes += [*failure_notes(mixing_outcomes), *failure_notes(shown.outcomes)]
+    shown = replace(shown, trials=shown.trials.assign(**vars(training)))
+    return leakage_page(report.title, shown, notes), leakage_summary(report.title, shown)

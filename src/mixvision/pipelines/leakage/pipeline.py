@@ -1,0 +1,80 @@
+"""The leakage pipeline: mixed training on a plain random split, beside mixed training on the study's splits."""
+
+from kedro.pipeline import Node, Pipeline
+
+from mixvision.evaluation.metrics import join_predictions
+from mixvision.pipelines.leakage import nodes
+from mixvision.pipelines.mixed_training import choose_images, train
+from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
+
+PARAMETERS = {
+    "params:splits": "params:ingestion.splits",
+    **{f"params:{name}": f"params:mixing.{name}" for name in ("mixtures", "training", "report")},
+}
+
+
+def create_pipeline() -> Pipeline:
+    """From mixed training's trials and predictions to one page; names are prefixed with "leakage."."""
+    inputs = {"unsplit_manifest", "manifest", "nice_images", "real_images", "split_audit", "split_summary"}
+    inputs |= {"training_events", "mixing.trials", "mixing.joined_predictions", "mixing.outcomes"}
+    return Pipeline([*_training(), *_report()], namespace="leakage", inputs=inputs, parameters=PARAMETERS)
+
+
+def _training() -> list[Node]:
+    return [
+        Node(nodes.check_splits, "params:splits", None, name="check_splits", tags="check"),
+        Node(nodes.split_plainly, ["unsplit_manifest", "params:splits"], "plain_manifest", name="split_plainly"),
+        Node(nodes.plan_trials, "mixing.trials", "trials", name="plan_trials"),
+        Node(choose_images, ["plain_manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
+        Node(
+            train,
+            [
+                "trials",
+                "training_sets",
+                "plain_manifest",
+                "nice_images",
+                "real_images",
+                "params:training",
+                "checkpoints",
+                "training_events",
+            ],
+            ["models", "history", "predictions", "outcomes"],
+            name="train",
+        ),
+        Node(join_predictions, ["predictions", "plain_manifest"], "joined_predictions", name="join"),
+    ]
+
+
+def _report() -> list[Node]:
+    return [
+        Node(
+            nodes.compare,
+            by_name(
+                "manifest",
+                "plain_manifest",
+                "trials",
+                "params:report",
+                mixing_trials="mixing.trials",
+                mixing_joined="mixing.joined_predictions",
+                joined="joined_predictions",
+            ),
+            ["metrics", "comparison"],
+            name="compare",
+        ),
+        Node(nodes.draw, ["comparison", "params:splits"], "accuracy_figure", name="draw"),
+        Node(
+            nodes.write_page,
+            by_name(
+                "params:splits",
+                "params:training",
+                "params:report",
+                "comparison",
+                "plain_manifest",
+                *STUDY_RESULTS,
+                mixing_outcomes="mixing.outcomes",
+                accuracy="accuracy_figure",
+            ),
+            ["page", "summary"],
+            name="write_page",
+        ),
+    ]
