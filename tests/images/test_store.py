@@ -183,6 +183,16 @@ def test_another_rule_of_groups_is_applied_without_decoding(write, monkeypatch):
     assert set(seen) <= {"apple/dangling.png"}, "unreadable files are always tried again"
 
 
+def test_a_table_of_groups_is_read_before_images_are_decoded(write, monkeypatch, caplog):
+    decoded = decoded_paths(monkeypatch)
+    with pytest.raises(FileNotFoundError, match="The table of groups of 'nice' images does not exist"):
+        write(group={"table": "groups.csv", "file": "name", "group": "plant"})
+    assert decoded == []
+    with caplog.at_level("INFO"):
+        write(group={"path": "(?P<group>[0-9]+).png"})
+    assert len(decoded) == 7 and sum("groups" in message for message in caplog.messages) == 1
+
+
 def test_a_store_is_not_written_if_its_groups_cannot_be_found(write, tmp_path):
     with pytest.raises(ValueError, match="group of the 'nice' source finds no group for any of its 7 images"):
         write(group={"exif": ["day"]})

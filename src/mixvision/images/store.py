@@ -100,31 +100,39 @@ def write_store(pending: PendingImages, folder: Path) -> None:
     raw = pending.raw
     settings = {"version": VERSION, "root": str(raw.root), **asdict(pending.decoding)}
     files = _list_files(raw)
+    by_exif = raw.groups is not None and raw.groups.exif
+    groups = None if by_exif else _groups_of(files, raw)  # a rule that cannot be used is refused before decoding
     before = _read_matching(folder, settings)
-    if before is not None and _is_current(before, files, raw):
+    if before is not None and _is_current(before, files, raw, groups):
         logger.info("%s images: nothing changed, %d decoded files reused.", raw.domain, len(files))
         return
     with replacing(folder) as partial:
         records = _decode_all(files, before, pending, partial / PIXELS)
-        inventory = _described(pd.DataFrame(records, columns=list(COLUMNS)), raw)
+        inventory = _described(pd.DataFrame(records, columns=list(COLUMNS)), raw, groups)
         inventory.astype(COLUMNS).to_parquet(partial / INVENTORY)
         (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped}))
         del before  # closes its pixels: Windows does not rename folders with open files
 
 
-def _is_current(before: ImageStore, files: pd.DataFrame, raw: RawImages) -> bool:
+def _is_current(before: ImageStore, files: pd.DataFrame, raw: RawImages, groups: pd.Series | None) -> bool:
     """Whether the store has just these files, with the groups and published splits that they have now."""
     inventory = before.inventory
-    same = before.unmapped == raw.unmapped and files.equals(inventory[list(files.columns)])
+    if before.unmapped != raw.unmapped or not files.equals(inventory[list(files.columns)]):
+        return False
     names = ["group", "published"]
-    return same and _described(inventory, raw)[names].equals(inventory.reindex(columns=names))
+    return _described(inventory, raw, groups)[names].equals(inventory.reindex(columns=names))
 
 
-def _described(inventory: pd.DataFrame, raw: RawImages) -> pd.DataFrame:
-    """The inventory with what the source's settings say of each file."""
-    groups = group_images(inventory, raw.groups, raw.root, raw.domain)
+def _described(inventory: pd.DataFrame, raw: RawImages, groups: pd.Series | None) -> pd.DataFrame:
+    """The inventory with what the source's settings say of each file; groups by EXIF are still to be found (None)."""
+    if groups is None:
+        groups = _groups_of(inventory, raw)
     published = pd.Series([raw.published.get(path, "") for path in inventory["path"]], inventory.index, dtype=str)
     return inventory.assign(group=groups, published=published)
+
+
+def _groups_of(inventory: pd.DataFrame, raw: RawImages) -> pd.Series:
+    return group_images(inventory, raw.groups, raw.root, raw.domain)
 
 
 def _list_files(raw: RawImages) -> pd.DataFrame:
