@@ -18,7 +18,7 @@ from mixvision.settings import CONFIG_LOADER_ARGS
 CONF = Path(__file__).parents[1] / "conf"
 ROLES = {
     "final_metrics": {
-        *(f"{study}.metrics" for study in ("mixing", "iterative", "baselines", "transfer")),
+        *(f"{study}.metrics" for study in ("mixing", "leakage", "iterative", "baselines", "transfer")),
         *("tuning.grid_scores", "tuning.adaptive_scores", "streams.arrivals"),
     },
     "models": {f"{study}.models" for study in ("mixing", "iterative", "baselines", "transfer")},
