@@ -16,19 +16,15 @@ from mixvision.pipeline_registry import register_pipelines
 from mixvision.settings import CONFIG_LOADER_ARGS
 
 CONF = Path(__file__).parents[1] / "conf"
+STUDIES = ("mixing", "leakage", "iterative", "baselines", "transfer")
 ROLES = {
     "final_metrics": {
-        *(f"{study}.metrics" for study in ("mixing", "leakage", "iterative", "baselines", "transfer")),
+        *(f"{study}.metrics" for study in STUDIES),
         *("tuning.grid_scores", "tuning.adaptive_scores", "streams.arrivals"),
     },
-    "models": {f"{study}.models" for study in ("mixing", "iterative", "baselines", "transfer")},
-    "checkpoints": {
-        f"{study}.checkpoints" for study in ("mixing", "iterative", "baselines", "transfer", "tuning", "streams")
-    },
-    "page": {
-        f"{study}.page"
-        for study in ("mixing", "iterative", "baselines", "transfer", "tuning", "streams", "conclusions")
-    },
+    "models": {f"{study}.models" for study in STUDIES},
+    "checkpoints": {f"{study}.checkpoints" for study in (*STUDIES, "tuning", "streams")},
+    "page": {f"{study}.page" for study in (*STUDIES, "tuning", "streams", "conclusions")},
 }
 
 
