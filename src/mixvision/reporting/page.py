@@ -41,7 +41,7 @@ class Table:
     def numeric(self) -> list[bool]:
         """For each column, whether all its shown cells read as numbers (and are right-aligned)."""
         columns = zip(*self.rows(), strict=True)
-        return [all(cell[:1] in set("0123456789.-" + DASH) for cell in column) for column in columns]
+        return [all(cell[:1] in set("0123456789.+-" + DASH) for cell in column) for column in columns]
 
 
 @dataclass(frozen=True)
