@@ -41,7 +41,7 @@ def test_ready_made_groups_of_fruits_360(path, fruit, series):
 def test_a_pattern_is_searched_in_the_path_and_may_cover_categories(caplog):
     images = inventory(["fig/ann-1.jpg", "plum/ann-2.jpg", "plum/bob-1.jpg", "plum/7.jpg", "note.txt"])
     with caplog.at_level("INFO"):
-        found = groups_of({"path": r"/(?P<group>[a-z]+)-\d"}, images)
+        found = groups_of({"pattern": r"/(?P<group>[a-z]+)-\d"}, images)
     assert found == ["ann", "ann", "bob", "", ""], "a file outside the layout has no group"
     assert "3 images in 2 groups" in caplog.text and "images without a group: 1, such as plum/7.jpg" in caplog.text
     assert groups_of(None, images) == [""] * 5
@@ -49,11 +49,11 @@ def test_a_pattern_is_searched_in_the_path_and_may_cover_categories(caplog):
 
 def test_a_pattern_matches_accents_however_they_are_stored():
     images = inventory(["fig/Rene\u0301-1.jpg", "fig/Ren\u00e9-2.jpg"])
-    assert groups_of({"path": r"(?P<group>Ren\u00e9)-"}, images) == ["Ren\u00e9"] * 2
+    assert groups_of({"pattern": r"(?P<group>Ren\u00e9)-"}, images) == ["Ren\u00e9"] * 2
 
 
 def test_an_optional_part_that_takes_no_part_is_no_group():
-    assert groups_of({"path": r"fig/(?P<group>[a-z]+)?"}, inventory(["fig/a.jpg", "fig/1.jpg"])) == ["a", ""]
+    assert groups_of({"pattern": r"fig/(?P<group>[a-z]+)?"}, inventory(["fig/a.jpg", "fig/1.jpg"])) == ["a", ""]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -119,12 +119,12 @@ def test_exif_groups_by_camera_and_day():
         ("fruits", "group is 'fruits', but must be one of 'fruits-360', 'fruits-360 series', or a mapping"),
         ([1], "group is [1], but must be a mapping"),
         ({"regex": "x"}, "group is {'regex': 'x'}, but must be a mapping"),
-        ({}, "group gives nothing, but must give either path, or table, file and group together, or exif"),
-        ({"path": "(?P<group>x)", "exif": ["day"]}, "group gives path, exif, but must give either"),
+        ({}, "group gives nothing, but must give either pattern, or table, file and group together, or exif"),
+        ({"pattern": "(?P<group>x)", "exif": ["day"]}, "group gives pattern, exif, but must give either"),
         ({"table": "a.csv", "file": "name"}, "group gives table, file, but must give either"),
         ({"exif": ["day", "lens"]}, "group.exif is ['day', 'lens'], but must be a list of camera and day"),
-        ({"path": "(?P<group"}, "group.path is '(?P<group', but missing >"),
-        ({"path": "[a-z]+_"}, "group.path is '[a-z]+_', but no part of it is called group"),
+        ({"pattern": "(?P<group"}, "group.pattern is '(?P<group', but missing >"),
+        ({"pattern": "[a-z]+_"}, "group.pattern is '[a-z]+_', but no part of it is called group"),
     ],
 )
 def test_a_rule_that_cannot_be_used_is_refused(given, message):
@@ -134,7 +134,7 @@ def test_a_rule_that_cannot_be_used_is_refused(given, message):
 
 def test_rules_are_read_from_names_and_mappings():
     assert read_groups(None) is None
-    assert read_groups("fruits-360") == Groups(path=READY_MADE["fruits-360"])
-    assert read_groups({"table": "a.csv", "file": 7, "group": "b", "path": None}) == Groups(
+    assert read_groups("fruits-360") == Groups(pattern=READY_MADE["fruits-360"])
+    assert read_groups({"table": "a.csv", "file": 7, "group": "b", "pattern": None}) == Groups(
         table="a.csv", file="7", group="b"
     )

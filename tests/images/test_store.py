@@ -176,7 +176,7 @@ def test_missing_store(tmp_path):
 def test_another_rule_of_groups_is_applied_without_decoding(write, monkeypatch):
     assert set(write().inventory["group"]) == {""}
     seen = decoded_paths(monkeypatch)
-    grouped = write(group={"path": "(?P<group>[0-9]+).png"}).inventory.set_index("path")["group"]
+    grouped = write(group={"pattern": "(?P<group>[0-9]+).png"}).inventory.set_index("path")["group"]
     assert grouped[["apple/000.png", "pear/000.png", "pear/001.png", "apple/empty.png"]].tolist() == [
         "000", "000", "001", "",
     ]  # fmt: skip
@@ -189,7 +189,7 @@ def test_a_table_of_groups_is_read_before_images_are_decoded(write, monkeypatch,
         write(group={"table": "groups.csv", "file": "name", "group": "plant"})
     assert decoded == []
     with caplog.at_level("INFO"):
-        write(group={"path": "(?P<group>[0-9]+).png"})
+        write(group={"pattern": "(?P<group>[0-9]+).png"})
     assert len(decoded) == 7 and sum("groups" in message for message in caplog.messages) == 1
 
 

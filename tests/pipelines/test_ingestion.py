@@ -165,6 +165,32 @@ def test_one_domain_is_audited_like_two(tmp_path, digits, ingested, absent):
     assert findings["pairs crossing in the splits used"] == findings["categories without validation images"] == 0
 
 
+def test_groups_and_published_splits_of_the_configuration_arrive_as_they_are_written(run_pipeline, real_digits):
+    """Kedro would make a value called path absolute."""
+    rows = pd.DataFrame({"name": sorted(f"{path.parent.name}/{path.name}" for path in real_digits.rglob("*.png"))})
+    rows["subset"] = ["train", "train", "val", "test", "test"] * (len(rows) // 5)
+    rows.to_csv(real_digits / "splits.csv", index=False)
+    source = {
+        "source": str(real_digits),
+        "group": {"pattern": "(?P<group>[0-9]+/[0-9])"},
+        "split": {"table": "splits.csv", "file": "name", "split": "subset"},
+    }
+    settings = {"study": "published", "image_size": 16, "nice": {"source": None}, "real": source}
+    project = run_pipeline("ingestion", {"ingestion": {"splits": {"method": "published"}}}, settings)
+    manifest = pd.read_parquet(project / "data/03_primary/published/manifest.parquet")
+    manifest = manifest[manifest["status"] == "kept"]
+    paths = manifest["path"]
+    assert manifest["group"].tolist() == [path[: path.index("/") + 2] for path in paths]
+    published = rows.set_index("name")["subset"].replace("val", "validation")
+    assert manifest["split"].tolist() == published[paths].tolist()
+    leaks = pd.read_csv(project / "data/08_reporting/published/ingestion/split_leaks.csv")
+    assert len(leaks) == manifest["leaks"].sum() > 0 and set(leaks["kind"]) <= {
+        "same group",
+        "linked",
+        "near-duplicate",
+    }
+
+
 def test_the_command_line_overrides_an_absent_domain(project):
     (project / "conf" / "local" / "globals.yml").write_text("nice: {source: null}")
     for runtime, source in (({}, None), ({"nice": "photos"}, "photos")):

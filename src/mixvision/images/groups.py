@@ -28,17 +28,17 @@ READY_MADE = {
 
 @dataclass(frozen=True)
 class Groups:
-    """How the images of one source are grouped: by `path`, by `table`, `file` and `group`, or by `exif`.
+    """How the images of one source are grouped: by `pattern`, by `table`, `file` and `group`, or by `exif`.
 
     Args:
-        path: a regular expression with a part called group, searched in the path below the source's root.
+        pattern: a regular expression with a part called group, searched in the path below the source's root.
         table: a CSV file below the source's root, or relative to the project; separated by commas, semicolons or tabs.
         file: its column with paths below the root, or with file names if they are unique.
         group: its column with the groups.
         exif: "camera" (maker and model), "day" (when the picture was taken), or both.
     """
 
-    path: str | None = None
+    pattern: str | None = None
     table: str | None = None
     file: str | None = None
     group: str | None = None
@@ -46,14 +46,14 @@ class Groups:
 
     def __post_init__(self) -> None:
         of_table = (self.table, self.file, self.group)
-        forms = (self.path is not None, any(part is not None for part in of_table), bool(self.exif))
+        forms = (self.pattern is not None, any(part is not None for part in of_table), bool(self.exif))
         if sum(forms) != 1 or None in of_table[: 3 * forms[1]]:
             given = ", ".join(name for name, value in vars(self).items() if value) or "nothing"
             raise ValueError(
-                f"group gives {given}, but must give either path, or table, file and group together, or exif."
+                f"group gives {given}, but must give either pattern, or table, file and group together, or exif."
             )
-        if self.path is not None:
-            _require_group(self.path)
+        if self.pattern is not None:
+            _require_group(self.pattern)
         if not set(self.exif) <= set(EXIF):
             raise ValueError(f"group.exif is {list(self.exif)}, but must be a list of {' and '.join(EXIF)}, or of one.")
 
@@ -69,10 +69,12 @@ def read_groups(given: str | Mapping[str, object] | None) -> Groups | None:
     if isinstance(given, str):
         if given not in READY_MADE:
             names = ", ".join(map(repr, READY_MADE))
-            raise ValueError(f"group is {given!r}, but must be one of {names}, or a mapping with path, table or exif.")
-        return Groups(path=READY_MADE[given])
+            raise ValueError(
+                f"group is {given!r}, but must be one of {names}, or a mapping with pattern, table or exif."
+            )
+        return Groups(pattern=READY_MADE[given])
     if not isinstance(given, Mapping) or not given.keys() <= vars(Groups(exif=EXIF)).keys():
-        raise ValueError(f"group is {given!r}, but must be a mapping of path; of table, file and group; or of exif.")
+        raise ValueError(f"group is {given!r}, but must be a mapping of pattern; of table, file and group; or of exif.")
     exif = given.get("exif") or ()
     named = [exif] if isinstance(exif, str) else list(exif)  # type: ignore[call-overload]
     texts = {name: None if value is None else str(value) for name, value in given.items() if name != "exif"}
@@ -103,8 +105,8 @@ def group_images(inventory: pd.DataFrame, groups: Groups | None, root: Path, dom
         found[placed.index] = chosen.agg(" ".join, axis=1).where((chosen != "").all(axis=1), "")
     else:
         paths = [normalize("NFC", path) for path in placed["path"]]
-        if groups.path is not None:
-            found[placed.index] = _by_path(paths, groups.path)
+        if groups.pattern is not None:
+            found[placed.index] = _by_pattern(paths, groups.pattern)
         else:
             table = FileTable("group", str(groups.table), str(groups.file), str(groups.group))
             found[placed.index] = look_up(paths, table, root, domain)
@@ -121,7 +123,7 @@ def group_images(inventory: pd.DataFrame, groups: Groups | None, root: Path, dom
     return found
 
 
-def _by_path(paths: Iterable[str], expression: str) -> list[str]:
+def _by_pattern(paths: Iterable[str], expression: str) -> list[str]:
     pattern = re.compile(normalize("NFC", expression))
     matches = (pattern.search(path) for path in paths)
     return [(match["group"] or "") if match else "" for match in matches]
@@ -132,6 +134,6 @@ def _require_group(expression: str) -> None:
     try:
         parts = re.compile(expression).groupindex
     except re.error as error:
-        raise ValueError(f"group.path is {expression!r}, but {error}: {advice}") from None
+        raise ValueError(f"group.pattern is {expression!r}, but {error}: {advice}") from None
     if "group" not in parts:
-        raise ValueError(f"group.path is {expression!r}, but no part of it is called group: {advice}")
+        raise ValueError(f"group.pattern is {expression!r}, but no part of it is called group: {advice}")
