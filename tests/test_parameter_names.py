@@ -103,4 +103,4 @@ def test_the_settings_of_a_source_are_known_and_a_misspelled_group_is_not_ignore
             refuse_unknown_names(yaml.safe_load(file.read_text(encoding="utf-8")), known, "global setting")
     with pytest.raises(ValueError, match=r"There is no global setting nice\.groups: did you mean nice\.group\?"):
         refuse_unknown_names({"nice": {"source": "photos", "groups": "fruits-360"}}, known, "global setting")
-    refuse_unknown_names({"nice": {"group": {"path": "(?P<group>x)"}}}, known, "global setting")
+    refuse_unknown_names({"nice": {"group": {"pattern": "(?P<group>x)"}}}, known, "global setting")

@@ -120,7 +120,7 @@ def test_images_of_a_group_share_a_component(folder, stores):
     Image.open(apple / "000.png").resize((48, 48), Image.Resampling.BICUBIC).save(pear / "203.png")
     (apple / "306.png").write_bytes((apple / "010.png").read_bytes())
     Image.open(apple / "004.png").rotate(180).save(pear / "300.png")
-    manifest, _ = build_manifest(*stores({"path": r"/(?P<group>\d\d)\d"}), Categories(), Outliers(), Duplicates())
+    manifest, _ = build_manifest(*stores({"pattern": r"/(?P<group>\d\d)\d"}), Categories(), Outliers(), Duplicates())
     images = manifest.set_index("id")
     assert images.loc["real/apple/306.png", ["reason", "group", "component"]].tolist() == [
         "exact duplicate: of real/apple/010.png", "30", -1,
