@@ -140,7 +140,7 @@ def tabulate(settings: argparse.Namespace, seconds: dict, stacks: dict[int, int]
                 "what": names.get(key, f"ours, {key} models"),
                 "stacks": stacks.get(key, 1),
                 "model-images/s": f"{rate:,.0f}",
-                "ms a step": f"{1e3 * statistics.median(seconds[key]) / settings.iterations / stacks.get(key, 1):.1f}",
+                "ms/step": f"{1e3 * statistics.median(seconds[key]) / settings.iterations / stacks.get(key, 1):.1f}",
                 "GFLOP/s": f"{rate * flops / 1e9:,.0f} ({rate * flops / most_flops:.0%})",
                 "GB/s": f"{rate * least_bytes / 1e9:,.1f} ({rate * least_bytes / most_bytes:.0%})",
                 "x (a)": f"{rate / rates['a']:.2f}",

@@ -192,7 +192,7 @@ def _decode_rows(rows: list[int], files: list[dict], pending: PendingImages, arr
         delayed(decode_files)(pending.raw.root, pending.decoding, array, block, [files[row]["path"] for row in block])
         for block in blocks
     )
-    # Measured on two cores: threads decode 100-pixel JPEGs no faster than one thread does (2,800 a second, as much
+    # Measured on two cores: threads decode 100-pixel JPEGs no faster than one thread does (2,800 per second, as much
     # of that work holds the interpreter lock) and 240-pixel photos 1.5 times as fast; processes 2.0 and 2.1 times
     # as fast, but take a second to start, too long for a few files.
     backend = "loky" if len(rows) >= FILES_FOR_PROCESSES else "threading"

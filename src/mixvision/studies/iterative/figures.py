@@ -27,7 +27,7 @@ DRAWN = {
 
 
 def forgetting_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = "test") -> go.Figure:
-    """Top-1 accuracies and performance through both trainings, one panel a share, averaged over its seeds.
+    """Top-1 accuracies and performance through both trainings, one panel per share, averaged over its seeds.
 
     Args:
         history: ``trial``, ``iteration``, ``split``, ``nice_top1``, ``real_top1``, ``performance_top1``.
@@ -59,7 +59,7 @@ def forgetting_curves(history: pd.DataFrame, trials: pd.DataFrame, split: str = 
 def forgetting_zoom(
     history: pd.DataFrame, trials: pd.DataFrame, first: str, published: PublishedIterative | None
 ) -> go.Figure:
-    """Test accuracy on the first domain in the first iterations after the switch, one line a share.
+    """Test accuracy on the first domain in the first iterations after the switch, one line per share.
 
     Args:
         history, trials: as for :func:`forgetting_curves`.
@@ -148,7 +148,7 @@ def accuracy_matrices(matrix: pd.DataFrame, first: str) -> go.Figure:
 
 
 def interpolation_curves(interpolations: pd.DataFrame) -> go.Figure:
-    """Test accuracy of the networks between the ends of both trainings, one line a share.
+    """Test accuracy of the networks between the ends of both trainings, one line per share.
 
     Args:
         interpolations: what :func:`mixvision.studies.iterative.forgetting.interpolation_summary` returns.

@@ -1,6 +1,6 @@
 """The report on online learning from two streams, run by run.
 
-Everything is derived from ``arrivals``, one row a run: run; iterations, all so far; for each domain (``nice_``,
+Everything is derived from ``arrivals``, one row per run: run; iterations, all so far; for each domain (``nice_``,
 ``real_``) how many images were new, measured, in the buffer and trained on; and the fractions nice_top1, real_top1,
 performance_top1 of the measured ones, classified before the network learned from them (NaN where there are none).
 """

@@ -24,7 +24,7 @@ def main_backbone(study: Transfer, pool: ImagePool, folder: Path, arithmetic: Ar
 
 
 def ratio_trials(study: Transfer) -> pd.DataFrame:
-    """One row a ratio: trial, ratio, head, and the settings of its training."""
+    """One row per ratio: trial, ratio, head, and the settings of its training."""
     mixtures = Mixtures(study.ratios, (study.seed,), learning_rate=study.learning_rate, l2=study.weight_decay)
     settings = {name: getattr(study, name) for name in ("optimizer", "weight_decay", "batch_size")}
     return list_trials(mixtures).drop(columns="l2").assign(head="linear", **settings)

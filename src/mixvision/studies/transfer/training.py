@@ -48,8 +48,8 @@ class TransferResult:
         models: trained networks by "trial/snapshot".
         history, outcomes: as of :func:`mixvision.training.frozen.heads.train_heads`; history has the phase, outcomes
             have the parameters of the whole network and ``trained_parameters``.
-        probabilities: by "trial/snapshot", one row a view and held-out image: view, id, and a column a category (for
-            networks as they are, one for each of ImageNet's classes).
+        probabilities: by "trial/snapshot", one row per view and held-out image: view, id, and one column per
+            category (for networks as they are, per class of ImageNet).
     """
 
     models: dict[str, TrainedNetwork]

@@ -118,7 +118,7 @@ def list_trials(
 
     Args:
         study: what to train.
-        backbones: one row a backbone and input size: backbone, weights, source, sha256, input_size, classes.
+        backbones: one row per backbone and input size: backbone, weights, source, sha256, input_size, classes.
         categories: of the study. If all are ImageNet's, networks with its thousand classes are also used as they are,
             once free to choose among all classes and once restricted to the study's.
         training: how long heads are trained.

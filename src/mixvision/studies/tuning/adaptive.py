@@ -217,7 +217,7 @@ def _space(grid: Grid) -> dict[str, BaseDistribution]:
 def _trials_before(study: optuna.Study, number: int) -> optuna.Study:
     """A copy in memory of a study, with its trials before this number.
 
-    It has what proposals and the pruner look at; copying every trial's history anew for each round takes long.
+    It has what proposals and the pruner look at; copying every trial's history again for each round takes long.
     """
     copy = optuna.create_study(direction="maximize")
     for trial in study.get_trials(deepcopy=False)[:number]:

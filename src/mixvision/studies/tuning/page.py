@@ -23,7 +23,7 @@ STEPS = {
 
 
 def settings_table(scores: pd.DataFrame, step: str) -> pd.DataFrame:
-    """One row a setting of a step, best mean first.
+    """One row per setting of a step, best mean first.
 
     Args:
         scores: trials with step, ratio, learning_rate, l2, iterations, performance_top1 (the best on validation images
