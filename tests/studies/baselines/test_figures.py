@@ -88,10 +88,10 @@ def test_only_numeric_settings_are_joined_by_lines(baselines):
 
 def test_no_marker_hides_the_interval_of_another(baselines):
     figures = [model_comparison(baselines.table), ablation(baselines.table, baselines.base, "cnn", "dropout")]
-    for figure, orientation in zip(figures, ("h", None), strict=True):
+    for figure, orientation, bars in zip(figures, ("h", None), ("error_x", "error_y"), strict=True):
         assert figure.layout.scattermode == "group"
         assert {trace.orientation for trace in figure.data} == {orientation}
-        assert "bars: 95% interval of the test accuracy" in figure.layout.title.subtitle.text
+        assert [trace.name for trace in figure.data if trace[bars].array is not None] == ["test"]
 
 
 def test_augmentations_stand_in_their_order_and_missing_floors_are_left_out(baselines):

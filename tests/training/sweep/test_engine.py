@@ -1,3 +1,4 @@
+import pickle
 import re
 import time
 from dataclasses import replace
@@ -150,6 +151,15 @@ def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, monkeypatch,
     heard = pd.DataFrame(recorder.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
     full = uninterrupted.history.sort_values(["iteration", "split", "trial"], ignore_index=True)
     pd.testing.assert_frame_equal(heard, full)  # the curves of the resumed run are whole
+
+
+def test_a_checkpoint_that_could_run_code_is_not_read(sweep, tmp_path):
+    """Only tensors and plain values are; whatever else a file holds might do anything when it is unpickled."""
+    sweep(Mixtures(ratios=(50,)))
+    (checkpoint,) = tmp_path.rglob("last.ckpt")
+    torch.save(torch.load(checkpoint, weights_only=True) | {"note": checkpoint}, checkpoint)  # a Path is an object
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        sweep(Mixtures(ratios=(50,)))
 
 
 def test_the_same_settings_give_the_same_numbers_and_others_do_not(sweep, tmp_path):
