@@ -62,11 +62,11 @@ def place_files(
     Raises:
         ValueError: a layout names no category, or names one although there are labels.
     """
-    patterns = [re.compile(_expression(_composed(layout), labels is not None)) for layout in layouts]
+    patterns = _compiled(layouts, labels is not None)
     for path in files:
         if path.is_relative_to(root):
             below = path.relative_to(root).as_posix()
-            match = next(filter(None, (pattern.fullmatch(_composed(below)) for pattern in patterns)), None)
+            match = _first_match(patterns, below)
             if match is None:
                 category = ""
             else:
@@ -76,8 +76,8 @@ def place_files(
 
 def name_splits(paths: Iterable[str], layouts: list[str]) -> list[str]:
     """What stands for "{split}" in paths below the root, by the first layout that fits; "" if it names no split."""
-    patterns = [re.compile(_expression(_composed(layout), "{category}" not in layout)) for layout in layouts]
-    matches = (next(filter(None, (pattern.fullmatch(_composed(path)) for pattern in patterns)), None) for path in paths)
+    patterns = _compiled(layouts, labelled=not any("{category}" in layout for layout in layouts))
+    matches = (_first_match(patterns, path) for path in paths)
     return [match.groupdict().get("split", "") if match else "" for match in matches]
 
 
@@ -170,6 +170,15 @@ def read_labels(path: Path, domain: str) -> dict[str, str]:
                 f"but an earlier line gives it {labels[name]!r}: keep one."
             )
     return labels
+
+
+def _compiled(layouts: list[str], labelled: bool) -> list[re.Pattern[str]]:
+    return [re.compile(_expression(_composed(layout), labelled)) for layout in layouts]
+
+
+def _first_match(patterns: list[re.Pattern[str]], path: str) -> re.Match[str] | None:
+    """How a path below the root fits the first layout that it fits."""
+    return next(filter(None, (pattern.fullmatch(_composed(path)) for pattern in patterns)), None)
 
 
 def _expression(layout: str, labelled: bool) -> str:
