@@ -31,7 +31,7 @@ def look_up(paths: Sequence[str], table: FileTable, root: Path, domain: str) -> 
     """What the table says of each path, or else of the file's name; "" if it has neither.
 
     Args:
-        paths: below the root, in Unicode's composed form.
+        paths: below the root.
         table: where to look.
         root: the folder that the paths are relative to.
         domain: for messages.
@@ -40,7 +40,7 @@ def look_up(paths: Sequence[str], table: FileTable, root: Path, domain: str) -> 
         FileNotFoundError, ValueError: the table does not exist, lacks a column, contradicts itself, or names a file by
             a name that several images have.
     """
-    found = _read(table, root, domain)
+    found, paths = _read(table, root, domain), [normalize("NFC", path) for path in paths]
     names = [PurePosixPath(path).name for path in paths]
     counts = Counter(name for name, path in zip(names, paths, strict=True) if path not in found)
     twice = next((name for name, count in counts.items() if count > 1 and name in found), None)

@@ -104,7 +104,7 @@ def group_images(inventory: pd.DataFrame, groups: Groups | None, root: Path, dom
         chosen = pd.DataFrame({name: parts[name] for name in groups.exif})
         found[placed.index] = chosen.agg(" ".join, axis=1).where((chosen != "").all(axis=1), "")
     else:
-        paths = [normalize("NFC", path) for path in placed["path"]]
+        paths = placed["path"].tolist()
         if groups.pattern is not None:
             found[placed.index] = _by_pattern(paths, groups.pattern)
         else:
@@ -125,7 +125,7 @@ def group_images(inventory: pd.DataFrame, groups: Groups | None, root: Path, dom
 
 def _by_pattern(paths: Iterable[str], expression: str) -> list[str]:
     pattern = re.compile(normalize("NFC", expression))
-    matches = (pattern.search(path) for path in paths)
+    matches = (pattern.search(normalize("NFC", path)) for path in paths)
     return [(match["group"] or "") if match else "" for match in matches]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from unicodedata import normalize
 
 from mixvision.images.file_tables import FileTable, look_up
 from mixvision.images.layout import name_splits
@@ -58,10 +57,7 @@ def published_splits(
         return {}
     if by_layout and table is not None:
         raise ValueError(f"Both layout and split name the splits of {domain!r} images: remove one of the two.")
-    if table is None:
-        names = name_splits(paths, layouts)
-    else:
-        names = look_up([normalize("NFC", path) for path in paths], table, root, domain)
+    names = name_splits(paths, layouts) if table is None else look_up(paths, table, root, domain)
     splits = {path: NAMES.get(name.casefold(), "") for path, name in zip(paths, names, strict=True)}
     unknown = next((path for path, split in splits.items() if not split), None)
     if unknown is not None:
