@@ -35,9 +35,12 @@ QUERIES_AT_ONCE, PAIRS_AT_ONCE = 1024, 1024
 PARTS_FOR_PROCESSES = 9  # processes compare twice as fast as threads, but take seconds to start
 
 
-def grey_pictures(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Grey levels, uint8 (len(rows), 64, 64), of uint8 pixels (N, S, S, 3): all that the comparison needs."""
-    grey = np.empty((len(rows), FINE, FINE), np.uint8)
+def grey_pictures(pixels: np.ndarray, rows: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Grey levels, uint8 (len(rows), 64, 64), of uint8 pixels (N, S, S, 3): all that the comparison needs.
+
+    They are written to `out`, if it is given, block by block: so it may be on disk.
+    """
+    grey = np.empty((len(rows), FINE, FINE), np.uint8) if out is None else out
     for start in range(0, len(rows), QUERIES_AT_ONCE):
         block = pixels[rows[start : start + QUERIES_AT_ONCE]]
         grey[start : start + QUERIES_AT_ONCE] = np.rint(shrunk(block @ LUMA, FINE))

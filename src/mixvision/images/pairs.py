@@ -97,6 +97,6 @@ def _grey_pictures(stores: list[tuple[np.ndarray, np.ndarray]], count: int, fold
         grey = np.lib.format.open_memmap(folder / "grey.npy", mode="w+", dtype=np.uint8, shape=shape)
     start = 0
     for pixels, rows in stores:
-        grey[start : start + len(rows)] = grey_pictures(pixels, rows)
+        grey_pictures(pixels, rows, grey[start : start + len(rows)])
         start += len(rows)
     return grey
