@@ -12,3 +12,17 @@ def by_name(*datasets: str, **others: str) -> dict[str, str]:
         others: parameter=dataset, where the two names differ.
     """
     return {name.removeprefix("params:"): name for name in datasets} | others
+
+
+# What the training of mixtures takes and gives, whatever else a pipeline adds or renames.
+TRAINING = by_name(
+    "trials",
+    "training_sets",
+    "manifest",
+    "nice_images",
+    "real_images",
+    "params:training",
+    "checkpoints",
+    events="training_events",
+)
+TRAINED = ["models", "history", "predictions", "outcomes"]

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.iterative import nodes, report
-from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -28,22 +28,7 @@ def _training() -> list[Node]:
     return [
         Node(nodes.plan_trials, ["params:phases", "params:training"], "trials", name="plan_trials"),
         Node(nodes.choose_images, ["manifest", "trials", "params:phases"], "training_sets", name="choose_images"),
-        Node(
-            nodes.train,
-            by_name(
-                "trials",
-                "training_sets",
-                "manifest",
-                "nice_images",
-                "real_images",
-                "params:phases",
-                "params:training",
-                "checkpoints",
-                events="training_events",
-            ),
-            ["models", "history", "predictions", "outcomes"],
-            name="train",
-        ),
+        Node(nodes.train, TRAINING | by_name("params:phases"), TRAINED, name="train"),
         Node(
             nodes.interpolate_networks,
             ["models", "manifest", "nice_images", "real_images", "params:training"],

@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.leakage import nodes
 from mixvision.pipelines.mixed_training import choose_images, train
-from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name
 
 PARAMETERS = {
     "params:splits": "params:ingestion.splits",
@@ -26,21 +26,7 @@ def _training() -> list[Node]:
         Node(nodes.split_plainly, ["unsplit_manifest", "params:splits"], "plain_manifest", name="split_plainly"),
         Node(nodes.plan_trials, "mixing.trials", "trials", name="plan_trials"),
         Node(choose_images, ["plain_manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
-        Node(
-            train,
-            [
-                "trials",
-                "training_sets",
-                "plain_manifest",
-                "nice_images",
-                "real_images",
-                "params:training",
-                "checkpoints",
-                "training_events",
-            ],
-            ["models", "history", "predictions", "outcomes"],
-            name="train",
-        ),
+        Node(train, TRAINING | {"manifest": "plain_manifest"}, TRAINED, name="train"),
         Node(join_predictions, ["predictions", "plain_manifest"], "joined_predictions", name="join"),
     ]
 

@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.mixed_training import choose_images, train
 from mixvision.pipelines.mixing import nodes
-from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name
 
 
 def create_pipeline(tuned: bool = False) -> Pipeline:
@@ -24,21 +24,7 @@ def create_pipeline(tuned: bool = False) -> Pipeline:
 def _training() -> list[Node]:
     return [
         Node(choose_images, ["manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
-        Node(
-            train,
-            [
-                "trials",
-                "training_sets",
-                "manifest",
-                "nice_images",
-                "real_images",
-                "params:training",
-                "checkpoints",
-                "training_events",
-            ],
-            ["models", "history", "predictions", "outcomes"],
-            name="train",
-        ),
+        Node(train, TRAINING, TRAINED, name="train"),
     ]
 
 
