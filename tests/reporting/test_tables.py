@@ -20,6 +20,7 @@ from mixvision.reporting.tables import (
     snapshot_table,
     trial_settings,
 )
+from mixvision.training.config import Training
 from mixvision.vocabulary import METRICS, SNAPSHOTS
 
 
@@ -177,6 +178,12 @@ def test_small_settings_are_not_rounded_to_zero():
     assert differing["rate"].tolist() == ["1e-05", "0.0001"] and differing["steps"].tolist() == [10**6, 2 * 10**6]
     gaps = trial_settings(pd.DataFrame({"trial": ["a", "b"], "rate": [0.5, np.nan], "decay": np.nan}))
     assert gaps[0]["value"].tolist() == [DASH] and gaps[1]["rate"].tolist() == ["0.5", DASH]
+
+
+def test_a_setting_that_is_left_to_the_program_is_automatic(study):
+    shared, _ = trial_settings(study.trials.assign(**vars(Training(evaluate_every=12))))
+    values = shared.set_index("setting")["value"]
+    assert values[["stack_size", "evaluate_every"]].tolist() == ["automatic", "12"]
 
 
 def test_zero_has_no_sign():

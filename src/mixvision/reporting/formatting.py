@@ -36,7 +36,9 @@ def markdown_table(frame: pd.DataFrame) -> str:
 
 
 def setting_value(value: object) -> str:
-    """A setting as text, numbers as short as possible: 0.0001, 1e-05, 64; a dash where there is none."""
+    """A setting as text, numbers as short as possible: 0.0001, 1e-05, 64; "automatic" for None, a dash for NaN."""
+    if value is None:
+        return "automatic"
     if isinstance(value, float):
         return DASH if math.isnan(value) else f"{value:g}"
     return str(value)

@@ -98,7 +98,8 @@ GLOSSARY = {
     ),
     "iteration": Term("one training step, on one batch of images.", r"\biterations?\b"),
     "learning rate": Term(
-        "the length of the first training steps; it decreases during training.", r"\blearning[ _]rates?\b"
+        "how far each training step moves the weights; where it changes during training, its value at the start.",
+        r"\blearning[ _]rates?\b",
     ),
     "L2": Term("factor of the penalty on squared weights, which keeps them small.", r"\bL2\b"),
     "evaluate_every, checkpoint_every": Term(
@@ -106,7 +107,8 @@ GLOSSARY = {
         r"\b(evaluate|checkpoint)_every\b",
     ),
     "stack_size": Term(
-        "the most models that train together as one network; empty: as many as suit the device.", r"\bstack_size\b"
+        "the most models that train together as one network; automatic: as many as suit the device.",
+        r"\bstack_size\b",
     ),
     "accelerator": Term("what computes: cpu, gpu, or auto for a GPU if there is one.", r"\baccelerator\b"),
     "precision 32-true": Term(

@@ -224,7 +224,7 @@ def arguments(grid, adaptive, progress) -> tuple:
     results = {step: settings_against_ratio(grid, step, heading) for step, heading in STEPS.items()}
     results |= {"progress": progress_curves(progress, grid), "best_by_ratio": best_against_ratio(grid, adaptive)}
     results |= {"grid_scores": grid, "adaptive_scores": adaptive, "adaptive_trials": go.Figure(), "chosen": CHOSEN}
-    return ("Fruits", TuningResults(**results), {"grid, iterations": 10}, PUBLISHED)
+    return ("Fruits", TuningResults(**results), {"grid, iterations": 10, "training, stack_size": None}, PUBLISHED)
 
 
 def test_terms_are_explained(arguments):
@@ -244,7 +244,8 @@ def test_the_page_shows_steps_searches_trials_and_settings(arguments, grid, adap
     for shown, scores in zip(trials, (grid, adaptive), strict=True):
         assert shown["trial"].tolist() == scores["trial"].tolist()
         assert shown["trained_iterations"].tolist() == scores["trained_iterations"].map(str).tolist()
-    assert page.table("setting", "value").to_numpy().tolist() == [["grid, iterations", "10"]]
+    settings = page.table("setting", "value").set_index("setting")["value"]
+    assert settings.to_dict() == {"grid, iterations": "10", "training, stack_size": "automatic"}
     assert page.section("Notes").endswith("Published: section 4 of a paper.")
 
 

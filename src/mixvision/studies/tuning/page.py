@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.evaluation.selection import best_first, best_of_each
-from mixvision.reporting.formatting import DASH, markdown_table, number
+from mixvision.reporting.formatting import DASH, markdown_table, number, setting_value
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedTuning
 
@@ -185,7 +185,7 @@ def tuning_page(
         Table("Best performance and setting of every ratio", ratios_table(grid, adaptive)),
     ]
     trials = [Table("Grid", _shown(grid)), Table("Adaptive search", _shown(adaptive))]
-    listed = pd.DataFrame({"setting": list(settings), "value": [str(value) for value in settings.values()]})
+    listed = pd.DataFrame({"setting": list(settings), "value": list(map(setting_value, settings.values()))})
     sections = [
         *steps,
         Section("Comparison of grid and adaptive search", tables=tables, figures=search_figures),
