@@ -60,7 +60,7 @@ GLOSSARY = {
     ),
     "best_test": Term(
         "the snapshot that scored highest on the test images themselves, as in the paper. Results on the same images "
-        "are therefore optimistic.",
+        "can therefore only be equal or too high.",
         r"\bbest_test\b|\bbest on test\b",
     ),
     "after_initial": Term("the snapshot at the end of the initial training.", r"\bafter_initial\b"),

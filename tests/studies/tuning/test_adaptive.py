@@ -171,22 +171,25 @@ def test_a_search_killed_anywhere_goes_on_to_the_same_result(tmp_path, proposals
         assert_same(search_adaptively(search, GRID, sweeps, folder), expected)
 
 
-def test_a_kill_while_writing_the_studies_neither_loses_nor_doubles_trials(tmp_path, monkeypatch):
-    expected = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+@pytest.mark.parametrize(("proposals", "recorded"), [(1, 3), (2, 7)])
+def test_a_kill_while_writing_the_studies_neither_loses_nor_doubles_trials(tmp_path, monkeypatch, proposals, recorded):
+    """With two proposals for each ratio, what the first of them led to must not change the second."""
+    search = replace(SEARCH, proposals=proposals)
+    expected = search_adaptively(search, GRID, KnownSweeps(), tmp_path)
     (folder := tmp_path / "killed").mkdir()
     sweeps, add, calls = KnownSweeps(), optuna.Study.add_trial, []
 
-    def add_the_first_three(study, trial):
+    def add_the_first(study, trial):
         if len(study.study_name) > 60:  # the studies in the file; those in memory have short names
             calls.append(trial)
-            if len(calls) > 3:
+            if len(calls) > recorded:
                 raise Killed
         add(study, trial)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(optuna.Study, "add_trial", add_the_first_three)
-        search_adaptively(SEARCH, GRID, sweeps, folder)
-    assert_same(search_adaptively(SEARCH, GRID, sweeps, folder), expected)
+        patch.setattr(optuna.Study, "add_trial", add_the_first)
+        search_adaptively(search, GRID, sweeps, folder)
+    assert_same(search_adaptively(search, GRID, sweeps, folder), expected)
 
 
 def test_a_finished_search_is_reported_again_without_training(tmp_path):

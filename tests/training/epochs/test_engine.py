@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -167,6 +168,23 @@ def test_a_finished_training_is_not_repeated(train, monkeypatch):
     again = train(trials, training)
     pd.testing.assert_frame_equal(again.history, first.history)
     pd.testing.assert_frame_equal(again.predictions, first.predictions)
+
+
+class Harmful:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return exec, ("raise SystemExit('the checkpoint ran code')",)
+
+
+@pytest.mark.parametrize("name", ["last.ckpt", "best.ckpt"])
+def test_a_checkpoint_that_could_run_code_is_not_read(train, tmp_path, name):
+    """Only tensors and plain values are; whatever else a file holds might do anything when it is unpickled."""
+    train(trials_of({}))
+    (checkpoint,) = tmp_path.rglob(name)
+    torch.save(torch.load(checkpoint, weights_only=True) | {"note": Harmful()}, checkpoint)
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        train(trials_of({}))
 
 
 def test_other_settings_start_afresh(train, tmp_path):

@@ -14,7 +14,7 @@ from mixvision.vocabulary import DOMAINS, MEASURES
 SNAPSHOT_NAMES = {
     "best_validation": "best_validation: iteration picked on the validation images",
     "last": "last: end of training",
-    "best_test": "best_test: iteration picked on the test images, optimistic",
+    "best_test": "best_test: iteration picked on the test images themselves",
 }
 
 
