@@ -27,8 +27,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from mixvision.images.copies import altered_copies, grey_pictures
-from mixvision.images.decoding import SUFFIXES, centred_square, perceptual_hash, to_rgb
+from mixvision.images.decoding import centred_square
 from mixvision.images.duplicates import Duplicates, near_duplicates, thumbnails_of
+from mixvision.images.formats.colours import to_rgb
+from mixvision.images.formats.recognise import SUFFIXES
+from mixvision.images.hashing import perceptual_hash
 from mixvision.images.samples import write_digits, write_mnist
 from mixvision.models.backbones import Backbone, Preprocessing, embed, load_backbone
 

@@ -16,9 +16,9 @@ from mixvision.images.decoding import (
     decode_file,
     decode_files,
     decode_picture,
-    perceptual_hash,
-    to_rgb,
 )
+from mixvision.images.formats.colours import to_rgb
+from mixvision.images.hashing import perceptual_hash
 
 DECODING = Decoding(size=32)
 
@@ -45,7 +45,10 @@ def test_record_of_a_good_file(tmp_path, photo):
     [
         (b"", "empty file"),
         (b"This is not an image.", "not an image"),
-        (b"\xff\xd8\xff\xe0 cut", "truncated image: Truncated File Read"),
+        (
+            b"\xff\xd8\xff\xe0 cut",
+            "truncated image: Truncated File Read (ingestion.decoding.accept_truncated: true would keep what is there)",
+        ),
     ],
 )
 def test_files_that_are_not_images(tmp_path, content, reason):
@@ -112,7 +115,7 @@ def test_a_missing_file_and_a_folder_are_unreadable(tmp_path):
 def test_animated_pictures_are_refused(tmp_path, photo, name):
     flipped = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     record, pixels = decode_file(saved(photo, tmp_path / name, save_all=True, append_images=[flipped]), DECODING)
-    assert pixels is None and record.reason == "animated or several pages: 2 frames"
+    assert pixels is None and record.reason == "animated or several pages: 2 or more"
 
 
 def test_a_phones_mpo_uses_its_first_picture(tmp_path, photo):

@@ -4,43 +4,78 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-# Formats whose decoders run in this process and read pixels only (EPS, for one, starts Ghostscript). A
-# phone's MPO opens as a JPEG. Without init() Pillow has registered only some of them; AVIF is not in every
-# build.
-Image.init()
-FORMATS: list[str] = [
-    name for name in ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM") if name in Image.OPEN
-]
-SUFFIXES = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+from mixvision.images.formats import jpeg, png, tiff
+from mixvision.images.formats.colours import grey_of_deep, to_rgb
+from mixvision.images.formats.recognise import HEAD, Undecodable, recognise
+from mixvision.images.hashing import perceptual_hash, pixels_hash
+
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 ORIENTATION_TAG = 0x0112
-HASH_SIDE = 32
+DEEP_MODES = ("I", "F")  # and I;16: samples of more than 8 bits
+STATES_DEPTH = ("PPM", "JPEG2000")  # formats whose deep samples Pillow scales to 16 bits
+FIRST_IS_PHOTO = ("MPO", "HEIF")  # phones write a second view or a gain map after the photo
+TURNS = dict(
+    zip(
+        range(2, 9),
+        (
+            Image.Transpose.FLIP_LEFT_RIGHT,
+            Image.Transpose.ROTATE_180,
+            Image.Transpose.FLIP_TOP_BOTTOM,
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+        ),
+        strict=True,
+    )
+)
+FIRST_WITH_SIDES_SWAPPED = 5
+KINDS_OF_FILES = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How files become pixels.
+    """How files become pixels, and the limits above which a file is excluded instead of decoded.
 
     Args:
         size: side length of the stored squares in pixels, 8 to 1024.
-        max_pixels: files with more pixels than this, according to their header, are excluded without decoding them.
+        max_pixels: most pixels, according to the file's header.
+        max_side: most pixels of the longer side.
+        max_bytes: largest file.
+        max_seconds: longest time of decoding one file, in seconds of one processor core.
+        accept_truncated: whether a file that was cut off is used all the same; its missing part is grey or black.
     """
 
     size: int = 100
     max_pixels: int = 80_000_000
+    max_side: int = 65_535
+    max_bytes: int = 500_000_000
+    max_seconds: float = 30.0
+    accept_truncated: bool = False
 
     def __post_init__(self) -> None:
         if not 8 <= self.size <= 1024:
             raise ValueError(f"size is {self.size} pixels, but must be 8 to 1024.")
         if not 1 <= self.max_pixels <= LARGEST_MAX_PIXELS:
             raise ValueError(f"max_pixels is {self.max_pixels}, but must be 1 to {LARGEST_MAX_PIXELS}.")
+        for name in ("max_side", "max_bytes", "max_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}, but must be above 0.")
 
 
 @dataclass
@@ -48,8 +83,9 @@ class ImageRecord:
     """What is known about one file.
 
     `sha256` is the hash of the file, `pixels_sha256` and `phash` of the whole picture, upright and RGB. `camera`
-    (maker and model) and `taken` (local time, ISO 8601) come from its EXIF, or are empty. `reason` says why it was
-    not decoded, or is empty.
+    (maker and model) and `taken` (local time, ISO 8601) come from its EXIF, or are empty. `assumed` is what its tags
+    leave open, such as the depth of its samples, and how it was read. `reason` says why it was not decoded, or is
+    empty.
     """
 
     bytes: int = 0
@@ -62,11 +98,8 @@ class ImageRecord:
     phash: int = 0
     camera: str = ""
     taken: str = ""
+    assumed: str = ""
     reason: str = ""
-
-
-class Undecodable(Exception):  # noqa: N818 (a finding about the file, not an error of the program)
-    """Why a file cannot be decoded, in a few words: "<kind>" or "<kind>: <detail>"."""
 
 
 def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray | None]:
@@ -77,12 +110,7 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
     """
     record = ImageRecord()
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        record.reason = f"unreadable file: {error.strerror or error}"
-        return record, None
-    record.bytes, record.sha256 = len(content), hashlib.sha256(content).hexdigest()
-    try:
+        content = _read(path, decoding.max_bytes, record)
         picture = decode_picture(content, decoding, record)
         pixels = np.asarray(centred_square(picture, decoding.size))
         record.phash = perceptual_hash(picture)
@@ -111,7 +139,7 @@ def decode_files(root: Path, decoding: Decoding, array: Path, rows: list[int], p
 
 
 def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> Image.Image:
-    """Return the whole picture, upright and RGB; fill in the record's format, mode, (upright) size, camera and time.
+    """Return the whole picture, upright and RGB; fill in what the record says about it.
 
     A JPEG much larger than needed is decoded at 1/2, 1/4 or 1/8 of its size, never below twice the stored
     size.
@@ -119,24 +147,31 @@ def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> I
     Raises:
         Undecodable: the file is empty, not an image, animated or too large. A damaged file raises other exceptions too.
     """
-    if not content:
-        raise Undecodable("empty file")
+    kind = recognise(content[:HEAD])
+    ImageFile.LOAD_TRUNCATED_IMAGES = decoding.accept_truncated  # the same in all threads of a run
+    if kind == "TIFF":
+        return _decode_tiff(content, decoding, record)
+    if kind == "JPEG":
+        jpeg.refuse_many_scans(content)
     try:
-        image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise Undecodable("not an image") from None
-    except Image.DecompressionBombError:
-        raise Undecodable(f"too many pixels: over {LARGEST_MAX_PIXELS}") from None
-    record.format, record.mode = image.format or "", image.mode
-    record.width, record.height = image.size
-    _refuse_unsuitable(image, decoding.max_pixels)
-    image.draft(None, (2 * decoding.size, 2 * decoding.size))
-    image.load()
-    record.camera, record.taken = camera_and_time(image)
-    image, swapped = _upright(image)
-    if swapped:
-        record.width, record.height = record.height, record.width
-    return to_rgb(image)
+        return _decode(content, kind, decoding, record)
+    except Undecodable:
+        raise
+    except Exception:
+        if kind == "PNG":  # a damaged or huge text or profile says nothing about the pixels
+            return _decode(png.without_texts(content), kind, decoding, record)
+        if kind == "JPEG" and jpeg.is_complete(content):
+            return _decode(jpeg.with_end(content), kind, decoding, record)
+        raise
+
+
+def centred_square(picture: Image.Image, size: int) -> Image.Image:
+    """Crop to the centred square and resize it to size x size, antialiased; smaller pictures are scaled up."""
+    width, height = picture.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    box = (left, top, left + side, top + side)
+    return picture.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
 
 
 def camera_and_time(image: Image.Image) -> tuple[str, str]:
@@ -155,84 +190,143 @@ def camera_and_time(image: Image.Image) -> tuple[str, str]:
     return camera, taken
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB: alpha blended onto white, 16-bit grey scaled to 8 bits, the rest by Pillow."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I"):  # 16 bits per pixel, which Pillow's own conversion would clip at 255
-        grey = np.asarray(image).astype(np.float64) / 257
-        image = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))
-    elif image.mode == "F":
-        grey = np.nan_to_num(np.asarray(image))
-        scale = 255 if grey.max() <= 1 else 1
-        image = Image.fromarray(np.clip(np.rint(grey * scale), 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
-
-
-def centred_square(picture: Image.Image, size: int) -> Image.Image:
-    """Crop to the centred square and resize it to size x size, antialiased; smaller pictures are scaled up."""
-    width, height = picture.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side)
-    return picture.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
-
-
-def pixels_hash(picture: Image.Image) -> str:
-    """SHA-256 of the size and all pixels of the picture: equal for equal pictures, not for equal centres."""
-    digest = hashlib.sha256(f"{picture.width}x{picture.height}".encode())
-    digest.update(picture.tobytes())
-    return digest.hexdigest()
-
-
-def perceptual_hash(picture: Image.Image) -> int:
-    """The 64-bit DCT hash of the whole picture: which of its 8x8 lowest frequencies are above their median.
-
-    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section 3.2.1: grey, averaged
-    to 32x32; as in the ImageHash package, the constant frequency is among the 64.
-    """
-    grey = np.asarray(picture.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX))
-    frequencies = _LOWEST_FREQUENCIES @ grey.astype(np.float64) @ _LOWEST_FREQUENCIES.T
-    frequencies = np.round(frequencies, 6)  # a flat picture has zeros here, not rounding noise
-    middle = np.sort(frequencies, axis=None)[31:33].mean()  # the median, faster than np.median
-    bits = frequencies > middle
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-# The first 8 rows of the DCT-II matrix; computed here because SciPy's would have to be loaded in every worker process.
-_LOWEST_FREQUENCIES = 2 * np.cos(np.pi / (2 * HASH_SIDE) * np.outer(np.arange(8), 2 * np.arange(HASH_SIDE) + 1))
-
-
 def _text(value: object) -> str:
     """A text of EXIF without the filling at its end; "" if it is not a text."""
     return " ".join(value.partition("\0")[0].split()) if isinstance(value, str) else ""
 
 
-def _refuse_unsuitable(image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise Undecodable(f"too many pixels: {width}x{height} is over max_pixels, {max_pixels}")
-    # A phone's MPO holds a second view or a gain map after the photo: the first picture is the photo.
-    frames = getattr(image, "n_frames", 1)
-    if image.format != "MPO" and frames > 1:
-        raise Undecodable(f"animated or several pages: {frames} frames")
+def _read(path: Path, max_bytes: int, record: ImageRecord) -> bytes:
+    """The content of a regular file that begins like an image and is not too large; fill in its size and hash."""
+    try:
+        status = path.stat()
+        record.bytes = status.st_size
+        special = next((name for is_kind, name in KINDS_OF_FILES if is_kind(status.st_mode)), None)
+        if special is not None:  # opening a pipe would wait for ever
+            raise Undecodable(f"unreadable file: {special}, not a regular file")
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+            recognise(head)
+            content = head + file.read(max(0, max_bytes - len(head)) + 1)
+    except OSError as error:
+        raise Undecodable(f"unreadable file: {error.strerror or error}") from None
+    if len(content) > max_bytes:
+        raise Undecodable(f"too many bytes: {status.st_size} is over max_bytes, {max_bytes}")
+    record.bytes, record.sha256 = len(content), hashlib.sha256(content).hexdigest()
+    return content
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, bool]:
-    """The picture turned by its EXIF orientation, and whether that swapped its sides."""
+class _TimedContent(io.BytesIO):
+    """A file's content; reading it fails once the time is up. Decoders read it in many small parts."""
+
+    def __init__(self, content: bytes, seconds: float) -> None:
+        super().__init__(content)
+        self.seconds, self.end = seconds, time.thread_time() + seconds
+
+    def read(self, size: int | None = -1) -> bytes:
+        if time.thread_time() > self.end:
+            raise Undecodable(f"too slow: decoding took over max_seconds, {self.seconds:g}")
+        return super().read(size)
+
+
+def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord) -> Image.Image:
+    """The picture as Pillow reads it."""
+    image = _open(content, kind, decoding)
+    record.format, record.mode = image.format or "", image.mode
+    record.width, record.height = image.size
+    _refuse_large(*image.size, decoding)
+    if image.format not in FIRST_IS_PHOTO and _has_more_frames(image):
+        raise Undecodable("animated or several pages: 2 or more")
+    image.draft(None, (2 * decoding.size, 2 * decoding.size))
+    image.load()
+    opaque, grey = None, image
+    if kind == "PNG":
+        opaque = png.opacity(image, content)
+    if image.mode.startswith(DEEP_MODES):
+        all_bits = kind in STATES_DEPTH or (kind == "PNG" and png.states_significant_bits(content))
+        grey, record.assumed = grey_of_deep(image, all_bits)
+    return _upright(to_rgb(grey, opaque), *_exif_of(image), record)
+
+
+def _decode_tiff(content: bytes, decoding: Decoding, record: ImageRecord) -> Image.Image:
+    """The picture of a TIFF file: its samples by tifffile if they are not of 8 bits, and the rest by Pillow."""
+    try:
+        page = tiff.find_page(content)
+    except Undecodable:
+        record.format = "TIFF"
+        raise
+    except Exception:  # Pillow reads some files that tifffile does not, and says what is wrong with others
+        return _decode(content, "TIFF", decoding, record)
+    record.format, record.width, record.height, record.mode = "TIFF", page.width, page.height, page.mode
+    _refuse_large(page.width, page.height, decoding)
+    try:
+        image = _open(content, "TIFF", decoding)
+        image.seek(page.number)
+    except Exception:
+        if not page.needs_scaling:
+            raise
+        samples, record.assumed = tiff.read_samples(content, page, None)
+        return _upright(to_rgb(samples), page.first(ORIENTATION_TAG, 1), ("", ""), record)
+    if page.needs_scaling:
+        samples, record.assumed = tiff.read_samples(content, page, image)
+    else:
+        samples, record.mode = image, image.mode
+        samples.load()
+    return _upright(to_rgb(samples), *_exif_of(image), record)
+
+
+def _open(content: bytes, kind: str, decoding: Decoding) -> Image.Image:
+    try:
+        return Image.open(_TimedContent(content, decoding.max_seconds), formats=[kind])
+    except Image.DecompressionBombError:
+        raise Undecodable(f"too many pixels: over {LARGEST_MAX_PIXELS}") from None
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    if image.format != "TIFF":
+        return getattr(image, "is_animated", False)
+    try:  # without counting, as a file may have 200,000 pages
+        image.seek(1)
+    except EOFError:
+        image.seek(0)
+        return False
+    return True
+
+
+def _refuse_large(width: int, height: int, decoding: Decoding) -> None:
+    """Refuse a picture above the limits.
+
+    Raises:
+        Undecodable: it is.
+    """
+    if max(width, height) > decoding.max_side:
+        raise Undecodable(f"too many pixels: {width}x{height} has a side over max_side, {decoding.max_side}")
+    if width * height > decoding.max_pixels:
+        raise Undecodable(f"too many pixels: {width}x{height} is over max_pixels, {decoding.max_pixels}")
+
+
+def _exif_of(image: Image.Image) -> tuple[int, tuple[str, str]]:
+    """The orientation, 1 to 8, and camera and time."""
     try:
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
     except Exception:  # damaged EXIF does not make the picture unusable
-        return image, False
-    if orientation not in range(2, 9):
-        return image, False
-    return ImageOps.exif_transpose(image), orientation >= 5
+        orientation = 1
+    return orientation, camera_and_time(image)
+
+
+def _upright(picture: Image.Image, orientation: object, taken_by: tuple[str, str], record: ImageRecord) -> Image.Image:
+    """The picture turned by its EXIF orientation, with the record's sides in this order."""
+    record.camera, record.taken = taken_by
+    if not isinstance(orientation, int) or orientation not in TURNS:
+        return picture
+    if orientation >= FIRST_WITH_SIDES_SWAPPED:
+        record.width, record.height = record.height, record.width
+    return picture.transpose(TURNS[orientation])
 
 
 def _damage(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "damaged image: begins like an image, but cannot be read"
     words = str(error).lower()
-    truncated = isinstance(error, EOFError) or "truncated" in words or "end of file" in words
-    return f"{'truncated' if truncated else 'damaged'} image: {error}"
+    if isinstance(error, EOFError) or "truncated" in words or "end of file" in words:
+        return f"truncated image: {error} (ingestion.decoding.accept_truncated: true would keep what is there)"
+    return f"damaged image: {error}"

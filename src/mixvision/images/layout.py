@@ -12,7 +12,7 @@ from unicodedata import normalize
 
 import yaml
 
-from mixvision.images.decoding import SUFFIXES
+from mixvision.images.formats.recognise import SUFFIXES
 
 logger = logging.getLogger(__name__)
 

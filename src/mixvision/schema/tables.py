@@ -55,6 +55,7 @@ MANIFEST = Table(
         Column("sha256", TEXT, "hash of the file"),
         Column("pixels_sha256", TEXT, "hash of the whole decoded picture"),
         Column("phash", WHOLE, "perceptual hash, 64 bits"),
+        Column("assumed", TEXT, "what the file leaves open, such as the depth of its samples, and how it was read"),
         Column("status", TEXT, "whether the image is used", values=("kept", "excluded")),
         Column("reason", TEXT, "why the image is excluded, or empty"),
         PIXEL_ROW,

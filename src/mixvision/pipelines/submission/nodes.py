@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from mixvision.evaluation.selection import best_model
-from mixvision.images.decoding import SUFFIXES, Decoding, decode_file
+from mixvision.images.decoding import Decoding, decode_file
+from mixvision.images.formats.recognise import SUFFIXES
 from mixvision.models.trained import TrainedNetwork
 from mixvision.vocabulary import BEST_VALIDATION, FINE_TUNED, HEAD, snapshot_name
 
@@ -37,7 +39,7 @@ def classify_folder(
     files = _pictures(folder)
     best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
     network, lines = models[snapshot_name(best, BEST_VALIDATION)](), []
-    decoding = Decoding(network.image_size, decoding.max_pixels)
+    decoding = replace(decoding, size=network.image_size)
     log.info("Classifying %d pictures with %s.", len(files), best)
     for begin in tqdm(range(0, len(files), AT_ONCE), desc="classifying", unit=f"{AT_ONCE} pictures"):
         decoded = [(file.name, *decode_file(file, decoding)) for file in files[begin : begin + AT_ONCE]]

@@ -1,0 +1,75 @@
+"""Samples of any depth as 8 bits: what a file's tags do not say is assumed, and the assumption is stated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+DEPTHS = (8, 10, 12, 14, 16, 24, 32, 64)  # bits that cameras, scanners and microscopes record
+BLOCK = 2**22  # samples that are converted together
+
+
+def to_8_bits(
+    samples: np.ndarray, bits: int, stated: tuple[float, float] | None = None, white_is_lowest: bool = False
+) -> tuple[np.ndarray, str]:
+    """Samples scaled to 0 to 255, and what had to be assumed for it ("" if nothing).
+
+    Args:
+        samples: of any shape and any integer or float type.
+        bits: of each sample in the file; what an unsigned type holds beyond them is not used.
+        stated: the values of black and white, if the file states them.
+        white_is_lowest: whether the lowest value is white (TIFF's PhotometricInterpretation 0).
+
+    Without stated values, whole numbers that fill 8, 10, 12, 14, ... bits only are taken to have that depth: 12-bit
+    pictures saved with 16 bits are common and would be nearly black. Values below zero, and floats, tell their
+    range by their extremes.
+    """
+    black, white, assumed = (*stated, "") if stated else _range_of(samples, bits)
+    if white <= black:
+        white = black + 1
+    if white_is_lowest:
+        black, white = white, black
+    return _scaled(samples, black, white), assumed
+
+
+def _range_of(samples: np.ndarray, bits: int) -> tuple[float, float, str]:
+    low, high = _extremes(samples)
+    if samples.dtype.kind == "b":
+        return 0, 1, ""
+    if samples.dtype.kind == "f":
+        black, white = _range_of_floats(low, high)
+        return black, white, f"{black:g} is black and {white:g} white, as the values are {low:.4g} to {high:.4g}"
+    signed = samples.dtype.kind == "i"
+    most = bits - 1 if signed else bits
+    if low >= 0:
+        depth = min(next(depth for depth in DEPTHS if 2**depth > high), most)
+        assumed = f"{depth} of {bits} bits used, as the largest value is {high:.0f}" if high and depth < most else ""
+        return 0, 2**depth - 1, assumed
+    depth = min(next(depth for depth in DEPTHS if -(2 ** (depth - 1)) <= low and high < 2 ** (depth - 1)), bits)
+    black, white = -(2 ** (depth - 1)), 2 ** (depth - 1) - 1
+    return black, white, f"{black} is black and {white} white, as the values are {low:.0f} to {high:.0f}"
+
+
+def _extremes(samples: np.ndarray) -> tuple[float, float]:
+    """The lowest and highest value, without infinite ones and those that are no numbers."""
+    if samples.dtype.kind != "f":
+        return samples.min().item(), samples.max().item()
+    low = np.min(samples, where=np.isfinite(samples), initial=np.inf).item()
+    high = np.max(samples, where=np.isfinite(samples), initial=-np.inf).item()
+    return (low, high) if low <= high else (0.0, 0.0)
+
+
+def _range_of_floats(low: float, high: float) -> tuple[float, float]:
+    if low >= 0:
+        return (0, next((usual for usual in (1, 255, 65535) if high <= usual), high))
+    return (-1, 1) if low >= -1 and high <= 1 else (low, high)
+
+
+def _scaled(samples: np.ndarray, black: float, white: float) -> np.ndarray:
+    """Black becomes 0 and white 255; block by block, as 80 million samples would take gigabytes."""
+    scaled = np.empty(samples.size, np.uint8)
+    flat = samples.reshape(-1)
+    for begin in range(0, flat.size, BLOCK):
+        block = flat[begin : begin + BLOCK].astype(np.float64)
+        levels = np.nan_to_num((block - black) * (255 / (white - black)), nan=0.0, posinf=255.0, neginf=0.0)
+        scaled[begin : begin + BLOCK] = np.clip(np.rint(levels), 0, 255)
+    return scaled.reshape(samples.shape)

@@ -1,0 +1,49 @@
+"""PNG files: the parts that pixels need, and transparent levels of grey."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+SIGNATURE = 8  # bytes
+NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
+MAX_CHUNKS = 100_000
+GREY, RGB = 0, 2  # colour types
+
+
+def without_texts(content: bytes) -> bytes:
+    """The file with only the chunks that its pixels need: a large or damaged text or profile says nothing about them.
+
+    What follows an incomplete chunk is left as it is.
+    """
+    parts, place = [content[:SIGNATURE]], SIGNATURE
+    for _ in range(MAX_CHUNKS):
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        if end > len(content) or place == len(content):
+            break
+        if content[place + 4 : place + 8] in NEEDED:
+            parts.append(content[place:end])
+        place = end
+    return b"".join([*parts, content[place:]])
+
+
+def states_significant_bits(content: bytes) -> bool:
+    """Whether the file says how many bits its samples had before they were scaled to all 16 (chunk sBIT)."""
+    return b"sBIT" in content[: content.find(b"IDAT")]
+
+
+def opacity(image: Image.Image, content: bytes) -> np.ndarray | None:
+    """Where a grey or RGB picture with one transparent colour is opaque, bool ``(H, W)``; None if it has none.
+
+    Pillow compares the colour as the file writes it, with 1 to 16 bits, to samples that it has scaled. Of 16-bit RGB
+    it keeps the upper 8 bits of each sample, so that here colours that agree in them are transparent as well.
+    """
+    colour = image.info.get("transparency")
+    depth, kind = content[24], content[25]
+    if kind == GREY and isinstance(colour, int) and image.mode in ("L", "I;16"):
+        scale = 255 // (2**depth - 1) if depth < 8 else 1
+        return np.asarray(image) != colour * scale
+    if kind == RGB and isinstance(colour, tuple) and image.mode == "RGB":
+        shift = depth - 8
+        return (np.asarray(image) != np.array(colour) >> shift).any(axis=-1)
+    return None

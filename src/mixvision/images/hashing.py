@@ -1,0 +1,37 @@
+"""Hashes of whole pictures: for equal ones, and for ones that look alike."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from PIL import Image
+
+HASH_SIDE = 32
+ROWS = 1024  # hashed together
+
+
+def pixels_hash(picture: Image.Image) -> str:
+    """SHA-256 of the size and all pixels of the picture: equal for equal pictures, not for equal centres."""
+    digest = hashlib.sha256(f"{picture.width}x{picture.height}".encode())
+    for top in range(0, picture.height, ROWS):
+        digest.update(picture.crop((0, top, picture.width, min(top + ROWS, picture.height))).tobytes())
+    return digest.hexdigest()
+
+
+def perceptual_hash(picture: Image.Image) -> int:
+    """The 64-bit DCT hash of the whole picture: which of its 8x8 lowest frequencies are above their median.
+
+    Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010), section 3.2.1: grey, averaged
+    to 32x32; as in the ImageHash package, the constant frequency is among the 64.
+    """
+    grey = np.asarray(picture.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX))
+    frequencies = _LOWEST_FREQUENCIES @ grey.astype(np.float64) @ _LOWEST_FREQUENCIES.T
+    frequencies = np.round(frequencies, 6)  # a flat picture has zeros here, not rounding noise
+    middle = np.sort(frequencies, axis=None)[31:33].mean()  # the median, faster than np.median
+    bits = frequencies > middle
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+# The first 8 rows of the DCT-II matrix; computed here because SciPy's would have to be loaded in every worker process.
+_LOWEST_FREQUENCIES = 2 * np.cos(np.pi / (2 * HASH_SIDE) * np.outer(np.arange(8), 2 * np.arange(HASH_SIDE) + 1))
