@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from PIL import Image
 
 from mixvision.images import store as store_module
 from mixvision.images.decoding import Decoding, decode_file
@@ -93,6 +94,23 @@ def test_only_new_and_changed_files_are_decoded(write, folder, make_folder, tmp_
             after.pixels[new.loc[path, "pixel_row"]], before.pixels[old.loc[path, "pixel_row"]]
         )
         assert new.loc[path, "phash"] == old.loc[path, "phash"]
+
+
+@pytest.mark.parametrize("way", ["renamed", "rewritten"])
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_decoded_again(write, folder, way):
+    first, other = folder / "apple" / "000.png", folder / "apple" / "other.png"
+    for path, colour in ((first, "red"), (other, "blue")):
+        Image.new("RGB", (24, 24), colour).save(path, "BMP")  # equally long for all colours
+    write()
+    times = first.stat().st_atime_ns, first.stat().st_mtime_ns
+    if way == "renamed":
+        other.rename(first)
+    else:
+        first.write_bytes(other.read_bytes())
+    os.utime(first, ns=times)
+    store = write()
+    row = store.inventory.set_index("path").loc["apple/000.png", "pixel_row"]
+    assert store.pixels[row][0, 0].tolist() == [0, 0, 255]
 
 
 def test_other_settings_decode_everything(write, monkeypatch):

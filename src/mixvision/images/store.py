@@ -22,11 +22,20 @@ logger = logging.getLogger(__name__)
 
 PIXELS, INVENTORY, SETTINGS = "pixels.npy", "inventory.parquet", "settings.json"
 OUTSIDE = "outside the layout"
-VERSION = 2  # raise it when decoding changes, so that older stores are made again
+VERSION = 3  # raise it when decoding changes, so that older stores are made again
 FILES_AT_ONCE = 64
 FILES_FOR_PROCESSES = 2000
-STAMP = ["path", "bytes", "mtime_ns"]
-FILE_COLUMNS = {"domain": str, "category": str, "path": str, "bytes": np.int64, "mtime_ns": np.int64}
+# A file that was replaced by one of the same size and time has another inode, or at least another time of change.
+STAMP = ["path", "bytes", "mtime_ns", "ctime_ns", "inode"]
+FILE_COLUMNS = {
+    "domain": str,
+    "category": str,
+    "path": str,
+    "bytes": np.int64,
+    "mtime_ns": np.int64,
+    "ctime_ns": np.int64,
+    "inode": np.uint64,
+}
 COLUMNS = {
     **FILE_COLUMNS,
     "format": str,
@@ -38,6 +47,7 @@ COLUMNS = {
     "phash": np.uint64,
     "camera": str,
     "taken": str,
+    "assumed": str,
     "reason": str,
     "pixel_row": np.int64,
     "group": str,
@@ -51,9 +61,9 @@ class ImageStore:
 
     Args:
         inventory: one row per file found, sorted by path: columns domain, category, path (posix, relative to
-            the root), bytes, mtime_ns, format, width, height, mode, sha256, pixels_sha256, phash (uint64), camera,
-            taken (see `ImageRecord`), reason ("" if decoded), pixel_row (-1 if not decoded), group (see `groups`),
-            published (see `published`).
+            the root), bytes, mtime_ns, ctime_ns, inode, format, width, height, mode, sha256, pixels_sha256, phash
+            (uint64), camera, taken, assumed (see `ImageRecord`), reason ("" if decoded), pixel_row (-1 if not
+            decoded), group (see `groups`), published (see `published`).
         pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
         unmapped: folders that the mapping leaves out, with their numbers of files; they are not in the inventory.
     """
@@ -91,7 +101,7 @@ def read_store(folder: Path) -> ImageStore:
 def write_store(pending: PendingImages, folder: Path) -> None:
     """Write the store of these images to the folder.
 
-    A store already there is reused: files with the same path, size and modification time keep their record and
+    A store already there is reused: files with the same path, size, times and inode keep their record and
     pixels, and if nothing changed, nothing is written. The new store replaces the old one only when it is complete.
 
     Raises:
@@ -136,15 +146,15 @@ def _groups_of(inventory: pd.DataFrame, raw: RawImages) -> pd.Series:
 
 
 def _list_files(raw: RawImages) -> pd.DataFrame:
-    """Columns domain, category, path, bytes, mtime_ns, sorted by path."""
+    """The columns of `FILE_COLUMNS`, sorted by path."""
     rows = []
     for category, path in raw.files:
         try:
             status = (raw.root / path).stat()
-            size, changed = status.st_size, status.st_mtime_ns
+            stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
         except OSError:  # such as a dangling link: decoding it will record that it is unreadable
-            size, changed = 0, 0
-        rows.append((raw.domain, category, path, size, changed))
+            stamp = 0, 0, 0, 0
+        rows.append((raw.domain, category, path, *stamp))
     table = pd.DataFrame(rows, columns=list(FILE_COLUMNS)).astype(FILE_COLUMNS)
     return table.sort_values("path", ignore_index=True)
 
