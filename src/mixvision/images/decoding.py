@@ -39,6 +39,10 @@ TURNS = dict(
     )
 )
 FIRST_WITH_SIDES_SWAPPED = 5
+SMALL_READ, READS_BETWEEN_LOOKS = (
+    1024,
+    256,
+)  # bytes of a header, and how many such reads pass between looks at the clock
 KINDS_OF_FILES = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -204,13 +208,13 @@ def _read(path: Path, max_bytes: int, record: ImageRecord) -> bytes:
         if special is not None:  # opening a pipe would wait for ever
             raise Undecodable(f"unreadable file: {special}, not a regular file")
         with path.open("rb") as file:
-            head = file.read(HEAD)
-            recognise(head)
-            content = head + file.read(max(0, max_bytes - len(head)) + 1)
+            recognise(file.read(HEAD))
+            if status.st_size > max_bytes:
+                raise Undecodable(f"too many bytes: {status.st_size} is over max_bytes, {max_bytes}")
+            file.seek(0)
+            content = file.read(status.st_size)
     except OSError as error:
         raise Undecodable(f"unreadable file: {error.strerror or error}") from None
-    if len(content) > max_bytes:
-        raise Undecodable(f"too many bytes: {status.st_size} is over max_bytes, {max_bytes}")
     record.bytes, record.sha256 = len(content), hashlib.sha256(content).hexdigest()
     return content
 
@@ -220,10 +224,12 @@ class _TimedContent(io.BytesIO):
 
     def __init__(self, content: bytes, seconds: float) -> None:
         super().__init__(content)
-        self.seconds, self.end = seconds, time.thread_time() + seconds
+        self.seconds, self.end, self.reads = seconds, time.thread_time() + seconds, 0
 
     def read(self, size: int | None = -1) -> bytes:
-        if time.thread_time() > self.end:
+        self.reads += 1
+        is_block = size is None or not 0 <= size < SMALL_READ
+        if (is_block or self.reads % READS_BETWEEN_LOOKS == 0) and time.thread_time() > self.end:
             raise Undecodable(f"too slow: decoding took over max_seconds, {self.seconds:g}")
         return super().read(size)
 
