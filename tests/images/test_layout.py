@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from timm.data import ImageNetInfo
 
-from mixvision.images.layout import category_of, read_labels, read_mapping, root_of
+from mixvision.images.layout import category_of, is_ignored, read_labels, read_mapping, require_clear_domain, root_of
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,46 @@ from mixvision.images.layout import category_of, read_labels, read_mapping, root
         (["top/logo.png", "top/apple/1.png", "top/pear/1.png"], "top"),
         (["top/logo.png", "top/nice/apple/1.png"], "top/nice"),
         (["top/README.md", "top/apple/1.png"], "top"),
+        (["nice/1.png", "fake/1.png"], "."),
+        (["top/nice/1.png", "top/fake/1.png"], "top"),
+        (["nice/apple/1.png", "real/apple/1.png", "masks/apple/1.png"], "."),
+        (["nice/apple/1.png", "real/apple/1.png", "docs/index.html"], "nice"),
+        (["nice/apple/1.png", "@eaDir/apple/1.png", "lost+found/2.png", "System Volume Information/3.png"], "nice"),
     ],
 )
 def test_root(files, root):
     assert root_of([PurePosixPath(name) for name in files], "nice") == PurePosixPath(root)
+
+
+@pytest.mark.parametrize(
+    ("files", "clear"),
+    [
+        (["nice/1.png", "fake/1.png"], True),  # both are categories
+        (["nice/apple/1.png", "real/apple/1.png"], True),
+        (["nice/apple/1.png", "fake/apple/1.png"], False),
+        (["nice/apple/1.png", "real/apple/1.png", "masks/apple/1.png"], False),
+        (["nice/apple/1.png", "docs/index.html"], True),
+    ],
+)
+def test_a_folder_named_after_the_domain_beside_others(files, clear):
+    paths = [PurePosixPath(name) for name in files]
+    if clear:
+        require_clear_domain(paths, root_of(paths, "nice"), "nice")
+        return
+    with pytest.raises(ValueError, match=r"'nice' beside (fake|masks)\. .*nice/{category}/\*\*. .*\"{category}/"):
+        require_clear_domain(paths, root_of(paths, "nice"), "nice")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", "#recycle/1.jpg", "lost+found/1.jpg", ".AppleDouble/1.jpg", "._1.jpg",
+        "System Volume Information/1.jpg", "$RECYCLE.BIN/1.jpg", "apple/Thumbs.db", "@Recycle/1.jpg", ".@__thumb/1.jpg",
+        "__MACOSX/apple/._1.jpg", "apple/ehthumbs.db", "apple/.ipynb_checkpoints/1.jpg", "THUMBS.DB", "Icon\r",
+    ],
+)  # fmt: skip
+def test_litter_of_systems_is_ignored(name):
+    assert is_ignored(PurePosixPath("shots") / name) and not is_ignored(PurePosixPath("shots/apple/1.jpg"))
 
 
 def test_wrong_mappings_are_refused_with_folder_and_file(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from mixvision.datasets.errors import errors_as_sentences
+from mixvision.images.archives import read_unpacking
 from mixvision.images.sources import RawImages, check_source, open_source
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, write_store
 
@@ -28,6 +29,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
       labels: null                # a text file in the source with files and categories, where the layout has none
       group: fruits-360 series    # which images must stay in one split
       split: null                 # a table of published splits, where the layout has no {split}
+      unpacking: {max_ratio: 200} # limits of what is unpacked from an archive; see `images.archives.Unpacking`
       filepath: data/01_raw/fruits/.unpacked/nice
     ```
 
@@ -47,6 +49,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         labels: str | None = None,
         group: str | Mapping[str, object] | None = None,
         split: Mapping[str, object] | None = None,
+        unpacking: Mapping[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._domain, self._folder = domain, Path(filepath)
@@ -54,6 +57,8 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         self._sha256 = sha256 if sha256_of in (None, source) else None
         self._layout, self._mapping, self._labels = layout, mapping, labels
         self._group, self._split = group, split
+        with errors_as_sentences():
+            self._unpacking = read_unpacking(unpacking)
         self.metadata = metadata
 
     def load(self) -> RawImages:
@@ -68,6 +73,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
                 self._labels,
                 self._group,
                 self._split,
+                self._unpacking,
             )
 
     def check(self) -> None:

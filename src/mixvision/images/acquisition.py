@@ -4,38 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import json
-import lzma
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import pooch
-from tqdm import tqdm
 
+from mixvision.images import downloads
+from mixvision.images.archives import Unpacking, require_archive, unpack
 from mixvision.images.folders import replacing
-from mixvision.images.layout import is_ignored, root_of
 from mixvision.images.samples import SAMPLES
 
-STAMP = ".source.json"
+STAMP, REFUSED = ".source.json", ".refused.json"
+VERSION = 2  # raise it when unpacking changes, so that archives are unpacked again
 SAMPLE_PREFIX = "package:"
-ARCHIVE_SUFFIXES = {"tar", "tgz", "tbz", "tbz2", "txz", "zip"}
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 
 
-def acquire(source: str, folder: Path, downloads: Path, sha256: str | None, domain: str) -> Path:
+@dataclass(frozen=True)
+class Acquired:
+    """A source's files.
+
+    Args:
+        folder: where they are.
+        refused: files of an archive that were not unpacked, by path below the folder, with reasons.
+    """
+
+    folder: Path
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def acquire(
+    source: str, folder: Path, store: Path, sha256: str | None, domain: str, limits: Unpacking | None = None
+) -> Acquired:
     """Return the folder with the source's files, after downloading or unpacking them if needed.
 
     Args:
         source: a folder (used in place), a tar or zip archive, a URL (http, https, ftp), or
             "package:<sample>".
         folder: where an archive is unpacked or a sample is written; replaced when the source changes.
-        downloads: where downloaded archives are kept.
+        store: where downloaded archives are kept.
         sha256: checksum of the archive, in hexadecimal; None accepts any.
-        domain: if an archive holds a folder of this name, only that folder is unpacked.
+        domain: if an archive holds folders of both domains, only this one's is unpacked.
+        limits: of what is unpacked; None: the usual ones.
 
     Raises:
         FileNotFoundError, ValueError, OSError: the source is missing or unusable; the message says what to do.
@@ -43,11 +55,17 @@ def acquire(source: str, folder: Path, downloads: Path, sha256: str | None, doma
     require_source(source, domain)
     if source.startswith(SAMPLE_PREFIX):
         return _write_sample(source.removeprefix(SAMPLE_PREFIX), folder)
-    path = _download(source, downloads, sha256) if "://" in source else Path(source).expanduser()
+    is_remote = "://" in source
+    path = _download(source, store, sha256) if is_remote else Path(source).expanduser()
     if path.is_dir():
-        return path
+        return Acquired(path)
     _require_checksum(path, sha256)
-    return _unpack(path, folder, domain)
+    try:
+        return _unpack(path, folder, domain, limits or Unpacking())
+    except ValueError:
+        if is_remote:  # it would be used for ever, even when the server has a better one
+            path.unlink(missing_ok=True)
+        raise
 
 
 def require_source(source: str, domain: str) -> None:
@@ -64,26 +82,27 @@ def require_source(source: str, domain: str) -> None:
         )
 
 
-def _write_sample(name: str, folder: Path) -> Path:
+def _write_sample(name: str, folder: Path) -> Acquired:
     if name not in SAMPLES:
         raise ValueError(f"The source is 'package:{name}', but the bundled samples are {', '.join(SAMPLES)}.")
     write, distribution = SAMPLES[name]
     _install(folder, {"package": distribution, "version": version(distribution), "sample": name}, write)
-    return folder
+    return Acquired(folder)
 
 
-def _download(address: str, downloads: Path, sha256: str | None) -> Path:
+def _download(address: str, store: Path, sha256: str | None) -> Path:
     """The downloaded archive; pooch writes to a temporary file first, so an existing one is complete."""
     name = PurePosixPath(urlsplit(address).path).name or "archive"
     name = f"{hashlib.sha256(address.encode()).hexdigest()[:8]}-{name}"
+    known_hash = f"sha256:{sha256}" if sha256 else None
     try:
-        known_hash = f"sha256:{sha256}" if sha256 else None
-        return Path(pooch.retrieve(address, known_hash, fname=name, path=downloads, progressbar=True))
+        return Path(pooch.retrieve(address, known_hash, fname=name, path=store, downloader=downloads.download))
     except (OSError, ValueError) as error:
         raise OSError(
-            f"Could not download {address}: {error}. Check the URL, the checksum and the connection, "
-            f"then run again; or download the archive yourself and give its path as the source."
-        ) from error
+            f"Could not download {downloads.shown(address)}: {downloads.without_secrets(str(error), address)}. "
+            "Check the URL, the checksum and the connection, then run again; or download the archive yourself and "
+            "give its path as the source."
+        ) from None  # the error itself has the whole address, with passwords
 
 
 def _require_checksum(path: Path, sha256: str | None) -> None:
@@ -94,30 +113,24 @@ def _require_checksum(path: Path, sha256: str | None) -> None:
         )
 
 
-def _unpack(archive: Path, folder: Path, domain: str) -> Path:
+def _unpack(archive: Path, folder: Path, domain: str, limits: Unpacking) -> Acquired:
     status = archive.stat()
-    stamp = {"archive": str(archive.absolute()), "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
-    if tarfile.is_tarfile(archive):
-        unpack = _unpack_tar
-    elif zipfile.is_zipfile(archive):
-        unpack = _unpack_zip
-    elif ARCHIVE_SUFFIXES.intersection(archive.name.lower().split(".")):
-        raise ValueError(f"The archive {archive} is damaged: download or copy it again.")
-    else:
-        raise ValueError(f"{archive} is neither a folder nor a tar or zip archive: give one of these as the source.")
+    stamp = {
+        "archive": str(archive.absolute()),
+        "bytes": status.st_size,
+        "mtime_ns": status.st_mtime_ns,
+        "ctime_ns": status.st_ctime_ns,
+        "version": VERSION,
+        **asdict(limits),
+    }
+    require_archive(archive)
 
     def fill(target: Path) -> None:
-        try:
-            unpack(archive, target, domain)
-        except DAMAGE as error:
-            if isinstance(error, OSError) and error.errno:  # a full disk, say
-                raise
-            raise ValueError(
-                f"The archive {archive} is damaged, encrypted or unsafe ({error}): download or copy it again."
-            ) from error
+        refused = unpack(archive, target, domain, limits)
+        (target / REFUSED).write_text(json.dumps(refused))
 
     _install(folder, stamp, fill)
-    return folder
+    return Acquired(folder, json.loads((folder / REFUSED).read_text()))
 
 
 def _install(folder: Path, stamp: dict, fill: Callable[[Path], None]) -> None:
@@ -132,44 +145,3 @@ def _install(folder: Path, stamp: dict, fill: Callable[[Path], None]) -> None:
     with replacing(folder) as partial:
         fill(partial)
         (partial / STAMP).write_text(json.dumps(stamp))
-
-
-def _unpack_tar(archive: Path, target: Path, domain: str) -> None:
-    with tarfile.open(archive) as tar:
-        members = [member for member in _all_members(tar) if not member.isdir()]
-        root = root_of([_member_path(member.name) for member in members], domain)
-        wanted = [member for member in members if _is_wanted(_member_path(member.name), root)]
-        for member in tqdm(wanted, desc=f"unpacking {archive.name}", unit="file"):
-            # Many archives have one modification time for all files; the time of unpacking tells versions apart.
-            tar.extract(member.replace(mtime=None, deep=False), target, filter="data")
-
-
-def _all_members(tar: tarfile.TarFile) -> list[tarfile.TarInfo]:
-    """The members of an undamaged archive; tarfile itself would take a damaged header for the archive's end."""
-    members = tar.getmembers()
-    tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise tarfile.ReadError("a header in it is damaged")
-    while tar.fileobj.read(2**20):  # a compressed archive's checksum is at its end
-        pass
-    return members
-
-
-def _unpack_zip(archive: Path, target: Path, domain: str) -> None:
-    with zipfile.ZipFile(archive) as packed:
-        members = [member for member in packed.infolist() if not member.is_dir()]
-        root = root_of([_member_path(member.filename) for member in members], domain)
-        wanted = [member for member in members if _is_wanted(_member_path(member.filename), root)]
-        for member in tqdm(wanted, desc=f"unpacking {archive.name}", unit="file"):
-            packed.extract(member, target)  # zipfile itself keeps names inside the target
-
-
-def _member_path(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{name!r} would lie outside the folder it is unpacked to")
-    return path
-
-
-def _is_wanted(path: PurePosixPath, root: PurePosixPath) -> bool:
-    return path.is_relative_to(root) and not is_ignored(path)

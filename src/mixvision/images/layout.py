@@ -13,25 +13,34 @@ from unicodedata import normalize
 import yaml
 
 from mixvision.images.formats.recognise import SUFFIXES
+from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_LAYOUT = "{category}/**"
-IGNORED = {"Thumbs.db", "desktop.ini", "__MACOSX"}
+# Names that systems, and not people, give to files and folders; in lower case.
+LITTER = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r", "picasa.ini"),  # desktops
+    *("$recycle.bin", "recycler", "recycled", "system volume information", "found.000", "lost+found"),  # disks
+    *("@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot", "@tmp", "@__thumb", "@sharesnap"),  # storage
+    *("~snapshot", "network trash folder", "temporary items", "aquota.user", "aquota.group"),  # in networks
+    *("__pycache__", "node_modules"),
+}
 
 
 def is_ignored(path: PurePosixPath) -> bool:
-    """Whether a file is hidden or was left by an operating system."""
-    return any(part.startswith(".") or part in IGNORED for part in path.parts)
+    """Whether a file is hidden, or was left by an operating system or network storage."""
+    return any(part.startswith(".") or part.lower() in LITTER for part in path.parts)
 
 
 def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
-    """Find the folder of categories: descend while there is only one folder, and into one named after the domain.
+    """Find the folder of categories: descend while there is only one folder, and into the domain's where both are.
 
     A folder that holds images and at most one folder is itself a category; then its parent is the root.
 
     Args:
         files: paths of all files, relative to the top.
+        domain: "nice" or "real".
     """
     root, files = PurePosixPath(), [path for path in files if not is_ignored(path)]
     while True:
@@ -39,13 +48,40 @@ def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
         folders = sorted({path.parts[0] for path in below if len(path.parts) > 1})
         named = [folder for folder in folders if folder.casefold() == domain]
         if named:
-            return root / named[-1]  # "nice" before "Nice"
+            return root if _others(below) else root / named[-1]  # "nice" before "Nice"
         loose = [path for path in below if len(path.parts) == 1]
         if len(folders) == 1 and not loose:
             root /= folders[0]
             continue
         is_category = len(folders) < 2 and any(path.suffix.lower() in SUFFIXES for path in loose)
         return root.parent if is_category else root
+
+
+def require_clear_domain(files: Iterable[PurePosixPath], root: PurePosixPath, domain: str) -> None:
+    """Refuse a folder that is named after the domain, but may be a category, as it stands beside other folders.
+
+    Args:
+        files, root, domain: as of :func:`root_of`.
+
+    Raises:
+        ValueError: the folder has folders of its own, so that both is possible; the message has both layouts.
+    """
+    below = [path.relative_to(root) for path in files if path.is_relative_to(root) and not is_ignored(path)]
+    named = sorted({path.parts[0] for path in below if len(path.parts) > 2 and path.parts[0].casefold() == domain})
+    others = _others(below)
+    if named and others:
+        raise ValueError(
+            f"The source of {domain!r} images has a folder {named[-1]!r} beside {', '.join(others[:5])}. Say what it "
+            f'is: set {domain}.layout to "{named[-1]}/{{category}}/**" if its folders are the categories, or to '
+            '"{category}/**" if it is a category itself.'
+        )
+
+
+def _others(below: Iterable[PurePosixPath]) -> list[str]:
+    """The folders that are not named after a domain; those with other files than images do not count."""
+    below = [path for path in below if len(path.parts) > 1]
+    pictures = [path for path in below if path.suffix.lower() in SUFFIXES] or below
+    return sorted({path.parts[0] for path in pictures if path.parts[0].casefold() not in DOMAINS})
 
 
 def place_files(

@@ -28,9 +28,16 @@ def read_split_table(given: Mapping[str, object] | None) -> FileTable | None:
     return FileTable("split", *(str(given[name]) for name in ("table", "file", "split")))
 
 
-def require_categories(names: set[str], domain: str) -> None:
-    """Refuse categories that all have the names of splits: they are the folders above the categories."""
-    if len(names) > 1 and {name.casefold() for name in names} <= NAMES.keys():
+def require_categories(names: set[str], domain: str, certain: bool) -> None:
+    """Refuse categories that have the names of splits: they are the folders above the categories.
+
+    Args:
+        names: of the categories.
+        domain: for the message.
+        certain: whether the study sets a layout; then only those are refused that all have names of splits.
+    """
+    splits = {name for name in names if name.casefold() in NAMES}
+    if len(splits) > 1 and (splits == names or (not certain and len({NAMES[name.casefold()] for name in splits}) > 1)):
         raise ValueError(
             f"The categories of {domain!r} images would be {', '.join(sorted(names))}, which are splits: set layout "
             'to "{split}/{category}/**", and ingestion.splits.method to published to keep these splits.'

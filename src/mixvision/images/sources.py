@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from mixvision.images.acquisition import acquire, require_source
+from mixvision.images.acquisition import REFUSED, STAMP, acquire, require_source
+from mixvision.images.archives import Unpacking
 from mixvision.images.groups import Groups, read_groups
 from mixvision.images.layout import (
     DEFAULT_LAYOUT,
@@ -17,12 +19,16 @@ from mixvision.images.layout import (
     place_files,
     read_labels,
     read_mapping,
+    require_clear_domain,
     root_of,
 )
 from mixvision.images.published import published_splits, read_split_table, require_categories
 from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
+
+OWN_FILES = {STAMP, REFUSED}
+MOST_LINKS = 8  # to the same folder
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class RawImages:
         unmapped: folders that the mapping leaves out, with their numbers of files.
         groups: which of them must stay in one split, or None.
         published: by path, the split that a published data set puts the file into; empty if it names none.
+        refused: by path, why a file cannot be used, such as a link that leads nowhere; these are among the files.
     """
 
     domain: str
@@ -45,6 +52,7 @@ class RawImages:
     unmapped: dict[str, int]
     groups: Groups | None = None
     published: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
@@ -57,26 +65,28 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     labels: str | None = None,
     group: str | Mapping[str, object] | None = None,
     split: Mapping[str, object] | None = None,
+    unpacking: Unpacking | None = None,
 ) -> RawImages:
     """List the files of one domain, after fetching and unpacking them where needed.
 
     Args:
         source: a folder (used in place), a tar or zip archive, a URL, "package:mnist" or "package:digits". If it
-            holds a folder named after the domain, only that is used, so one source can serve both domains. None: the
-            study does not have this domain, and there are no files.
+            holds a folder "nice" and a folder "real" and no others, only the domain's is used, so one source can serve
+            both domains. None: the study does not have this domain, and there are no files.
         domain: "nice" or "real".
         folder: where archives are unpacked and samples written, replaced when the source changes; downloads are
             kept three folders up, in "downloads".
         sha256: the archive's checksum, or None.
         layout: patterns of file paths below the root, the first that matches counts: "{category}" stands for
             the category, "{split}" for a published split, "*" for anything within a name, "**" for anything at any
-            depth. None: "{category}/**".
+            depth. None: "{category}/**", if the folders leave no doubt.
         mapping: a YAML file {category: [patterns of category folders]}; folders that match none are left out.
         labels: for sources whose paths do not name the category: the text file that does, as a path below the root.
             Its lines are file name, tab or spaces, category, anything. The layout has no "{category}" then; files that
             fit it but are not in the labels are outside the layout.
         group: which images must stay in one split; see `groups.read_groups`. None: each image is by itself.
         split: the table of published splits, if the layout does not name them; see `published.read_split_table`.
+        unpacking: limits of what is unpacked from an archive; None: the usual ones.
 
     Names of categories are in Unicode's composed form (NFC), whatever form the file system uses.
 
@@ -89,9 +99,12 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         return RawImages(domain, folder, (), {})
     groups, split_table = read_groups(group), read_split_table(split)
     layouts = [layout or DEFAULT_LAYOUT] if isinstance(layout, str | None) else list(layout)
-    top = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain)
-    found = _list_files(top, domain)
+    acquired = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain, unpacking)
+    top = acquired.folder
+    found, faults = _list_files(top, acquired.refused, domain)
     root = root_of(found, domain)
+    if layout is None:
+        require_clear_domain(found, root, domain)
     named = None if labels is None else read_labels(top / root / labels, domain)
     placed = list(place_files(found, root, layouts, named))
     if not any(category for category, _ in placed):
@@ -102,7 +115,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
             f"The source of {domain!r} images, {source}, has no files that fit the layout "
             f"{' or '.join(layouts)} below {top / root}{also}: {advice} in the configuration."
         )
-    require_categories({category for category, _ in placed} - {""}, domain)
+    require_categories({category for category, _ in placed} - {""}, domain, certain=layout is not None)
     unmapped: dict[str, int] = {}
     if mapping is not None:
         placed, unmapped = map_categories(placed, read_mapping(Path(mapping)), domain)
@@ -110,7 +123,8 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         [path for category, path in placed if category], layouts, split_table, top / root, domain
     )
     files = tuple(sorted(placed, key=lambda pair: pair[1]))
-    return RawImages(domain, top / root, files, unmapped, groups, published)
+    below = {path.relative_to(root).as_posix(): why for path, why in faults.items() if path.is_relative_to(root)}
+    return RawImages(domain, top / root, files, unmapped, groups, published, below)
 
 
 def check_source(
@@ -136,13 +150,26 @@ def check_source(
         read_mapping(Path(mapping))
 
 
-def _list_files(top: Path, domain: str) -> list[PurePosixPath]:
-    """The files below a folder, without ignored ones and names that are not Unicode text, which no table can hold."""
-    files = [path for path in _walk(top) if not is_ignored(path)]
-    named = [path for path in files if _is_text(path)]
-    if len(named) < len(files):
-        logger.warning("%s: left out %d files whose names are not valid UTF-8.", domain, len(files) - len(named))
-    return named
+def _list_files(
+    top: Path, refused: Mapping[str, str], domain: str
+) -> tuple[list[PurePosixPath], dict[PurePosixPath, str]]:
+    """The files below a folder without those of systems, and those that cannot be used, with the reason."""
+    faults = {PurePosixPath(path): reason for path, reason in refused.items()}
+    found, litter = list(faults), Counter[str]()
+    for path, reason in _walk(top):
+        if is_ignored(path):
+            litter[next(part for part in path.parts if is_ignored(PurePosixPath(part)))] += 1
+            continue
+        if not _is_text(path):  # no table can hold such a name
+            path, reason = PurePosixPath(_escaped(path)), "unreadable file: its name is not valid UTF-8"
+        if reason:
+            faults[path] = reason
+        found.append(path)
+    litter = Counter({name: count for name, count in litter.items() if name not in OWN_FILES})
+    if litter:
+        names = ", ".join(f"{name} ({count})" for name, count in sorted(litter.items())[:10])
+        logger.info("%s: left out hidden files and those of systems: %s.", domain, names)
+    return found, faults
 
 
 def _is_text(path: PurePosixPath) -> bool:
@@ -153,18 +180,30 @@ def _is_text(path: PurePosixPath) -> bool:
     return True
 
 
-def _walk(top: Path) -> Iterator[PurePosixPath]:
-    """All files below a folder, following symbolic links, each folder once."""
-    seen = set()
+def _escaped(path: PurePosixPath) -> str:
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _walk(top: Path) -> Iterator[tuple[PurePosixPath, str]]:
+    """All files below a folder with "", following symbolic links; and the links that are not followed, with reasons.
+
+    A folder that several links lead to is listed under each of them, so that its files are counted as copies.
+    """
+    visits, real_paths = Counter[str](), {}
     for parent, folders, names in os.walk(top, onerror=_warn_of_unreadable, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
         relative = PurePosixPath(Path(parent).relative_to(top).as_posix())
-        yield from (relative / name for name in sorted(names))
+        real = real_paths[relative] = os.path.realpath(parent)
+        visits[real] += 1
+        above = {real_paths[place] for place in relative.parents} if relative.parts else set()
+        reason = "unreadable file: a link to a folder that contains it" if real in above else ""
+        if visits[real] > MOST_LINKS:
+            reason = f"unreadable file: one of over {MOST_LINKS} links to the same folder"
+        if reason:
+            folders.clear()
+            yield relative, reason
+            continue
+        folders.sort()
+        yield from ((relative / name, "") for name in sorted(names))
 
 
 def _warn_of_unreadable(error: OSError) -> None:

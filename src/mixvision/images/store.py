@@ -178,9 +178,12 @@ def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: Pending
     inventory = files.to_dict("records")
     known = _known_records(before)
     outside = {**vars(ImageRecord(reason=OUTSIDE)), "pixel_row": -1}
-    fresh = []
+    refused = pending.raw.refused
+    fresh: list[int] = []
     for row, file in enumerate(inventory):
         record = known.get(_stamp(file)) if file["category"] else outside
+        if file["path"] in refused:
+            record = {**vars(ImageRecord(reason=refused[file["path"]])), "pixel_row": -1}
         if record is None:
             fresh.append(row)
         else:

@@ -1,0 +1,229 @@
+"""Archives of every origin: links, names, sizes, and what is not an archive at all."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mixvision.images.archives import Unpacking, read_unpacking
+from mixvision.images.sources import RawImages, open_source
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Opens an archive as a source: `source(path)`."""
+
+    def opened(archive: Path, **options) -> RawImages:
+        return open_source(str(archive), "nice", tmp_path / "data" / "study" / "nice", **options)
+
+    return opened
+
+
+def picture(shade: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", (16, 16), shade).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def tar_of(path: Path, files: dict[str, bytes], links: dict[str, str] | None = None, kind=tarfile.SYMTYPE) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        for name, target in (links or {}).items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+    return path
+
+
+def zip_of(path: Path, files: dict[str, bytes], links: dict[str, str] | None = None) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        for name, target in (links or {}).items():
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.external_attr = 3, 0o120777 << 16
+            archive.writestr(info, target)
+    return path
+
+
+FILES = {"top/apple/1.png": picture(10), "top/pear/1.png": picture(20), "top/pear/2.png": picture(30)}
+
+
+@pytest.mark.parametrize("pack", [tar_of, zip_of])
+def test_links_within_an_archive_become_what_they_lead_to(tmp_path, source, pack):
+    links = {
+        "top/apple/2.png": "../pear/1.png",  # to a file
+        "top/apple/3.png": "2.png",  # to a link
+        "top/plum": "pear",  # to a folder
+        "top/apple/4.png": "../plum/2.png",  # through a link
+    }
+    images = source(pack(tmp_path / f"a.{pack.__name__[:3]}", FILES, links))
+    expected = {
+        "apple/1.png": 10, "apple/2.png": 20, "apple/3.png": 20, "apple/4.png": 30,
+        "pear/1.png": 20, "pear/2.png": 30, "plum/1.png": 20, "plum/2.png": 30,
+    }  # fmt: skip
+    assert {path: Image.open(images.root / path).getpixel((0, 0)) for _, path in images.files} == expected
+    assert not images.refused and not any((images.root / path).is_symlink() for path in expected)
+
+
+def test_hard_links_in_a_tar_name_their_target_from_the_top(tmp_path, source):
+    images = source(tar_of(tmp_path / "a.tar", FILES, {"top/apple/2.png": "top/pear/1.png"}, tarfile.LNKTYPE))
+    assert Image.open(images.root / "apple/2.png").getpixel((0, 0)) == 20
+
+
+@pytest.mark.parametrize("pack", [tar_of, zip_of])
+def test_other_links_are_refused_by_name(tmp_path, source, pack):
+    (tmp_path / "secret.png").write_bytes(picture(99))
+    links = {
+        "top/apple/out.png": "../../../secret.png",
+        "top/apple/absolute.png": f"{tmp_path}/secret.png",
+        "top/apple/nowhere.png": "absent.png",
+        "top/apple/round.png": "round.png",
+        "top/apple/up": "..",
+    }
+    images = source(pack(tmp_path / f"a.{pack.__name__[:3]}", FILES, links))
+    assert images.refused == {
+        "apple/out.png": "unreadable file: a link out of the archive: ../../../secret.png",
+        "apple/absolute.png": f"unreadable file: a link out of the archive: {tmp_path}/secret.png",
+        "apple/nowhere.png": "unreadable file: a link to nothing: top/apple/absent.png",
+        "apple/round.png": "unreadable file: a link that leads back to itself",
+        "apple/up": "unreadable file: a link to a folder that contains it",
+    }
+    assert {path for _, path in images.files} == {name.removeprefix("top/") for name in FILES} | set(images.refused)
+
+
+def test_links_that_multiply_files_are_refused(tmp_path, source):
+    files = {f"top/apple/{number}.png": b"x" for number in range(100)}
+    links = {f"top/c{number}": "apple" for number in range(100)}
+    with pytest.raises(ValueError, match=r"a\.tar is damaged, encrypted or unsafe \(its links repeat its files too"):
+        source(tar_of(tmp_path / "a.tar", files, links))
+
+
+class Unflagged(zipfile.ZipInfo):
+    """A member whose name is written as these bytes, without the flag for UTF-8, as macOS and old programs do."""
+
+    def __init__(self, name: bytes) -> None:
+        super().__init__(name.decode("cp437"))
+        self.raw = name
+
+    def _encodeFilenameFlags(self):  # noqa: N802
+        return self.raw, 0
+
+
+def test_names_in_utf_8_without_the_flag(tmp_path, source):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(Unflagged("Pêche/Ä1.png".encode()), picture(1))
+        archive.writestr(Unflagged("梨/1.png".encode()), picture(2))
+    assert source(tmp_path / "a.zip").files == (("Pêche", "Pêche/Ä1.png"), ("梨", "梨/1.png"))
+
+
+def test_names_in_the_old_code_page_stay_and_a_unicode_field_counts(tmp_path, source):
+    raw = "Käse".encode("cp437")
+    field = b"\1" + zlib.crc32(b"P?re/1.png\xff").to_bytes(4, "little") + "Père/1.png".encode()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(Unflagged(raw + b"/1.png"), picture(1))
+        other = Unflagged(b"P?re/1.png\xff")
+        other.extra = b"\x75\x70" + len(field).to_bytes(2, "little") + field
+        archive.writestr(other, picture(2))
+    assert source(tmp_path / "a.zip").files == (("Käse", "Käse/1.png"), ("Père", "Père/1.png"))
+
+
+def test_backslashes_in_a_zip_separate_folders(tmp_path, source):
+    archive = zip_of(tmp_path / "a.zip", {"photos\\apple\\1.png": picture(1), "photos\\pear\\1.png": picture(2)})
+    assert source(archive).files == (("apple", "apple/1.png"), ("pear", "pear/1.png"))
+
+
+@pytest.mark.parametrize("name", ["..\\..\\escaped.png", "C:\\escaped.png", "\\escaped.png"])
+def test_backslashes_do_not_lead_out(tmp_path, source, name):
+    with pytest.raises(ValueError, match="would lie outside the folder it is unpacked to"):
+        source(zip_of(tmp_path / "a.zip", {"apple/1.png": picture(1), name: b"x"}))
+    assert not list(tmp_path.rglob("escaped*"))
+
+
+OTHERS = {
+    b"\x28\xb5\x2f\xfd rest": "is compressed by Zstandard, which is not supported: unpack it",
+    b"7z\xbc\xaf\x27\x1c rest": "is a 7z archive, which is not supported: unpack it",
+    b"Rar!\x1a\x07\x01\0": "is a RAR archive, which is not supported: unpack it",
+    b"\n <html><body>404": "is a web page, not an archive",
+    b"hello": "is damaged: download or copy it again",
+}
+
+
+@pytest.mark.parametrize("start", OTHERS)
+def test_what_is_no_archive_is_named(tmp_path, source, start):
+    archive = tmp_path / "a.tar.zst"
+    archive.write_bytes(start + bytes(1000))
+    with pytest.raises(ValueError, match=re.escape(str(archive)) + ".*" + re.escape(OTHERS[start])):
+        source(archive)
+
+
+def test_a_zip_of_zeros_does_not_fill_the_disk(tmp_path, source):
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("apple/1.png", picture(1))
+        archive.writestr("pear/1.png", picture(2))
+        archive.writestr("pear/zeros.bmp", bytes(20_000_000))
+        archive.writestr("pear/small.bmp", bytes(9_000_000))
+    images = source(tmp_path / "bomb.zip")
+    (reason,) = images.refused.values()
+    assert re.fullmatch("too many bytes: compressed [0-9]{3,4}-fold, over unpacking.max_ratio, 200", reason)
+    assert {path.name for path in images.root.rglob("*") if path.is_file()} == {
+        "1.png", "small.bmp", ".source.json", ".refused.json"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pack", [tar_of, zip_of])
+def test_large_files_in_an_archive_are_left_out(tmp_path, source, pack):
+    archive = pack(tmp_path / f"a.{pack.__name__[:3]}", FILES | {"top/apple/large.png": bytes(5000)})
+    images = source(archive, unpacking=Unpacking(max_file_bytes=4999))
+    assert images.refused == {"apple/large.png": "too many bytes: 5000 is over unpacking.max_file_bytes, 4999"}
+    assert not source(archive, unpacking=Unpacking(max_file_bytes=5000)).refused
+
+
+@pytest.mark.parametrize("pack", [tar_of, zip_of])
+def test_an_archive_of_too_many_bytes_is_refused_before_it_is_unpacked(tmp_path, source, pack):
+    total = sum(map(len, FILES.values()))
+    archive = pack(tmp_path / f"a.{pack.__name__[:3]}", FILES)
+    with pytest.raises(ValueError, match=f"take {total} bytes, over unpacking.max_bytes, {total - 1}: raise it"):
+        source(archive, unpacking=Unpacking(max_bytes=total - 1))
+    assert len(source(archive, unpacking=Unpacking(max_bytes=total)).files) == 3
+
+
+def test_a_compressed_tar_of_zeros_is_refused_by_its_ratio(tmp_path, source):
+    plain = tar_of(tmp_path / "plain.tar", FILES | {f"top/apple/{n}.bmp": bytes(4_000_000) for n in range(5)})
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    with pytest.raises(ValueError, match=r"a\.tar\.gz unpacks to over 200 times its size, the limit unpacking\."):
+        source(tmp_path / "a.tar.gz")
+    assert len(source(tmp_path / "a.tar.gz", unpacking=Unpacking(max_ratio=5000)).files) == 8
+
+
+def test_an_archive_larger_than_the_disk_is_refused(tmp_path, source, monkeypatch):
+    archive = tar_of(tmp_path / "a.tar", FILES)
+    usage = type("Usage", (), {"free": 100})
+    monkeypatch.setattr("mixvision.images.archives.shutil.disk_usage", lambda _: usage)
+    with pytest.raises(ValueError, match=r"but the disk of .* has only 0\.0 GB left: make room"):
+        source(archive)
+
+
+def test_devices_in_a_tar_are_refused(tmp_path, source):
+    images = source(tar_of(tmp_path / "a.tar", FILES, {"top/apple/pipe.png": ""}, tarfile.FIFOTYPE))
+    assert images.refused == {"apple/pipe.png": "unreadable file: a device or a named pipe"}
+
+
+def test_wrong_limits_are_refused(tmp_path):
+    assert read_unpacking(None) == Unpacking()
+    assert read_unpacking({"max_ratio": 5}) == Unpacking(max_ratio=5)
+    with pytest.raises(ValueError, match="unpacking is {'ratio': 5}, but must be a mapping of some of max_bytes, "):
+        read_unpacking({"ratio": 5})
+    with pytest.raises(ValueError, match=r"unpacking\.max_ratio is 0, but must be above 0"):
+        read_unpacking({"max_ratio": 0})
