@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from timm.data import ImageNetInfo
 
-from mixvision.images.layout import category_of, is_ignored, read_labels, read_mapping, require_clear_domain, root_of
+from mixvision.images.layout import category_of, is_ignored, read_mapping, require_clear_domain, root_of
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,6 @@ def test_mapping_of_the_fruits_study(folder, category):
     assert len(mapping) == 26
     assert category_of(folder, mapping) == category
     assert all(category_of(name, mapping) == name for name in mapping)
-
-
-def test_names_in_labels_may_hold_spaces_between_tabs(tmp_path):
-    (tmp_path / "labels.txt").write_text("a red one.png\tPe\u0302che de vigne \t3\r\nb.png   pear\n", encoding="utf-8")
-    assert read_labels(tmp_path / "labels.txt", "real") == {"a red one.png": "P\u00eache de vigne", "b.png": "pear"}
 
 
 def test_mapping_of_the_dogs_study():

@@ -26,7 +26,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
       sha256_of: fruits.tar       # the checksum does not apply to another source, such as one from the command line
       layout: "{category}/*"
       mapping: varieties.yml      # which folders are which category
-      labels: null                # a text file in the source with files and categories, where the layout has none
+      labels: null                # a file or folder with categories, where the layout has none; see `images.labels`
       group: fruits-360 series    # which images must stay in one split
       split: null                 # a table of published splits, where the layout has no {split}
       unpacking: {max_ratio: 200} # limits of what is unpacked from an archive; see `images.archives.Unpacking`
@@ -46,7 +46,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         sha256_of: str | None = None,
         layout: str | list[str] | None = None,
         mapping: str | None = None,
-        labels: str | None = None,
+        labels: str | Mapping[str, object] | None = None,
         group: str | Mapping[str, object] | None = None,
         split: Mapping[str, object] | None = None,
         unpacking: Mapping[str, Any] | None = None,
@@ -79,7 +79,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
     def check(self) -> None:
         """Refuse settings that cannot be used, without fetching anything (raises DatasetError); see `check_source`."""
         with errors_as_sentences():
-            check_source(self._source, self._domain, self._mapping, self._group, self._split)
+            check_source(self._source, self._domain, self._mapping, self._group, self._split, self._labels)
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The source of {self._domain!r} images is read-only.")

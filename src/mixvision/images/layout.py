@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
@@ -33,7 +33,7 @@ def is_ignored(path: PurePosixPath) -> bool:
     return any(part.startswith(".") or part.lower() in LITTER for part in path.parts)
 
 
-def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
+def root_of(files: Iterable[PurePosixPath], domain: str, labelled: bool = False) -> PurePosixPath:
     """Find the folder of categories: descend while there is only one folder, and into the domain's where both are.
 
     A folder that holds images and at most one folder is itself a category; then its parent is the root.
@@ -41,6 +41,7 @@ def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
     Args:
         files: paths of all files, relative to the top.
         domain: "nice" or "real".
+        labelled: whether the folders are no categories, as a label file names them.
     """
     root, files = PurePosixPath(), [path for path in files if not is_ignored(path)]
     while True:
@@ -54,7 +55,7 @@ def root_of(files: Iterable[PurePosixPath], domain: str) -> PurePosixPath:
             root /= folders[0]
             continue
         is_category = len(folders) < 2 and any(path.suffix.lower() in SUFFIXES for path in loose)
-        return root.parent if is_category else root
+        return root.parent if is_category and not labelled else root
 
 
 def require_clear_domain(files: Iterable[PurePosixPath], root: PurePosixPath, domain: str) -> None:
@@ -85,29 +86,27 @@ def _others(below: Iterable[PurePosixPath]) -> list[str]:
 
 
 def place_files(
-    files: Iterable[PurePosixPath], root: PurePosixPath, layouts: list[str], labels: dict[str, str] | None
-) -> Iterator[tuple[str, str]]:
-    """Yield category and path of the files below the root; the category is "" if no layout or label fits.
+    files: Iterable[PurePosixPath],
+    root: PurePosixPath,
+    layouts: list[str],
+    label: Callable[[list[str]], Mapping[str, str]] | None = None,
+) -> list[tuple[str, str]]:
+    """Category and path of the files below the root; the category is "" if no layout or label fits.
 
     Args:
         files: paths of all files, relative to the top.
         root: from :func:`root_of`; files elsewhere are left out.
         layouts: patterns of paths below the root, as for :func:`mixvision.images.sources.open_source`.
-        labels: from :func:`read_labels`, or None if the layout names the category.
+        label: names the categories of the files that fit, by path; None if the layout does.
 
     Raises:
         ValueError: a layout names no category, or names one although there are labels.
     """
-    patterns = _compiled(layouts, labels is not None)
-    for path in files:
-        if path.is_relative_to(root):
-            below = path.relative_to(root).as_posix()
-            match = _first_match(patterns, below)
-            if match is None:
-                category = ""
-            else:
-                category = match["category"] if labels is None else labels.get(_composed(path.name), "")
-            yield category, below
+    patterns = _compiled(layouts, label is not None)
+    below = [path.relative_to(root).as_posix() for path in files if path.is_relative_to(root)]
+    matches = {path: match for path in below if (match := _first_match(patterns, path)) is not None}
+    named = {path: match["category"] for path, match in matches.items()} if label is None else label(list(matches))
+    return [(named.get(path, ""), path) for path in below]
 
 
 def name_splits(paths: Iterable[str], layouts: list[str]) -> list[str]:
@@ -179,33 +178,6 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
             )
         mapping[_composed(str(category))] = [_composed(pattern) for pattern in patterns]
     return mapping
-
-
-def read_labels(path: Path, domain: str) -> dict[str, str]:
-    """Read categories by file name from a text file with lines of file name, tab or spaces, category, anything.
-
-    Raises:
-        FileNotFoundError, ValueError: the file does not exist, or a line has no category or contradicts another.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"The labels of {domain!r} images are not in the source: looked for {path.absolute()}. "
-            "Correct the path `labels` in the configuration, or give a source that has them."
-        )
-    labels: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        if not line.strip():
-            continue
-        fields = [field.strip() for field in (line.split("\t") if "\t" in line else line.split())][:2]
-        if len(fields) < 2 or "" in fields:
-            raise ValueError(f"Line {number} of the labels {path} is {line!r}, but must be: file name, tab, category.")
-        name, category = map(_composed, fields)
-        if labels.setdefault(name, category) != category:
-            raise ValueError(
-                f"Line {number} of the labels {path} gives {name!r} the category {category!r}, "
-                f"but an earlier line gives it {labels[name]!r}: keep one."
-            )
-    return labels
 
 
 def _compiled(layouts: list[str], labelled: bool) -> list[re.Pattern[str]]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mixvision.images.file_tables import FileTable, look_up
 from mixvision.images.layout import name_splits
+
+logger = logging.getLogger(__name__)
 
 NAMES = {  # as data sets call them, whatever the case
     **dict.fromkeys(("train", "training"), "train"),
@@ -42,6 +45,16 @@ def require_categories(names: set[str], domain: str, certain: bool) -> None:
             f"The categories of {domain!r} images would be {', '.join(sorted(names))}, which are splits: set layout "
             'to "{split}/{category}/**", and ingestion.splits.method to published to keep these splits.'
         )
+
+
+def known_splits(names: Mapping[str, str]) -> dict[str, str]:
+    """The published split of every image by its path, from names of splits; empty if some are unknown or lacking."""
+    splits = {path: NAMES.get(name.casefold(), "") for path, name in names.items()}
+    if all(splits.values()):
+        return splits
+    if any(splits.values()):
+        logger.warning("The labels name splits, but not of every image: their splits are not used.")
+    return {}
 
 
 def published_splits(

@@ -12,17 +12,17 @@ from pathlib import Path, PurePosixPath
 from mixvision.images.acquisition import REFUSED, STAMP, acquire, require_source
 from mixvision.images.archives import Unpacking
 from mixvision.images.groups import Groups, read_groups
+from mixvision.images.labels import match_labels, missing_files, read_label_source, read_labels
 from mixvision.images.layout import (
     DEFAULT_LAYOUT,
     is_ignored,
     map_categories,
     place_files,
-    read_labels,
     read_mapping,
     require_clear_domain,
     root_of,
 )
-from mixvision.images.published import published_splits, read_split_table, require_categories
+from mixvision.images.published import known_splits, published_splits, read_split_table, require_categories
 from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     sha256: str | None = None,
     layout: str | list[str] | None = None,
     mapping: str | Path | None = None,
-    labels: str | None = None,
+    labels: str | Mapping[str, object] | None = None,
     group: str | Mapping[str, object] | None = None,
     split: Mapping[str, object] | None = None,
     unpacking: Unpacking | None = None,
@@ -81,9 +81,10 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
             the category, "{split}" for a published split, "*" for anything within a name, "**" for anything at any
             depth. None: "{category}/**", if the folders leave no doubt.
         mapping: a YAML file {category: [patterns of category folders]}; folders that match none are left out.
-        labels: for sources whose paths do not name the category: the text file that does, as a path below the root.
-            Its lines are file name, tab or spaces, category, anything. The layout has no "{category}" then; files that
-            fit it but are not in the labels are outside the layout.
+        labels: for sources whose paths do not name the category: the file or folder that does, as a path below the
+            root, or {table, file, label} with its columns; see `labels`. The layout has no "{category}" then (None:
+            "**"); files that fit it but are not in the labels are outside the layout. A column named split gives
+            published splits.
         group: which images must stay in one split; see `groups.read_groups`. None: each image is by itself.
         split: the table of published splits, if the layout does not name them; see `published.read_split_table`.
         unpacking: limits of what is unpacked from an archive; None: the usual ones.
@@ -97,16 +98,24 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
     if source is None:
         return RawImages(domain, folder, (), {})
-    groups, split_table = read_groups(group), read_split_table(split)
-    layouts = [layout or DEFAULT_LAYOUT] if isinstance(layout, str | None) else list(layout)
+    groups, split_table, label_source = read_groups(group), read_split_table(split), read_label_source(labels)
+    default = DEFAULT_LAYOUT if label_source is None else "**"
+    layouts = [layout or default] if isinstance(layout, str | None) else list(layout)
     acquired = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain, unpacking)
     top = acquired.folder
     found, faults = _list_files(top, acquired.refused, domain)
-    root = root_of(found, domain)
-    if layout is None:
+    root = root_of(found, domain, labelled=label_source is not None)
+    if layout is None and label_source is None:
         require_clear_domain(found, root, domain)
-    named = None if labels is None else read_labels(top / root / labels, domain)
-    placed = list(place_files(found, root, layouts, named))
+    labelled = None if label_source is None else read_labels(label_source, top / root, domain)
+    names: dict[str, str] = {}  # of files in the labels, by path
+
+    def label(paths: list[str]) -> dict[str, str]:
+        assert labelled is not None
+        names.update(match_labels(paths, labelled, domain))
+        return {path: labelled.categories.get(name, "") for path, name in names.items()}
+
+    placed = place_files(found, root, layouts, None if labelled is None else label)
     if not any(category for category, _ in placed):
         also, advice = "", "put images in one folder per category, or describe the layout"
         if labels is not None:
@@ -115,16 +124,21 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
             f"The source of {domain!r} images, {source}, has no files that fit the layout "
             f"{' or '.join(layouts)} below {top / root}{also}: {advice} in the configuration."
         )
+    refused = {path.relative_to(root).as_posix(): why for path, why in faults.items() if path.is_relative_to(root)}
+    if labelled is not None:
+        missing = missing_files(labelled, names.values(), [path for _, path in placed], domain)
+        refused |= missing | {path: labelled.refused[name] for path, name in names.items() if name in labelled.refused}
+        placed += [(labelled.categories[path], path) for path in missing]
     require_categories({category for category, _ in placed} - {""}, domain, certain=layout is not None)
     unmapped: dict[str, int] = {}
     if mapping is not None:
         placed, unmapped = map_categories(placed, read_mapping(Path(mapping)), domain)
-    published = published_splits(
-        [path for category, path in placed if category], layouts, split_table, top / root, domain
-    )
     files = tuple(sorted(placed, key=lambda pair: pair[1]))
-    below = {path.relative_to(root).as_posix(): why for path, why in faults.items() if path.is_relative_to(root)}
-    return RawImages(domain, top / root, files, unmapped, groups, published, below)
+    paths = [path for category, path in files if category and path not in refused]
+    published = published_splits(paths, layouts, split_table, top / root, domain)
+    if not published and labelled is not None:
+        published = known_splits({path: labelled.splits.get(names[path], "") for path in paths})
+    return RawImages(domain, top / root, files, unmapped, groups, published, refused)
 
 
 def check_source(
@@ -133,8 +147,9 @@ def check_source(
     mapping: str | Path | None = None,
     group: str | Mapping[str, object] | None = None,
     split: Mapping[str, object] | None = None,
+    labels: str | Mapping[str, object] | None = None,
 ) -> None:
-    """Refuse a source or a mapping that does not exist, and an unclear group or split, without fetching anything.
+    """Refuse a source or mapping that does not exist, and unclear groups, splits or labels, without fetching anything.
 
     Arguments are as for `open_source`.
 
@@ -145,6 +160,7 @@ def check_source(
         return
     read_groups(group)
     read_split_table(split)
+    read_label_source(labels)
     require_source(source, domain)
     if mapping is not None:
         read_mapping(Path(mapping))
