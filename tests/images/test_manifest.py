@@ -11,7 +11,7 @@ from mixvision.images.categories import Categories, common_categories, large_cat
 from mixvision.images.decoding import Decoding
 from mixvision.images.duplicates import Duplicates
 from mixvision.images.leaks import list_leaks
-from mixvision.images.manifest import build_manifest, excluded_files, split_manifest
+from mixvision.images.manifest import build_manifest, excluded_files, require_images, select_images, split_manifest
 from mixvision.images.outliers import Outliers, find_outliers
 from mixvision.images.sources import open_source
 from mixvision.images.splits import Splits
@@ -41,8 +41,11 @@ def stores(folder, tmp_path):
     return opened
 
 
-def manifest_of(stores, categories=None, outliers=None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return build_manifest(*stores(), categories or Categories(), outliers or Outliers(), Duplicates())
+def manifest_of(stores, categories=None, outliers=None, group=None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    nice, real = stores(group)
+    selected = select_images(nice, real, categories or Categories(), outliers or Outliers())
+    require_images(selected, categories or Categories())
+    return build_manifest(selected, nice, real, Duplicates())
 
 
 def test_manifest_has_a_row_per_file(stores):
@@ -120,7 +123,7 @@ def test_images_of_a_group_share_a_component(folder, stores):
     Image.open(apple / "000.png").resize((48, 48), Image.Resampling.BICUBIC).save(pear / "203.png")
     (apple / "306.png").write_bytes((apple / "010.png").read_bytes())
     Image.open(apple / "004.png").rotate(180).save(pear / "300.png")
-    manifest, _ = build_manifest(*stores({"pattern": r"/(?P<group>\d\d)\d"}), Categories(), Outliers(), Duplicates())
+    manifest, _ = manifest_of(stores, group={"pattern": r"/(?P<group>\d\d)\d"})
     images = manifest.set_index("id")
     assert images.loc["real/apple/306.png", ["reason", "group", "component"]].tolist() == [
         "exact duplicate: of real/apple/010.png", "30", -1,
@@ -141,8 +144,28 @@ def test_excluded_rows_have_no_split(stores):
 
 
 def test_too_few_images_are_refused_with_category_and_domain(stores):
-    with pytest.raises(ValueError, match=r"minimum = 12: real 'apple' \(11\)\."):
+    with pytest.raises(ValueError, match=r"minimum = 12: real 'apple' \(11\)\. Add"):
         manifest_of(stores, Categories(minimum=12))
+
+
+def test_the_message_says_why_there_are_too_few(folder, stores):
+    for number, path in enumerate(sorted((folder / "real" / "apple").iterdir())):
+        if number < 5:
+            path.write_bytes(b"\xff\x0a JPEG XL")
+        elif number < 9:
+            path.write_bytes((folder / "nice" / "apple" / f"{number:03d}.png").read_bytes())
+        elif number == 9:
+            path.unlink()
+            path.symlink_to("nowhere")
+    message = (
+        "real 'apple' (1; excluded: 5 not an image: JPEG XL cannot be read, convert it to JPEG or PNG, 4 exact "
+        "duplicate: of nice/apple/005.png, 1 unreadable file: No such file or directory). Add images"
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        manifest_of(stores)
+    nice, real = stores()
+    files, counts = excluded_files(select_images(nice, real, Categories(), Outliers()), {})
+    assert (files["domain"] == "real").sum() == 10 + 3 and counts["files"].sum() == len(files)
 
 
 def test_unmatched_categories_suggest_near_misses(caplog):
@@ -164,7 +187,7 @@ def test_too_few_categories_are_errors():
     with pytest.raises(ValueError, match=r"only domain, 'real', are all in the category 'fig'"):
         common_categories([], ["fig"], Categories())
     with pytest.raises(ValueError, match=r"nice 'fig' \(0\)"):
-        figs = pd.DataFrame({"domain": ["real"], "category": ["fig"]})
+        figs = pd.DataFrame({"domain": ["real"], "category": ["fig"], "status": ["kept"], "reason": [""]})
         large_categories(figs, ["fig"], ["nice", "real"], Categories())
 
 
@@ -176,7 +199,7 @@ def test_a_study_of_one_domain(folder, stores, tmp_path, domain):
     (folder / domain / "pear" / "copy.png").write_bytes((folder / domain / "pear" / "000.png").read_bytes())
     (folder / domain / "pear" / "empty.png").write_bytes(b"")
 
-    def without_the_other() -> list[ImageStore]:
+    def without_the_other(*_) -> list[ImageStore]:
         both = dict(zip(("nice", "real"), stores(), strict=True))
         other = "real" if domain == "nice" else "nice"
         raw = open_source(None, other, tmp_path / "data" / "raw" / other)
@@ -209,7 +232,7 @@ def test_small_categories_can_be_left_out_with_a_warning(folder, make_folder, st
     make_folder(folder / "real", {"fig": 9}, seed=3)
     make_folder(folder / "real", {"quince": 10}, seed=4)
     (folder / "real/quince/000.png").write_bytes((folder / "real/quince/001.png").read_bytes())
-    with pytest.raises(ValueError, match=r"minimum = 10: real 'fig' \(9\), real 'quince' \(9\)\."):
+    with pytest.raises(ValueError, match=r"minimum = 10: real 'fig' \(9\), real 'quince' \(9; excluded: 1 exact dup"):
         manifest_of(stores)
     caplog.clear()
     manifest, _ = manifest_of(stores, Categories(too_few="leave out"))

@@ -11,16 +11,28 @@ import pandas as pd
 import pyarrow as pa
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
+from kedro_datasets.pandas import CSVDataset
 from pandas.api.types import is_integer_dtype
 from pyarrow import parquet
 
 import mixvision
 from mixvision.datasets.errors import errors_as_sentences
 from mixvision.schema.catalog import table_named
+from mixvision.schema.cells import guard, unguard
 from mixvision.schema.columns import DTYPES, NUMBER, TEXT, Table, check
 
 SUFFIXES = (".csv", ".parquet")
 VERSION = b"mixvision_version"  # in the metadata of a Parquet file
+
+
+class GuardedCSVDataset(CSVDataset):
+    """Kedro's CSVDataset for tables with names of the user's: cells that a spreadsheet would run are made texts."""
+
+    def save(self, data: pd.DataFrame) -> None:
+        super().save(guard(data))
+
+    def load(self) -> pd.DataFrame:
+        return unguard(super().load())
 
 
 class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
@@ -35,8 +47,9 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     ```
 
     Columns have the types that the schema gives them: in a CSV file a category called "NA" or "007" keeps that name, an
-    empty text is a text, and an empty number is missing. A table is checked when it is saved, and a file when it is
-    first loaded or has changed since. The index is not kept. The new file replaces the old one when it is complete.
+    empty text is a text, and an empty number is missing; formulas are written as texts. A table is checked when it is
+    saved, and a file when it is first loaded or has changed since. The index is not kept. The new file replaces the old
+    one when it is complete.
     """
 
     def __init__(self, *, filepath: str, schema: str, metadata: dict[str, Any] | None = None) -> None:
@@ -86,7 +99,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         partial = self.filepath.with_name(f".{self.filepath.name}.partial-{os.getpid()}")
         try:
             if self.filepath.suffix == ".csv":
-                frame.to_csv(partial, index=False)
+                guard(frame).to_csv(partial, index=False)
             else:
                 _write_parquet(_typed(frame, self.table), partial)
             partial.replace(self.filepath)
@@ -120,13 +133,14 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 def _read_csv(file: Path, table: Table, rows: int | None) -> pd.DataFrame:
     """Read text columns unchanged; in other columns an empty value is missing, and the check tests their types."""
     names = pd.read_csv(file, nrows=0).columns
+    plain = dict(zip(unguard(pd.DataFrame(columns=names)).columns, names, strict=True))
     for separator, plural in ((";", "semicolons"), ("\t", "tabs")):
         if len(names) == 1 and separator in names[0]:
             raise ValueError(f"its columns are separated by {plural} instead of commas")
-    texts = [name for name, kind in table.kinds(names).items() if kind == TEXT]
+    texts = [plain[name] for name, kind in table.kinds(list(plain)).items() if kind == TEXT]
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
         try:
-            return pd.read_csv(
+            frame = pd.read_csv(
                 file,
                 dtype=dict.fromkeys(texts, "str"),
                 keep_default_na=False,
@@ -134,6 +148,7 @@ def _read_csv(file: Path, table: Table, rows: int | None) -> pd.DataFrame:
                 index_col=False,
                 nrows=rows,
             )
+            return unguard(frame)
         except pd.errors.ParserWarning as warning:  # pandas would drop the extra ones
             raise ValueError("some rows have more fields than there are columns (decimal commas?)") from warning
 

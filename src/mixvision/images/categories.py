@@ -11,7 +11,10 @@ import pandas as pd
 
 logger = logging.getLogger(__name__)
 
-WAYS = ("leave out", "error")
+LEAVE_OUT = "leave out"
+WAYS = (LEAVE_OUT, "error")
+TOO_FEW = "category with too few images"
+REASONS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,11 @@ class Categories:
             raise ValueError(f"minimum is {self.minimum} images, but must be 1 or more.")
 
 
+def shared_categories(nice: Collection[str], real: Collection[str]) -> list[str]:
+    """The categories that both domains have, or those of the only domain, sorted."""
+    return sorted(set(nice) & set(real) if nice and real else set(nice) | set(real))
+
+
 def common_categories(nice: Collection[str], real: Collection[str], categories: Categories) -> list[str]:
     """The categories that both domains have, or those of the only domain, sorted.
 
@@ -50,7 +58,7 @@ def common_categories(nice: Collection[str], real: Collection[str], categories: 
     """
     if not nice or not real:
         return _categories_of_one_domain(nice, real)
-    common = sorted(set(nice) & set(real))
+    common = shared_categories(nice, real)
     unmatched = _name_unmatched("nice", nice, real) + _name_unmatched("real", real, nice)
     if len(common) < 2:
         raise ValueError(
@@ -67,38 +75,63 @@ def common_categories(nice: Collection[str], real: Collection[str], categories: 
     return common
 
 
+def few_images(
+    kept: pd.DataFrame, common: Collection[str], domains: Collection[str], minimum: int
+) -> list[tuple[str, str, int]]:
+    """Category, domain and number of images, wherever these are fewer than the minimum.
+
+    Args:
+        kept: columns domain, category.
+        common: the categories to look at.
+        domains: those of the study.
+        minimum: how many are enough.
+    """
+    counts = kept.groupby(["domain", "category"]).size()
+    places = [(category, domain) for domain in domains for category in sorted(common)]
+    numbers = [(category, domain, int(counts.get((domain, category), 0))) for category, domain in places]
+    return [place for place in numbers if place[2] < minimum]
+
+
 def large_categories(
-    kept: pd.DataFrame, common: Collection[str], domains: Collection[str], categories: Categories
+    images: pd.DataFrame, common: Collection[str], domains: Collection[str], categories: Categories
 ) -> list[str]:
     """The categories that have enough kept images in every domain, sorted.
 
     Args:
-        kept: the kept rows of a manifest: columns domain, category.
+        images: columns domain, category, status, reason.
         common: the categories to look at.
         domains: those of the study.
         categories: how many images are enough, and how to treat a category with fewer.
 
     Raises:
         ValueError: some have fewer images than the minimum and may not be left out, or fewer than two would remain;
-            the message names every such category and domain.
+            the message names every such category and domain, and why images were excluded.
     """
-    counts = kept.groupby(["domain", "category"]).size()
-    few = [
-        (category, f"{domain} {category!r} ({counts.get((domain, category), 0)})")
-        for domain in domains
-        for category in sorted(common)
-        if counts.get((domain, category), 0) < categories.minimum
-    ]
-    large = sorted(set(common) - {category for category, _ in few})
-    names = ", ".join(name for _, name in few)
+    counted = images[(images["status"] == "kept") | (images["reason"] == TOO_FEW)]
+    few = few_images(counted, common, domains, categories.minimum)
+    large = sorted(set(common) - {category for category, _, _ in few})
     if few and (categories.too_few == "error" or len(large) < 2):
+        names = ", ".join(f"{domain} {name!r} ({count}{_why(images, domain, name)})" for name, domain, count in few)
         raise ValueError(
             f"Too few usable images, below categories.minimum = {categories.minimum}: {names}. Add images, lower the "
-            'minimum, or set categories.too_few to "leave out" (at least two categories must remain).'
+            'minimum, or set categories.too_few to "leave out" (at least two categories must remain). '
+            "excluded_files.csv in the study's ingestion reports lists every excluded file."
         )
     if few:
+        names = ", ".join(f"{domain} {category!r} ({count})" for category, domain, count in few)
         logger.warning("Left out categories with fewer than %d images in a domain: %s.", categories.minimum, names)
     return large
+
+
+def _why(images: pd.DataFrame, domain: str, category: str) -> str:
+    """Why images of a category were excluded: "; excluded: 24 not an image: JPEG XL cannot be read"."""
+    here = (images["domain"] == domain) & (images["category"] == category) & (images["status"] == "excluded")
+    reasons = images.loc[here & (images["reason"] != TOO_FEW), "reason"]
+    if reasons.empty:
+        return ""
+    kinds = reasons.groupby(reasons.str.split(":").str[0]).agg(["size", "first"]).sort_values("size", ascending=False)
+    named = [f"{count} {first}" for count, first in kinds.head(REASONS_NAMED).itertuples(index=False)]
+    return f"; excluded: {', '.join(named)}" + (", ..." if len(kinds) > REASONS_NAMED else "")
 
 
 def _categories_of_one_domain(nice: Collection[str], real: Collection[str]) -> list[str]:

@@ -8,56 +8,89 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mixvision.images.categories import Categories, common_categories, large_categories
+from mixvision.images.categories import (
+    LEAVE_OUT,
+    TOO_FEW,
+    Categories,
+    common_categories,
+    few_images,
+    large_categories,
+    shared_categories,
+)
 from mixvision.images.components import components_of
 from mixvision.images.duplicates import Duplicates, clusters_of, exact_duplicates
 from mixvision.images.outliers import Outliers, find_outliers
 from mixvision.images.pairs import find_pairs
 from mixvision.images.splits import Splits, assign_splits
 from mixvision.images.store import ImageStore
-from mixvision.schema.tables import EXCLUDED_FILES, MANIFEST
+from mixvision.schema.tables import EXCLUDED_FILES, MANIFEST, SELECTED_IMAGES
+from mixvision.vocabulary import DOMAINS
 
 
-def build_manifest(
-    nice: ImageStore,
-    real: ImageStore,
-    categories: Categories,
-    outliers: Outliers,
-    duplicates: Duplicates,
-    folder: Path | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Join both inventories, decide every exclusion, and find out which images belong together; splits come later.
+def select_images(nice: ImageStore, real: ImageStore, categories: Categories, outliers: Outliers) -> pd.DataFrame:
+    """Join both inventories and decide every exclusion; whether enough is left is checked by `require_images`.
 
     A store without files stands for a domain that the study does not have; the rest works as with two domains.
     Exclusions are made in this order: files outside the layout and undecodable ones, categories of one domain only,
-    outliers, exact duplicates, categories with too few images.
+    outliers, exact duplicates, categories with too few images if these are left out.
 
     Args:
         nice, real: the decoded images.
-        categories, outliers, duplicates: what is left out, and what counts as a near-duplicate.
+        categories, outliers: what is left out.
+
+    Returns:
+        one row per file, sorted by id: the columns of the manifest up to published.
+    """
+    images = pd.concat([nice.inventory, real.inventory], ignore_index=True)
+    images["id"] = images["domain"] + "/" + images["path"]
+    images["status"] = np.where(images["reason"] == "", "kept", "excluded")
+    images = images.sort_values("id", ignore_index=True)
+    names = _names(images)
+    common = shared_categories(names["nice"], names["real"])
+    unmatched = images.loc[~images["category"].isin(common), "id"]
+    _exclude(images, pd.Series("category in one domain only", index=unmatched, dtype=object))
+    _exclude(images, find_outliers(_kept(images), outliers))
+    _exclude(images, exact_duplicates(_kept(images)))
+    if categories.too_few == LEAVE_OUT:
+        kept = _kept(images)
+        domains = [domain for domain, found in names.items() if found]
+        few = {category for category, _, _ in few_images(kept, common, domains, categories.minimum)}
+        small = kept.loc[kept["category"].isin(few), "id"]
+        _exclude(images, pd.Series(TOO_FEW, index=small, dtype=object))
+    return images[SELECTED_IMAGES.names]
+
+
+def require_images(selected: pd.DataFrame, categories: Categories) -> None:
+    """Check that enough categories have enough images; warn of those that are left out.
+
+    Args:
+        selected: from :func:`select_images`.
+        categories: how many are enough.
+
+    Raises:
+        ValueError: the categories do not match or hold too few images; the message says why images were excluded.
+    """
+    names = _names(selected)
+    common = common_categories(names["nice"], names["real"], categories)
+    large_categories(selected, common, [domain for domain, found in names.items() if found], categories)
+
+
+def build_manifest(
+    selected: pd.DataFrame, nice: ImageStore, real: ImageStore, duplicates: Duplicates, folder: Path | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Find out which of the selected images belong together; splits come later.
+
+    Args:
+        selected: from :func:`select_images`.
+        nice, real: the decoded images.
+        duplicates: what counts as a near-duplicate.
         folder: where `find_pairs` keeps what it finds.
 
     Returns:
         the manifest, sorted by id, with split "" and leaks False everywhere; and the pairs of
         near-duplicates, columns id_a, id_b.
-
-    Raises:
-        ValueError: the categories do not match or hold too few images.
     """
-    manifest = pd.concat([nice.inventory, real.inventory], ignore_index=True)
-    manifest["id"] = manifest["domain"] + "/" + manifest["path"]
-    manifest["status"] = np.where(manifest["reason"] == "", "kept", "excluded")
-    manifest = manifest.sort_values("id", ignore_index=True)
-    names = {domain: set(store.inventory["category"]) - {""} for domain, store in (("nice", nice), ("real", real))}
-    domains = [domain for domain, found in names.items() if found]
-    common = common_categories(names["nice"], names["real"], categories)
-    unmatched = manifest.loc[~manifest["category"].isin(common), "id"]
-    _exclude(manifest, pd.Series("category in one domain only", index=unmatched, dtype=object))
-    _exclude(manifest, find_outliers(_kept(manifest), outliers))
-    _exclude(manifest, exact_duplicates(_kept(manifest)))
-    kept = _kept(manifest)
-    small = kept.loc[~kept["category"].isin(large_categories(kept, common, domains, categories)), "id"]
-    _exclude(manifest, pd.Series("category with too few images", index=small, dtype=object))
+    manifest = selected.copy()
     kept = _kept(manifest)
     pairs = find_pairs(kept, nice, real, duplicates, folder)
     kept = kept.assign(cluster=clusters_of(len(kept), pairs))
@@ -78,18 +111,19 @@ def split_manifest(manifest: pd.DataFrame, splits: Splits) -> pd.DataFrame:
 
 
 def excluded_files(
-    manifest: pd.DataFrame, unmapped: Mapping[str, Mapping[str, int]]
+    images: pd.DataFrame, unmapped: Mapping[str, Mapping[str, int]]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The excluded files with their reasons, and how many there are.
 
     Args:
+        images: a manifest, or the images of :func:`select_images`.
         unmapped: by domain, the folders that the mapping leaves out, with their numbers of files; these files are not
             in the manifest.
 
     Returns:
         columns id, domain, category, path, reason; and columns domain, kind (of reason), files.
     """
-    excluded = manifest[manifest["status"] == "excluded"]
+    excluded = images[images["status"] == "excluded"]
     kind = excluded["reason"].str.split(":").str[0].rename("kind")
     counts = excluded.groupby(["domain", kind]).size().rename("files").reset_index()
     folders = [
@@ -100,6 +134,11 @@ def excluded_files(
     if folders:
         counts = pd.concat([counts, pd.DataFrame(folders, columns=counts.columns)], ignore_index=True)
     return excluded[EXCLUDED_FILES.names].reset_index(drop=True), counts
+
+
+def _names(images: pd.DataFrame) -> dict[str, set[str]]:
+    """The categories found in each domain."""
+    return {domain: set(images.loc[images["domain"] == domain, "category"]) - {""} for domain in DOMAINS}
 
 
 def _kept(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from mixvision.schema.tables import (
     MIXING_TRIALS,
     PREDICTIONS,
     PROBABILITIES,
+    SELECTED_IMAGES,
     SPLIT_AUDIT,
     SPLIT_LEAKS,
     SWEEP_HISTORY,
@@ -41,6 +42,7 @@ from mixvision.schema.tables import (
 )
 
 TABLES = {  # by the name in the catalog, prefixed with the pipeline where each has its own
+    "selected_images": SELECTED_IMAGES,
     "manifest": MANIFEST,
     "excluded_files": EXCLUDED_FILES,
     "split_audit": SPLIT_AUDIT,

@@ -43,26 +43,30 @@ from mixvision.vocabulary import SPLITS
 
 # Images: one row per file, or per domain and category.
 _FILE = (ID, DOMAIN, CATEGORY, Column("path", TEXT, "within the source"))
+_SELECTED = (
+    *_FILE,
+    Column("bytes", WHOLE, "size of the file"),
+    Column("format", TEXT, "of the file: PNG, JPEG, ..."),
+    Column("width", WHOLE, "of the picture, upright", "pixels"),
+    Column("height", WHOLE, "of the picture, upright", "pixels"),
+    Column("mode", TEXT, "colour mode, as Pillow names it"),
+    Column("sha256", TEXT, "hash of the file"),
+    Column("pixels_sha256", TEXT, "hash of the whole decoded picture"),
+    Column("phash", WHOLE, "perceptual hash, 64 bits"),
+    Column("assumed", TEXT, "what the file leaves open, such as the depth of its samples, and how it was read"),
+    Column("status", TEXT, "whether the image is used", values=("kept", "excluded")),
+    Column("reason", TEXT, "why the image is excluded, or empty"),
+    PIXEL_ROW,
+    Column("group", TEXT, "images of the same object, scene, person or day in this domain, or empty"),
+    Column(
+        "published", TEXT, "the split that a published data set puts the image into, or empty", values=("", *SPLITS)
+    ),
+)
+SELECTED_IMAGES = Table("selected images", _SELECTED, key=("id",))
 MANIFEST = Table(
     "manifest",
     (
-        *_FILE,
-        Column("bytes", WHOLE, "size of the file"),
-        Column("format", TEXT, "of the file: PNG, JPEG, ..."),
-        Column("width", WHOLE, "of the picture, upright", "pixels"),
-        Column("height", WHOLE, "of the picture, upright", "pixels"),
-        Column("mode", TEXT, "colour mode, as Pillow names it"),
-        Column("sha256", TEXT, "hash of the file"),
-        Column("pixels_sha256", TEXT, "hash of the whole decoded picture"),
-        Column("phash", WHOLE, "perceptual hash, 64 bits"),
-        Column("assumed", TEXT, "what the file leaves open, such as the depth of its samples, and how it was read"),
-        Column("status", TEXT, "whether the image is used", values=("kept", "excluded")),
-        Column("reason", TEXT, "why the image is excluded, or empty"),
-        PIXEL_ROW,
-        Column("group", TEXT, "images of the same object, scene, person or day in this domain, or empty"),
-        Column(
-            "published", TEXT, "the split that a published data set puts the image into, or empty", values=("", *SPLITS)
-        ),
+        *_SELECTED,
         Column("cluster", WHOLE, "cluster of near-duplicates, -1 if excluded"),
         COMPONENT,
         Column("split", TEXT, "what the image is for, or empty", values=("", *SPLITS)),

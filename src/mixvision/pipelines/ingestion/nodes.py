@@ -26,20 +26,28 @@ def decode(raw: RawImages, decoding: Decoding) -> PendingImages:
     return PendingImages(raw, decoding)
 
 
+def select_images(
+    nice: ImageStore, real: ImageStore, categories: Categories, outliers: Outliers
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The files of both domains with every exclusion, the excluded files, and their counts."""
+    selected = manifest.select_images(nice, real, categories, outliers)
+    return selected, *manifest.excluded_files(selected, {"nice": nice.unmapped, "real": real.unmapped})
+
+
 def build_manifest(
+    selected: pd.DataFrame,
     nice: ImageStore,
     real: ImageStore,
     categories: Categories,
-    outliers: Outliers,
     duplicates: Duplicates,
     folder: Path,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The manifest without splits, the pairs of near-duplicates, the excluded files and their counts.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The manifest without splits and the pairs of near-duplicates, if there are enough images.
 
-    The pairs are kept in the folder, and what was found until an interruption.
+    The pairs are kept in the folder, and what was found until an interruption. What was excluded is saved before.
     """
-    table, pairs = manifest.build_manifest(nice, real, categories, outliers, duplicates, folder)
-    return table, pairs, *manifest.excluded_files(table, {"nice": nice.unmapped, "real": real.unmapped})
+    manifest.require_images(selected, categories)
+    return manifest.build_manifest(selected, nice, real, duplicates, folder)
 
 
 def assign_splits(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from mixvision.pipelines.ingestion.nodes import assign_splits, audit_splits, build_manifest, decode
+from mixvision.pipelines.ingestion.nodes import assign_splits, audit_splits, build_manifest, decode, select_images
 
 
 def create_pipeline() -> Pipeline:
@@ -12,16 +12,22 @@ def create_pipeline() -> Pipeline:
             Node(decode, ["nice_source", "params:ingestion.decoding"], "nice_images", name="decode_nice_images"),
             Node(decode, ["real_source", "params:ingestion.decoding"], "real_images", name="decode_real_images"),
             Node(
+                select_images,
+                ["nice_images", "real_images", "params:ingestion.categories", "params:ingestion.outliers"],
+                ["selected_images", "excluded_files", "excluded_counts"],
+                name="select_images",
+            ),
+            Node(
                 build_manifest,
                 [
+                    "selected_images",
                     "nice_images",
                     "real_images",
                     "params:ingestion.categories",
-                    "params:ingestion.outliers",
                     "params:ingestion.duplicates",
                     "found_pairs",
                 ],
-                ["unsplit_manifest", "near_duplicates", "excluded_files", "excluded_counts"],
+                ["unsplit_manifest", "near_duplicates"],
                 name="build_manifest",
             ),
             Node(
