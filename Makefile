@@ -1,3 +1,4 @@
+# make install      install the pinned requirements into .venv; all others do so, too, where it is needed
 # make run          the study on the bundled sample: ingestion, eleven models, report
 # make test         lint, format, types and imports, then all tests
 # make test-fast    all tests except whole pipelines and long trainings
@@ -8,7 +9,7 @@
 # make viz          show the pipeline in kedro-viz
 # make study NAME=weeds NICE=photos/catalogue REAL=photos/field
 #                   make an environment for your own images; NICE or REAL alone is enough
-# make lock         resolve requirements.lock anew from pyproject.toml
+# make lock         resolve requirements.lock again from pyproject.toml
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,8 +23,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # kedro mlflow ui looks for mlflow on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-fast lint mutants mlflow viz study lock
+.PHONY: install run test test-fast lint mutants mlflow viz study lock
 .DEFAULT_GOAL := run
+
+install: $(READY)
 
 run: $(READY)
 	$(BIN)/kedro run --pipelines=mixing

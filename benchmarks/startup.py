@@ -43,7 +43,9 @@ def make_spaceflights(scratch: Path, starters: str | None) -> Path:
     """Make a new project from the starter spaceflights-pandas."""
     source = [starters, "--directory", "spaceflights-pandas"] if starters else ["spaceflights-pandas"]
     command = [KEDRO, "new", "--starter", *source, "--name", "spaceflights", "--telemetry", "no"]
-    subprocess.run(command, cwd=scratch, env=ENVIRONMENT, check=True, capture_output=True)
+    done = subprocess.run(command, cwd=scratch, env=ENVIRONMENT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"The starter could not be made; without a network, give a clone of kedro-starters:\n{done.stderr}")
     (scratch / "spaceflights" / "conf" / "base" / "mlflow.yml").write_text(MLFLOW)
     return scratch / "spaceflights"
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kedro.config import OmegaConfigLoader
 
+from mixvision.hooks import ParameterNames
 from mixvision.parameter_names import (
     NEW_NAMES,
     declared,
@@ -104,3 +106,18 @@ def test_the_settings_of_a_source_are_known_and_a_misspelled_group_is_not_ignore
     with pytest.raises(ValueError, match=r"There is no global setting nice\.groups: did you mean nice\.group\?"):
         refuse_unknown_names({"nice": {"source": "photos", "groups": "fruits-360"}}, known, "global setting")
     refuse_unknown_names({"nice": {"group": {"pattern": "(?P<group>x)"}}}, known, "global setting")
+
+
+def test_an_unknown_study_is_refused_with_the_known_ones(tmp_path):
+    """Kedro itself would run the bundled sample."""
+    (tmp_path / "weeds").mkdir()
+    (tmp_path / "weeds" / "globals.yml").write_text("study: weeds")
+    (tmp_path / "local").mkdir()
+
+    def loader(env: str | None) -> OmegaConfigLoader:
+        return OmegaConfigLoader(str(tmp_path), env=env, base_env="base", default_run_env="local")
+
+    for env in (None, "weeds", "base", "local"):
+        ParameterNames.require_environment(loader(env))
+    with pytest.raises(ValueError, match=r"There is no study 'wedes' in .* \(there are weeds\).*make study NAME=wedes"):
+        ParameterNames.require_environment(loader("wedes"))

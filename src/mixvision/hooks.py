@@ -203,11 +203,12 @@ class TrialRuns(TrainingListener):
 
 
 class ParameterNames:
-    """Refuses parameters with an old or unknown name, before anything is read or trained."""
+    """Refuses an unknown study, and parameters with an old or unknown name, before anything is read or trained."""
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
         loader = cast(OmegaConfigLoader, context.config_loader)
+        self.require_environment(loader)
         base, patterns = Path(loader.conf_source) / "base", loader.config_patterns
         parameters, settings, runtime = loader["parameters"], loader["globals"], loader.runtime_params
         changeable = names_of_runtime_params(base, [*patterns["parameters"], *patterns["catalog"]])
@@ -217,6 +218,18 @@ class ParameterNames:
         refuse_unknown_names(settings, known_settings, "global setting")
         refuse_fixed_globals(runtime, known_settings, known)
         refuse_unknown_names(parameters, known)
+
+    @staticmethod
+    def require_environment(loader: OmegaConfigLoader) -> None:
+        """Refuse an environment without a folder; Kedro would run the bundled sample instead."""
+        conf, name = Path(loader.conf_source), loader.env or loader.default_run_env
+        if name in (None, loader.base_env, loader.default_run_env) or (conf / name).is_dir():
+            return
+        known = ", ".join(sorted(path.name for path in conf.iterdir() if (path / "globals.yml").exists()))
+        raise ValueError(
+            f"There is no study {name!r} in {conf} (there are {known}): correct --env, or make one for your own images "
+            f"by make study NAME={name} NICE=<folder, archive or URL> REAL=<the same>."
+        )
 
 
 class SourceCheck:

@@ -161,3 +161,15 @@ def test_the_audit_asks_nothing_of_published_splits():
     got = assign_splits(table, wide)["split"][35:].value_counts()
     wanted = {"train": 5, "validation": 1, "test": 4}
     assert deviations(table, wide)[1] == sum(max(0, got.get(split, 0) - count) for split, count in wanted.items()) > 0
+
+
+def test_an_independent_test_domain_is_tested_whatever_was_published():
+    """All images of the domain are tested; one that a component links with them is, too."""
+    table = pictures(real=["train", "validation", "test"] * 4, nice=["train"] * 12 + ["validation"] * 4 + ["test"] * 4)
+    linked = table.index[table["domain"] == "nice"][0]
+    table.loc[linked, ["cluster", "component"]] = table.loc[0, ["cluster", "component"]].to_numpy()
+    result = assign_splits(table, Splits(method="published", test_only="real"))
+    assert set(result.loc[result["domain"] == "real", "split"]) == {"test"}
+    assert result.loc[linked, "split"] == "test"
+    nice = result[(result["domain"] == "nice") & (result.index != linked)]
+    assert (nice["split"] == nice["published"]).all()

@@ -66,7 +66,7 @@ def combine(
             if snapshot == BEST_VALIDATION and method in METHODS and len(truth):
                 ranked = [(_accuracy(way, truth), name, way) for name, way in ways.items()]
                 best.append(_best(ranked)[0])  # the whole image if both are equally good
-                best = _best(best)[:count]  # of equals, the earlier one stays
+                best = _best(best)[:count]  # the earlier one of two equal ones stays
     if len(best) > 1:
         names, frames = [name for _, name, _ in best], [frame for _, _, frame in best]
         for name, method, frame in (

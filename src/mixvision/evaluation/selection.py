@@ -1,4 +1,4 @@
-"""Selection of the best model: the highest score on validation images, the first of equals; never by test images."""
+"""Selection of the best model: by the highest validation score, the earlier of equal ones, never by test images."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ GLOSSARY = {
     ),
     "best_test": Term(
         "the snapshot that scored highest on the test images themselves, as in the paper. Results on the same images "
-        "can therefore only be equal or too high.",
+        "are therefore never too low and often too high.",
         r"\bbest_test\b|\bbest on test\b",
     ),
     "after_initial": Term("the snapshot at the end of the initial training.", r"\bafter_initial\b"),
@@ -83,7 +83,7 @@ GLOSSARY = {
         "near-duplicates and groups linked together. A grouped split does not divide it.", r"\bcomponents?\b"
     ),
     "leak": Term(
-        "a held-out image leaks if a near-duplicate of it, or another image of its group, was seen before: in training "
+        "a held-out image leaks if a near-duplicate of it, or another image of its group, is in training "
         "or, for a test image, in validation. Results on such images look better than they are.",
         r"\bleak",
     ),
@@ -93,7 +93,7 @@ GLOSSARY = {
         r"\bmethod (grouped|plain|published)\b",
     ),
     "single_object": Term(
-        "all images of the category are in one component, as when one object was turned before the camera.",
+        "all images of the category are in one component, for example because one object was filmed on a turntable.",
         r"\bsingle_object\b",
     ),
     "iteration": Term("one training step, on one batch of images.", r"\biterations?\b"),
@@ -110,7 +110,7 @@ GLOSSARY = {
         "the most models that train together as one network; automatic: as many as suit the device.",
         r"\bstack_size\b",
     ),
-    "accelerator": Term("what computes: cpu, gpu, or auto for a GPU if there is one.", r"\baccelerator\b"),
+    "accelerator": Term("the device used for training: cpu, gpu, or auto (a GPU if there is one).", r"\baccelerator\b"),
     "precision 32-true": Term(
         "all numbers have 32 bits; bf16-mixed uses 16 bits where that is faster, 64-true uses 64.",
         r"\b(32|64)-true\b|\bbf16-mixed\b",

@@ -67,7 +67,7 @@ def snapshot_note(manifest: pd.DataFrame, every: int, training: str) -> str:
     return (
         f"Each network is evaluated after every {every} iterations of {training} and at its end. The snapshot with the "
         f"highest performance on the validation images ({validation}) is best_validation, the one with the highest on "
-        f"the test images ({test}) is best_test; of equals the earliest."
+        f"the test images ({test}) is best_test; ties go to the earliest."
     )
 
 

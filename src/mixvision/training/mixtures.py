@@ -78,7 +78,7 @@ def require_both_domains(images: pd.DataFrame) -> None:
             raise ValueError(
                 f"This pipeline needs images of both domains to train on, but the study has none of the domain "
                 f"{domain!r}: set {domain}.source in its globals.yml or give --params={domain}=<folder, archive or "
-                "address> (and leave splits.test_only at null), or run the pipelines baselines or transfer, which "
+                "URL> (and leave splits.test_only at null), or run the pipelines baselines or transfer, which "
                 "need only one domain."
             )
 

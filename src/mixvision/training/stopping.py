@@ -6,7 +6,7 @@ import numpy as np
 
 
 class EarlyStopping:
-    """Tracks the validation accuracies of K trials: each one's best epoch (the first of equals), and when it stops.
+    """Tracks the validation accuracies of K trials: each one's best epoch (the first of equal ones), and when it stops.
 
     Args:
         patience: a trial stops this many epochs after its best; infinity for never.

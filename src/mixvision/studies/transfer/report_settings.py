@@ -21,7 +21,7 @@ class TransferReport:
         activations_shown: images on the sheet of class activation maps.
         embedded_images: maximum number of points on the map of the features.
         seed: of the bootstrap and of every choice of images.
-        sources: by domain where its images come from, a folder, archive or address; None if there are none.
+        sources: by domain where its images come from, a folder, archive or URL; None if there are none.
     """
 
     title: str = "What a pretrained network brings along"

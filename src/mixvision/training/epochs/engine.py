@@ -131,7 +131,7 @@ def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[
     keeping: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = ModelCheckpoint(
         filename="best", monitor="validation_top1", mode="max", save_weights_only=True, **keeping
-    )  # the first of equals
+    )  # the first if several are equal
     trainer = trainer_for(
         classifier,
         training,
