@@ -1,4 +1,4 @@
-"""Altered copies: pictures that were cropped, framed, captioned, stretched, turned a little, mirrored, changed in tone."""
+"""Altered copies: pictures cropped, framed, captioned, stretched, turned a little, mirrored or changed in tone."""
 
 from __future__ import annotations
 
