@@ -11,6 +11,7 @@ from mixvision.reporting.contact_sheets import (
     HEAT,
     MARGIN,
     activation_sheet,
+    cluster_sheet,
     excluded_sheet,
     mistakes_sheet,
     sample_sheet,
@@ -202,3 +203,22 @@ def test_a_missing_heatmap_is_refused_and_an_empty_sheet_has_a_sentence():
     with pytest.raises(ValueError, match="1 heatmaps for 2 images"):
         activation_sheet(rows, pixels, heatmaps[:1])
     assert (np.asarray(activation_sheet(rows.head(0), pixels, heatmaps[:0])) < 128).any()
+
+
+def test_clusters_are_shown_in_rows_those_across_categories_first():
+    """Each image has its own shade; the second row has two images, so that the third place stays empty."""
+    shades = np.arange(0, 240, 20)
+    pixels = {"nice": np.broadcast_to(shades[:, None, None, None], (12, 80, 80, 3)).astype(np.uint8)}
+    manifest = pd.DataFrame({"domain": "nice", "status": "kept", "split": "train", "pixel_row": range(12)})
+    manifest["id"] = manifest["path"] = [f"{row:02d}.png" for row in range(12)]
+    manifest["cluster"] = [0, 1, 1, 2, 2, 2, 2, 3, 4, 5, 6, 7]
+    manifest["category"] = ["a", "a", "b", *"a" * 9]
+    sheet = cluster_sheet(manifest, pixels, images_across=3)
+    height = 80 + 3 * 18 + 14
+    found = [
+        sheet.getpixel((16 + column * 136 + 40, 16 + row * height + 40))[0] for row in (0, 1) for column in (0, 1, 2)
+    ]
+    assert found == [20, 40, 255, 60, 80, 100]
+    assert sheet.height == 2 * 16 + 2 * height
+    none = np.asarray(cluster_sheet(manifest.assign(cluster=range(12)), pixels))
+    assert (none < 128).any(), "a sentence says that there are none"

@@ -107,6 +107,38 @@ def excluded_sheet(
     return _captioned_sheet(_tiles(shown, pixels), shown["domain"], captions, images_across, none)
 
 
+def cluster_sheet(
+    manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], count: int = 24, images_across: int = 8
+) -> Image.Image:
+    """Near-duplicates side by side: one row per cluster, those across categories first, then the largest.
+
+    Args:
+        manifest: one row per image, with ``cluster``.
+        pixels: per domain, uint8 (N, S, S, 3), indexed by the manifest's ``pixel_row``.
+        count: how many clusters are shown at most.
+        images_across: how many images of each.
+
+    Returns:
+        An RGB picture; the stripe shows the domain, the caption category, split and file.
+    """
+    kept = manifest[manifest["status"] == "kept"].sort_values("id")
+    clusters = kept.groupby("cluster").agg(images=("id", "size"), categories=("category", "nunique"))
+    clusters = clusters[clusters["images"] > 1].sort_values(["categories", "images"], ascending=False, kind="stable")
+    rows = [kept[kept["cluster"] == cluster].head(images_across) for cluster in clusters.index[:count]]
+    blanks = [kept.head(0).reindex(range(images_across - len(row))) for row in rows]
+    shown = pd.concat([part for pair in zip(rows, blanks, strict=True) for part in pair]) if rows else kept.head(0)
+    return _captioned_sheet(
+        _tiles(shown, pixels),
+        shown["domain"],
+        [
+            ("", "", "") if pd.isna(row.id) else (row.category, row.split, row.path.split("/")[-1])
+            for row in shown.itertuples()
+        ],
+        images_across,
+        "No two images are near-duplicates.",
+    )
+
+
 def activation_sheet(
     rows: pd.DataFrame, pixels: Mapping[str, np.ndarray], heatmaps: np.ndarray, images_across: int = 4
 ) -> Image.Image:
@@ -166,7 +198,7 @@ def _captioned_sheet(
     for place, (picture, domain, lines) in enumerate(zip(pictures, domains, captions, strict=True)):
         x, y = MARGIN + place % images_across * width, MARGIN + place // images_across * height
         sheet.paste(picture, (x, y))
-        draw.rectangle((x, y + high + 1, x + wide - 1, y + high + 4), COLOURS[domain])
+        draw.rectangle((x, y + high + 1, x + wide - 1, y + high + 4), COLOURS.get(domain, PAPER))
         for line, caption in enumerate(lines):
             draw.text((x, y + high + 8 + line * LINE), _shortened(caption, font, width - 6), INK, font)
     return sheet
@@ -175,7 +207,11 @@ def _captioned_sheet(
 def _tiles(images: pd.DataFrame, pixels: Mapping[str, np.ndarray]) -> list[Image.Image]:
     """The images (columns domain, pixel_row) at the tile's size."""
     size = _tile_size(pixels)
-    return [_tile(pixels[image.domain][image.pixel_row], size) for image in images.itertuples()]
+    blank = Image.new("RGB", (size, size), PAPER)
+    return [
+        blank if pd.isna(image.pixel_row) else _tile(pixels[image.domain][int(image.pixel_row)], size)
+        for image in images.itertuples()
+    ]
 
 
 def _under_heatmap(tile: Image.Image, heatmap: np.ndarray) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mixvision.images import audit, manifest
@@ -15,10 +16,14 @@ from mixvision.images.leaks import list_leaks
 from mixvision.images.outliers import Outliers
 from mixvision.images.sources import RawImages
 from mixvision.images.splits import Splits
-from mixvision.images.store import ImageStore, PendingImages
+from mixvision.images.store import ImageStore, PendingImages, pixels_by_domain
+from mixvision.studies.ingestion.page import IngestionResults, draw_sheets, ingestion_page
 from mixvision.vocabulary import SPLITS
 
 logger = logging.getLogger(__name__)
+
+
+SHEETS_SEED = 0
 
 
 def decode(raw: RawImages, decoding: Decoding) -> PendingImages:
@@ -71,3 +76,10 @@ def audit_splits(
     logger.info("Files excluded:\n%s", excluded.to_string(index=False) if len(excluded) else "none")
     logger.info("Split audit:\n%s", "\n".join(lines))
     return by_category, summary, leaks
+
+
+def write_page(title: str, nice: ImageStore, real: ImageStore, **tables: pd.DataFrame) -> str:
+    """The page to look at before training; ``tables`` are fields of `IngestionResults`."""
+    results = IngestionResults(**tables)
+    sheets = draw_sheets(results.manifest, pixels_by_domain(nice, real), np.random.default_rng(SHEETS_SEED))
+    return ingestion_page(title, results, sheets)

@@ -2,7 +2,15 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from mixvision.pipelines.ingestion.nodes import assign_splits, audit_splits, build_manifest, decode, select_images
+from mixvision.pipelines.ingestion.nodes import (
+    assign_splits,
+    audit_splits,
+    build_manifest,
+    decode,
+    select_images,
+    write_page,
+)
+from mixvision.pipelines.wiring import by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -41,6 +49,21 @@ def create_pipeline() -> Pipeline:
                 ["manifest", "near_duplicates", "excluded_counts", "params:ingestion.splits"],
                 ["split_audit", "split_summary", "split_leaks"],
                 name="audit_splits",
+            ),
+            Node(
+                write_page,
+                by_name(
+                    "manifest",
+                    "excluded_counts",
+                    "split_audit",
+                    "split_summary",
+                    "split_leaks",
+                    title="params:ingestion.title",
+                    nice="nice_images",
+                    real="real_images",
+                ),
+                "ingestion.page",
+                name="write_page",
             ),
         ],
         namespace="ingestion",

@@ -1,0 +1,1 @@
+"""What ingestion shows: the page to look at before anything is trained."""
