@@ -24,7 +24,7 @@ ROLES = {
     },
     "models": {f"{study}.models" for study in STUDIES},
     "checkpoints": {f"{study}.checkpoints" for study in (*STUDIES, "tuning", "streams")},
-    "page": {f"{study}.page" for study in (*STUDIES, "tuning", "streams", "conclusions")},
+    "page": {f"{study}.page" for study in (*STUDIES, "ingestion", "tuning", "streams", "conclusions")},
 }
 
 

@@ -63,8 +63,8 @@ def run_ingestion(
         if name.startswith("params:"):
             catalog[name] = parameters["ingestion"][name.rpartition(".")[2]]
     SequentialRunner().run(pipeline, catalog)
-    tables = pipeline.outputs() | {"manifest", "near_duplicates", "unsplit_manifest", "excluded_counts"}
-    return {name: catalog.load(name) for name in tables} | {"nice_images": catalog.load("nice_images")}
+    tables = pipeline.all_outputs() - {"ingestion.page", "real_images"}
+    return {name: catalog.load(name) for name in tables}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
-"""Answers for unlabelled pictures: a line each, by the best trained model, whatever else is in their folder."""
+"""Answers for unlabelled pictures: a row for each file, by the best trained model, whatever else is in their folder."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mixvision.datasets.tables import TableDataset
 from mixvision.images.decoding import Decoding, decode_file
 from mixvision.models.backbones import Backbone, load_backbone
 from mixvision.models.trained import TrainedNetwork
@@ -55,32 +57,39 @@ def folder(tmp_path) -> Path:
     (folder / "empty.png").write_bytes(b"")
     (folder / "notes.txt").write_text("no picture")
     (folder / "of pictures.png").mkdir()
+    (folder / "=1+2.png").write_bytes((folder / "b.png").read_bytes())
     return folder
 
 
-def answer(folder: Path | str | int | None, model: TrainedNetwork) -> str:
+def answer(folder: Path | str | int | None, model: TrainedNetwork) -> pd.DataFrame:
     models = {"best/best_validation": lambda: model}  # no other is to be loaded
     return classify_folder(folder, TABLE, models, Decoding())
 
 
 @pytest.mark.parametrize("at_once", [3, 512])
-def test_every_picture_that_can_be_read_has_a_line(folder, model, monkeypatch, at_once):
+def test_every_file_has_a_row_wherever_it_lies_and_whatever_its_name(folder, model, monkeypatch, at_once):
     monkeypatch.setattr(nodes, "AT_ONCE", at_once)
-    lines = answer(folder, model).splitlines()
-    names = ["b.png", "c.bmp", "d.webp", "e.gif", "grey.jpg", "test_10.JPEG", "test_9.JPEG"]
-    assert [line.partition(" ")[0] for line in lines] == names
-    for name, line in zip(names, lines, strict=True):
-        _, pixels = decode_file(folder / name, Decoding(24))
-        assert line == f"{name} {CATEGORIES[model.classify(pixels[None])[0].argmax()]}"
-    assert len({line.partition(" ")[2] for line in lines}) > 1
-
-
-def test_the_answers_end_with_a_line_break_and_are_empty_without_readable_pictures(folder, model):
-    assert answer(folder, model).endswith("\n")
-    for file in folder.iterdir():
-        if file.is_file() and file.name not in ("broken.jpg", "empty.png"):
-            file.unlink()
-    assert answer(folder, model) == ""
+    for name in ("a b.png", "two\nlines.png", "=name.png", "no suffix", "of pictures.png/deeper.png"):
+        (folder / name).write_bytes((folder / "b.png").read_bytes())
+    (folder / "nowhere.png").symlink_to("gone")
+    os.mkfifo(folder / "pipe.png")
+    answers = answer(folder, model).set_index("file")
+    reasons = {
+        "broken.jpg": "truncated image: ",
+        "empty.png": "empty file",
+        "notes.txt": "not an image",
+        "nowhere.png": "unreadable file: No such file or directory",
+        "pipe.png": "unreadable file: a named pipe, not a regular file",
+    }
+    pictures = {"b.png", "c.bmp", "d.webp", "e.gif", "grey.jpg", "test_10.JPEG", "test_9.JPEG", "=1+2.png"}
+    pictures |= {"a b.png", "two\nlines.png", "=name.png", "no suffix", "of pictures.png/deeper.png"}
+    assert list(answers.index) == sorted(pictures | set(reasons))
+    for name, row in answers.iterrows():
+        assert row["reason"].startswith(reasons.get(name, "")) and (row["category"] == "") == (name in reasons)
+        if name in pictures:
+            _, pixels = decode_file(folder / name, Decoding(24))
+            assert row["category"] == CATEGORIES[model.classify(pixels[None])[0].argmax()] and row["reason"] == ""
+    assert len(set(answers["category"])) > 2
 
 
 def test_a_missing_folder_and_one_without_pictures_are_refused_by_name(folder, model, tmp_path, monkeypatch):
@@ -88,10 +97,14 @@ def test_a_missing_folder_and_one_without_pictures_are_refused_by_name(folder, m
         message = re.escape(f"unlabelled is {absent or ''!r}, which is not a folder") + ".*--params=unlabelled=<folder>"
         with pytest.raises(FileNotFoundError, match=message):
             answer(absent, model)
-    with pytest.raises(ValueError, match=re.escape(f"no pictures in {tmp_path}: give the folder that holds them")):
-        answer(tmp_path, model)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ValueError, match=r"no pictures in .*none: give a folder that holds some \(it is empty\)"):
+        answer(tmp_path / "none", model)
+    (tmp_path / "none" / "a.txt").write_text("no picture")
+    with pytest.raises(ValueError, match=r"holds some \(a\.txt: not an image\)"):
+        answer(tmp_path / "none", model)
     monkeypatch.chdir(tmp_path)
-    assert answer(2024, model) == answer(folder, model)  # the command line passes a number
+    pd.testing.assert_frame_equal(answer(2024, model), answer(folder, model))  # the command line passes a number
 
 
 def test_the_pipeline_writes_the_answers(run_pipeline, project, folder, model):
@@ -104,4 +117,5 @@ def test_the_pipeline_writes_the_answers(run_pipeline, project, folder, model):
     table.to_csv(report / "transfer/table.csv", index=False)
     model.save(networks / "best_validation.safetensors")
     run_pipeline("submission", {"unlabelled": str(folder)}, {"study": "letters"})
-    assert (report / "submission/answers.txt").read_text() == answer(folder, model)
+    dataset = TableDataset(filepath=str(report / "submission/answers.csv"), schema="submission.answers")
+    pd.testing.assert_frame_equal(dataset.load(), answer(folder, model), check_dtype=False)

@@ -103,7 +103,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     layouts = [layout or default] if isinstance(layout, str | None) else list(layout)
     acquired = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain, unpacking)
     top = acquired.folder
-    found, faults = _list_files(top, acquired.refused, domain)
+    found, faults = list_files(top, acquired.refused, domain)
     root = root_of(found, domain, labelled=label_source is not None)
     if layout is None and label_source is None:
         require_clear_domain(found, root, domain)
@@ -166,10 +166,16 @@ def check_source(
         read_mapping(Path(mapping))
 
 
-def _list_files(
+def list_files(
     top: Path, refused: Mapping[str, str], domain: str
 ) -> tuple[list[PurePosixPath], dict[PurePosixPath, str]]:
-    """The files below a folder without those of systems, and those that cannot be used, with the reason."""
+    """The files below a folder without those of systems, and those that cannot be used, with the reason.
+
+    Args:
+        top: the folder.
+        refused: files that are to be among them with a reason, by path below the folder.
+        domain: for messages.
+    """
     faults = {PurePosixPath(path): reason for path, reason in refused.items()}
     found, litter = list(faults), Counter[str]()
     for path, reason in _walk(top):

@@ -15,6 +15,7 @@ from mixvision.schema.metrics import (
     TRANSFER_TABLE,
 )
 from mixvision.schema.tables import (
+    ANSWERS,
     BACKBONES,
     BASELINES_OUTCOMES,
     BASELINES_TRIALS,
@@ -42,6 +43,7 @@ from mixvision.schema.tables import (
 )
 
 TABLES = {  # by the name in the catalog, prefixed with the pipeline where each has its own
+    "submission.answers": ANSWERS,
     "selected_images": SELECTED_IMAGES,
     "manifest": MANIFEST,
     "excluded_files": EXCLUDED_FILES,

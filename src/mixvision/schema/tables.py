@@ -75,6 +75,15 @@ MANIFEST = Table(
     key=("id",),
 )
 EXCLUDED_FILES = Table("excluded files", (*_FILE, Column("reason", TEXT, "why the image is excluded")), key=("id",))
+ANSWERS = Table(
+    "answers",
+    (
+        Column("file", TEXT, "path below the folder"),
+        Column("category", TEXT, "what the model says, or empty"),
+        Column("reason", TEXT, "why there is no category, or empty"),
+    ),
+    key=("file",),
+)
 SPLIT_AUDIT = Table(
     "split audit",
     (

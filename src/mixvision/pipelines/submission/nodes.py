@@ -1,11 +1,11 @@
-"""Answers for unlabelled images, in the format of the Tiny-ImageNet challenge."""
+"""Answers for unlabelled images: a row for every file."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,14 @@ from tqdm import tqdm
 
 from mixvision.evaluation.selection import best_model
 from mixvision.images.decoding import Decoding, decode_file
-from mixvision.images.formats.recognise import SUFFIXES
+from mixvision.images.sources import list_files
 from mixvision.models.trained import TrainedNetwork
+from mixvision.schema.tables import ANSWERS
 from mixvision.vocabulary import BEST_VALIDATION, FINE_TUNED, HEAD, snapshot_name
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 512  # images in memory
+AT_ONCE = 512  # files whose pictures are in memory
 
 
 def classify_folder(
@@ -27,40 +28,60 @@ def classify_folder(
     table: pd.DataFrame,
     models: dict[str, Callable[[], TrainedNetwork]],
     decoding: Decoding,
-) -> str:
-    """Classify a folder's pictures with the best trained model on validation images.
+) -> pd.DataFrame:
+    """Classify a folder's pictures, and those in folders below it, with the best trained model on validation images.
 
     Returns:
-        a line "file name, space, category" per picture. Those that cannot be decoded have none; the log names them.
+        one row per file, sorted: file (path below the folder), category, and reason: why there is no category, or "".
 
     Raises:
         FileNotFoundError, ValueError: the folder does not exist or holds no picture, or there is no model.
     """
-    files = _pictures(folder)
+    root = _require_folder(folder)
+    found, faults = list_files(root, {}, "unlabelled")
+    files = sorted(path.as_posix() for path in found)
     best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
-    network, lines = models[snapshot_name(best, BEST_VALIDATION)](), []
+    network = models[snapshot_name(best, BEST_VALIDATION)]()
     decoding = replace(decoding, size=network.image_size)
-    log.info("Classifying %d pictures with %s.", len(files), best)
-    for begin in tqdm(range(0, len(files), AT_ONCE), desc="classifying", unit=f"{AT_ONCE} pictures"):
-        decoded = [(file.name, *decode_file(file, decoding)) for file in files[begin : begin + AT_ONCE]]
-        for name, record, _ in decoded:
-            if record.reason:
-                log.warning("No answer for %s: %s.", name, record.reason)
-        readable = [(name, pixels) for name, _, pixels in decoded if pixels is not None]
-        if readable:
-            answers = network.classify(np.stack([pixels for _, pixels in readable])).argmax(1)
-            lines += [f"{name} {network.categories[k]}" for (name, _), k in zip(readable, answers, strict=True)]
-    return "".join(f"{line}\n" for line in lines)
+    log.info("Classifying %d files with %s.", len(files), best)
+    rows: list[tuple[str, str, str]] = []
+    for begin in tqdm(range(0, len(files), AT_ONCE), desc="classifying", unit=f"{AT_ONCE} files"):
+        part = files[begin : begin + AT_ONCE]
+        decoded = [(file, *_decode(root, file, faults, decoding)) for file in part]
+        readable = [pixels for _, _, pixels in decoded if pixels is not None]
+        answers = iter(network.classify(np.stack(readable)).argmax(1) if readable else ())
+        rows += [
+            (file, "" if pixels is None else str(network.categories[next(answers)]), reason)
+            for file, reason, pixels in decoded
+        ]
+    answered = pd.DataFrame(rows, columns=ANSWERS.names).astype(str)
+    unanswered = answered[answered["reason"] != ""]
+    if len(unanswered) == len(answered):
+        reasons = "; ".join(f"{row.file}: {row.reason}" for row in unanswered.head(3).itertuples())
+        raise ValueError(
+            f"There are no pictures in {root}: give a folder that holds some ({reasons or 'it is empty'})."
+        )
+    if len(unanswered):
+        log.warning("%d of %d files have no answer; the column reason says why.", len(unanswered), len(answered))
+    return answered
 
 
-def _pictures(folder: str | int | None) -> list[Path]:
+def _decode(
+    root: Path, file: str, faults: Mapping[PurePosixPath, str], decoding: Decoding
+) -> tuple[str, np.ndarray | None]:
+    """Why a file has no pixels, or "", and its pixels."""
+    fault = faults.get(PurePosixPath(file))
+    if fault is not None:
+        return fault, None
+    record, pixels = decode_file(root / file, decoding)
+    return record.reason, pixels
+
+
+def _require_folder(folder: str | int | None) -> Path:
     folder = "" if folder is None else str(folder)  # a folder called 2024 arrives as a number
     if not folder or not Path(folder).is_dir():
         raise FileNotFoundError(
             f"The parameter unlabelled is {folder!r}, which is not a folder: give the folder of unlabelled images with "
             "--params=unlabelled=<folder>."
         )
-    files = sorted(file for file in Path(folder).iterdir() if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise ValueError(f"There are no pictures in {folder}: give the folder that holds them, not its parent.")
-    return files
+    return Path(folder)

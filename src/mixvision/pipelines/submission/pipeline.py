@@ -6,7 +6,7 @@ from mixvision.pipelines.submission import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """From a folder and the trained networks to lines of "file name, category"."""
+    """From a folder and the trained networks to a table of files and categories."""
     return Pipeline(
         [
             Node(
