@@ -84,6 +84,11 @@ def report(source: str, asked: argparse.Namespace) -> None:
     print(
         f"{'false pairs / 1,000':<24}" + "".join(f"{1000 * strangers(p) / len(rows):>12.2f}" for p in methods.values())
     )
+    print("false pairs with a copy of each kind, where there are any:")
+    for kind, name in enumerate(KINDS, start=1):
+        counts = [strangers(pairs, kind) for pairs in methods.values()]
+        if any(counts):
+            print(f"  {name:<22}" + "".join(f"{count:>12}" for count in counts))
     among = {name: originals(pairs) for name, pairs in methods.items()}
     print(f"{'pairs of originals':<24}" + "".join(f"{len(pairs):>12}" for pairs in among.values()), flush=True)
     for one, other in among[f"{asked.sizes[0]} pixels"] if asked.show else ():
@@ -98,14 +103,11 @@ def recall(pairs: np.ndarray, kind: int, photos: int) -> float:
     return 100 * found.sum() / photos
 
 
-def strangers(pairs: np.ndarray) -> int:
-    """How many pairs are of pictures of different photos, unless these are paired as originals, too."""
+def strangers(pairs: np.ndarray, kind: int | None = None) -> int:
+    """How many pairs are of pictures of different photos, all or those with a copy of this kind."""
     step = len(KINDS) + 1
-    owners = np.unique(np.sort(pairs // step, axis=1), axis=0)
-    apart = {tuple(pair) for pair in owners[owners[:, 0] != owners[:, 1]].tolist()}
-    alike = {tuple(pair) for pair in originals(pairs)}
-    between = pairs[pairs[:, 0] // step != pairs[:, 1] // step] // step
-    return sum(tuple(sorted(pair)) in apart - alike for pair in between.tolist())
+    apart = pairs[pairs[:, 0] // step != pairs[:, 1] // step]
+    return len(apart) if kind is None else int((apart % step == kind).any(axis=1).sum())
 
 
 def originals(pairs: np.ndarray) -> list[list[int]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def test_a_table_may_be_in_the_project(tmp_path, monkeypatch):
         ("", ValueError, r"plants\.csv has no column 'name'; its columns are none"),
         ("name,plant\na.jpg,7\na.jpg,8\n", ValueError, "Line 3 .* gives 'a.jpg' the group '8', but .* gives it '7'"),
         ("name,plant\nb.jpg,7\n", ValueError, r"names the file 'b\.jpg', but several .* fig/b\.jpg and plum/b\.jpg"),
+        ('name,plant\na.jpg,"1\nb.jpg,2\n', ValueError, r"plants\.csv: (unexpected end of data|a quotation mark)"),
         ("name,plant\nz.jpg,7\n", ValueError, r"finds no group for any of its 3 images, such as fig/a\.jpg"),
     ],
 )
@@ -100,6 +102,16 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path, monkeypatch, text, err
     rule = {"table": "plants.csv", "file": "name", "group": "plant"}
     with pytest.raises(error, match=message):
         groups_of(rule, inventory(["fig/a.jpg", "fig/b.jpg", "plum/b.jpg"]), root)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_of_any_encoding_whose_other_lines_are_counted(tmp_path, encoding, caplog):
+    text = "name,plant\nP\u00eache.jpg,7\nabsent.jpg,8\n"
+    (tmp_path / "plants.csv").write_bytes(text.encode(encoding))
+    rule = {"table": "plants.csv", "file": "name", "group": "plant"}
+    with caplog.at_level(logging.WARNING):
+        assert groups_of(rule, inventory(["fig/P\u00eache.jpg"]), tmp_path) == ["7"]
+    assert "1 lines of the table of groups fit no image, such as absent.jpg" in caplog.text
 
 
 def test_exif_groups_by_camera_and_day():

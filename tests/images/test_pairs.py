@@ -8,7 +8,7 @@ import pytest
 
 from mixvision.images import pairs as pairs_module
 from mixvision.images.duplicates import Duplicates
-from mixvision.images.pairs import expected_minutes, find_pairs
+from mixvision.images.pairs import describe_search, equal_squares, expected_minutes, find_pairs
 from mixvision.images.store import ImageStore
 
 SIDE = 64
@@ -27,6 +27,7 @@ def kept_and_stores() -> tuple[pd.DataFrame, ImageStore, ImageStore]:
             "domain": ["nice"] * 3 + ["real"],
             "pixel_row": [0, 1, 2, 0],
             "pixels_sha256": list("abcd"),
+            "square_sha256": list("abcd"),
             "phash": np.array([1, 2**40 - 1, 2**62 - 1, 5**25], np.uint64),
         }
     )
@@ -70,6 +71,20 @@ def test_a_long_search_says_how_long_and_what_a_short_one_misses(kept_and_stores
         monkeypatch.setattr(pairs_module, "LONG", 0)
         find_pairs(*kept_and_stores, Duplicates())
     assert "among 4 images takes about 0 minutes" in caplog.text and "altered_copies: false" in caplog.text
+
+
+def test_equal_squares_are_pairs_although_the_whole_pictures_differ(kept_and_stores):
+    kept, nice, real = kept_and_stores
+    kept = kept.assign(square_sha256=list("abba"))
+    assert find_pairs(kept, nice, real, Duplicates(altered_copies=False)).tolist() == [[0, 3], [1, 2]]
+    assert equal_squares(pd.Series(list("xyxxy"))).tolist() == [[0, 2], [1, 4], [2, 3]]
+    assert equal_squares(pd.Series(list("xyz"))).shape == (0, 2)
+
+
+def test_the_search_is_described():
+    assert describe_search(Duplicates(), 48) == "by hash and alignment"
+    assert describe_search(Duplicates(), 47).startswith("by hash only, as images of 47 pixels show too little")
+    assert describe_search(Duplicates(altered_copies=False), 48).startswith("by hash only, as altered_copies is false")
 
 
 def test_twice_the_images_take_more_than_twice_as_long():

@@ -163,6 +163,19 @@ def test_the_audit_asks_nothing_of_published_splits():
     assert deviations(table, wide)[1] == sum(max(0, got.get(split, 0) - count) for split, count in wanted.items()) > 0
 
 
+def test_the_audit_says_which_images_are_used_otherwise_than_published():
+    table = pictures(nice=["train"] * 8 + ["test"] * 4, real=["train"] * 6 + ["validation"] * 4)
+    result = assign_splits(table, PUBLISHED)
+    none = pd.DataFrame({"id_a": [], "id_b": []})
+    summary = summarise_audit(result, none, list_leaks(result, none), PUBLISHED).set_index("finding")
+    moved = summary.loc["images in another split than published"]
+    changed = result[result["published"] != result["split"]]
+    assert moved["count"] == len(changed) > 4
+    assert (
+        "real validation used for test: 4" in moved["detail"] and "nice train used for validation: 3" in moved["detail"]
+    )
+
+
 def test_an_independent_test_domain_is_tested_whatever_was_published():
     """All images of the domain are tested; one that a component links with them is, too."""
     table = pictures(real=["train", "validation", "test"] * 4, nice=["train"] * 12 + ["validation"] * 4 + ["test"] * 4)

@@ -167,7 +167,7 @@ def test_a_category_of_one_cluster_is_an_error():
     assert (assign_splits(pictures, Splits(method="plain"))["split"] == "test").sum() == 13
     bursts = [("nice", "fig", 8)] * 4 + [("real", "pear", 7)] * 12
     with pytest.raises(
-        ValueError, match=r"No test image is left for nice 'fig', real 'pear': there are too few images"
+        ValueError, match=r"left for nice 'fig' \(4 images, all of one group .*, real 'pear' \(12 images, all of one"
     ):
         assign_splits(table(bursts + singles(20)), Splits())
 
@@ -244,7 +244,7 @@ def test_numbers_of_images_are_met_in_every_category(method):
     assert shared.value_counts().to_dict() == {"train": 291 - 90 - 58, "validation": 90, "test": 58}
     one = assign_splits(table(rows), Splits(method=method, validation=1, test=1))["split"]
     assert one.value_counts().to_dict() == {"train": 285, "validation": 3, "test": 3}
-    with pytest.raises(ValueError, match=r"No train image is left for real 'apple': .* splits\.test and splits\.valid"):
+    with pytest.raises(ValueError, match=r"No train image is left for real 'apple' .* splits\.test and splits\.valid"):
         assign_splits(table(rows), Splits(method=method, validation=31, test=20))
 
 
@@ -494,7 +494,8 @@ def test_splits_are_the_same_on_every_machine():
 def test_a_category_of_a_single_group_is_refused_trained_on_or_divided_as_asked():
     pictures = grouped(series("apple", *[4] * 20) + series("fig", 40) + series("pear", *[1] * 30))
     with pytest.raises(
-        ValueError, match=r"^No test image is left for nice 'fig': .* splits\.on_single_group, or accept"
+        ValueError,
+        match=r"left for nice 'fig' \(40 images, all of one .*splits\.on_single_group to train",
     ):
         assign_splits(pictures, Splits())
     trained = assign_splits(pictures, Splits(on_single_group="train"))
@@ -567,6 +568,8 @@ def test_the_audit_says_what_groups_do():
         assert audit["largest_component"].to_dict() == {"apple": 4, "fig": 40, "pear": 1}
         assert audit["single_object"].to_dict() == {"apple": False, "fig": True, "pear": False}
         assert summary.loc["categories without test images", "detail"] == ("nice fig" if single == "train" else "")
+        large = "kept whole in training" if single == "train" else "divided"
+        assert summary.loc["clusters or groups too large for the splits", "detail"] == f"{large}: nice fig 100%"
         deviation = summary.loc["images in another split than asked"]
         if single == "train":
             assert deviation["count"] == 20

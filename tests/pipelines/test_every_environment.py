@@ -80,7 +80,9 @@ class Environment:
             "mode": "RGB",
             "width": 300,
             "height": 300,
+            "square_sha256": "",
             "phash": 0,
+            "assumed": "",
             "group": "",
             "published": "",
         }

@@ -37,7 +37,9 @@ def audit_splits(manifest: pd.DataFrame) -> pd.DataFrame:
     return table.join(counts).join(grouped["leaks"].sum().astype(int)).reset_index()
 
 
-def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, leaks: pd.DataFrame, splits: Splits) -> pd.DataFrame:
+def summarise_audit(
+    manifest: pd.DataFrame, pairs: pd.DataFrame, leaks: pd.DataFrame, splits: Splits, search: str = ""
+) -> pd.DataFrame:
     """Summarise how the splits treat near-duplicates, one finding per row: columns finding, count, detail.
 
     Args:
@@ -45,6 +47,7 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, leaks: pd.DataF
         pairs: near-duplicates, columns id_a, id_b.
         leaks: of `list_leaks`.
         splits: the settings by which they were assigned.
+        search: how near-duplicates were looked for, in words; see `pairs.describe_search`.
 
     Raises:
         RuntimeError: near-duplicates are in different splits although the splits are grouped.
@@ -66,7 +69,7 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, leaks: pd.DataF
     largest = audit.loc[audit["largest_cluster"].idxmax()]
     share = largest["largest_cluster"] / largest["images"]
     findings = [
-        ("near-duplicate pairs", len(pairs), ""),
+        ("near-duplicate pairs", len(pairs), search),
         ("near-duplicate pairs across categories", _count_different(kept["category"], pairs), ""),
         ("near-duplicate pairs across domains", _count_different(kept["domain"], pairs), ""),
         (
@@ -85,12 +88,13 @@ def summarise_audit(manifest: pd.DataFrame, pairs: pd.DataFrame, leaks: pd.DataF
         ("images with a group", int((kept["group"] != "").sum()), f"{_count_groups(kept)} groups"),
         ("held-out images of a group that a plain random split would train on", _seen(plain), f"seed {splits.seed}"),
         ("held-out images of a group trained on in the splits used", _seen(kept), f"method {splits.method}"),
-        ("clusters or groups too large for the splits", len(large), _what_was_done(large, splits)),
+        ("clusters or groups too large for the splits", len(large), _what_was_done(large, singles, splits)),
         ("categories of a single object or group", len(singles), _what_was_done_with(singles, splits)),
         ("categories without test images", len(untested), _names(untested)),
         ("categories without validation images", len(without), _names(without)),
         ("categories whose splits differ from what was asked", len(far), _names_and_shares(far)),
         ("images in another split than asked", *_deviation(drawn, splits)),
+        ("images in another split than published", *_moved(kept, splits)),
     ]
     return pd.DataFrame(findings, columns=["finding", "count", "detail"])
 
@@ -150,12 +154,27 @@ def _deviation(audit: pd.DataFrame, splits: Splits) -> tuple[int, str]:
     )
 
 
-def _what_was_done(large: pd.DataFrame, splits: Splits) -> str:
-    if large.empty:
-        return ""
+def _what_was_done(large: pd.DataFrame, singles: pd.DataFrame, splits: Splits) -> str:
     done = "kept whole in training" if splits.method == "grouped" else f"method {splits.method} ignores them"
-    named = ", ".join(f"{row.domain} {row.category} {row.share:.0%}" for row in large.itertuples())
-    return f"{done}: {named}"
+    divided = pd.Series(False, index=large.index)
+    if splits.method == "grouped" and splits.on_single_group == "divide":
+        named = set(zip(singles["domain"], singles["category"], strict=True))
+        divided = pd.Series([(row.domain, row.category) in named for row in large.itertuples()], index=large.index)
+    parts = ((done, large[~divided]), ("divided", large[divided]))
+    return "; ".join(
+        f"{what}: " + ", ".join(f"{row.domain} {row.category} {row.share:.0%}" for row in rows.itertuples())
+        for what, rows in parts
+        if len(rows)
+    )
+
+
+def _moved(kept: pd.DataFrame, splits: Splits) -> tuple[int, str]:
+    """How many images are not in the split that a data set publishes, and from where to where they went."""
+    if splits.method != "published":
+        return 0, ""
+    moved = kept[(kept["published"] != "") & (kept["published"] != kept["split"])]
+    ways = moved.groupby(["domain", "published", "split"]).size()
+    return len(moved), "; ".join(f"{domain} {begin} used for {end}: {n}" for (domain, begin, end), n in ways.items())
 
 
 def _far_from_asked(audit: pd.DataFrame, splits: Splits) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import pandas as pd
 from mixvision.images.alignment import FINE, confirm, shrunk
 from mixvision.images.descriptors import INDEXED, Window, describe, describe_changes, resemblance
 from mixvision.images.parts import compute_parts
+
+logger = logging.getLogger(__name__)
 
 SMALLEST_SIDE = 48  # pixels: smaller stored pictures show too little detail to be compared
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -32,6 +36,7 @@ MOST_LIKELY = 64  # pictures that one picture is compared with: those that resem
 FEW = 20_000  # up to this many pictures all pairs of descriptors are compared; else ...
 CELLS_PER_ROOT, PROBED_CELLS = 4, 32  # ... an inverted file has so many cells times the root of their number
 QUERIES_AT_ONCE, PAIRS_AT_ONCE = 1024, 1024
+MILLISECONDS_A_PAIR, LONG = 0.5, 10  # of one core, for pairs that look alike; and from how many minutes on it is said
 PARTS_FOR_PROCESSES = 9  # processes compare twice as fast as threads, but take seconds to start
 
 
@@ -60,6 +65,10 @@ def altered_copies(grey: np.ndarray, folder: Path | None = None) -> np.ndarray:
     if len(grey) < 2:
         return np.empty((0, 2), np.int64)
     pairs, windows = _likely_pairs(grey, folder)
+    minutes = len(pairs) * MILLISECONDS_A_PAIR / (os.cpu_count() or 1) / 60_000
+    if minutes >= LONG:
+        text = "The pictures are so alike that %d pairs must be compared, which takes about %.0f minutes."
+        logger.warning(text, len(pairs), minutes)
     parts = [slice(start, start + PAIRS_AT_ONCE) for start in range(0, len(pairs), PAIRS_AT_ONCE)]
     backend = "loky" if len(parts) >= PARTS_FOR_PROCESSES else "threading"
     arguments = [(pairs[part], windows[part]) for part in parts]

@@ -86,7 +86,8 @@ class Decoding:
 class ImageRecord:
     """What is known about one file.
 
-    `sha256` is the hash of the file, `pixels_sha256` and `phash` of the whole picture, upright and RGB. `camera`
+    `sha256` is the hash of the file, `pixels_sha256` and `phash` of the whole picture, upright and RGB (of a large JPEG
+    as it is decoded for its size), and `square_sha256` of the stored square. `camera`
     (maker and model) and `taken` (local time, ISO 8601) come from its EXIF, or are empty. `assumed` is what its tags
     leave open, such as the depth of its samples, and how it was read. `reason` says why it was not decoded, or is
     empty.
@@ -99,6 +100,7 @@ class ImageRecord:
     mode: str = ""
     sha256: str = ""
     pixels_sha256: str = ""
+    square_sha256: str = ""
     phash: int = 0
     camera: str = ""
     taken: str = ""
@@ -117,6 +119,7 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
         content = _read(path, decoding.max_bytes, record)
         picture = decode_picture(content, decoding, record)
         pixels = np.asarray(centred_square(picture, decoding.size))
+        record.square_sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
         record.phash = perceptual_hash(picture)
         record.pixels_sha256 = pixels_hash(picture)
     except MemoryError:  # says nothing about the file

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
+
+from mixvision.images.labels import decode_text
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,10 @@ def look_up(paths: Sequence[str], table: FileTable, root: Path, domain: str) -> 
             a name that several images have.
     """
     found, paths = _read(table, root, domain), [normalize("NFC", path) for path in paths]
+    unused = sorted(set(found) - set(paths) - {PurePosixPath(path).name for path in paths})
+    if unused:
+        text = "%s: %d lines of the table of %ss fit no image, such as %s."
+        logger.warning(text, domain, len(unused), table.setting, unused[0])
     names = [PurePosixPath(path).name for path in paths]
     counts = Counter(name for name, path in zip(names, paths, strict=True) if path not in found)
     twice = next((name for name, count in counts.items() if count > 1 and name in found), None)
@@ -64,10 +74,10 @@ def _read(table: FileTable, root: Path, domain: str) -> dict[str, str]:
             f"Correct {table.setting}.table."
         )
     found: dict[str, str] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
-        file.seek(0)
-        reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
+    text = decode_text(path.read_bytes(), path)
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
         for column in (table.file, table.column):
             if column not in (reader.fieldnames or []):
                 has = ", ".join(map(repr, reader.fieldnames or [])) or "none"
@@ -77,9 +87,13 @@ def _read(table: FileTable, root: Path, domain: str) -> dict[str, str]:
         for row in reader:
             name, value = ((row[column] or "").strip() for column in (table.file, table.column))
             name = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+            if "\n" in name + value:
+                raise csv.Error("a quotation mark is not closed before the end of its line")
             if name and found.setdefault(name, value) != value:
                 raise ValueError(
                     f"Line {reader.line_num} of the table of {table.setting}s {path} gives {name!r} the "
                     f"{table.setting} {value!r}, but an earlier line gives it {found[name]!r}: keep one."
                 )
+    except csv.Error as error:
+        raise ValueError(f"Line {reader.line_num} of the table of {table.setting}s {path}: {error}.") from None
     return found

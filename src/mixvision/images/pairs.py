@@ -20,7 +20,7 @@ from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # raise it when other pairs are found, so that they are looked for again
+VERSION = 2  # raise it when other pairs are found, so that they are looked for again
 # Measured on varied pictures on one core of an AMD EPYC; see benchmarks/duplicates.py. Searching takes longer in larger
 # sets, and more pairs look alike by chance.
 MILLISECONDS, FOR_SEARCH, FOR_PAIRS, MEASURED_AT = 0.5, 1.1, 0.35, 100_000
@@ -33,7 +33,8 @@ def find_pairs(
     """The pairs of rows that are near-duplicates, int64 (P, 2), first < second, sorted.
 
     Args:
-        kept: the kept images, sorted by id, so nice before real; columns domain, pixel_row, pixels_sha256, phash.
+        kept: the kept images, sorted by id, so nice before real; columns domain, pixel_row, pixels_sha256,
+            square_sha256, phash.
         nice, real: their pixels.
         duplicates: what counts as a near-duplicate.
         folder: where the pairs are kept, and what was found until an interruption; None: nowhere.
@@ -41,7 +42,8 @@ def find_pairs(
     if folder is None:
         return _find(kept, nice, real, duplicates, None)
     settings = repr((VERSION, nice.pixels.shape[1], asdict(duplicates)))
-    key = sha256("\n".join([settings, *kept["pixels_sha256"]]).encode()).hexdigest()[:16]
+    content = [settings, *kept["pixels_sha256"], *kept["square_sha256"]]
+    key = sha256("\n".join(content).encode()).hexdigest()[:16]
     found, work = folder / f"{key}.npy", folder / key
     if found.exists():
         pairs = np.load(found)
@@ -57,6 +59,33 @@ def find_pairs(
     return pairs
 
 
+def equal_squares(hashes: pd.Series) -> np.ndarray:
+    """Pairs of rows with equal stored squares, int64 (P, 2): each with the next equal one.
+
+    The network cannot tell them apart, although the whole pictures differ, as wide ones with the same white centre do.
+    """
+    rows = pd.Series(np.arange(len(hashes)))
+    following = rows.groupby(hashes.to_numpy()).shift(-1)
+    known = following.notna().to_numpy()
+    return np.column_stack([rows[known], following[known]]).astype(np.int64)
+
+
+def describe_search(duplicates: Duplicates, size: int) -> str:
+    """How near-duplicates are looked for, in words.
+
+    Args:
+        duplicates: the settings.
+        size: side of the stored squares in pixels.
+    """
+    if not duplicates.altered_copies:
+        return "by hash only, as altered_copies is false: cropped, framed or captioned copies are missed"
+    if size < SMALLEST_SIDE:
+        return f"by hash only, as images of {size} pixels show too little ({SMALLEST_SIDE} are needed): cropped, " + (
+            "framed or captioned copies are missed"
+        )
+    return "by hash and alignment"
+
+
 def expected_minutes(images: int, cores: int) -> float:
     """About how long looking for altered copies takes."""
     more = images / MEASURED_AT
@@ -69,7 +98,8 @@ def _find(
     rows = [kept.loc[kept["domain"] == domain, "pixel_row"].to_numpy() for domain in DOMAINS]
     stores = list(zip((nice.pixels, real.pixels), rows, strict=True))
     thumbnails = np.concatenate([thumbnails_of(pixels, row) for pixels, row in stores])
-    pairs = near_duplicates(kept["phash"].to_numpy(), thumbnails, duplicates)
+    hashed = near_duplicates(kept["phash"].to_numpy(), thumbnails, duplicates)
+    pairs = np.unique(np.concatenate([hashed, equal_squares(kept["square_sha256"])]), axis=0)
     if not duplicates.altered_copies:
         return pairs
     if nice.pixels.shape[1] < SMALLEST_SIDE:

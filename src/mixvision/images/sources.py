@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 
 from mixvision.images.acquisition import REFUSED, STAMP, acquire, require_source
 from mixvision.images.archives import Unpacking
+from mixvision.images.file_tables import FileTable
 from mixvision.images.groups import Groups, read_groups
-from mixvision.images.labels import match_labels, missing_files, read_label_source, read_labels
+from mixvision.images.labels import LabelSource, match_labels, missing_files, read_label_source, read_labels
 from mixvision.images.layout import (
     DEFAULT_LAYOUT,
     is_ignored,
@@ -98,7 +99,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
     if source is None:
         return RawImages(domain, folder, (), {})
-    groups, split_table, label_source = read_groups(group), read_split_table(split), read_label_source(labels)
+    groups, split_table, label_source = _read_settings(domain, group, split, labels)
     default = DEFAULT_LAYOUT if label_source is None else "**"
     layouts = [layout or default] if isinstance(layout, str | None) else list(layout)
     acquired = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain, unpacking)
@@ -158,12 +159,22 @@ def check_source(
     """
     if source is None:
         return
-    read_groups(group)
-    read_split_table(split)
-    read_label_source(labels)
+    _read_settings(domain, group, split, labels)
     require_source(source, domain)
     if mapping is not None:
         read_mapping(Path(mapping))
+
+
+def _read_settings(
+    domain: str,
+    group: str | Mapping[str, object] | None,
+    split: Mapping[str, object] | None,
+    labels: str | Mapping[str, object] | None,
+) -> tuple[Groups | None, FileTable | None, LabelSource | None]:
+    try:
+        return read_groups(group), read_split_table(split), read_label_source(labels)
+    except ValueError as error:
+        raise ValueError(f"{domain}.{error}") from None  # the messages begin with the setting
 
 
 def list_files(

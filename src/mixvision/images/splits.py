@@ -80,7 +80,7 @@ def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:
 
     All that is drawn depends on the seed and the ids alone. So the order of the rows and the machine make no
     difference, and another image changes nothing in categories that no component links with its own. In its own
-    category it moves at most three others if no two images there belong together, and rarely a component otherwise.
+    category it moves at most three others if no two images there belong together; otherwise it may move components.
 
     Each split has its target in a category up to the size of the category's largest component, unless components are
     too large, link categories or were given up.
@@ -214,16 +214,17 @@ def _divide(pictures: pd.DataFrame, single: np.ndarray, splits: Splits, tested: 
 
 def _require_every_split(pictures: pd.DataFrame, splits: Splits) -> None:
     counts = pictures.groupby([*STRATUM, "split"]).size().unstack(fill_value=0).reindex(columns=SPLITS, fill_value=0)
+    components = pictures.groupby(STRATUM)["component"].nunique()
+    single = (components == 1) & (counts.sum(axis=1) > 1) & (splits.method == "grouped")
     for split in ("train", "test"):
-        empty = [f"{domain} {category!r}" for domain, category in counts.index[counts[split] == 0]]
-        if empty and not (split == "test" and splits.on_single_group == "train"):
-            raise ValueError(
-                f"No {split} image is left for {', '.join(empty)}: there are too few images, or nearly all are "
-                "of one group or near-duplicates of each other. Add other pictures, leave the category out, lower "
-                "duplicates.difference, raise splits.largest_cluster, hold out fewer images with splits.test and "
-                "splits.validation, train on the category without testing it or divide its group with "
-                "splits.on_single_group, or accept leaks with splits.method = plain."
+        empty = counts.index[counts[split] == 0]
+        if len(empty) and not (split == "test" and splits.on_single_group == "train"):
+            why = ", ".join(
+                f"{domain} {category!r} ({counts.loc[(domain, category)].sum()} images"
+                + (", all of one group or near-duplicates)" if single[domain, category] else ")")
+                for domain, category in empty
             )
+            raise ValueError(f"No {split} image is left for {why}. {_remedy(bool(single[empty].all()), splits)}")
     for split in ("validation", "test"):
         held = counts[split].groupby("domain").sum()
         if (held == 0).any():
@@ -231,3 +232,21 @@ def _require_every_split(pictures: pd.DataFrame, splits: Splits) -> None:
                 f"No {split} image is left in {', '.join(held.index[held == 0])}: add other pictures, "
                 f"or raise splits.{split}."
             )
+
+
+def _remedy(single: bool, splits: Splits) -> str:
+    """What to do about categories; `single` says whether each of them has a single component of images."""
+    if splits.method == "published":
+        return "The published splits have none: correct their names, or let ingestion.splits.method be grouped."
+    if single:
+        return (
+            "Add images of other objects, or set ingestion.splits.on_single_group to train (without testing the "
+            "category) or divide (its test images then leak). If the images are not near-duplicates, set "
+            "ingestion.duplicates.altered_copies to false."
+        )
+    return (
+        "There are too few images, or nearly all are of one group or near-duplicates of each other. Add other "
+        "pictures, leave the category out, raise splits.largest_cluster, hold out fewer images with splits.test and "
+        "splits.validation, train on the category without testing it with splits.on_single_group, or accept leaks "
+        "with splits.method = plain."
+    )

@@ -44,6 +44,7 @@ COLUMNS = {
     "mode": str,
     "sha256": str,
     "pixels_sha256": str,
+    "square_sha256": str,
     "phash": np.uint64,
     "camera": str,
     "taken": str,
@@ -61,9 +62,9 @@ class ImageStore:
 
     Args:
         inventory: one row per file found, sorted by path: columns domain, category, path (posix, relative to
-            the root), bytes, mtime_ns, ctime_ns, inode, format, width, height, mode, sha256, pixels_sha256, phash
-            (uint64), camera, taken, assumed (see `ImageRecord`), reason ("" if decoded), pixel_row (-1 if not
-            decoded), group (see `groups`), published (see `published`).
+            the root), bytes, mtime_ns, ctime_ns, inode, format, width, height, mode, sha256, pixels_sha256,
+            square_sha256, phash (uint64), camera, taken, assumed (see `ImageRecord`), reason ("" if decoded), pixel_row
+            (-1 if not decoded), group (see `groups`), published (see `published`).
         pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
         unmapped: folders that the mapping leaves out, with their numbers of files; they are not in the inventory.
     """

@@ -52,6 +52,7 @@ _SELECTED = (
     Column("mode", TEXT, "colour mode, as Pillow names it"),
     Column("sha256", TEXT, "hash of the file"),
     Column("pixels_sha256", TEXT, "hash of the whole decoded picture"),
+    Column("square_sha256", TEXT, "hash of the stored square"),
     Column("phash", WHOLE, "perceptual hash, 64 bits"),
     Column("assumed", TEXT, "what the file leaves open, such as the depth of its samples, and how it was read"),
     Column("status", TEXT, "whether the image is used", values=("kept", "excluded")),

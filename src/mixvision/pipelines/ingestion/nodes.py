@@ -14,6 +14,7 @@ from mixvision.images.decoding import Decoding
 from mixvision.images.duplicates import Duplicates
 from mixvision.images.leaks import list_leaks
 from mixvision.images.outliers import Outliers
+from mixvision.images.pairs import describe_search
 from mixvision.images.sources import RawImages
 from mixvision.images.splits import Splits
 from mixvision.images.store import ImageStore, PendingImages, pixels_by_domain
@@ -61,11 +62,16 @@ def assign_splits(unsplit: pd.DataFrame, splits: Splits) -> pd.DataFrame:
 
 
 def audit_splits(
-    table: pd.DataFrame, pairs: pd.DataFrame, excluded: pd.DataFrame, splits: Splits
+    table: pd.DataFrame,
+    pairs: pd.DataFrame,
+    excluded: pd.DataFrame,
+    splits: Splits,
+    duplicates: Duplicates,
+    decoding: Decoding,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The audit, one row per domain and category, its summary, which is also logged, and a list of what leaks."""
     leaks = list_leaks(table, pairs)
-    summary = audit.summarise_audit(table, pairs, leaks, splits)
+    summary = audit.summarise_audit(table, pairs, leaks, splits, describe_search(duplicates, decoding.size))
     by_category = audit.audit_splits(table)
     lines = [
         f"{row.finding}: {row.count}" + (f" ({row.detail})" if row.detail else "")

@@ -46,7 +46,14 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 audit_splits,
-                ["manifest", "near_duplicates", "excluded_counts", "params:ingestion.splits"],
+                [
+                    "manifest",
+                    "near_duplicates",
+                    "excluded_counts",
+                    "params:ingestion.splits",
+                    "params:ingestion.duplicates",
+                    "params:ingestion.decoding",
+                ],
                 ["split_audit", "split_summary", "split_leaks"],
                 name="audit_splits",
             ),
