@@ -206,7 +206,7 @@ def darkened(picture: Image.Image) -> Image.Image:
     return picture.point([round(255 * (level / 255) ** 1.2) for level in range(256)] * 3)
 
 
-# Twelve kinds for which 98% are to be found, then harder ones.
+# Twelve kinds for which 98% are to be found, harder ones, and eight that show where the search ends.
 KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "JPEG quality 40": lambda picture: encoded(picture, 40),
     "WebP quality 60": lambda picture: encoded(picture, 60, "WEBP"),
@@ -230,6 +230,14 @@ KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "25% brighter": lambda picture: encoded(ImageEnhance.Brightness(picture).enhance(1.25)),
     "10% wider": lambda picture: encoded(scaled(picture, 1.1, 1)),
     "10% narrower": lambda picture: encoded(scaled(picture, 0.9, 1)),
+    "15% cut off one side": lambda picture: encoded(cut(picture, 0.15, 0, 0, 0)),
+    "14% cut off all sides": lambda picture: encoded(cut(picture, 0.14, 0.14, 0.14, 0.14)),
+    "turned by 8 degrees": lambda picture: encoded(turned(picture, 8)),
+    "20% wider": lambda picture: encoded(scaled(picture, 1.2, 1)),
+    "50% brighter": lambda picture: encoded(ImageEnhance.Brightness(picture).enhance(1.5)),
+    "squashed to a square": lambda picture: encoded(picture.resize([min(picture.size)] * 2)),
+    "padded to a square": lambda picture: encoded(ImageOps.pad(picture, [max(picture.size)] * 2)),
+    "a quarter turn": lambda picture: encoded(picture.transpose(Image.Transpose.ROTATE_90)),
 }
 
 if __name__ == "__main__":
