@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
 
-from mixvision.hooks import TrialRuns, file_of, role
+from mixvision.hooks import SourceCheck, TrialRuns, file_of, role
 from mixvision.pipeline_registry import register_pipelines
 from mixvision.settings import CONFIG_LOADER_ARGS
 
@@ -96,3 +97,14 @@ def test_metrics_of_an_arrival_are_logged_to_its_own_run(runs):
 def test_other_tables_are_not_logged(runs):
     runs.after_dataset_saved("mixing.metric_table", pd.DataFrame({"performance_top1": [0.5]}))
     assert logged(runs) == {}
+
+
+def test_passwords_in_the_commands_addresses_are_hidden_before_they_are_recorded():
+    given = {"nice": "https://me:secret@example.org/a.tar?token=hidden", "ingestion": {"splits": {"seed": 3}}}
+    recorded = {"runtime_params": given, "env": "base"}
+    SourceCheck().before_pipeline_run(recorded, Pipeline([]), DataCatalog())
+    assert recorded == {
+        "runtime_params": {"nice": "https://example.org/a.tar?...", "ingestion": {"splits": {"seed": 3}}},
+        "env": "base",
+    }
+    assert given["nice"].startswith("https://me:secret@"), "the run itself needs them"

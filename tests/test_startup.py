@@ -23,6 +23,7 @@ STAGES = {
 }
 OURS = {
     "mixvision",
+    "mixvision.addresses",
     "mixvision.hooks",
     "mixvision.pipeline_registry",
     "mixvision.parameter_names",

@@ -27,6 +27,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 
+from mixvision.addresses import with_shown_addresses
 from mixvision.parameter_names import (
     declared,
     names_of_runtime_params,
@@ -235,14 +236,18 @@ class ParameterNames:
 class SourceCheck:
     """Checks every image source and the published numbers before any image is fetched or decoded.
 
-    Nodes with the tag "check", which only look at parameters, run then, too.
+    Nodes with the tag "check", which only look at parameters, run then, too. And passwords in the command's addresses
+    are hidden before kedro-mlflow records it.
     """
 
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         from mixvision.datasets.images import ImageSourceDataset
         from mixvision.datasets.published import PublishedDataset
 
+        for name in ("runtime_params", "extra_params"):
+            if run_params.get(name):
+                run_params[name] = with_shown_addresses(run_params[name])
         for name in sorted(pipeline.inputs()):
             dataset = catalog.get(name)
             if isinstance(dataset, ImageSourceDataset | PublishedDataset):

@@ -8,6 +8,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from mixvision.addresses import shown
 from mixvision.datasets.errors import errors_as_sentences
 from mixvision.images.archives import read_unpacking
 from mixvision.images.sources import RawImages, check_source, open_source
@@ -88,7 +89,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"domain": self._domain, "source": self._source}
+        return {"domain": self._domain, "source": shown(self._source)}
 
 
 class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):

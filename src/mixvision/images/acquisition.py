@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pooch
 
+from mixvision.addresses import shown, without_secrets
 from mixvision.images import downloads
 from mixvision.images.archives import Unpacking, require_archive, unpack
 from mixvision.images.folders import replacing
@@ -99,7 +100,7 @@ def _download(address: str, store: Path, sha256: str | None) -> Path:
         return Path(pooch.retrieve(address, known_hash, fname=name, path=store, downloader=downloads.download))
     except (OSError, ValueError) as error:
         raise OSError(
-            f"Could not download {downloads.shown(address)}: {downloads.without_secrets(str(error), address)}. "
+            f"Could not download {shown(address)}: {without_secrets(str(error), address)}. "
             "Check the URL, the checksum and the connection, then run again; or download the archive yourself and "
             "give its path as the source."
         ) from None  # the error itself has the whole address, with passwords

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import pooch
 import requests
@@ -17,23 +16,6 @@ from mixvision.images.archives import require_archive
 
 WAIT = 60  # seconds without an answer
 WINDOW, SLOWEST = 120.0, 10_000  # seconds, and bytes a second that must arrive in them
-HIDDEN = "..."
-
-
-def shown(address: str) -> str:
-    """The address without user name, password and query, which may hold a token."""
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, HIDDEN if parts.query else "", ""))
-
-
-def without_secrets(text: str, address: str) -> str:
-    """A message without what :func:`shown` leaves out of addresses."""
-    parts = urlsplit(address)
-    text = re.sub(r"\w+://[^\s'\"<>]+", lambda match: shown(match[0]), text)
-    for secret in (parts.query, parts.username, parts.password):
-        if secret and secret != HIDDEN:
-            text = text.replace(secret, HIDDEN)
-    return text
 
 
 def download(address: str, file: str | Path, mirror: Any) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from mixvision.addresses import shown
 from mixvision.images.acquisition import REFUSED, STAMP, acquire, require_source
 from mixvision.images.archives import Unpacking
 from mixvision.images.file_tables import FileTable
@@ -122,7 +123,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         if labels is not None:
             also, advice = f" and are named in {labels}", "correct the layout or the labels"
         raise ValueError(
-            f"The source of {domain!r} images, {source}, has no files that fit the layout "
+            f"The source of {domain!r} images, {shown(source)}, has no files that fit the layout "
             f"{' or '.join(layouts)} below {top / root}{also}: {advice} in the configuration."
         )
     refused = {path.relative_to(root).as_posix(): why for path, why in faults.items() if path.is_relative_to(root)}

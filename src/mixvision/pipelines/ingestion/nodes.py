@@ -18,7 +18,6 @@ from mixvision.images.pairs import describe_search
 from mixvision.images.sources import RawImages
 from mixvision.images.splits import Splits
 from mixvision.images.store import ImageStore, PendingImages, pixels_by_domain
-from mixvision.studies.ingestion.page import IngestionResults, draw_sheets, ingestion_page
 from mixvision.vocabulary import SPLITS
 
 logger = logging.getLogger(__name__)
@@ -86,6 +85,9 @@ def audit_splits(
 
 def write_page(title: str, nice: ImageStore, real: ImageStore, **tables: pd.DataFrame) -> str:
     """The page to look at before training; ``tables`` are fields of `IngestionResults`."""
+    # Imported here, as plotly takes long to load and only this node of many needs it.
+    from mixvision.studies.ingestion.page import IngestionResults, draw_sheets, ingestion_page
+
     results = IngestionResults(**tables)
     sheets = draw_sheets(results.manifest, pixels_by_domain(nice, real), np.random.default_rng(SHEETS_SEED))
     return ingestion_page(title, results, sheets)
