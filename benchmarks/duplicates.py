@@ -22,16 +22,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from mixvision.images.copies import altered_copies, grey_pictures
 from mixvision.images.decoding import centred_square
-from mixvision.images.duplicates import Duplicates, near_duplicates, thumbnails_of
+from mixvision.images.duplicates import Duplicates, thumbnails_of
 from mixvision.images.formats.colours import to_rgb
 from mixvision.images.formats.recognise import SUFFIXES
-from mixvision.images.hashing import perceptual_hash
+from mixvision.images.hashing import perceptual_hash, thumbnail_of
+from mixvision.images.pairs import pairs_by_hash
 from mixvision.images.samples import write_digits, write_mnist
 from mixvision.models.backbones import Backbone, Preprocessing, embed, load_backbone
 
@@ -62,10 +64,12 @@ def report(source: str, asked: argparse.Namespace) -> None:
     pictures = [change(photo) for photo in photos for change in (lambda photo: photo, *KINDS.values())]
     hashes = np.array([perceptual_hash(picture) for picture in pictures], np.uint64)
     rows = np.arange(len(pictures))
+    wholes = np.stack([thumbnail_of(picture) for picture in pictures])
+    shapes = pd.DataFrame([picture.size for picture in pictures], columns=["width", "height"]).assign(phash=hashes)
     methods, seconds = {}, []
     for size in asked.sizes:
         pixels = np.stack([np.asarray(centred_square(picture, size)) for picture in pictures])
-        by_hash = near_duplicates(hashes, thumbnails_of(pixels, rows), Duplicates())
+        by_hash = pairs_by_hash(shapes, thumbnails_of(pixels, rows), wholes, Duplicates())
         begin = time.perf_counter()
         copies = altered_copies(grey_pictures(pixels, rows))
         seconds.append(time.perf_counter() - begin)

@@ -247,7 +247,13 @@ def test_decode_files_writes_only_the_given_rows(tmp_path, photo):
     saved(photo, tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"")
     np.save(tmp_path / "pixels.npy", np.full((4, 32, 32, 3), 7, np.uint8))
-    records = decode_files(tmp_path, DECODING, tmp_path / "pixels.npy", [2, 3], ["a.png", "b.png"])
+    np.save(tmp_path / "thumbnails.npy", np.full((4, 16, 16, 3), 7, np.uint8))
+    arrays = (tmp_path / "pixels.npy", tmp_path / "thumbnails.npy")
+    records = decode_files(tmp_path, DECODING, arrays, [2, 3], ["a.png", "b.png"])
+    thumbnails = np.load(tmp_path / "thumbnails.npy")
+    squashed = np.asarray(photo.resize((16, 16), Image.Resampling.BOX))
+    np.testing.assert_array_equal(thumbnails[2], squashed)
+    assert (thumbnails[[0, 1, 3]] == 7).all() and records[0].thumbnail is None
     pixels = np.load(tmp_path / "pixels.npy")
     assert [record.reason for record in records] == ["", "empty file"]
     np.testing.assert_array_equal(pixels[2], decode_file(tmp_path / "a.png", DECODING)[1])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,8 @@ def kept_and_stores() -> tuple[pd.DataFrame, ImageStore, ImageStore]:
             "phash": np.array([1, 2**40 - 1, 2**62 - 1, 5**25], np.uint64),
         }
     )
-    return kept, *(ImageStore(kept, pixels, {}) for pixels in (nice, real))
+    kept["width"] = kept["height"] = SIDE
+    return kept, *(ImageStore(kept, pixels, {}, pixels[:, ::4, ::4]) for pixels in (nice, real))
 
 
 def test_pairs_are_found_across_both_stores(kept_and_stores):
@@ -79,6 +81,18 @@ def test_equal_squares_are_pairs_although_the_whole_pictures_differ(kept_and_sto
     assert find_pairs(kept, nice, real, Duplicates(altered_copies=False)).tolist() == [[0, 3], [1, 2]]
     assert equal_squares(pd.Series(list("xyxxy"))).tolist() == [[0, 2], [1, 4], [2, 3]]
     assert equal_squares(pd.Series(list("xyz"))).shape == (0, 2)
+
+
+def test_squashed_pictures_are_pairs_by_their_whole_thumbnails(kept_and_stores):
+    """The hashes are equal and the squares differ; only the shapes say which thumbnails count."""
+    kept, nice, real = kept_and_stores
+    real = replace(real, thumbnails=nice.thumbnails[1:2])
+    kept = kept.assign(phash=np.array([1, 7, 2**62 - 1, 7], np.uint64))
+    only_hash = Duplicates(altered_copies=False)
+    assert find_pairs(kept, nice, real, only_hash).tolist() == []
+    for width, expected in ((96, [[1, 3]]), (65, [])):
+        kept["width"] = [SIDE, width, SIDE, SIDE]
+        assert find_pairs(kept, nice, real, only_hash).tolist() == expected
 
 
 def test_the_search_is_described():

@@ -98,7 +98,8 @@ class Environment:
         for domain in DOMAINS:
             images = len(CATEGORIES) * PER_CATEGORY if domain in self.domains else 0
             pixels = generator.integers(0, 256, (images, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
-            self.catalog[f"{domain}_images"] = MemoryDataset(ImageStore(pd.DataFrame(), pixels, {}), copy_mode="assign")
+            store = ImageStore(pd.DataFrame(), pixels, {}, pixels[:, :16, :16])
+            self.catalog[f"{domain}_images"] = MemoryDataset(store, copy_mode="assign")
 
     def refusal(self, pipeline: str) -> str | None:
         """The start of the message with which a pipeline refuses this environment's images, if it does."""

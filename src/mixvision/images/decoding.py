@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from mixvision.images.formats import jpeg, png, tiff
 from mixvision.images.formats.colours import grey_of_deep, to_rgb
 from mixvision.images.formats.recognise import HEAD, Undecodable, recognise
-from mixvision.images.hashing import perceptual_hash, pixels_hash
+from mixvision.images.hashing import perceptual_hash, pixels_hash, thumbnail_of
 
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 ORIENTATION_TAG = 0x0112
@@ -90,7 +90,7 @@ class ImageRecord:
     as it is decoded for its size), and `square_sha256` of the stored square. `camera`
     (maker and model) and `taken` (local time, ISO 8601) come from its EXIF, or are empty. `assumed` is what its tags
     leave open, such as the depth of its samples, and how it was read. `reason` says why it was not decoded, or is
-    empty.
+    empty. `thumbnail` is the whole picture, uint8 (16, 16, 3), until it is stored.
     """
 
     bytes: int = 0
@@ -106,6 +106,7 @@ class ImageRecord:
     taken: str = ""
     assumed: str = ""
     reason: str = ""
+    thumbnail: np.ndarray | None = None
 
 
 def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray | None]:
@@ -121,6 +122,7 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
         pixels = np.asarray(centred_square(picture, decoding.size))
         record.square_sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
         record.phash = perceptual_hash(picture)
+        record.thumbnail = thumbnail_of(picture)
         record.pixels_sha256 = pixels_hash(picture)
     except MemoryError:  # says nothing about the file
         raise
@@ -130,17 +132,21 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
     return record, pixels
 
 
-def decode_files(root: Path, decoding: Decoding, array: Path, rows: list[int], paths: list[str]) -> list[ImageRecord]:
-    """Decode files into the given rows of a uint8 array file (N, size, size, 3); return their records in order.
+def decode_files(
+    root: Path, decoding: Decoding, arrays: tuple[Path, Path], rows: list[int], paths: list[str]
+) -> list[ImageRecord]:
+    """Decode files into the given rows of two uint8 array files; return their records in order.
 
-    Only one picture is in memory at a time, and workers in other processes send records back, not pixels.
+    The files are of the squares (N, size, size, 3), and of thumbnails of the whole pictures (N, 16, 16, 3). Only one
+    picture is in memory at a time, and workers in other processes send records back, not pixels.
     """
-    pixels = np.load(array, mmap_mode="r+")
+    pixels, thumbnails = (np.load(array, mmap_mode="r+") for array in arrays)
     records = []
     for row, path in zip(rows, paths, strict=True):
         record, picture = decode_file(root / path, decoding)
         if picture is not None:
-            pixels[row] = picture
+            pixels[row], thumbnails[row] = picture, record.thumbnail
+            record.thumbnail = None
         records.append(record)
     return records
 

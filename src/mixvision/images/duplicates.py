@@ -14,11 +14,11 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from mixvision.images.descriptors import area_weights
+from mixvision.images.hashing import THUMBNAIL_SIDE
 
 HASH_BITS = 64
 SUBSTRINGS = 3
 LARGEST_RADIUS = 11  # the search flips a third of the radius in every substring: beyond three flips it is slow
-THUMBNAIL_SIDE = 16
 QUERIES_AT_ONCE = 8192
 PAIRS_AT_ONCE = 16384
 CROWD = 256  # of this many pictures with the same hash, or more, not all pairs are compared
@@ -75,7 +75,7 @@ def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray, duplicates: Dupl
 
     Args:
         hashes: uint64 (N,).
-        thumbnails: uint8 (N, 16, 16, 3), of `thumbnails_of`.
+        thumbnails: uint8 (N, 16, 16, 3), of the squares (`thumbnails_of`) or of the whole pictures.
 
     Returns:
         int64 (P, 2), first < second, sorted. Complete, except within a crowd (256 or more pictures with the same hash,

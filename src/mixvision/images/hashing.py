@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 HASH_SIDE = 32
+THUMBNAIL_SIDE = 16
 ROWS = 1024  # hashed together
 
 
@@ -20,6 +21,11 @@ def pixels_hash(picture: Image.Image) -> str:
     for top in range(0, picture.height, ROWS):  # all bytes of 80 million pixels would take 240 MB
         digest.update(picture.crop((0, top, picture.width, min(top + ROWS, picture.height))).tobytes())
     return digest.hexdigest()
+
+
+def thumbnail_of(picture: Image.Image) -> np.ndarray:
+    """The whole picture squashed to 16x16 and area-averaged, uint8 (16, 16, 3): what the hash is of, in colour."""
+    return np.asarray(picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
 
 
 def perceptual_hash(picture: Image.Image) -> int:

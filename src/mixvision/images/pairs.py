@@ -20,11 +20,12 @@ from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2  # raise it when other pairs are found, so that they are looked for again
+VERSION = 3  # raise it when other pairs are found, so that they are looked for again
 # Measured on varied pictures on one core of an AMD EPYC; see benchmarks/duplicates.py. Searching takes longer in larger
 # sets, and more pairs look alike by chance.
 MILLISECONDS, FOR_SEARCH, FOR_PAIRS, MEASURED_AT = 0.5, 1.1, 0.35, 100_000
 LONG = 10  # minutes
+SAME_SHAPE = 1.02  # quotient of two ratios of width to height below which two pictures have the same shape
 
 
 def find_pairs(
@@ -34,7 +35,7 @@ def find_pairs(
 
     Args:
         kept: the kept images, sorted by id, so nice before real; columns domain, pixel_row, pixels_sha256,
-            square_sha256, phash.
+            square_sha256, phash, width, height.
         nice, real: their pixels.
         duplicates: what counts as a near-duplicate.
         folder: where the pairs are kept, and what was found until an interruption; None: nowhere.
@@ -97,9 +98,10 @@ def _find(
 ) -> np.ndarray:
     rows = [kept.loc[kept["domain"] == domain, "pixel_row"].to_numpy() for domain in DOMAINS]
     stores = list(zip((nice.pixels, real.pixels), rows, strict=True))
-    thumbnails = np.concatenate([thumbnails_of(pixels, row) for pixels, row in stores])
-    hashed = near_duplicates(kept["phash"].to_numpy(), thumbnails, duplicates)
-    pairs = np.unique(np.concatenate([hashed, equal_squares(kept["square_sha256"])]), axis=0)
+    squares = np.concatenate([thumbnails_of(pixels, row) for pixels, row in stores])
+    wholes = np.concatenate([store.thumbnails[row] for store, row in zip((nice, real), rows, strict=True)])
+    pairs = np.concatenate([pairs_by_hash(kept, squares, wholes, duplicates), equal_squares(kept["square_sha256"])])
+    pairs = np.unique(pairs, axis=0)
     if not duplicates.altered_copies:
         return pairs
     if nice.pixels.shape[1] < SMALLEST_SIDE:
@@ -116,6 +118,21 @@ def _find(
         )
     grey = _grey_pictures(stores, len(kept), folder)
     return np.unique(np.concatenate([pairs, altered_copies(grey, folder)]), axis=0)
+
+
+def pairs_by_hash(kept: pd.DataFrame, squares: np.ndarray, wholes: np.ndarray, duplicates: Duplicates) -> np.ndarray:
+    """Pairs with near hashes and near thumbnails: of the squares or, if their shapes differ, of the whole pictures.
+
+    A picture that was squashed into a square shows another part in its square than the original does.
+    """
+    hashes, ratios = kept["phash"].to_numpy(), (kept["width"] / kept["height"]).to_numpy()
+    pairs = near_duplicates(hashes, squares, duplicates)
+    if ratios.max(initial=1) < SAME_SHAPE * ratios.min(initial=1):
+        return pairs
+    squashed = near_duplicates(hashes, wholes, duplicates)
+    quotients = ratios[squashed[:, 0]] / ratios[squashed[:, 1]]
+    differ = np.maximum(quotients, 1 / quotients) >= SAME_SHAPE
+    return np.concatenate([pairs, squashed[differ]])
 
 
 def _grey_pictures(stores: list[tuple[np.ndarray, np.ndarray]], count: int, folder: Path | None) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,15 @@ from tqdm import tqdm
 from mixvision.images.decoding import Decoding, ImageRecord, decode_files
 from mixvision.images.folders import replacing
 from mixvision.images.groups import group_images
+from mixvision.images.hashing import THUMBNAIL_SIDE
 from mixvision.images.sources import RawImages
 
 logger = logging.getLogger(__name__)
 
-PIXELS, INVENTORY, SETTINGS = "pixels.npy", "inventory.parquet", "settings.json"
+PIXELS, THUMBNAILS = "pixels.npy", "thumbnails.npy"
+INVENTORY, SETTINGS = "inventory.parquet", "settings.json"
 OUTSIDE = "outside the layout"
-VERSION = 3  # raise it when decoding changes, so that older stores are made again
+VERSION = 4  # raise it when decoding changes, so that older stores are made again
 FILES_AT_ONCE = 64
 FILES_FOR_PROCESSES = 2000
 # A file that was replaced by one of the same size and time has another inode, or at least another time of change.
@@ -67,11 +69,13 @@ class ImageStore:
             (-1 if not decoded), group (see `groups`), published (see `published`).
         pixels: uint8 (files, size, size, 3), memory-mapped read-only; rows of undecoded files are black.
         unmapped: folders that the mapping leaves out, with their numbers of files; they are not in the inventory.
+        thumbnails: uint8 (files, 16, 16, 3) of the whole pictures, memory-mapped read-only.
     """
 
     inventory: pd.DataFrame
     pixels: np.ndarray
     unmapped: dict[str, int]
+    thumbnails: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,8 @@ def read_store(folder: Path) -> ImageStore:
     if not (folder / SETTINGS).exists():
         raise FileNotFoundError(f"There are no decoded images in {folder}: run the ingestion pipeline first.")
     unmapped = json.loads((folder / SETTINGS).read_text()).get("unmapped", {})
-    return ImageStore(pd.read_parquet(folder / INVENTORY), np.load(folder / PIXELS, mmap_mode="r"), unmapped)
+    pixels, thumbnails = (np.load(folder / name, mmap_mode="r") for name in (PIXELS, THUMBNAILS))
+    return ImageStore(pd.read_parquet(folder / INVENTORY), pixels, unmapped, thumbnails)
 
 
 def write_store(pending: PendingImages, folder: Path) -> None:
@@ -118,7 +123,7 @@ def write_store(pending: PendingImages, folder: Path) -> None:
         logger.info("%s images: nothing changed, %d decoded files reused.", raw.domain, len(files))
         return
     with replacing(folder) as partial:
-        records = _decode_all(files, before, pending, partial / PIXELS)
+        records = _decode_all(files, before, pending, (partial / PIXELS, partial / THUMBNAILS))
         inventory = _described(pd.DataFrame(records, columns=list(COLUMNS)), raw, groups)
         inventory.astype(COLUMNS).to_parquet(partial / INVENTORY)
         (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped}))
@@ -169,13 +174,17 @@ def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
     except (OSError, ValueError):
         return None
     unreadable = store.inventory["reason"].str.startswith("unreadable")
-    return ImageStore(store.inventory[~unreadable], store.pixels, store.unmapped)
+    return replace(store, inventory=store.inventory[~unreadable])
 
 
-def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: PendingImages, array: Path) -> list[dict]:
-    """Decode every file into the array, or copy it from the old store; return the inventory rows, in order."""
-    size = pending.decoding.size
-    pixels = np.lib.format.open_memmap(array, mode="w+", dtype=np.uint8, shape=(len(files), size, size, 3))
+def _decode_all(
+    files: pd.DataFrame, before: ImageStore | None, pending: PendingImages, arrays: tuple[Path, Path]
+) -> list[dict]:
+    """Decode every file into the arrays, or copy it from the old store; return the inventory rows, in order."""
+    pixels, thumbnails = (
+        np.lib.format.open_memmap(array, mode="w+", dtype=np.uint8, shape=(len(files), side, side, 3))
+        for array, side in zip(arrays, (pending.decoding.size, THUMBNAIL_SIDE), strict=True)
+    )
     inventory = files.to_dict("records")
     known = _known_records(before)
     outside = {**vars(ImageRecord(reason=OUTSIDE)), "pixel_row": -1}
@@ -189,21 +198,25 @@ def _decode_all(files: pd.DataFrame, before: ImageStore | None, pending: Pending
             fresh.append(row)
         else:
             inventory[row] = {**record, **file}
-            if before is not None and record["pixel_row"] >= 0:
-                pixels[row] = before.pixels[record["pixel_row"]]
+            old = record["pixel_row"]
+            if before is not None and old >= 0:
+                pixels[row], thumbnails[row] = before.pixels[old], before.thumbnails[old]
     pixels.flush()
-    for row, decoded in zip(fresh, _decode_rows(fresh, inventory, pending, array), strict=True):
+    thumbnails.flush()
+    for row, decoded in zip(fresh, _decode_rows(fresh, inventory, pending, arrays), strict=True):
         inventory[row] = {**vars(decoded), **inventory[row]}
     for row, file in enumerate(inventory):
         file["pixel_row"] = -1 if file["reason"] else row
     return inventory
 
 
-def _decode_rows(rows: list[int], files: list[dict], pending: PendingImages, array: Path) -> Iterator[ImageRecord]:
+def _decode_rows(
+    rows: list[int], files: list[dict], pending: PendingImages, arrays: tuple[Path, Path]
+) -> Iterator[ImageRecord]:
     """Decode some of the files on all cores; yield their records, in order."""
     blocks = [rows[start : start + FILES_AT_ONCE] for start in range(0, len(rows), FILES_AT_ONCE)]
     tasks = (
-        delayed(decode_files)(pending.raw.root, pending.decoding, array, block, [files[row]["path"] for row in block])
+        delayed(decode_files)(pending.raw.root, pending.decoding, arrays, block, [files[row]["path"] for row in block])
         for block in blocks
     )
     # Measured on two cores: threads decode 100-pixel JPEGs no faster than one thread does (2,800 per second, as much
