@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning
 
+from mixvision.training.checkpoints import SafeCheckpoints
 from mixvision.training.config import Arithmetic
 from mixvision.training.memory import keep_freed_memory
 
@@ -30,5 +31,6 @@ def trainer_for(
         logger=False,
         enable_model_summary=False,
         callbacks=callbacks,
+        plugins=[SafeCheckpoints()],
         **options,
     )

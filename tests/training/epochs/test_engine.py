@@ -170,6 +170,22 @@ def test_a_finished_training_is_not_repeated(train, monkeypatch):
     pd.testing.assert_frame_equal(again.predictions, first.predictions)
 
 
+@pytest.mark.parametrize("damaged", ["last.ckpt", "best.ckpt"])
+def test_a_damaged_checkpoint_costs_epochs_and_changes_nothing(train, tmp_path, damaged):
+    trials = trials_of({"model": "cnn"})
+    whole = train(trials, folder=tmp_path / "whole")
+    with pytest.raises(KilledError):
+        train(trials, folder=tmp_path / "killed", events=Killer("trial-0", 3))
+    (path,) = (tmp_path / "killed").rglob(damaged)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+    resumed = train(trials, folder=tmp_path / "killed")
+    for ours, expected in zip(without_times(resumed), without_times(whole), strict=True):
+        pd.testing.assert_frame_equal(ours, expected)
+    pd.testing.assert_frame_equal(resumed.predictions, whole.predictions)
+
+
 class Harmful:
     """Runs code when it is unpickled."""
 

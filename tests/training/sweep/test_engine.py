@@ -1,3 +1,4 @@
+import logging
 import pickle
 import re
 import time
@@ -151,6 +152,27 @@ def test_a_killed_sweep_resumes_to_the_same_result(sweep, tmp_path, monkeypatch,
     heard = pd.DataFrame(recorder.rows).sort_values(["iteration", "split", "trial"], ignore_index=True)
     full = uninterrupted.history.sort_values(["iteration", "split", "trial"], ignore_index=True)
     pd.testing.assert_frame_equal(heard, full)  # the curves of the resumed run are whole
+
+
+@pytest.mark.parametrize(("damaged", "begins"), [(["last.ckpt"], 5), (["last.ckpt", "last.previous.ckpt"], 0)])
+def test_a_damaged_checkpoint_costs_steps_and_changes_nothing(sweep, tmp_path, monkeypatch, caplog, damaged, begins):
+    """Checkpoints are saved after 5 and 10 steps; one flipped byte of a weight is damage."""
+    mixtures = Mixtures(ratios=(0, 50))
+    expected = sweep(mixtures, BRIEF, tmp_path / "uninterrupted")
+    with pytest.raises(RuntimeError, match="killed"):
+        sweep(mixtures, BRIEF, tmp_path / "killed", Recorder(12))
+    for name in damaged:
+        (path,) = (tmp_path / "killed").rglob(name)
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content)
+    steps, momentum = [], schedules.momentum
+    monkeypatch.setattr(schedules, "momentum", lambda iteration: steps.append(iteration) or momentum(iteration))
+    with caplog.at_level(logging.WARNING):
+        assert_same(sweep(mixtures, BRIEF, tmp_path / "killed"), expected)
+    assert steps == list(range(begins, 12))
+    assert caplog.text.count("is damaged; it is now last.") == len(damaged)
+    assert len(list((tmp_path / "killed").rglob("*.damaged"))) == len(damaged)
 
 
 def test_a_checkpoint_that_could_run_code_is_not_read(sweep, tmp_path):

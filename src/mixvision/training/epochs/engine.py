@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from mixvision.models.heads import StackedBatchNorm
+from mixvision.training.checkpoints import checkpoint_to_continue
 from mixvision.training.config import EpochTraining
 from mixvision.training.epochs.classifier import Classifier, DivergedError
 from mixvision.training.epochs.examples import TrainingData
@@ -125,9 +126,7 @@ def _train(classifier: Classifier, training: EpochTraining, folder: Path) -> Swe
 
 def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[str, dict[str, Tensor]]:
     """Train one network, from its checkpoint if there is one, and return its weights by snapshot, on the CPU."""
-    checkpoint = folder / "last.ckpt"
-    if checkpoint.exists():
-        log.info("Continuing from the checkpoint %s.", checkpoint)
+    checkpoint = checkpoint_to_continue(folder, "best.ckpt")
     keeping: dict[str, Any] = {"dirpath": folder, "enable_version_counter": False, "save_on_train_epoch_end": True}
     best = ModelCheckpoint(
         filename="best", monitor="validation_top1", mode="max", save_weights_only=True, **keeping
@@ -142,7 +141,7 @@ def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's hints on loaders do not apply: batches are positions in memory
-        trainer.fit(classifier, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        trainer.fit(classifier, ckpt_path=checkpoint, weights_only=True)
     files = {snapshot: folder / f"{name}.ckpt" for snapshot, name in CHECKPOINTS.items()}
     return {snapshot: _read_weights(file, f"{classifier.judged}.") for snapshot, file in files.items()}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 import warnings
 from pathlib import Path
@@ -12,13 +11,12 @@ import lightning
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from torch.utils.data import DataLoader, Dataset
 
+from mixvision.training.checkpoints import checkpoint_to_continue
 from mixvision.training.config import Course, Training
 from mixvision.training.fingerprints import fingerprint
 from mixvision.training.pool import ImagePool
 from mixvision.training.sweep.stack import Stack
 from mixvision.training.trainer import trainer_for
-
-log = logging.getLogger(__name__)
 
 
 def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) -> float:
@@ -26,10 +24,8 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
 
     ``past`` holds the history rows that led to its first weights; the stack's history begins with them.
     """
-    checkpoint = folder / "last.ckpt"
-    if checkpoint.exists():
-        log.info("Continuing from the checkpoint %s.", checkpoint)
-    elif past:
+    checkpoint = checkpoint_to_continue(folder)
+    if checkpoint is None and past:
         stack.history = list(past)
         stack.events.evaluated(past)
     begin = time.perf_counter()
@@ -45,7 +41,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
     steps: DataLoader = DataLoader(numbers, batch_size=None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's hints on manual optimisation and loaders do not apply here
-        trainer.fit(stack, steps, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        trainer.fit(stack, steps, ckpt_path=checkpoint, weights_only=True)
     for trial in stack.trials["trial"]:
         if trial not in stack.failures and trial not in stack.pruned:
             stack.events.finished(trial)

@@ -1,0 +1,85 @@
+"""Checkpoints that outlast kills, full disks and damaged files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+log = logging.getLogger(__name__)
+
+LAST, PREVIOUS = "last.ckpt", "last.previous.ckpt"
+
+
+class SafeCheckpoints(TorchCheckpointIO):
+    """Writes each checkpoint beside its final place and renames it when it is complete; the last but one is kept.
+
+    Lightning itself writes to the folder for temporary files and moves the file afterwards, which copies it byte by
+    byte if that folder is on another disk.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        if storage_options is not None:
+            raise TypeError("storage_options are not supported: checkpoints are files of this machine.")
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = _partial(path)
+        try:
+            with partial.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            if path.name == LAST and path.exists():
+                path.replace(path.with_name(PREVIOUS))
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def checkpoint_to_continue(folder: Path, *also_needed: str) -> Path | None:
+    """The newest checkpoint in a folder that is whole, or None; damaged ones are set aside, and leftovers removed.
+
+    Args:
+        folder: of one training.
+        also_needed: names of other checkpoints without which training must start anew.
+    """
+    for leftover in folder.glob(".*.partial"):
+        leftover.unlink()
+    lacking = [name for name in also_needed if (folder / name).exists() and not _is_whole(folder / name)]
+    if lacking:
+        for name in (*lacking, LAST, PREVIOUS):
+            if (folder / name).exists():
+                _set_aside(folder / name, "Training starts anew.")
+        return None
+    for name, otherwise in ((LAST, "Training goes on from the one before, if there is one."), (PREVIOUS, "")):
+        path = folder / name
+        if path.exists():
+            if _is_whole(path):
+                log.info("Continuing from the checkpoint %s.", path)
+                return path
+            _set_aside(path, otherwise or "Training starts anew.")
+    return None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file's parts have their checksums; PyTorch itself reads flipped bytes without a word."""
+    try:
+        with zipfile.ZipFile(path) as parts:
+            return parts.testzip() is None
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError):
+        return False
+
+
+def _set_aside(path: Path, consequence: str) -> None:
+    aside = path.with_name(f"{path.name}.damaged")
+    path.replace(aside)
+    log.warning("The checkpoint %s is damaged; it is now %s. %s", path, aside.name, consequence)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
