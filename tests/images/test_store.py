@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import logging
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +113,33 @@ def test_a_file_replaced_by_one_of_the_same_size_and_time_is_decoded_again(write
     store = write()
     row = store.inventory.set_index("path").loc["apple/000.png", "pixel_row"]
     assert store.pixels[row][0, 0].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("name", ["pixels.npy", "inventory.parquet", "thumbnails.npy", "settings.json"])
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.95])
+def test_flipped_bytes_are_found_and_decoded_again(write, tmp_path, caplog, name, place):
+    before = write()
+    before = replace(before, pixels=np.array(before.pixels), thumbnails=np.array(before.thumbnails))  # not of the file
+    path = tmp_path / "store" / name
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 255
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        after = write()
+    pd.testing.assert_frame_equal(after.inventory, before.inventory)
+    np.testing.assert_array_equal(after.pixels, before.pixels)
+    np.testing.assert_array_equal(after.thumbnails, before.thumbnails)
+    if name != "settings.json":
+        assert re.search(rf"{name} is damaged: (1 images|the images) are decoded again", caplog.text)
+
+
+def test_pixels_of_a_whole_domain_that_were_inverted_are_decoded_again(write, tmp_path, monkeypatch):
+    before = np.array(write().pixels)
+    path = tmp_path / "store" / "pixels.npy"
+    np.save(path, 255 - before)
+    seen = decoded_paths(monkeypatch)
+    np.testing.assert_array_equal(write().pixels, before)
+    assert len([name for name in seen if "dangling" not in name]) == 5
 
 
 def test_other_settings_decode_everything(write, monkeypatch):

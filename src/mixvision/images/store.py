@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ PIXELS, THUMBNAILS = "pixels.npy", "thumbnails.npy"
 INVENTORY, SETTINGS = "inventory.parquet", "settings.json"
 OUTSIDE = "outside the layout"
 VERSION = 4  # raise it when decoding changes, so that older stores are made again
-FILES_AT_ONCE = 64
+CHECKED = (INVENTORY, THUMBNAILS)  # by one checksum each; every square has its own in the inventory
+FILES_AT_ONCE, SQUARES_AT_ONCE = 64, 256
 FILES_FOR_PROCESSES = 2000
 # A file that was replaced by one of the same size and time has another inode, or at least another time of change.
 STAMP = ["path", "bytes", "mtime_ns", "ctime_ns", "inode"]
@@ -108,7 +110,8 @@ def write_store(pending: PendingImages, folder: Path) -> None:
     """Write the store of these images to the folder.
 
     A store already there is reused: files with the same path, size, times and inode keep their record and
-    pixels, and if nothing changed, nothing is written. The new store replaces the old one only when it is complete.
+    pixels, and if nothing changed, nothing is written. What was damaged on the disk since is decoded again. The new
+    store replaces the old one only when it is complete.
 
     Raises:
         FileNotFoundError, ValueError: the rule by which images are grouped cannot be used.
@@ -126,7 +129,8 @@ def write_store(pending: PendingImages, folder: Path) -> None:
         records = _decode_all(files, before, pending, (partial / PIXELS, partial / THUMBNAILS))
         inventory = _described(pd.DataFrame(records, columns=list(COLUMNS)), raw, groups)
         inventory.astype(COLUMNS).to_parquet(partial / INVENTORY)
-        (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped}))
+        checksums = {name: _checksum(partial / name) for name in CHECKED}
+        (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped, "checksums": checksums}))
         del before  # closes its pixels: Windows does not rename folders with open files
 
 
@@ -168,13 +172,39 @@ def _list_files(raw: RawImages) -> pd.DataFrame:
 def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
     """The folder's store, if it was made with the same settings, without unreadable files: these are tried again."""
     try:
-        store = read_store(folder)
-        if not settings.items() <= json.loads((folder / SETTINGS).read_text()).items():
+        kept = json.loads((folder / SETTINGS).read_text())
+        if not settings.items() <= kept.items():
             return None
+        damaged = [name for name in CHECKED if _checksum(folder / name) != kept["checksums"][name]]
+        if damaged:
+            logger.warning("%s is damaged: the images are decoded again.", folder / damaged[0])
+            return None
+        store = read_store(folder)
     except (OSError, ValueError):
         return None
+    flawed = _damaged_squares(store)
+    if flawed.any():
+        logger.warning("%s is damaged: %d images are decoded again.", folder / PIXELS, flawed.sum())
     unreadable = store.inventory["reason"].str.startswith("unreadable")
-    return replace(store, inventory=store.inventory[~unreadable])
+    return replace(store, inventory=store.inventory[~unreadable & ~flawed])
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "blake2b").hexdigest()
+
+
+def _damaged_squares(store: ImageStore) -> np.ndarray:
+    """Which rows of the inventory have pixels that are not those that were decoded, bool (N,)."""
+    rows, hashes = store.inventory["pixel_row"].to_numpy(), store.inventory["square_sha256"].to_numpy()
+
+    def compare(block: slice) -> list[bool]:
+        pairs = zip(rows[block], hashes[block], strict=True)
+        return [row >= 0 and hashlib.sha256(store.pixels[row].tobytes()).hexdigest() != known for row, known in pairs]
+
+    blocks = [slice(start, start + SQUARES_AT_ONCE) for start in range(0, len(rows), SQUARES_AT_ONCE)]
+    found = Parallel(n_jobs=-1, backend="threading")(delayed(compare)(block) for block in blocks)
+    return np.array([flawed for part in found for flawed in part], bool)
 
 
 def _decode_all(
