@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -254,6 +256,20 @@ class SourceCheck:
                 dataset.check()
         for node in pipeline.only_nodes_with_tags("check").nodes:
             node.run({name: catalog.load(name) for name in node.inputs})
+
+
+class Termination:
+    """Ends a run that the system stops (SIGTERM) as Ctrl-C does: runs are marked as killed, and checkpoints stay."""
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        in_main_thread = threading.current_thread() is threading.main_thread()  # only there signals can be handled
+        if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._leave)
+
+    @staticmethod
+    def _leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
 
 
 class ReportArtifacts:

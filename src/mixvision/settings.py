@@ -1,9 +1,9 @@
 """Kedro settings: how configuration is merged, and the hooks of every run."""
 
 from mixvision.addresses import shown
-from mixvision.hooks import ParameterNames, ReportArtifacts, RunSummary, SourceCheck, TrialRuns
+from mixvision.hooks import ParameterNames, ReportArtifacts, RunSummary, SourceCheck, Termination, TrialRuns
 
-HOOKS = (ParameterNames(), SourceCheck(), TrialRuns(), ReportArtifacts(), RunSummary())
+HOOKS = (ParameterNames(), Termination(), SourceCheck(), TrialRuns(), ReportArtifacts(), RunSummary())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

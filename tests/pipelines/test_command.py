@@ -91,8 +91,9 @@ def test_a_study_of_a_users_own_two_folders(project, photos):
     assert reasons == excluded.str.partition(":")[0].value_counts().to_dict()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to one process")
-def test_ctrl_c_leaves_a_checkpoint_and_runs_that_say_killed(project, few_digits):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals to send to one process")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_termination_leave_a_checkpoint_and_runs_that_say_killed(project, few_digits, sent):
     """In a process of its own, because MLflow is updated when the process exits."""
     endless = {"iterations": 100_000, "evaluate_every": 50_000, "checkpoint_every": 2, "accelerator": "cpu"}
     parameters = {"mixing": {"mixtures": {"ratios": [0, 100]}, "training": endless}}
@@ -107,8 +108,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_runs_that_say_killed(project, few_digits
         )
         while process.poll() is None and not list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")):
             time.sleep(0.5)  # however long it takes: a busy machine is no failure
-        process.send_signal(signal.SIGINT)
-        assert process.wait() != 0
+        process.send_signal(sent)
+        status = process.wait()
+    assert status == 143 if sent == signal.SIGTERM else status != 0
     assert list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")), (project / "log").read_text()
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     runs = mlflow.search_runs(experiment_names=["digits"])
