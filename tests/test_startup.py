@@ -25,6 +25,7 @@ OURS = {
     "mixvision",
     "mixvision.addresses",
     "mixvision.hooks",
+    "mixvision.locks",
     "mixvision.pipeline_registry",
     "mixvision.parameter_names",
     "mixvision.settings",

@@ -2,8 +2,20 @@
 
 from mixvision.addresses import shown
 from mixvision.hooks import ParameterNames, ReportArtifacts, RunSummary, SourceCheck, Termination, TrialRuns
+from mixvision.locks import SetUpLock, SetUpUnlock, StudyLock
 
-HOOKS = (ParameterNames(), Termination(), SourceCheck(), TrialRuns(), ReportArtifacts(), RunSummary())
+_set_up = SetUpLock()
+HOOKS = (
+    _set_up,
+    SetUpUnlock(_set_up),
+    StudyLock(),
+    ParameterNames(),
+    Termination(),
+    SourceCheck(),
+    TrialRuns(),
+    ReportArtifacts(),
+    RunSummary(),
+)
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

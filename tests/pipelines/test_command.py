@@ -117,6 +117,24 @@ def test_ctrl_c_and_termination_leave_a_checkpoint_and_runs_that_say_killed(proj
     assert runs["status"].tolist() == ["KILLED"] * 3
 
 
+def test_two_runs_at_once_in_a_new_project_both_end_well(project, few_digits):
+    """Both set up MLflow's database and decode the same images: the second waits for the first."""
+    (project / "conf/local/globals.yml").write_text(yaml.safe_dump(few_digits))
+    processes = []
+    for name in ("one", "two"):
+        log = (project / name).open("w")
+        command = [sys.executable, "-m", "kedro", "run", "--pipelines=ingestion"]
+        processes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
+        log.close()
+    logs = [
+        (process.wait(), (project / name).read_text()) for process, name in zip(processes, ("one", "two"), strict=True)
+    ]
+    assert [status for status, _ in logs] == [0, 0], logs
+    together = " ".join(" ".join(log.split()) for _, log in logs)
+    assert "Waiting for another run of the study 'digits' to end: process" in together
+    assert "nothing changed" in together, "the second run uses what the first decoded"
+
+
 def test_a_missing_source_is_refused_before_anything_is_fetched(run_pipeline, project):
     with pytest.raises(DatasetError, match="source of 'real' images, 'nowhere', does not exist"):
         run_pipeline("mixing", global_settings={"real": {"source": "nowhere"}})

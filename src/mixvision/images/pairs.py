@@ -132,7 +132,7 @@ def pairs_by_hash(kept: pd.DataFrame, squares: np.ndarray, wholes: np.ndarray, d
     squashed = near_duplicates(hashes, wholes, duplicates)
     quotients = ratios[squashed[:, 0]] / ratios[squashed[:, 1]]
     differ = np.maximum(quotients, 1 / quotients) >= SAME_SHAPE
-    return np.concatenate([pairs, squashed[differ]])
+    return np.unique(np.concatenate([pairs, squashed[differ]]), axis=0)
 
 
 def _grey_pictures(stores: list[tuple[np.ndarray, np.ndarray]], count: int, folder: Path | None) -> np.ndarray:

@@ -1,0 +1,105 @@
+"""Locks by which two runs in one project wait for each other: runs of one study, and those that set up MLflow."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import cast
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+
+log = logging.getLogger(__name__)
+
+FOLDER = ".locks"
+
+
+class Lock:
+    """A lock with a file that says who holds it. The system releases it when the process ends, however it ends."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        from filelock import FileLock  # imported here, as most commands lock nothing
+
+        folder.mkdir(exist_ok=True)
+        self.lock, self.holder = FileLock(folder / f"{name}.lock"), folder / f"{name}.holder"
+
+    def acquire(self, what: str) -> None:
+        """Take the lock; if another process has it, say so and wait."""
+        from filelock import Timeout
+
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            log.warning("Waiting for another run of %s to end: %s.", what, self._read_holder())
+            self.lock.acquire()
+        self.holder.write_text(f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+
+    def release(self) -> None:
+        self.lock.release()
+
+    def _read_holder(self) -> str:
+        try:
+            return self.holder.read_text()
+        except OSError:  # it has just begun
+            return "it has just begun"
+
+
+class SetUpLock:
+    """Lets one process at a time set up MLflow: two would migrate its new database at once, and one would fail."""
+
+    def __init__(self) -> None:
+        self.lock: Lock | None = None
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        if self.lock:  # of an earlier set-up in this process that failed
+            self.lock.release()
+        self.lock = Lock(Path(context.project_path) / FOLDER, "mlflow")
+        self.lock.acquire("the set-up of MLflow")
+
+
+class SetUpUnlock:
+    """Releases the lock of `SetUpLock` when all others have seen the new context."""
+
+    def __init__(self, taken: SetUpLock) -> None:
+        self.taken = taken
+
+    @hook_impl(trylast=True)
+    def after_context_created(self) -> None:
+        if self.taken.lock:
+            self.taken.lock.release()
+
+
+class StudyLock:
+    """Lets one run of a study at a time write its data; runs of other studies go on beside it."""
+
+    def __init__(self) -> None:
+        self.study, self.folder = "", Path()
+        self.lock: Lock | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        self.study = str(cast(OmegaConfigLoader, context.config_loader)["globals"]["study"])
+        self.folder = Path(context.project_path) / FOLDER
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self) -> None:
+        self._release()  # of an earlier run in this process that ended without a word, as in a notebook
+        self.lock = Lock(self.folder, f"study-{self.study}")
+        self.lock.acquire(f"the study {self.study!r}")
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        self._release()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        if self.lock:
+            self.lock.release()
+            self.lock = None
