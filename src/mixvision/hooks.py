@@ -14,6 +14,7 @@ Every Kedro command imports this module, so MLflow and modules that import torch
 from __future__ import annotations
 
 import atexit
+import logging
 import shutil
 import signal
 import tempfile
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from mixvision.datasets.tables import TableDataset
     from mixvision.models.trained import TrainedNetwork
 
+log = logging.getLogger(__name__)
+
 SECONDS_BETWEEN_LOGS = 2.0
 
 
@@ -79,9 +82,22 @@ class TrialRuns(TrainingListener):
         self.parent = run.info.run_id if run else ""
         if run:
             self.client = mlflow.MlflowClient()
+            if mlflow.get_tracking_uri().startswith("sqlite"):  # a server may have runs of other machines
+                self._end_dead_runs(run.info.experiment_id)
             events: TrainingEvents = catalog.load("training_events")
             events.listen(self)
             self.events = events
+
+    def _end_dead_runs(self, experiment: str) -> None:
+        """Mark what a killed process left as running. This run has the study's lock, so no other is alive."""
+        running = self.client.search_runs([experiment], "attributes.status = 'RUNNING'")
+        dead = [run for run in running if run.info.run_id != self.parent]
+        for run in dead:
+            self.client.set_tag(run.info.run_id, "ended", f"found dead by the run {self.parent}")
+            self.client.set_terminated(run.info.run_id, "KILLED")
+        if dead:
+            log.warning("%d runs of a process that was killed are marked as KILLED in MLflow.", len(dead))
+            self.client.set_tag(self.parent, "predecessors", ", ".join(run.info.run_id for run in dead))
 
     @hook_impl
     def after_pipeline_run(self) -> None:

@@ -130,10 +130,15 @@ def test_a_failed_run_is_marked_as_failed_and_the_next_one_resumes(run_pipeline,
     assert parent["status"] == "FAILED" and set(children["status"]) == {"FAILED"}
     (checkpoint,) = project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")
     assert checkpoint.stat().st_size > 0
+    client = mlflow.MlflowClient()
+    dead = client.create_run(parent["experiment_id"]).info.run_id  # as after a kill that nothing could catch
     run_pipeline("mixing", BRIEF, few_digits)
+    left = client.get_run(dead)
+    assert left.info.status == "KILLED" and left.data.tags["ended"].startswith("found dead by the run ")
+    assert client.get_run(left.data.tags["ended"].split()[-1]).data.tags["predecessors"] == dead
+    client.delete_run(dead)
     parent, children = runs(project)
     assert parent["status"] == "FINISHED" and set(children["status"]) == {"FINISHED"}
-    client = mlflow.MlflowClient()
     for run_id in children["run_id"]:
         assert [point.step for point in client.get_metric_history(run_id, "loss")] == [4, 8]
 
