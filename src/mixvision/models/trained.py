@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mixvision.models.baselines import BASELINES, build_baseline
@@ -90,14 +90,16 @@ class TrainedNetwork:
         return torch.cat([network(batch.float() / 255).flatten(0, -2).softmax(-1) for batch in batches]).numpy()
 
     def save(self, path: Path) -> None:
-        """Write the network to a safetensors file."""
+        """Write the network to a safetensors file; equal networks give equal files."""
         metadata = {
             "architecture": self.architecture,
             "categories": json.dumps(self.categories),
             "image_size": str(self.image_size),
             "arguments": json.dumps(dict(self.arguments)),
         }
-        save_file(dict(self.tensors), path, metadata)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(_with_sorted_metadata(save(dict(self.tensors), metadata)))
+        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> TrainedNetwork:
@@ -128,3 +130,17 @@ def _current_name(tensor: str) -> str:
     """The current name of a tensor: versions before 0.4 called shortcuts "bridge", and standard deviations "sd"."""
     new_names = {"bridge": "shortcut", "sd": "std"}
     return ".".join(new_names.get(part, part) for part in tensor.split("."))
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """A safetensors file whose metadata have a fixed order; the library writes them in that of a random hash.
+
+    The file begins with the length of its header (8 bytes) and the header in JSON, filled up with blanks.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    if len(text) > end - 8:  # the library writes JSON as short as possible
+        raise AssertionError("the header of a safetensors file grew by sorting it")
+    return content[:8] + text.ljust(end - 8) + content[end:]
