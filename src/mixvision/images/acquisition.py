@@ -96,6 +96,7 @@ def _download(address: str, store: Path, sha256: str | None) -> Path:
     name = PurePosixPath(urlsplit(address).path).name or "archive"
     name = f"{hashlib.sha256(address.encode()).hexdigest()[:8]}-{name}"
     known_hash = f"sha256:{sha256}" if sha256 else None
+    pooch.get_logger().setLevel("WARNING")  # its messages have the whole address, with passwords
     try:
         return Path(pooch.retrieve(address, known_hash, fname=name, path=store, downloader=downloads.download))
     except (OSError, ValueError) as error:

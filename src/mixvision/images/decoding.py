@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from mixvision.images.formats import jpeg, png, tiff
-from mixvision.images.formats.colours import grey_of_deep, to_rgb
+from mixvision.images.formats import jpeg, jpeg2000, png, tiff
+from mixvision.images.formats.colours import grey_of_deep, rgb_of_deep, to_rgb
 from mixvision.images.formats.recognise import HEAD, Undecodable, recognise
 from mixvision.images.hashing import perceptual_hash, pixels_hash, thumbnail_of
 
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 ORIENTATION_TAG = 0x0112
 DEEP_MODES = ("I", "F")  # and I;16: samples of more than 8 bits
-STATES_DEPTH = ("PPM", "JPEG2000")  # formats whose deep samples Pillow scales to 16 bits
+STATES_DEPTH = ("PPM",)  # formats whose deep samples Pillow scales to 16 bits
 FIRST_IS_PHOTO = ("MPO", "HEIF")  # phones write a second view or a gain map after the photo
 TURNS = dict(
     zip(
@@ -251,6 +251,12 @@ def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord) 
     _refuse_large(*image.size, decoding)
     if image.format not in FIRST_IS_PHOTO and _has_more_frames(image):
         raise Undecodable("animated or several pages: 2 or more")
+    if kind == "PNG" and png.is_deep_and_coloured(content):
+        picture, record.assumed = rgb_of_deep(png.read_samples(content), 16, png.states_significant_bits(content))
+        return _upright(picture, *_exif_of(image), record)
+    if kind == "JPEG2000" and (bits := jpeg2000.bits_of(content)) > 8:
+        picture, record.assumed = rgb_of_deep(jpeg2000.read_samples(content), bits, bits < 16)
+        return _upright(picture, *_exif_of(image), record)
     image.draft(None, (2 * decoding.size, 2 * decoding.size))
     image.load()
     opaque, grey = None, image
@@ -273,20 +279,22 @@ def _decode_tiff(content: bytes, decoding: Decoding, record: ImageRecord) -> Ima
         return _decode(content, "TIFF", decoding, record)
     record.format, record.width, record.height, record.mode = "TIFF", page.width, page.height, page.mode
     _refuse_large(page.width, page.height, decoding)
+    exif = page.first(ORIENTATION_TAG, 1), ("", "")
     try:
         image = _open(content, "TIFF", decoding)
         image.seek(page.number)
-    except Exception:
+        exif = _exif_of(image)
         if not page.needs_scaling:
+            image.load()
+            record.mode = image.mode
+            return _upright(to_rgb(image), *exif, record)
+    except Undecodable:
+        raise
+    except Exception:
+        if not page.can_be_scaled:
             raise
-        samples, record.assumed = tiff.read_samples(content, page, None)
-        return _upright(to_rgb(samples), page.first(ORIENTATION_TAG, 1), ("", ""), record)
-    if page.needs_scaling:
-        samples, record.assumed = tiff.read_samples(content, page, image)
-    else:
-        samples, record.mode = image, image.mode
-        samples.load()
-    return _upright(to_rgb(samples), *_exif_of(image), record)
+    picture, record.assumed = tiff.read_samples(content, page, decoding.max_pixels)
+    return _upright(to_rgb(picture), *exif, record)
 
 
 def _open(content: bytes, kind: str, decoding: Decoding) -> Image.Image:
@@ -341,6 +349,8 @@ def _upright(picture: Image.Image, orientation: object, taken_by: tuple[str, str
 def _damage(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "damaged image: begins like an image, but cannot be read"
+    if isinstance(error.__cause__, Undecodable):  # raised while a decoder read the content
+        return str(error.__cause__)
     words = str(error).lower()
     if isinstance(error, EOFError) or "truncated" in words or "end of file" in words:
         return f"truncated image: {error} (ingestion.decoding.accept_truncated: true would keep what is there)"

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -39,12 +40,13 @@ def tiff_of(array: np.ndarray, **options) -> bytes:
     return stream.getvalue()
 
 
-def packed_tiff(samples: np.ndarray, bits: int) -> bytes:
-    """Grey samples of 1 to 16 bits, packed without gaps, as scanners and cameras write them."""
+def packed_tiff(samples: np.ndarray, bits: int, photometric: int = 1) -> bytes:
+    """Samples ``(H, W)`` or ``(H, W, 3)`` of 1 to 16 bits, packed without gaps, as scanners and cameras write them."""
+    channels = samples.shape[2] if samples.ndim == 3 else 1
     places = (samples.astype(np.uint32)[..., None] >> np.arange(bits)[::-1]) & 1
     rows = np.packbits(places.astype(np.uint8).reshape(len(samples), -1), axis=1).tobytes()
-    tags = {256: samples.shape[1], 257: len(samples), 258: bits, 259: 1, 262: 1, 277: 1, 278: len(samples)}
-    tags |= {273: 8 + 2 + 12 * 9 + 4, 279: len(rows)}
+    tags = {256: samples.shape[1], 257: len(samples), 258: bits, 259: 1, 262: photometric, 277: channels}
+    tags |= {278: len(samples), 273: 8 + 2 + 12 * 9 + 4, 279: len(rows)}
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + rows
 
@@ -63,6 +65,50 @@ def png_of(rows: list[bytes], depth: int, kind: int, size: tuple[int, int], *chu
 
 GREY = {
     "12 bits, packed": (packed_tiff(whole(RAMP, 12), 12), RAMP, ""),
+    "10 bits, packed": (packed_tiff(whole(RAMP, 10), 10), RAMP, ""),
+    "12 bits, packed, white is lowest": (packed_tiff(whole(RAMP, 12), 12, 0), 1 - RAMP, ""),
+    "signed 8 bits, LZW": (
+        tiff_of((RAMP * 255 - 128).astype(np.int8), compression="lzw"),
+        RAMP,
+        "-128 is black and 127 white, as the values are -128 to 127",
+    ),
+    "signed 16 bits, big-endian, LZW": (
+        tiff_of((RAMP * 32767).astype(np.int16), compression="lzw", byteorder=">", predictor=True), RAMP, ""
+    ),
+    "float, big-endian, predictor": (
+        tiff_of(RAMP.astype(np.float32), compression="zlib", predictor=3, byteorder=">"),
+        RAMP,
+        "0 is black and 1 white, as the values are 0 to 1",
+    ),
+    "16 bits, Zstandard": (tiff_of(whole(RAMP, 16), compression="zstd"), RAMP, ""),
+    "a white that is stated too low": (
+        tiff_of(whole(RAMP, 12), extratags=[(341, 3, 1, 0, False)]),
+        RAMP,
+        "12 of 16 bits used, as the largest value is 4095",
+    ),
+    "signed 16 bits with a little noise below 0": (
+        tiff_of((RAMP * 4115 - 20).astype(np.int16)),
+        np.clip(RAMP * 4115 - 20, 0, None) / 4095,
+        "0 is black and 4095 white, as the values are -20 to 4095",
+    ),
+    "float slightly above 1": (
+        tiff_of((RAMP * 1.05).astype(np.float32)),
+        np.minimum(RAMP * 1.05, 1),
+        "0 is black and 1 white, as the values are 0 to 1.05",
+    ),
+    "float slightly below 0": (
+        tiff_of((RAMP - 0.001).astype(np.float32)),
+        np.maximum(RAMP - 0.001, 0),
+        "0 is black and 1 white, as the values are -0.001 to 0.999",
+    ),
+    "float to 4095": (
+        tiff_of((RAMP * 4095).astype(np.float32)), RAMP, "0 is black and 4095 white, as the values are 0 to 4095"
+    ),
+    "float with a value for nothing": (
+        tiff_of(np.where(RAMP < 0.1, -9999, RAMP).astype(np.float32), extratags=[(42113, 2, 6, "-9999", False)]),
+        np.where(RAMP < 0.1, 0, RAMP),
+        "0 is black and 1 white, as the values are 0.1001 to 1",
+    ),
     "12 bits in 16": (tiff_of(whole(RAMP, 12)), RAMP, "12 of 16 bits used, as the largest value is 4095"),
     "10 bits in 16": (tiff_of(whole(RAMP, 10)), RAMP, "10 of 16 bits used, as the largest value is 1023"),
     "8 bits in 16": (tiff_of(whole(RAMP, 8)), RAMP, "8 of 16 bits used, as the largest value is 255"),
@@ -148,15 +194,6 @@ def test_lzw_which_tifffile_needs_a_package_for_is_read_by_pillow(tmp_path):
     np.testing.assert_allclose(pixels[..., 0], RAMP * 255, atol=1)
 
 
-def test_a_file_that_needs_another_package_says_so(tmp_path):
-    rgb = packed_tiff(np.tile(whole(RAMP, 12), (1, 3)), 12).replace(
-        struct.pack("<HHII", 277, 4, 1, 1), struct.pack("<HHII", 277, 4, 1, 3)
-    )
-    rgb = rgb.replace(struct.pack("<HHII", 256, 4, 1, 3 * SIDE), struct.pack("<HHII", 256, 4, 1, SIDE))
-    rgb = rgb.replace(struct.pack("<HHII", 262, 4, 1, 1), struct.pack("<HHII", 262, 4, 1, 2))
-    assert decode(tmp_path, rgb)[0].reason.startswith("needs a package: pip install imagecodecs, as packints_decode")
-
-
 THREE = coloured(RAMP, SLOPE, 1 - RAMP)
 COLOURED = {
     "16 bits": tiff_of(whole(THREE, 16), photometric="rgb"),
@@ -168,7 +205,16 @@ COLOURED = {
     "float": tiff_of(THREE.astype(np.float32), photometric="rgb"),
     "float to 255": tiff_of((THREE * 255).astype(np.float32), photometric="rgb"),
     "32 bits": tiff_of(whole(THREE, 32, np.uint32), photometric="rgb"),
-}
+    "12 bits, packed": packed_tiff(whole(THREE, 12), 12, 2),
+    "12 bits in 16, LZW": tiff_of(whole(THREE, 12), photometric="rgb", compression="lzw", predictor=True),
+    "16 bits by planes, LZW": tiff_of(
+        np.moveaxis(whole(THREE, 16), -1, 0), photometric="rgb", planarconfig="separate", compression="lzw"
+    ),
+    "8 bits by planes, big-endian BigTIFF": tiff_of(
+        np.moveaxis(whole(THREE, 8, np.uint8), -1, 0), photometric="rgb", planarconfig="separate", bigtiff=True,
+        byteorder=">",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COLOURED)
@@ -183,6 +229,17 @@ def test_opacity_of_16_bits_is_blended_onto_white(tmp_path, colours):
     values = whole(coloured(*[RAMP] * colours, SLOPE), 16)
     kind = "rgb" if colours == 3 else "minisblack"
     record, pixels = decode(tmp_path, tiff_of(values, photometric=kind, extrasamples=["unassalpha"]))
+    assert record.reason == ""
+    np.testing.assert_allclose(pixels[..., 0], (RAMP * SLOPE + 1 - SLOPE) * 255, atol=2)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_colours_that_were_multiplied_by_their_opacity(tmp_path, colours, dtype):
+    bits = 8 * np.dtype(dtype).itemsize
+    values = whole(coloured(*[RAMP * SLOPE] * colours, SLOPE), bits, dtype)
+    kind = "rgb" if colours == 3 else "minisblack"
+    record, pixels = decode(tmp_path, tiff_of(values, photometric=kind, extrasamples=["assocalpha"]))
     assert record.reason == ""
     np.testing.assert_allclose(pixels[..., 0], (RAMP * SLOPE + 1 - SLOPE) * 255, atol=2)
 
@@ -255,3 +312,42 @@ def test_a_png_of_12_bits_in_16(tmp_path, stated):
     record, pixels = decode(tmp_path, png_of(rows, 16, 0, (SIDE, SIDE), *chunks))
     assert record.assumed == ("" if stated else "12 of 16 bits used, as the largest value is 4095")
     np.testing.assert_allclose(pixels[..., 0], RAMP * 255 * (4095 / 65535 if stated else 1), atol=1)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_coloured_and_transparent_pngs_of_16_bits(tmp_path, kind, channels, bits, stated):
+    colours = [RAMP, SLOPE, 1 - RAMP][: channels - (kind in (4, 6))]
+    opacity = [np.ones_like(RAMP)] if kind in (4, 6) else []
+    values = np.concatenate(
+        [whole(coloured(*colours), bits), *(whole(part, 16)[..., None] for part in opacity)], axis=-1
+    )
+    rows = [row.astype(">u2").tobytes() for row in values]
+    chunks = [(b"sBIT", bytes([bits] * channels))] if stated else []
+    record, pixels = decode(tmp_path, png_of(rows, 16, kind, (SIDE, SIDE), *chunks))
+    guessed = bits == 12 and not stated
+    assert record.assumed == ("12 of 16 bits used, as the largest value is 4095" if guessed else "")
+    scale = 255 * (4095 / 65535 if bits == 12 and stated else 1)
+    np.testing.assert_allclose(pixels[..., 0], RAMP * scale, atol=1)
+
+
+def test_a_transparent_colour_of_16_bits_is_compared_with_all_of_them(tmp_path):
+    values = np.full((SIDE, SIDE, 3), 0x8000, np.uint16)
+    values[:32] += 1  # the same in the upper 8 bits
+    rows = [row.astype(">u2").tobytes() for row in values]
+    key = struct.pack(">HHH", *[0x8001] * 3)
+    chunks = [(b"sBIT", bytes([16] * 3)), (b"tRNS", key)]
+    _, pixels = decode(tmp_path, png_of(rows, 16, 2, (SIDE, SIDE), *chunks))
+    assert (pixels[:32] == 255).all() and (pixels[32:] == 128).all()
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+@pytest.mark.parametrize("colours", [1, 3])
+def test_jpeg_2000_of_more_than_8_bits(tmp_path, colours, bits):
+    expected = [RAMP, SLOPE, 1 - RAMP][:colours]
+    values = whole(coloured(*expected), bits)
+    content = imagecodecs.jpeg2k_encode(values.squeeze(), level=0, reversible=True, bitspersample=bits)
+    record, pixels = decode(tmp_path, content)
+    assert record.reason == ""
+    np.testing.assert_allclose(pixels[..., :colours], coloured(*expected) * 255, atol=1)

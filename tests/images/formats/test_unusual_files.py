@@ -202,7 +202,45 @@ def test_hundreds_of_scans_are_refused(tmp_path, photo):
     content = encoded(photo, "JPEG", progressive=True)
     place = content.rindex(b"\xff\xda")
     slow = content[:place] + content[place:-2] * 300 + b"\xff\xd9"
-    assert decode(tmp_path, slow)[0].reason == "too many scans: 309 in a JPEG, at most 100"
+    assert decode(tmp_path, slow)[0].reason == "too many scans: over 100 in a JPEG"
+
+
+def test_scans_are_counted_in_the_picture_only(tmp_path, photo):
+    """Not in a text before it, nor in the video that a phone writes after it."""
+    content = encoded(photo, "JPEG")
+    text = b"\xff\xfe" + (2 + 600).to_bytes(2, "big") + b"\xff\xda" * 300
+    video = np.random.default_rng(0).bytes(2**21) + b"\xff\xda" * 300
+    assert_like(tmp_path, content[:2] + text + content[2:] + video, content)
+
+
+@pytest.mark.parametrize("samples", [5, 60_000, 65_283])
+def test_a_small_file_that_asks_for_terabytes_is_refused(tmp_path, samples):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((8, 8), np.uint16), metadata=None)
+    content = bytearray(stream.getvalue())
+    with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
+        places = {tag.code: tag.valueoffset for tag in file.pages[0].tags}
+    for code, value in ((277, samples), (256, 8000), (257, 8000)):
+        content[places[code] : places[code] + 2] = value.to_bytes(2, "little")
+    reason = decode(tmp_path, bytes(content))[0].reason
+    assert reason == f"unusual samples: {samples} x uint16, but only colours and opacity can be used"
+
+
+def test_samples_that_would_fill_the_memory_are_refused(tmp_path):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((64, 64, 4)), photometric="rgb", extrasamples=["unassalpha"], compression="zlib")
+    limited = Decoding(size=32, max_pixels=64 * 64)
+    assert decode(tmp_path, stream.getvalue(), limited)[0].reason == (
+        "too many bytes: samples 4 x float64 of 64x64 pixels take 131072"
+    )
+
+
+def test_a_camera_raw_file_is_not_its_thumbnail(tmp_path):
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as file:
+        file.write(np.zeros((16, 16), np.uint8), subfiletype=1, subifds=1)
+        file.write(np.zeros((64, 64), np.uint16), photometric=32803, extratags=[(33421, 3, 2, (2, 2), True)])
+    assert decode(tmp_path, stream.getvalue())[0].reason == "not an image: camera raw file, export it"
 
 
 def test_a_file_of_very_many_pages_is_refused_at_the_second(tmp_path):

@@ -43,8 +43,28 @@ def grey_of_deep(image: Image.Image, all_bits: bool = False) -> tuple[Image.Imag
         all_bits: whether the file says that its samples use all 16 bits.
     """
     samples = np.asarray(image)
+    all_bits = all_bits and samples.dtype.kind != "f"
     if samples.dtype.kind == "i" and samples.min() >= 0:  # Pillow holds unsigned 16 bits in signed 32 for PPM
         samples = samples.astype(np.uint32 if samples.max() > 65535 else np.uint16)
     bits = 8 * samples.dtype.itemsize
     grey, assumed = to_8_bits(samples, bits, (0, 2**bits - 1) if all_bits else None)
     return Image.fromarray(grey), assumed
+
+
+def rgb_of_deep(samples: np.ndarray, bits: int, all_bits: bool) -> tuple[Image.Image, str]:
+    """8-bit RGB, blended onto white, and what was assumed about the depth.
+
+    Args:
+        samples: whole numbers ``(H, W)`` or ``(H, W, C)`` with C 1 to 4: grey or RGB, and opacity.
+        bits: of each sample.
+        all_bits: whether the file says that all of them are used.
+    """
+    samples = samples if samples.ndim == 3 else samples[..., None]
+    colours, whole = 3 if samples.shape[2] >= 3 else 1, (0, 2**bits - 1)
+    scaled, assumed = to_8_bits(samples[..., :colours], bits, whole if all_bits else None)
+    picture = Image.fromarray(scaled if colours == 3 else scaled[..., 0])
+    if samples.shape[2] > colours:
+        alpha, _ = to_8_bits(samples[..., -1], bits, whole)
+        picture = picture.convert("RGBA" if colours == 3 else "LA")
+        picture.putalpha(Image.fromarray(alpha))
+    return to_rgb(picture), assumed

@@ -10,6 +10,7 @@ from PIL import Image
 from mixvision.images.formats.recognise import Undecodable
 
 END, SCAN = b"\xff\xd9", b"\xff\xda"
+RESTARTS = range(0xD0, 0xD8)
 MAX_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over the picture
 
 
@@ -19,9 +20,31 @@ def refuse_many_scans(content: bytes) -> None:
     Raises:
         Undecodable: it has more than 100 scans.
     """
-    scans = content.count(SCAN)  # in the compressed data, 255 is never followed by this byte
+    if content.count(SCAN) <= MAX_SCANS:  # also in texts and in what follows the picture, such as a phone's video
+        return
+    scans, place = 0, 2
+    while 0 <= place < len(content) - 3 and scans <= MAX_SCANS:
+        marker = content[place : place + 2]
+        if marker == END:
+            break
+        is_scan = marker == SCAN
+        scans += is_scan
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+        if is_scan:
+            place = _after_scan(content, place)
     if scans > MAX_SCANS:
-        raise Undecodable(f"too many scans: {scans} in a JPEG, at most {MAX_SCANS}")
+        raise Undecodable(f"too many scans: over {MAX_SCANS} in a JPEG")
+
+
+def _after_scan(content: bytes, place: int) -> int:
+    """Where the next marker is; in compressed data, 255 is followed by 0 or by the number of a restart."""
+    while True:
+        place = content.find(b"\xff", place)
+        if place < 0 or place + 1 >= len(content):
+            return len(content)
+        if content[place + 1] not in (0, 0xFF, *RESTARTS):
+            return place
+        place += 1 if content[place + 1] == 0xFF else 2
 
 
 def with_end(content: bytes) -> bytes:

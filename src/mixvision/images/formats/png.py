@@ -32,11 +32,22 @@ def states_significant_bits(content: bytes) -> bool:
     return b"sBIT" in content[: content.find(b"IDAT")]
 
 
+def is_deep_and_coloured(content: bytes) -> bool:
+    """Whether the file has colours or opacity of 16 bits, of which Pillow keeps 8."""
+    return content[24] == 16 and content[25] != GREY
+
+
+def read_samples(content: bytes) -> np.ndarray:
+    """All bits of the samples, uint16 ``(H, W, C)`` with C 2 to 4: grey or RGB, and opacity if there is some."""
+    import imagecodecs
+
+    return imagecodecs.png_decode(without_texts(content))
+
+
 def opacity(image: Image.Image, content: bytes) -> np.ndarray | None:
     """Where a grey or RGB picture with one transparent colour is opaque, bool ``(H, W)``; None if it has none.
 
-    Pillow compares the colour as the file writes it, with 1 to 16 bits, to samples that it has scaled. Of 16-bit RGB
-    it keeps the upper 8 bits of each sample, so that here colours that agree in them are transparent as well.
+    Pillow compares the colour as the file writes it, with 1 to 16 bits, to samples that it has scaled.
     """
     colour = image.info.get("transparency")
     depth, kind = content[24], content[25]
@@ -44,6 +55,5 @@ def opacity(image: Image.Image, content: bytes) -> np.ndarray | None:
         scale = 255 // (2**depth - 1) if depth < 8 else 1
         return np.asarray(image) != colour * scale
     if kind == RGB and isinstance(colour, tuple) and image.mode == "RGB":
-        shift = depth - 8
-        return (np.asarray(image) != np.array(colour) >> shift).any(axis=-1)
+        return (np.asarray(image) != np.array(colour)).any(axis=-1)
     return None

@@ -14,11 +14,15 @@ from mixvision.images.formats.depth import to_8_bits
 from mixvision.images.formats.recognise import Undecodable
 
 MAX_THUMBNAILS = 20
+ROWS = 1024  # blended together
 REDUCED, MASK = 1, 4  # bits of NewSubfileType
 WHITE_IS_LOWEST, BLACK_IS_LOWEST, RGB = 0, 1, 2  # PhotometricInterpretation
-RAW_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")  # of Pillow: the samples as they are
+CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
 NEW_SUBFILE_TYPE, BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRA, FORMAT = 254, 258, 262, 277, 284, 338, 339
 LOWEST, HIGHEST = 340, 341  # SMinSampleValue, SMaxSampleValue
+NOTHING = 42113  # GDAL's value for pixels without a measurement
+ASSOCIATED, UNASSOCIATED = 1, 2  # ExtraSamples: opacity by which the colours were multiplied, or not
+MAX_SAMPLE_BYTES = 8  # of a pixel in memory, for as many pixels as a study allows
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,18 @@ class Page:
     @property
     def needs_scaling(self) -> bool:
         """Whether samples have other depths or formats than Pillow's 8 bits."""
-        if self.first(PHOTOMETRIC, BLACK_IS_LOWEST) not in (WHITE_IS_LOWEST, BLACK_IS_LOWEST, RGB):
-            return False
-        return self.first(BITS, 1) > 8 or self.first(FORMAT, 1) != 1
+        deep = self.first(BITS, 1) > 8 or self.first(FORMAT, 1) != 1
+        return self.can_be_scaled and (deep or self.first(EXTRA, 0) == ASSOCIATED)
+
+    @property
+    def can_be_scaled(self) -> bool:
+        """Whether samples are grey or RGB."""
+        return self.first(PHOTOMETRIC, BLACK_IS_LOWEST) in (WHITE_IS_LOWEST, BLACK_IS_LOWEST, RGB)
+
+    @property
+    def colours(self) -> int:
+        """Samples of a pixel without opacity: 3 or 1."""
+        return 3 if self.first(PHOTOMETRIC, BLACK_IS_LOWEST) == RGB else 1
 
     @property
     def mode(self) -> str:
@@ -66,7 +79,10 @@ def find_page(content: bytes) -> Page:
             except IndexError:
                 break
             found = Page(number, page.imagewidth, page.imagelength, {tag.code: _values(tag) for tag in page.tags})
-            if found.first(NEW_SUBFILE_TYPE, 0) & (REDUCED | MASK) and best is not None:
+            kind = found.first(NEW_SUBFILE_TYPE, 0)
+            if kind & REDUCED and page.subifds and _holds_raw(page):
+                raise Undecodable("not an image: camera raw file, export it")
+            if kind & MASK or (kind & REDUCED and best is not None):
                 continue
             if best is None or _is_smaller_copy(best, found):
                 best = found
@@ -77,54 +93,64 @@ def find_page(content: bytes) -> Page:
     return best
 
 
-def read_samples(content: bytes, page: Page, image: Image.Image | None) -> tuple[Image.Image, str]:
-    """The picture as 8-bit grey or RGB, with alpha where it has some, and what had to be assumed about its depth.
+def read_samples(content: bytes, page: Page, max_pixels: int) -> tuple[Image.Image, str]:
+    """The picture as 8-bit grey or RGB, blended onto white, and what had to be assumed about its depth.
 
     Args:
         content: the file.
         page: from :func:`find_page`.
-        image: as Pillow opens it, or None if it does not; used where a compression is unknown to tifffile.
+        max_pixels: most pixels that the study allows, which bounds the memory.
+
+    Raises:
+        Undecodable: it has other samples than colours and opacity, or they take too much memory.
+        Exception: the file is damaged (tifffile raises many kinds).
     """
-    samples = _raw_samples(content, page, image)
-    if samples is None:
-        assert image is not None
-        return image, ""
-    if page.first(PLANES, 1) == 2 and samples.ndim == 3:
-        samples = np.moveaxis(samples, 0, -1)
-    colours = 3 if page.first(PHOTOMETRIC, BLACK_IS_LOWEST) == RGB else 1
-    if samples.ndim == 2:
-        samples = samples[..., None]
-    extra = samples.shape[-1] - colours if samples.ndim == 3 else -1
-    if extra < 0 or samples.dtype.kind not in "buif":
-        raise Undecodable(f"unusual samples: {page.mode}")
-    if extra > 1:
-        raise Undecodable(f"unusual samples: {page.mode}, but only colours and opacity can be used")
-    scaled, assumed = to_8_bits(samples[..., :colours], page.first(BITS, 1), _stated(page), _is_inverted(page))
-    scaled = scaled[..., 0] if colours == 1 else scaled
-    if not extra or page.first(EXTRA, 0) not in (1, 2):
-        return Image.fromarray(scaled), assumed
-    alpha, _ = to_8_bits(samples[..., -1], page.first(BITS, 1), None)
-    picture = Image.fromarray(scaled).convert("LA" if colours == 1 else "RGBA")
-    picture.putalpha(Image.fromarray(alpha))
-    return picture, assumed
-
-
-def _raw_samples(content: bytes, page: Page, image: Image.Image | None) -> np.ndarray | None:
-    """The samples as the file holds them; None if only Pillow's 8 bits can be had."""
     import tifffile
 
+    samples, bits = page.first(SAMPLES, 1), page.first(BITS, 1)
+    if not page.can_be_scaled or samples not in (page.colours, page.colours + 1):
+        raise Undecodable(f"unusual samples: {page.mode}, but only colours and opacity can be used")
+    needed = page.width * page.height * samples * max(bits, 8) // 8
+    if needed > MAX_SAMPLE_BYTES * max_pixels:
+        raise Undecodable(f"too many bytes: samples {page.mode} of {page.width}x{page.height} pixels take {needed}")
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        values = file.pages[page.number].asarray()
+    if page.first(PLANES, 1) == 2 and values.ndim == 3:
+        values = np.moveaxis(values, 0, -1)
+    values = values.reshape(page.height, page.width, samples)
+    if values.dtype.kind not in "buif":
+        raise Undecodable(f"unusual samples: {page.mode}")
+    inverted = page.first(PHOTOMETRIC, BLACK_IS_LOWEST) == WHITE_IS_LOWEST
+    scaled, assumed = to_8_bits(values[..., : page.colours], bits, _stated(page), inverted, _nothing(page))
+    if samples > page.colours and page.first(EXTRA, 0) in (ASSOCIATED, UNASSOCIATED):
+        whole = (0, 1) if values.dtype.kind == "f" else (0, 2 ** (bits - (values.dtype.kind == "i")) - 1)
+        alpha, _ = to_8_bits(values[..., -1:], bits, whole)
+        del values
+        scaled = _on_white(scaled, alpha, page.first(EXTRA, 0) == ASSOCIATED)
+    return Image.fromarray(scaled[..., 0] if page.colours == 1 else scaled), assumed
+
+
+def _on_white(colours: np.ndarray, alpha: np.ndarray, multiplied: bool) -> np.ndarray:
+    """Colours (H, W, C) blended onto white by their opacity (H, W, 1), unless they were multiplied by it before."""
+    blended = np.empty_like(colours)
+    for top in range(0, len(colours), ROWS):
+        part = slice(top, top + ROWS)
+        share = alpha[part].astype(np.float32) / 255
+        own = colours[part] if multiplied else colours[part] * share
+        blended[part] = np.clip(np.rint(own + 255 * (1 - share)), 0, 255)
+    return blended
+
+
+def _holds_raw(page: Any) -> bool:
+    """Whether a page's own pages are a camera's raw picture."""
+    return any(getattr(inner, "photometric", None) in CAMERA_RAW for inner in page.pages)
+
+
+def _nothing(page: Page) -> float | None:
     try:
-        with tifffile.TiffFile(io.BytesIO(content)) as file:
-            return file.pages[page.number].asarray()
-    except Exception as error:  # of several kinds
-        if "imagecodecs" not in str(error):
-            raise
-        if image is None:
-            raise Undecodable(f"needs a package: pip install imagecodecs, as {error}") from None
-    if image.mode not in RAW_MODES:
+        return float(str(page.tags[NOTHING][0]).strip("\0 "))
+    except (KeyError, ValueError):
         return None
-    samples = np.asarray(image)
-    return samples.view(np.uint32) if image.mode == "I" and page.first(FORMAT, 1) == 1 else samples
 
 
 def _values(tag: object) -> tuple:
@@ -146,7 +172,3 @@ def _stated(page: Page) -> tuple[float, float] | None:
     if HIGHEST not in page.tags:
         return None
     return float(page.tags.get(LOWEST, (0,))[0]), float(page.tags[HIGHEST][0])
-
-
-def _is_inverted(page: Page) -> bool:
-    return page.first(PHOTOMETRIC, BLACK_IS_LOWEST) == WHITE_IS_LOWEST
