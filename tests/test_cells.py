@@ -45,3 +45,14 @@ def test_headings_and_index(tmp_path, index):
     dataset.save(matrix)
     assert (tmp_path / "a.csv").read_text().splitlines()[:2] == ([",'=a,b", "'=a,1,2"] if index else ["'=a,b", "1,2"])
     pd.testing.assert_frame_equal(dataset.load(), matrix)
+
+
+def test_carriage_returns_in_names_are_read_back(tmp_path):
+    rows = [
+        ("real/c\rd.png", "real", "c", "c\rd.png", "not an image"),
+        ("real/e.png", "real", "e", "e.png", "empty file"),
+    ]
+    frame = pd.DataFrame(rows, columns=["id", "domain", "category", "path", "reason"])
+    dataset = TableDataset(filepath=str(tmp_path / "excluded.csv"), schema="excluded_files")
+    dataset.save(frame)
+    pd.testing.assert_frame_equal(dataset.load(), frame.astype("str"))

@@ -155,7 +155,7 @@ OTHERS = {
     b"\x28\xb5\x2f\xfd rest": "is compressed by Zstandard, which is not supported: unpack it",
     b"7z\xbc\xaf\x27\x1c rest": "is a 7z archive, which is not supported: unpack it",
     b"Rar!\x1a\x07\x01\0": "is a RAR archive, which is not supported: unpack it",
-    b"\n <html><body>404": "is a web page, not an archive",
+    b"\n <html><body>404": "is a web page or a text, not an archive",
     b"hello": "is damaged: download or copy it again",
 }
 
@@ -227,3 +227,38 @@ def test_wrong_limits_are_refused(tmp_path):
         read_unpacking({"ratio": 5})
     with pytest.raises(ValueError, match=r"unpacking\.max_ratio is 0, but must be above 0"):
         read_unpacking({"max_ratio": 0})
+
+
+def test_many_small_files_of_zeros_are_too_much_together(tmp_path, source):
+    files = {f"apple/{number}.bmp": bytes(9_000_000) for number in range(5)}
+    with pytest.raises(ValueError, match=r"a\.zip unpacks to over 200 times its size, the limit unpacking\.max_ratio"):
+        source(zip_of(tmp_path / "a.zip", files | {"pear/1.png": picture(1)}))
+
+
+def test_names_that_the_file_system_does_not_take_are_recorded(tmp_path, source):
+    long = f"apple/{'x' * 300}.png"
+    images = source(zip_of(tmp_path / "a.zip", {"apple/1.png": picture(1), long: picture(2), "pear/1.png": picture(3)}))
+    ((path, reason),) = images.refused.items()
+    assert (
+        path == f"apple/{'x' * 100}..."
+        and reason == "unreadable file: its name cannot be used here: File name too long"
+    )
+    assert len(images.files) == 3
+
+
+def test_a_name_that_is_a_file_and_a_folder(tmp_path, source):
+    files = {"d/apple": picture(1), "d/apple/1.png": picture(2), "d/pear/1.png": picture(3)}
+    (reason,) = source(zip_of(tmp_path / "a.zip", files)).refused.values()
+    assert reason.startswith("unreadable file: its name cannot be used here: ")
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8b", b"\x1f\x8b\x08\0", b"BZh9", b"\xfd7zXZ\0"])
+def test_the_beginning_of_a_compressed_archive_is_damaged(tmp_path, source, content):
+    (tmp_path / "a.tar.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a\.tar\.gz is damaged: download or copy it again"):
+        source(tmp_path / "a.tar.gz")
+
+
+def test_a_line_break_in_a_name_is_part_of_it(tmp_path, source):
+    images = source(zip_of(tmp_path / "a.zip", {"apple/1\n2.png": picture(1), "pear/1.png": picture(2)}))
+    assert images.files == (("apple", "apple/1\n2.png"), ("pear", "pear/1.png"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,69 @@ def test_blanks_in_names_without_tabs(read, shots):
         Image.new("L", (8, 8), 9).save(shots / "images" / name)
     images = read("labels.txt", 'a red one.png apple and more\nb.png   pear\n"1.png" plum\n2.png\tfig  \n')
     assert labelled(images) == {"a red one.png": "apple", "b.png": "pear", "1.png": "plum", "2.png": "fig"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1.png golden retriever\n2.png pug\n", r"Line 1 of the labels .*fewer words.*separate the columns by tabs"),
+        ("image,MEL,NV\n1,0.0,1.0\n2,1.0,0.0\n", r"columns 'image', 'MEL', 'NV', and none is known"),
+        ("file_name,text,more\n1.png,a dog,x\n", r"columns 'file_name', 'text', 'more', and none is known"),
+        (
+            'file,label\n1.png,"' + "x" * 200_000 + '"\n2.png,a\n',
+            r"labels\.csv cannot be read as a table: field larger than",
+        ),
+    ],
+)
+def test_unclear_tables_are_refused(read, content, message):
+    with pytest.raises(ValueError, match=message):
+        read("labels.csv", content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "id_code,diagnosis\n1,apple\n2,pear\n",
+        "ImageID,Label\n1,apple\n2,pear\n",
+        "image,what it shows\n1,apple\n2,pear\n",
+        "file,label\r1.png,apple\r2.png,pear\r",
+    ],
+)
+def test_headings_vary(read, content):
+    assert labelled(read("labels.csv", content)) == {"1.png": "apple", "2.png": "pear"}
+
+
+def test_a_semicolon_within_labels_between_commas(read):
+    assert labelled(read("labels.csv", "file,label\n1.png,x;y\n2.png,z\n")) == {"1.png": "x;y", "2.png": "z"}
+
+
+def test_labels_above_the_only_folder(tmp_path):
+    """The images' root is the folder train, to which the only folders lead."""
+    (tmp_path / "shots" / "train" / "images").mkdir(parents=True)
+    for number in (1, 2):
+        Image.new("L", (8, 8), number).save(tmp_path / "shots" / "train" / "images" / f"{number}.png")
+    (tmp_path / "shots" / "train" / "metadata.csv").write_text(
+        "file_name,label\nimages/1.png,apple\nimages/2.png,pear\n"
+    )
+    raw = tmp_path / "data" / "study" / "nice"
+    images = open_source(str(tmp_path / "shots"), "nice", raw, labels="train/metadata.csv")
+    assert labelled(images) == {"1.png": "apple", "2.png": "pear"}
+
+
+def test_one_name_in_the_tables_of_two_folders(read, shots):
+    (shots / "metadata.csv").write_text("file_name,label\nimages/1.png,apple\n")
+    (shots / "p").mkdir()
+    shutil.copy(shots / "images" / "2.png", shots / "p" / "1.png")
+    images = read("p/metadata.csv", "file_name,label\n1.png,pear\n", labels="**/metadata.csv")
+    assert {path: category for category, path in images.files if category} == {
+        "images/1.png": "apple",
+        "p/1.png": "pear",
+    }
+
+
+def test_nested_json_is_no_category(read):
+    with pytest.raises(ValueError, match=r"give '1\.png' {'label': 'apple'}, but must give a category"):
+        read("labels.json", '{"1.png": {"label": "apple"}}')
 
 
 def test_latin_1_keeps_categories_apart(read, caplog):

@@ -273,7 +273,7 @@ def test_a_url_is_downloaded_once_and_checked(folder, server, raw):
 def test_a_page_instead_of_an_archive_is_not_kept(folder, server, raw):
     address = f"{server.address}/a.tar"
     (server.folder / "a.tar").write_text("<!DOCTYPE html><title>Please sign in</title>")
-    with pytest.raises(OSError, match="what arrived is a web page, not an archive: .*Check the URL"):
+    with pytest.raises(OSError, match="what arrived is a web page or a text, not an archive: .*Check the URL"):
         open_source(address, "nice", raw)
     assert not list((raw.parents[2] / "downloads").rglob("*.tar"))
     packed(folder, server.folder / "a.tar")  # the server is mended
@@ -296,6 +296,13 @@ def test_a_download_that_is_too_slow_ends(folder, server, raw, monkeypatch):
     server.handler.slow.add("a.tar")
     with pytest.raises(OSError, match=r"Could not download .*: only [0-9]+ bytes arrived in 0 seconds"):
         open_source(f"{server.address}/a.tar", "nice", raw)
+
+
+def test_a_download_prints_no_password(folder, server, raw, capfd):
+    packed(folder, server.folder / "a.tar")
+    address = server.address.replace("http://", "http://me:secret@") + "/a.tar?token=hidden"
+    assert categories(open_source(address, "nice", raw)) == {"apple": 3, "pear": 2}
+    assert not re.search("secret|hidden", "".join(capfd.readouterr()))
 
 
 def test_passwords_and_tokens_are_not_shown(server, raw):

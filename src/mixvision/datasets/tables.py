@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import warnings
 from pathlib import Path
@@ -99,7 +100,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         partial = self.filepath.with_name(f".{self.filepath.name}.partial-{os.getpid()}")
         try:
             if self.filepath.suffix == ".csv":
-                guard(frame).to_csv(partial, index=False)
+                guard(frame).to_csv(partial, index=False, quoting=csv.QUOTE_NONNUMERIC if _has_returns(frame) else 0)
             else:
                 _write_parquet(_typed(frame, self.table), partial)
             partial.replace(self.filepath)
@@ -151,6 +152,12 @@ def _read_csv(file: Path, table: Table, rows: int | None) -> pd.DataFrame:
             return unguard(frame)
         except pd.errors.ParserWarning as warning:  # pandas would drop the extra ones
             raise ValueError("some rows have more fields than there are columns (decimal commas?)") from warning
+
+
+def _has_returns(frame: pd.DataFrame) -> bool:
+    """Whether a text has a carriage return, which pandas does not put in quotes by itself."""
+    texts = frame.select_dtypes(include=["object", "string", "category"])
+    return any(texts[name].astype(str).str.contains("\r", regex=False).any() for name in texts)
 
 
 def _write_parquet(frame: pd.DataFrame, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import shutil
 import stat
@@ -23,6 +24,8 @@ SUFFIXES = {"tar", "tgz", "tbz", "tbz2", "txz", "zip"}
 SMALL = 10_000_000  # bytes; a small file may be compressed by any ratio
 LINKS_IN_A_ROW = 40
 ALIASES_PER_FILE = 20  # links to folders may repeat the files at most so often
+NAME_FAULTS = {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
+LONG_NAME = 100
 UTF8_NAME = 0x800  # flag of a zip's member
 UNICODE_PATH = 0x7075  # extra field of a zip's member
 NOT_ARCHIVES = (
@@ -92,15 +95,15 @@ def require_archive(path: Path) -> None:
     Raises:
         ValueError: it is another kind of file, or damaged; the message says which, and what to do.
     """
-    if tarfile.is_tarfile(path) or zipfile.is_zipfile(path):
+    if _is_tar(path) or zipfile.is_zipfile(path):
         return
     with path.open("rb") as file:
         head = file.read(512)
     known = next((what for start, what in NOT_ARCHIVES if head.startswith(start)), None)
     if known is not None:
         raise ValueError(f"The archive {path} {known}, and give the folder as the source.")
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise ValueError(f"{path} is a web page, not an archive: download the archive again, by its direct address.")
+    if head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0").startswith((b"<", b"{")):
+        raise ValueError(f"{path} is a web page or a text, not an archive: download it again, by its direct address.")
     if SUFFIXES.intersection(path.name.lower().split(".")):
         raise ValueError(f"The archive {path} is damaged: download or copy it again.")
     raise ValueError(f"{path} is neither a folder nor a tar or zip archive: give one of these as the source.")
@@ -133,6 +136,13 @@ def unpack(archive: Path, target: Path, domain: str, limits: Unpacking) -> dict[
         ) from error
 
 
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (EOFError, zlib.error, lzma.LZMAError, OSError):  # the beginning of a compressed file that was cut off
+        return False
+
+
 class _TooMuchError(ValueError):
     """The archive holds more than the limits or the disk allow."""
 
@@ -143,10 +153,27 @@ def _unpack(archive: Path, members: list[Member], target: Path, domain: str, lim
     wanted = [member for member in members if member.path.is_relative_to(root) and not is_ignored(member.path)]
     wanted = [replace(member, reason=member.reason or _over_limits(member, limits)) for member in wanted]
     taken = [member for member in wanted if not member.reason]
-    _require_room(archive, sum(member.size for member in taken), target, limits)
+    needed = sum(member.size for member in taken)
+    if needed > max(limits.max_ratio * archive.stat().st_size, SMALL):
+        raise _TooMuchError(
+            f"The archive {archive} unpacks to over {limits.max_ratio:g} times its size, the limit "
+            "unpacking.max_ratio: raise it in the study's globals.yml if you trust the archive."
+        )
+    _require_room(archive, needed, target, limits)
+    refused = {member.path.as_posix(): member.reason for member in wanted if member.reason}
     for member in tqdm(taken, desc=f"unpacking {archive.name}", unit="file"):
-        _write(member, target)
-    return {member.path.as_posix(): member.reason for member in wanted if member.reason}
+        try:
+            _write(member, target)
+        except OSError as error:
+            if error.errno not in NAME_FAULTS:
+                raise
+            refused[_short(member.path)] = f"unreadable file: its name cannot be used here: {error.strerror}"
+    return refused
+
+
+def _short(path: PurePosixPath) -> str:
+    """The path with names of at most 100 characters, for tables."""
+    return "/".join(part if len(part) <= LONG_NAME else f"{part[:LONG_NAME]}..." for part in path.parts)
 
 
 def _over_limits(member: Member, limits: Unpacking) -> str:
@@ -186,7 +213,7 @@ def _write(member: Member, target: Path) -> None:
 
 @contextmanager
 def _members_of(archive: Path, limits: Unpacking) -> Iterator[list[Member]]:
-    if tarfile.is_tarfile(archive):
+    if _is_tar(archive):
         with tarfile.open(archive) as tar:
             yield _members_of_tar(tar, archive.stat().st_size, limits)
     else:
@@ -217,7 +244,7 @@ def _members_of_tar(tar: tarfile.TarFile, packed: int, limits: Unpacking) -> lis
 
 
 def _member_of_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
-    path = _safe(info.name)
+    path = _safe(info.name if "/" in info.name else info.name.replace("\\", "/"))
 
     def content() -> IO[bytes]:
         file = tar.extractfile(info)

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from mixvision.images.archives import require_archive
 
 WAIT = 60  # seconds without an answer
+MOST = 1_000_000_000_000  # bytes
 WINDOW, SLOWEST = 120.0, 10_000  # seconds, and bytes a second that must arrive in them
 
 
@@ -52,6 +53,8 @@ def _download_by_http(address: str, file: Path) -> None:
                 target.write(block)
                 received += len(block)
                 bar.update(len(block))
+                if received > MOST:
+                    raise OSError(f"over {MOST} bytes arrived")
                 if time.monotonic() - began > WINDOW:
                     if received - since < SLOWEST * WINDOW:
                         raise OSError(f"only {received - since} bytes arrived in {WINDOW:.0f} seconds")

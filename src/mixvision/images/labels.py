@@ -39,14 +39,12 @@ FILE_COLUMNS = (
 )
 LABEL_COLUMNS = (
     *("label", "category", "class", "class_name", "classname", "category_name", "label_name", "target", "species"),
-    *("breed", "variety", "labels", "y"),
+    *("breed", "variety", "labels", "diagnosis", "y"),
 )
 SPLIT_COLUMNS = ("split", "subset", "partition", "set", "fold")
 FORM = "file name, tab, category"
-_NAME_WITH_BLANKS = re.compile(
-    rf"\s*\"?(?P<name>.*?(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))}))\"?\s+\"?(?P<category>[^\s\"]+)",
-    re.IGNORECASE,
-)
+_SUFFIX = "|".join(map(re.escape, sorted(SUFFIXES)))
+_NAME_WITH_BLANKS = re.compile(rf"\s*\"?(?P<name>.*?(?:{_SUFFIX}))\"?\s+(?P<rest>.+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -97,29 +95,36 @@ def read_label_source(given: str | Mapping[str, object] | None) -> LabelSource |
     return LabelSource(*(str(given[name]) for name in ("table", "file", "label")))
 
 
-def read_labels(source: LabelSource, root: Path, domain: str) -> Labels:
+def read_labels(source: LabelSource, root: Path, domain: str, top: Path | None = None) -> Labels:
     """Read the label files of a source.
 
     Args:
         source: where they are.
         root: the source's folder.
         domain: for messages.
+        top: the folder that the source was given as, if the root lies below it.
 
     Raises:
         FileNotFoundError, ValueError: there are none, or one does not have a form that can be read; the message names
             the first lines that do not fit.
     """
+    top = top or root
     is_pattern = any(sign in source.place for sign in "*?[")
-    places = sorted(root.glob(source.place)) if is_pattern else [root / source.place]
+    if is_pattern:
+        places = sorted(root.glob(source.place))
+    else:  # the path may begin above the folder to which the only folders led
+        above = (folder / source.place for folder in (root, *root.parents) if folder == top or top in folder.parents)
+        places = [next((place for place in above if place.exists()), root / source.place)]
     labels, found = Labels(), False
     for place in places:
-        inside = PurePosixPath(place.parent.relative_to(root).as_posix())
+        inside = PurePosixPath(place.parent.relative_to(root).as_posix()) if is_pattern else PurePosixPath()
         for rows in _rows_of(place, source):
             found = True
             for where, name, category, split in rows:
-                _add(labels, _path_of(name), category, split, f"{where} {place}")
+                file = _path_of(name)
                 if is_pattern and inside.parts:  # names are relative to the folder of the file
-                    _move(labels, _path_of(name), inside)
+                    file = (inside / file).as_posix()
+                _add(labels, file, category, split, f"{where} {place}")
     if not found:
         raise FileNotFoundError(
             f"The labels of {domain!r} images are not in the source: looked for {(root / source.place).absolute()}. "
@@ -218,10 +223,11 @@ def _rows_of(place: Path, source: LabelSource) -> Iterator[Iterable[Row]]:
 
 
 def _of_table(text: str, path: Path, source: LabelSource) -> list[Row]:
-    lines = _lines(text)
+    lines = _lines(text, path)
     file, label, split, has_header = _columns(lines, path, source)
     rows: list[Row] = []
     wrong = []
+    _require_single_words(lines, path)
     for number, fields, line in lines[has_header:]:
         name, category = (fields[place].strip() if place < len(fields) else "" for place in (file, label))
         if not name or not category:
@@ -237,16 +243,32 @@ def _of_table(text: str, path: Path, source: LabelSource) -> list[Row]:
     return rows
 
 
-def _lines(text: str) -> list[tuple[int, list[str], str]]:
+def _lines(text: str, path: Path) -> list[tuple[int, list[str], str]]:
     """Number, fields and text of every line that is not empty."""
     sample = [line for line in text.splitlines() if line.strip()][:50]
-    separated = {sign: sum(len(_split(line, sign)) > 1 for line in sample) for sign in "\t;,"}
-    separator = next((sign for sign, count in separated.items() if 2 * count > len(sample)), None)
-    if separator in (",", ";"):
-        reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
-        return [(reader.line_num, fields, separator.join(fields)) for fields in reader if any(map(str.strip, fields))]
-    lines = enumerate(text.splitlines(), start=1)
-    return [(number, _fields(line), line) for number, line in lines if line.strip()]
+    try:
+        separated = {sign: sum(len(_split(line, sign)) > 1 for line in sample) for sign in "\t,;"}
+        separator = max(separated, key=lambda sign: separated[sign])
+        if separator != "\t" and 2 * separated[separator] > len(sample):
+            reader = csv.reader(io.StringIO(text, newline=None), delimiter=separator, skipinitialspace=True)
+            rows = [(reader.line_num, fields, separator.join(fields)) for fields in reader]
+            return [row for row in rows if any(map(str.strip, row[1]))]
+    except csv.Error as error:
+        raise ValueError(f"The labels {path} cannot be read as a table: {error}.") from None
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    return [(number, _fields(line), line) for number, line in lines]
+
+
+def _require_single_words(lines: list[tuple[int, list[str], str]], path: Path) -> None:
+    """Refuse lines separated by blanks in which categories may have blanks, too: their numbers of words differ."""
+    loose = [row for row in lines if not any(sign in row[2] for sign in '\t,;"')]
+    lengths = {len(fields) for _, fields, _ in loose}
+    if len(lengths) > 1 and len(loose) == len(lines):
+        number, _, line = max(loose, key=lambda row: len(row[1]))
+        raise ValueError(
+            f"Line {number} of the labels {path} is {line!r}, but other lines have fewer words, so that it is unclear "
+            "where the category ends: separate the columns by tabs or commas."
+        )
 
 
 def _split(line: str, separator: str) -> list[str]:
@@ -258,7 +280,11 @@ def _fields(line: str) -> list[str]:
     if "\t" in line:
         return _split(line, "\t")
     match = _NAME_WITH_BLANKS.match(line)
-    return [match["name"], match["category"]] if match else line.split()
+    if match is None:
+        return line.split()
+    rest = match["rest"].strip()
+    quoted = rest.partition('"')[2].partition('"')[0] if rest.startswith('"') else ""
+    return [match["name"], quoted] if quoted else [match["name"], *rest.split()]
 
 
 def _columns(
@@ -266,7 +292,7 @@ def _columns(
 ) -> tuple[int, int, int | None, bool]:
     """The places of file, category and split in each line, and whether the first line names them."""
     first = [field.strip() for field in lines[0][1]] if lines else []
-    names = [field.casefold() for field in first]
+    names = [_normal(field) for field in first]
     if source.file is not None and source.label is not None:
         for column in (source.file, source.label):
             if column not in first:
@@ -276,11 +302,24 @@ def _columns(
     file, label = _place(names, FILE_COLUMNS), _place(names, LABEL_COLUMNS)
     if file is not None and label is not None and file != label:
         return file, label, _place(names, SPLIT_COLUMNS), True
-    return 0, 1, None, len(lines) > 1 and not _is_image(first[:1]) and all(_is_image(row[1]) for row in lines[1:])
+    has_heading = len(lines) > 1 and not _is_image(first[:1]) and all(_is_image(row[1]) for row in lines[1:])
+    if (file is not None or has_heading) and len(first) > 2:  # scores of each class, say, or captions
+        raise ValueError(
+            f"The labels {path} have the columns {', '.join(map(repr, first))}, and none is known as that of the "
+            "categories: name both in the configuration, labels: {table: ..., file: ..., label: ...}."
+        )
+    if file is not None and len(first) == 2:
+        return file, 1 - file, None, True
+    return 0, 1, None, has_heading
 
 
 def _place(names: list[str], known: Sequence[str]) -> int | None:
-    return next((names.index(name) for name in known if name in names), None)
+    return next((names.index(_normal(name)) for name in known if _normal(name) in names), None)
+
+
+def _normal(name: str) -> str:
+    """A column's name without what writers vary: case, blanks and underscores."""
+    return re.sub(r"[\s_-]", "", name.casefold())
 
 
 def _is_image(fields: list[str]) -> bool:
@@ -292,6 +331,9 @@ def _of_json(text: str, path: Path) -> list[Row]:
     if isinstance(content, dict) and {"images", "annotations", "categories"} <= set(content):
         return _of_coco(content, path)
     if isinstance(content, dict):
+        wrong = next((name for name, category in content.items() if isinstance(category, dict | list)), None)
+        if wrong is not None:
+            raise ValueError(f"The labels {path} give {wrong!r} {str(content[wrong])[:100]}, but must give a category.")
         return [("An entry of the labels", name, str(category), "") for name, category in content.items()]
     return _of_objects(content if isinstance(content, list) else [], path, LabelSource(str(path)))
 
@@ -355,7 +397,7 @@ def _of_voc_lists(lists: list[Path]) -> list[Row]:
 def _parse(text: str, path: Path) -> object:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"The labels {path} are not JSON: {error}.") from None
 
 
@@ -380,13 +422,6 @@ def _add(labels: Labels, name: str, category: str, split: str, where: str) -> No
         raise ValueError(
             f"{where} gives {name!r} the category {category!r}, but an earlier line gives it {known!r}: keep one."
         )
-
-
-def _move(labels: Labels, name: str, folder: PurePosixPath) -> None:
-    """Name a file by its path below the root."""
-    for part in (labels.categories, labels.splits, labels.refused):
-        if name in part:
-            part[(folder / name).as_posix()] = part.pop(name)
 
 
 def _as_it_is(path: str) -> list[str]:

@@ -21,16 +21,17 @@ DEFAULT_LAYOUT = "{category}/**"
 # Names that systems, and not people, give to files and folders; in lower case.
 LITTER = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r", "picasa.ini"),  # desktops
-    *("$recycle.bin", "recycler", "recycled", "system volume information", "found.000", "lost+found"),  # disks
+    *("$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"),  # disks
     *("@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot", "@tmp", "@__thumb", "@sharesnap"),  # storage
-    *("~snapshot", "network trash folder", "temporary items", "aquota.user", "aquota.group"),  # in networks
+    *("~snapshot", "network trash folder", "temporary items", "thevolumesettingsfolder", "aquota.user"),  # in networks
     *("__pycache__", "node_modules"),
 }
+LITTER_STARTS = (".", "@eaDir", "@SynoEAStream", "FOUND.0", "found.0")
 
 
 def is_ignored(path: PurePosixPath) -> bool:
     """Whether a file is hidden, or was left by an operating system or network storage."""
-    return any(part.startswith(".") or part.lower() in LITTER for part in path.parts)
+    return any(part.startswith(LITTER_STARTS) or part.lower() in LITTER for part in path.parts)
 
 
 def root_of(files: Iterable[PurePosixPath], domain: str, labelled: bool = False) -> PurePosixPath:
@@ -181,7 +182,7 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
 
 
 def _compiled(layouts: list[str], labelled: bool) -> list[re.Pattern[str]]:
-    return [re.compile(_expression(_composed(layout), labelled)) for layout in layouts]
+    return [re.compile(_expression(_composed(layout), labelled), re.DOTALL) for layout in layouts]
 
 
 def _first_match(patterns: list[re.Pattern[str]], path: str) -> re.Match[str] | None:

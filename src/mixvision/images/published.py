@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,10 +13,17 @@ from mixvision.images.layout import name_splits
 logger = logging.getLogger(__name__)
 
 NAMES = {  # as data sets call them, whatever the case
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "val", "valid", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("train", "training", "trainset"), "train"),
+    **dict.fromkeys(("validation", "val", "valid", "dev", "eval"), "validation"),
+    **dict.fromkeys(("test", "testing", "testset"), "test"),
 }
+_AROUND = re.compile(r"^(seg|img|images|my)_|[_ -]?(set|data|images|\d{4})$")  # seg_train, training_set, val2017
+
+
+def split_named(name: str) -> str:
+    """The split that a name means, or "": train, Training, val2017, seg_test, ..."""
+    name = name.casefold()
+    return NAMES.get(name) or NAMES.get(_AROUND.sub("", name), "")
 
 
 def read_split_table(given: Mapping[str, object] | None) -> FileTable | None:
@@ -39,8 +47,8 @@ def require_categories(names: set[str], domain: str, certain: bool) -> None:
         domain: for the message.
         certain: whether the study sets a layout; then only those are refused that all have names of splits.
     """
-    splits = {name for name in names if name.casefold() in NAMES}
-    if len(splits) > 1 and (splits == names or (not certain and len({NAMES[name.casefold()] for name in splits}) > 1)):
+    splits = {name for name in names if split_named(name)}
+    if len(splits) > 1 and (splits == names or (not certain and len({split_named(name) for name in splits}) > 1)):
         raise ValueError(
             f"The categories of {domain!r} images would be {', '.join(sorted(names))}, which are splits: set layout "
             'to "{split}/{category}/**", and ingestion.splits.method to published to keep these splits.'
@@ -49,7 +57,7 @@ def require_categories(names: set[str], domain: str, certain: bool) -> None:
 
 def known_splits(names: Mapping[str, str]) -> dict[str, str]:
     """The published split of every image by its path, from names of splits; empty if some are unknown or lacking."""
-    splits = {path: NAMES.get(name.casefold(), "") for path, name in names.items()}
+    splits = {path: split_named(name) for path, name in names.items()}
     if all(splits.values()):
         return splits
     if any(splits.values()):
@@ -78,7 +86,7 @@ def published_splits(
     if by_layout and table is not None:
         raise ValueError(f"Both layout and split name the splits of {domain!r} images: remove one of the two.")
     names = name_splits(paths, layouts) if table is None else look_up(paths, table, root, domain)
-    splits = {path: NAMES.get(name.casefold(), "") for path, name in zip(paths, names, strict=True)}
+    splits = {path: split_named(name) for path, name in zip(paths, names, strict=True)}
     unknown = next((path for path, split in splits.items() if not split), None)
     if unknown is not None:
         name = dict(zip(paths, names, strict=True))[unknown]

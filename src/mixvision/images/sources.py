@@ -109,7 +109,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     root = root_of(found, domain, labelled=label_source is not None)
     if layout is None and label_source is None:
         require_clear_domain(found, root, domain)
-    labelled = None if label_source is None else read_labels(label_source, top / root, domain)
+    labelled = None if label_source is None else read_labels(label_source, top / root, domain, top)
     names: dict[str, str] = {}  # of files in the labels, by path
 
     def label(paths: list[str]) -> dict[str, str]:

@@ -68,7 +68,8 @@ def _extremes(samples: np.ndarray, nothing: float | None) -> tuple[float, float]
         return 0, 1
     if samples.dtype.kind != "f" and nothing is None:
         return samples.min().item(), samples.max().item()
-    counted = np.abs(samples) < LARGEST  # not infinite, and not the largest number, which often stands for nothing
+    largest = min(LARGEST, np.finfo(samples.dtype).max) if samples.dtype.kind == "f" else LARGEST
+    counted = np.abs(samples) < largest  # not infinite, and not the largest number, which often stands for nothing
     if nothing is not None:
         counted &= ~np.isclose(samples, nothing)
     if not counted.any():

@@ -191,7 +191,8 @@ def _clusters_section(manifest: pd.DataFrame, sheets: Sheets) -> Section:
     sizes = kept.groupby("cluster").size()
     count = int((sizes > 1).sum())
     shown = f", of which the {CLUSTERS_SHOWN} largest are shown" if count > CLUSTERS_SHOWN else ""
-    text = [f"{count:,} clusters{shown}. A cluster stays in one split unless the split is a plain random one."]
+    number = f"{count:,} cluster{'s' * (count != 1)}{shown}."
+    text = [f"{number} A cluster stays in one split unless the split is a plain random one."]
     picture = Picture("Near-duplicates side by side", sheets.clusters, "Rows of images, one row for each cluster.")
     return Section("Near-duplicates", text, pictures=[picture] if count else [])
 
