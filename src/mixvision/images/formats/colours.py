@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from mixvision.images.formats.depth import to_8_bits
+from mixvision.images.formats.depth import on_white, to_8_bits
 
 ROWS = 1024  # blended together
 
@@ -60,11 +60,10 @@ def rgb_of_deep(samples: np.ndarray, bits: int, all_bits: bool) -> tuple[Image.I
         all_bits: whether the file says that all of them are used.
     """
     samples = samples if samples.ndim == 3 else samples[..., None]
-    colours, whole = 3 if samples.shape[2] >= 3 else 1, (0, 2**bits - 1)
+    colours, channels, whole = 3 if samples.shape[2] >= 3 else 1, samples.shape[2], (0, 2**bits - 1)
     scaled, assumed = to_8_bits(samples[..., :colours], bits, whole if all_bits else None)
-    picture = Image.fromarray(scaled if colours == 3 else scaled[..., 0])
-    if samples.shape[2] > colours:
-        alpha, _ = to_8_bits(samples[..., -1], bits, whole)
-        picture = picture.convert("RGBA" if colours == 3 else "LA")
-        picture.putalpha(Image.fromarray(alpha))
-    return to_rgb(picture), assumed
+    if channels > colours:
+        alpha, _ = to_8_bits(samples[..., colours:], bits, whole)
+        del samples  # hundreds of megabytes of a large picture
+        scaled = on_white(scaled, alpha, multiplied=False)
+    return Image.fromarray(scaled if colours == 3 else scaled[..., 0]).convert("RGB"), assumed

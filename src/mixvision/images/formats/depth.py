@@ -8,6 +8,7 @@ DEPTHS = (8, 10, 12, 14, 16, 24, 32, 64)  # bits that cameras, scanners and micr
 USUAL_WHITES = (1, 255, 1023, 4095, 16383, 65535)  # of floats
 NOISE = 0.1  # of the largest value: what lies less outside a range does not change it
 LARGEST = 1e30
+ROWS = 1024  # blended together
 BLOCK = 2**22  # samples that are converted together
 
 
@@ -41,6 +42,17 @@ def to_8_bits(
     if white_is_lowest:
         black, white = white, black
     return _scaled(samples, black, white), assumed
+
+
+def on_white(colours: np.ndarray, alpha: np.ndarray, multiplied: bool) -> np.ndarray:
+    """Colours (H, W, C) blended onto white by their opacity (H, W, 1), unless they were multiplied by it before."""
+    blended = np.empty_like(colours)
+    for top in range(0, len(colours), ROWS):
+        part = slice(top, top + ROWS)
+        share = alpha[part].astype(np.float32) / 255
+        own = colours[part] if multiplied else colours[part] * share
+        blended[part] = np.clip(np.rint(own + 255 * (1 - share)), 0, 255)
+    return blended
 
 
 def _range_of(low: float, high: float, kind: str, bits: int) -> tuple[float, float, str]:

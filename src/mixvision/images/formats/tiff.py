@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mixvision.images.formats.depth import to_8_bits
+from mixvision.images.formats.depth import on_white, to_8_bits
 from mixvision.images.formats.recognise import Undecodable
 
 MAX_THUMBNAILS = 20
-ROWS = 1024  # blended together
 REDUCED, MASK = 1, 4  # bits of NewSubfileType
 WHITE_IS_LOWEST, BLACK_IS_LOWEST, RGB = 0, 1, 2  # PhotometricInterpretation
 CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
@@ -126,19 +125,8 @@ def read_samples(content: bytes, page: Page, max_pixels: int) -> tuple[Image.Ima
         whole = (0, 1) if values.dtype.kind == "f" else (0, 2 ** (bits - (values.dtype.kind == "i")) - 1)
         alpha, _ = to_8_bits(values[..., -1:], bits, whole)
         del values
-        scaled = _on_white(scaled, alpha, page.first(EXTRA, 0) == ASSOCIATED)
+        scaled = on_white(scaled, alpha, page.first(EXTRA, 0) == ASSOCIATED)
     return Image.fromarray(scaled[..., 0] if page.colours == 1 else scaled), assumed
-
-
-def _on_white(colours: np.ndarray, alpha: np.ndarray, multiplied: bool) -> np.ndarray:
-    """Colours (H, W, C) blended onto white by their opacity (H, W, 1), unless they were multiplied by it before."""
-    blended = np.empty_like(colours)
-    for top in range(0, len(colours), ROWS):
-        part = slice(top, top + ROWS)
-        share = alpha[part].astype(np.float32) / 255
-        own = colours[part] if multiplied else colours[part] * share
-        blended[part] = np.clip(np.rint(own + 255 * (1 - share)), 0, 255)
-    return blended
 
 
 def _holds_raw(page: Any) -> bool:
