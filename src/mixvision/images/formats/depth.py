@@ -8,8 +8,7 @@ DEPTHS = (8, 10, 12, 14, 16, 24, 32, 64)  # bits that cameras, scanners and micr
 USUAL_WHITES = (1, 255, 1023, 4095, 16383, 65535)  # of floats
 NOISE = 0.1  # of the largest value: what lies less outside a range does not change it
 LARGEST = 1e30
-ROWS = 1024  # blended together
-BLOCK = 2**22  # samples that are converted together
+ROWS = 128  # converted together
 
 
 def to_8_bits(
@@ -98,11 +97,10 @@ def _range_of_floats(low: float, high: float) -> tuple[float, float]:
 
 
 def _scaled(samples: np.ndarray, black: float, white: float) -> np.ndarray:
-    """Black becomes 0 and white 255; block by block, as 80 million samples would take gigabytes."""
-    scaled = np.empty(samples.size, np.uint8)
-    flat = samples.reshape(-1)
-    for begin in range(0, flat.size, BLOCK):
-        block = flat[begin : begin + BLOCK].astype(np.float64)
-        levels = np.nan_to_num((block - black) * (255 / (white - black)), nan=0.0, posinf=255.0, neginf=0.0)
-        scaled[begin : begin + BLOCK] = np.clip(np.rint(levels), 0, 255)
-    return scaled.reshape(samples.shape)
+    """Black becomes 0 and white 255; some rows at a time, as 80 million samples would take gigabytes."""
+    scaled = np.empty(samples.shape, np.uint8)
+    for top in range(0, len(samples), ROWS):
+        part = samples[top : top + ROWS].astype(np.float32 if samples.dtype.itemsize <= 2 else np.float64)
+        levels = np.nan_to_num((part - black) * (255 / (white - black)), nan=0.0, posinf=255.0, neginf=0.0)
+        scaled[top : top + ROWS] = np.clip(np.rint(levels), 0, 255)
+    return scaled
