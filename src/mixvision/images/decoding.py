@@ -43,6 +43,8 @@ SMALL_READ, READS_BETWEEN_LOOKS = (
     1024,
     256,
 )  # bytes of a header, and how many such reads pass between looks at the clock
+READ_AT_ONCE = 2**20  # bytes: larger files are looked at before they are read, and timed
+QUICK_PIXELS = 2_000_000  # more are timed
 KINDS_OF_FILES = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -120,10 +122,10 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
         content = _read(path, decoding.max_bytes, record)
         picture = decode_picture(content, decoding, record)
         pixels = np.asarray(centred_square(picture, decoding.size))
-        record.square_sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
+        record.square_sha256 = hashlib.sha256(pixels.data).hexdigest()
         record.phash = perceptual_hash(picture)
         record.thumbnail = thumbnail_of(picture)
-        record.pixels_sha256 = pixels_hash(picture)
+        record.pixels_sha256 = pixels_hash(picture, pixels if picture.size == pixels.shape[:2] else None)
     except MemoryError:  # says nothing about the file
         raise
     except Exception as error:  # Pillow's readers raise many kinds on damaged files
@@ -217,10 +219,11 @@ def _read(path: Path, max_bytes: int, record: ImageRecord) -> bytes:
         if special is not None:  # opening a pipe would wait for ever
             raise Undecodable(f"unreadable file: {special}, not a regular file")
         with path.open("rb") as file:
-            recognise(file.read(HEAD))
+            if status.st_size > READ_AT_ONCE:
+                recognise(file.read(HEAD))
+                file.seek(0)
             if status.st_size > max_bytes:
                 raise Undecodable(f"too many bytes: {status.st_size} is over max_bytes, {max_bytes}")
-            file.seek(0)
             content = file.read(status.st_size)
     except OSError as error:
         raise Undecodable(f"unreadable file: {error.strerror or error}") from None
@@ -299,9 +302,15 @@ def _decode_tiff(content: bytes, decoding: Decoding, record: ImageRecord) -> Ima
 
 def _open(content: bytes, kind: str, decoding: Decoding) -> Image.Image:
     try:
-        return Image.open(_TimedContent(content, decoding.max_seconds), formats=[kind])
+        image = Image.open(io.BytesIO(content), formats=[kind])
     except Image.DecompressionBombError:
         raise Undecodable(f"too many pixels: over {LARGEST_MAX_PIXELS}") from None
+    is_long = image.width * image.height > QUICK_PIXELS or len(content) > READ_AT_ONCE  # others are quick
+    if is_long and image.fp is not None:
+        timed = _TimedContent(content, decoding.max_seconds)
+        timed.seek(image.fp.tell())
+        image.fp = timed
+    return image
 
 
 def _has_more_frames(image: Image.Image) -> bool:

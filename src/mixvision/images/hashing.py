@@ -12,9 +12,17 @@ THUMBNAIL_SIDE = 16
 ROWS = 1024  # hashed together
 
 
-def pixels_hash(picture: Image.Image) -> str:
-    """SHA-256 of the size and all pixels of the picture: equal for equal pictures, not for equal centres."""
+def pixels_hash(picture: Image.Image, pixels: np.ndarray | None = None) -> str:
+    """SHA-256 of the size and all pixels of the picture: equal for equal pictures, not for equal centres.
+
+    Args:
+        picture: in RGB.
+        pixels: the same as an array, if it is at hand.
+    """
     digest = hashlib.sha256(f"{picture.width}x{picture.height}".encode())
+    if pixels is not None:
+        digest.update(pixels.data)
+        return digest.hexdigest()
     if picture.height <= ROWS:
         digest.update(picture.tobytes())
         return digest.hexdigest()

@@ -100,7 +100,7 @@ def _scaled(samples: np.ndarray, black: float, white: float) -> np.ndarray:
     """Black becomes 0 and white 255; some rows at a time, as 80 million samples would take gigabytes."""
     scaled = np.empty(samples.shape, np.uint8)
     for top in range(0, len(samples), ROWS):
-        part = samples[top : top + ROWS].astype(np.float32 if samples.dtype.itemsize <= 2 else np.float64)
+        part: np.ndarray = samples[top : top + ROWS].astype("f4" if samples.dtype.itemsize <= 2 else "f8")
         levels = np.nan_to_num((part - black) * (255 / (white - black)), nan=0.0, posinf=255.0, neginf=0.0)
         scaled[top : top + ROWS] = np.clip(np.rint(levels), 0, 255)
     return scaled
