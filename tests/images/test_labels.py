@@ -240,7 +240,7 @@ def test_other_json(read, content):
         read("labels.json", content[:-1])
 
 
-VOC = "<annotation><filename>{}.png</filename>{}</annotation>"
+VOC = "<annotation><filename>photo of old {}.png</filename>{}</annotation>"
 OBJECT = "<object><name>{}</name></object>"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import re
 
 import numpy as np
@@ -200,3 +201,20 @@ def test_an_independent_test_domain_is_tested_whatever_was_published():
 )
 def test_names_of_splits(names, split):
     assert {split_named(name) for name in names} == {split}
+
+
+@pytest.mark.parametrize(
+    ("folders", "said"),
+    [
+        (["apple/train", "apple/test", "pear/train", "pear/test"], True),
+        (["apple/train", "pear/train"], False),
+        (["apple/train", "apple/test", "pear/red"], False),
+        (["apple", "pear"], False),
+    ],
+)
+def test_splits_within_categories_are_recognised(open_published, caplog, folders, said):
+    with caplog.at_level(logging.WARNING):
+        open_published(dict.fromkeys(folders, 2))
+    assert (
+        'categories are called test, train. To keep these splits, set layout to "{category}/{split}/**"' in caplog.text
+    ) == said

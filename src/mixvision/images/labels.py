@@ -370,14 +370,17 @@ def _of_coco(content: dict, path: Path) -> list[Row]:
 
 
 def _of_voc(annotations: list[Path]) -> list[Row]:
-    """Pascal VOC: the categories of an image are those of the objects in its XML file."""
+    """Pascal VOC: the categories of an image are those of the objects in its XML file, which has the image's name.
+
+    The name within the file is that of the annotator's machine, and often not that of today.
+    """
     rows: list[Row] = []
     for path in annotations:
         try:
             tree = ElementTree.fromstring(path.read_bytes())
         except ElementTree.ParseError as error:
             raise ValueError(f"The labels {path} are no XML file: {error}. Correct or remove it.") from None
-        file = tree.findtext("filename") or path.stem
+        file = path.stem + PurePosixPath((tree.findtext("filename") or "").strip()).suffix
         names = dict.fromkeys(found.findtext("name") or "" for found in tree.iter("object"))
         rows += [("The VOC labels", file.strip(), name.strip(), "") for name in names if name.strip()]
     return rows

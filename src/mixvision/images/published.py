@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mixvision.images.file_tables import FileTable, look_up
@@ -53,6 +53,24 @@ def require_categories(names: set[str], domain: str, certain: bool) -> None:
             f"The categories of {domain!r} images would be {', '.join(sorted(names))}, which are splits: set layout "
             'to "{split}/{category}/**", and ingestion.splits.method to published to keep these splits.'
         )
+
+
+def warn_of_inner_splits(files: Iterable[tuple[str, str]], domain: str) -> None:
+    """Say so if the folders within each category are called train, test, ..., which a layout can read as splits.
+
+    Args:
+        files: pairs of category ("" if it has none) and path below the root, as in "apple/train/1.png".
+        domain: for the message.
+    """
+    within: dict[str, set[str]] = {}
+    for category, path in files:
+        parts = path.split("/")
+        if category and len(parts) > 2:
+            within.setdefault(category, set()).add(parts[1])
+    names = set().union(*within.values())
+    if len({split_named(name) for name in names} - {""}) > 1 and all(split_named(name) for name in names):
+        text = '%s: the folders within the categories are called %s. To keep these splits, set layout to "%s".'
+        logger.warning(text, domain, ", ".join(sorted(names)), "{category}/{split}/**")
 
 
 def known_splits(names: Mapping[str, str]) -> dict[str, str]:

@@ -24,7 +24,13 @@ from mixvision.images.layout import (
     require_clear_domain,
     root_of,
 )
-from mixvision.images.published import known_splits, published_splits, read_split_table, require_categories
+from mixvision.images.published import (
+    known_splits,
+    published_splits,
+    read_split_table,
+    require_categories,
+    warn_of_inner_splits,
+)
 from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
@@ -118,20 +124,15 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         return {path: labelled.categories.get(name, "") for path, name in names.items()}
 
     placed = place_files(found, root, layouts, None if labelled is None else label)
-    if not any(category for category, _ in placed):
-        also, advice = "", "put images in one folder per category, or describe the layout"
-        if labels is not None:
-            also, advice = f" and are named in {labels}", "correct the layout or the labels"
-        raise ValueError(
-            f"The source of {domain!r} images, {shown(source)}, has no files that fit the layout "
-            f"{' or '.join(layouts)} below {top / root}{also}: {advice} in the configuration."
-        )
+    _require_placed(placed, shown(source), domain, layouts, top / root, labels)
     refused = {path.relative_to(root).as_posix(): why for path, why in faults.items() if path.is_relative_to(root)}
     if labelled is not None:
         missing = missing_files(labelled, names.values(), [path for _, path in placed], domain)
         refused |= missing | {path: labelled.refused[name] for path, name in names.items() if name in labelled.refused}
         placed += [(labelled.categories[path], path) for path in missing]
     require_categories({category for category, _ in placed} - {""}, domain, certain=layout is not None)
+    if layout is None and labelled is None:
+        warn_of_inner_splits(placed, domain)
     unmapped: dict[str, int] = {}
     if mapping is not None:
         placed, unmapped = map_categories(placed, read_mapping(Path(mapping)), domain)
@@ -141,6 +142,21 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     if not published and labelled is not None:
         published = known_splits({path: labelled.splits.get(names[path], "") for path in paths})
     return RawImages(domain, top / root, files, unmapped, groups, published, refused)
+
+
+def _require_placed(
+    placed: list[tuple[str, str]], source: str | None, domain: str, layouts: list[str], root: Path, labels: object
+) -> None:
+    """Refuse a source in which no file has a category."""
+    if any(category for category, _ in placed):
+        return
+    also, advice = "", "put images in one folder per category, or describe the layout"
+    if labels is not None:
+        also, advice = f" and are named in {labels}", "correct the layout or the labels"
+    raise ValueError(
+        f"The source of {domain!r} images, {source}, has no files that fit the layout "
+        f"{' or '.join(layouts)} below {root}{also}: {advice} in the configuration."
+    )
 
 
 def check_source(
