@@ -169,8 +169,8 @@ def test_a_study_of_two_domains_saves_all_its_results(run_pipeline, letters):
     assert [artifact.path for artifact in artifacts] == ["best_validation.safetensors"]
 
     answers = run_pipeline("submission", {"unlabelled": str(Path(letters["real"]["source"]) / "two")}, letters)
-    lines = (answers / "data/08_reporting/letters/submission/answers.txt").read_text().splitlines()
-    said = dict(line.split(" ") for line in lines)
+    table_of_answers = pd.read_csv(answers / "data/08_reporting/letters/submission/answers.csv", dtype=str)
+    said = table_of_answers.set_index("file")["category"].to_dict()
     best = table.loc[table.index.isin(trained), "validation_top1"].idxmax()  # of equals the first of the table
     mine = predictions[(predictions["trial"] == best) & (predictions["snapshot"] == "best_validation")]
     mine = mine[mine["id"].str.startswith("real/two/")].set_index("id")["prediction_1"].astype(str)
