@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import stat
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from mixvision.images.content import READ_AT_ONCE, TimedContent, read_content, size_of
 from mixvision.images.formats import jpeg, jpeg2000, png, tiff
 from mixvision.images.formats.colours import grey_of_deep, rgb_of_deep, to_rgb
 from mixvision.images.formats.recognise import HEAD, Undecodable, recognise
@@ -23,35 +22,17 @@ ORIENTATION_TAG = 0x0112
 DEEP_MODES = ("I", "F")  # and I;16: samples of more than 8 bits
 STATES_DEPTH = ("PPM",)  # formats whose deep samples Pillow scales to 16 bits
 FIRST_IS_PHOTO = ("MPO", "HEIF")  # phones write a second view or a gain map after the photo
-TURNS = dict(
-    zip(
-        range(2, 9),
-        (
-            Image.Transpose.FLIP_LEFT_RIGHT,
-            Image.Transpose.ROTATE_180,
-            Image.Transpose.FLIP_TOP_BOTTOM,
-            Image.Transpose.TRANSPOSE,
-            Image.Transpose.ROTATE_270,
-            Image.Transpose.TRANSVERSE,
-            Image.Transpose.ROTATE_90,
-        ),
-        strict=True,
-    )
-)
+TURNS = {  # by EXIF's orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 FIRST_WITH_SIDES_SWAPPED = 5
-SMALL_READ, READS_BETWEEN_LOOKS = (
-    1024,
-    256,
-)  # bytes of a header, and how many such reads pass between looks at the clock
-READ_AT_ONCE = 2**20  # bytes: larger files are looked at before they are read, and timed
 QUICK_PIXELS = 2_000_000  # more are timed
-KINDS_OF_FILES = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISCHR, "a device"),
-)
 
 
 @dataclass(frozen=True)
@@ -119,7 +100,9 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
     """
     record = ImageRecord()
     try:
-        content = _read(path, decoding.max_bytes, record)
+        record.bytes = size_of(path)
+        content = read_content(path, record.bytes, decoding.max_bytes)
+        record.sha256 = hashlib.sha256(content).hexdigest()
         picture = decode_picture(content, decoding, record)
         pixels = np.asarray(centred_square(picture, decoding.size))
         record.square_sha256 = hashlib.sha256(pixels.data).hexdigest()
@@ -210,42 +193,6 @@ def _text(value: object) -> str:
     return " ".join(value.partition("\0")[0].split()) if isinstance(value, str) else ""
 
 
-def _read(path: Path, max_bytes: int, record: ImageRecord) -> bytes:
-    """The content of a regular file that begins like an image and is not too large; fill in its size and hash."""
-    try:
-        status = path.stat()
-        record.bytes = status.st_size
-        special = next((name for is_kind, name in KINDS_OF_FILES if is_kind(status.st_mode)), None)
-        if special is not None:  # opening a pipe would wait for ever
-            raise Undecodable(f"unreadable file: {special}, not a regular file")
-        with path.open("rb") as file:
-            if status.st_size > READ_AT_ONCE:
-                recognise(file.read(HEAD))
-                file.seek(0)
-            if status.st_size > max_bytes:
-                raise Undecodable(f"too many bytes: {status.st_size} is over max_bytes, {max_bytes}")
-            content = file.read(status.st_size)
-    except OSError as error:
-        raise Undecodable(f"unreadable file: {error.strerror or error}") from None
-    record.bytes, record.sha256 = len(content), hashlib.sha256(content).hexdigest()
-    return content
-
-
-class _TimedContent(io.BytesIO):
-    """A file's content; reading it fails once the time is up. Decoders read it in many small parts."""
-
-    def __init__(self, content: bytes, seconds: float) -> None:
-        super().__init__(content)
-        self.seconds, self.end, self.reads = seconds, time.thread_time() + seconds, 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        self.reads += 1
-        is_block = size is None or not 0 <= size < SMALL_READ
-        if (is_block or self.reads % READS_BETWEEN_LOOKS == 0) and time.thread_time() > self.end:
-            raise Undecodable(f"too slow: decoding took over max_seconds, {self.seconds:g}")
-        return super().read(size)
-
-
 def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord) -> Image.Image:
     """The picture as Pillow reads it."""
     image = _open(content, kind, decoding)
@@ -307,7 +254,7 @@ def _open(content: bytes, kind: str, decoding: Decoding) -> Image.Image:
         raise Undecodable(f"too many pixels: over {LARGEST_MAX_PIXELS}") from None
     is_long = image.width * image.height > QUICK_PIXELS or len(content) > READ_AT_ONCE  # others are quick
     if is_long and image.fp is not None:
-        timed = _TimedContent(content, decoding.max_seconds)
+        timed = TimedContent(content, decoding.max_seconds)
         timed.seek(image.fp.tell())
         image.fp = timed
     return image
