@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -50,27 +51,14 @@ class Lock:
 class SetUpLock:
     """Lets one process at a time set up MLflow: two would migrate its new database at once, and one would fail."""
 
-    def __init__(self) -> None:
-        self.lock: Lock | None = None
-
-    @hook_impl(tryfirst=True)
-    def after_context_created(self, context: KedroContext) -> None:
-        if self.lock:  # of an earlier set-up in this process that failed
-            self.lock.release()
-        self.lock = Lock(Path(context.project_path) / FOLDER, "mlflow")
-        self.lock.acquire("the set-up of MLflow")
-
-
-class SetUpUnlock:
-    """Releases the lock of `SetUpLock` when all others have seen the new context."""
-
-    def __init__(self, taken: SetUpLock) -> None:
-        self.taken = taken
-
-    @hook_impl(trylast=True)
-    def after_context_created(self) -> None:
-        if self.taken.lock:
-            self.taken.lock.release()
+    @hook_impl(wrapper=True)
+    def after_context_created(self, context: KedroContext) -> Iterator[None]:
+        lock = Lock(Path(context.project_path) / FOLDER, "mlflow")
+        lock.acquire("the set-up of MLflow")
+        try:
+            return (yield)
+        finally:
+            lock.release()
 
 
 class StudyLock:

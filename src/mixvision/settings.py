@@ -2,12 +2,10 @@
 
 from mixvision.addresses import shown
 from mixvision.hooks import ParameterNames, ReportArtifacts, RunSummary, SourceCheck, Termination, TrialRuns
-from mixvision.locks import SetUpLock, SetUpUnlock, StudyLock
+from mixvision.locks import SetUpLock, StudyLock
 
-_set_up = SetUpLock()
 HOOKS = (
-    _set_up,
-    SetUpUnlock(_set_up),
+    SetUpLock(),
     StudyLock(),
     ParameterNames(),
     Termination(),
