@@ -12,7 +12,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
@@ -22,24 +22,14 @@ from mixvision.images.formats.recognise import SUFFIXES
 
 logger = logging.getLogger(__name__)
 
+# Usual names of columns, as `_normal` writes them.
 FILE_COLUMNS = (
-    *(
-        "file",
-        "filename",
-        "file_name",
-        "file name",
-        "filepath",
-        "file_path",
-        "path",
-        "image",
-        "image_name",
-        "imagename",
-    ),
-    *("image_path", "img", "photo", "picture", "image_id", "id", "name"),
+    *("file", "filename", "filepath", "path", "image", "imagename", "imagepath", "img", "photo", "picture"),
+    *("imageid", "id", "name"),
 )
 LABEL_COLUMNS = (
-    *("label", "category", "class", "class_name", "classname", "category_name", "label_name", "target", "species"),
-    *("breed", "variety", "labels", "diagnosis", "y"),
+    *("label", "category", "class", "classname", "categoryname", "labelname", "target", "species", "breed"),
+    *("variety", "labels", "diagnosis", "y"),
 )
 SPLIT_COLUMNS = ("split", "subset", "partition", "set", "fold")
 FORM = "file name, tab, category"
@@ -117,14 +107,12 @@ def read_labels(source: LabelSource, root: Path, domain: str, top: Path | None =
         places = [next((place for place in above if place.exists()), root / source.place)]
     labels, found = Labels(), False
     for place in places:
+        # Names in one of several files are relative to its folder.
         inside = PurePosixPath(place.parent.relative_to(root).as_posix()) if is_pattern else PurePosixPath()
-        for rows in _rows_of(place, source):
-            found = True
-            for where, name, category, split in rows:
-                file = _path_of(name)
-                if is_pattern and inside.parts:  # names are relative to the folder of the file
-                    file = (inside / file).as_posix()
-                _add(labels, file, category, split, f"{where} {place}")
+        rows = _rows_of(place, source)
+        found = found or rows is not None
+        for where, name, category, split in rows or ():
+            _add(labels, (inside / _path_of(name)).as_posix(), category, split, f"{where} {place}")
     if not found:
         raise FileNotFoundError(
             f"The labels of {domain!r} images are not in the source: looked for {(root / source.place).absolute()}. "
@@ -206,20 +194,19 @@ def decode_text(content: bytes, path: Path) -> str:
 Row = tuple[str, str, str, str]  # where it is (in words), file, category, split
 
 
-def _rows_of(place: Path, source: LabelSource) -> Iterator[Iterable[Row]]:
+def _rows_of(place: Path, source: LabelSource) -> list[Row] | None:
+    """What a file or folder of labels says; None if there is none."""
     if place.is_dir():
         annotations = sorted(place.glob("*.xml"))
-        rows = _of_voc(annotations) if annotations else _of_voc_lists(sorted(place.glob("*_*.txt")))
-        if rows:
-            yield rows
-    elif place.is_file():
-        text = decode_text(place.read_bytes(), place)
-        if place.suffix.lower() == ".json":
-            yield _of_json(text, place)
-        elif place.suffix.lower() in (".jsonl", ".ndjson"):
-            yield _of_objects([_parse(line, place) for line in text.splitlines() if line.strip()], place, source)
-        else:
-            yield _of_table(text, place, source)
+        return (_of_voc(annotations) if annotations else _of_voc_lists(sorted(place.glob("*_*.txt")))) or None
+    if not place.is_file():
+        return None
+    text = decode_text(place.read_bytes(), place)
+    if place.suffix.lower() == ".json":
+        return _of_json(text, place)
+    if place.suffix.lower() in (".jsonl", ".ndjson"):
+        return _of_objects([_parse(line, place) for line in text.splitlines() if line.strip()], place, source)
+    return _of_table(text, place, source)
 
 
 def _of_table(text: str, path: Path, source: LabelSource) -> list[Row]:
@@ -314,7 +301,7 @@ def _columns(
 
 
 def _place(names: list[str], known: Sequence[str]) -> int | None:
-    return next((names.index(_normal(name)) for name in known if _normal(name) in names), None)
+    return next((names.index(name) for name in known if name in names), None)
 
 
 def _normal(name: str) -> str:
@@ -340,11 +327,11 @@ def _of_json(text: str, path: Path) -> list[Row]:
 
 def _of_objects(objects: list, path: Path, source: LabelSource) -> list[Row]:
     """Lines of JSON such as {"file_name": "a.png", "label": "cat"}."""
-    files = (source.file.casefold(),) if source.file else FILE_COLUMNS
-    names = (source.label.casefold(),) if source.label else LABEL_COLUMNS
+    files = (_normal(source.file),) if source.file else FILE_COLUMNS
+    names = (_normal(source.label),) if source.label else LABEL_COLUMNS
     rows: list[Row] = []
     for number, entry in enumerate(objects, start=1):
-        values = {str(key).casefold(): value for key, value in entry.items()} if isinstance(entry, dict) else {}
+        values = {_normal(str(key)): value for key, value in entry.items()} if isinstance(entry, dict) else {}
         texts = {key: str(value) for key, value in values.items() if isinstance(value, str | int | float)}
         file, label, split = (
             next((texts[name] for name in known if name in texts), "") for known in (files, names, SPLIT_COLUMNS)
