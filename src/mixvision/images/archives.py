@@ -9,6 +9,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
@@ -147,6 +148,14 @@ class _TooMuchError(ValueError):
     """The archive holds more than the limits or the disk allow."""
 
 
+def _require_ratio(archive: object, unpacked: int, packed: int, limits: Unpacking) -> None:
+    if unpacked > max(limits.max_ratio * packed, SMALL):
+        raise _TooMuchError(
+            f"The archive {archive} unpacks to over {limits.max_ratio:g} times its size, the limit "
+            "unpacking.max_ratio: raise it in the study's globals.yml if you trust the archive."
+        )
+
+
 def _unpack(archive: Path, members: list[Member], target: Path, domain: str, limits: Unpacking) -> dict[str, str]:
     members = _follow_links(members)
     root = root_of([member.path for member in members], domain)
@@ -154,11 +163,7 @@ def _unpack(archive: Path, members: list[Member], target: Path, domain: str, lim
     wanted = [replace(member, reason=member.reason or _over_limits(member, limits)) for member in wanted]
     taken = [member for member in wanted if not member.reason]
     needed = sum(member.size for member in taken)
-    if needed > max(limits.max_ratio * archive.stat().st_size, SMALL):
-        raise _TooMuchError(
-            f"The archive {archive} unpacks to over {limits.max_ratio:g} times its size, the limit "
-            "unpacking.max_ratio: raise it in the study's globals.yml if you trust the archive."
-        )
+    _require_ratio(archive, needed, archive.stat().st_size, limits)
     _require_room(archive, needed, target, limits)
     refused = {member.path.as_posix(): member.reason for member in wanted if member.reason}
     for member in tqdm(taken, desc=f"unpacking {archive.name}", unit="file"):
@@ -223,21 +228,16 @@ def _members_of(archive: Path, limits: Unpacking) -> Iterator[list[Member]]:
 
 def _members_of_tar(tar: tarfile.TarFile, packed: int, limits: Unpacking) -> list[Member]:
     """The members of an undamaged archive; tarfile itself would take a damaged header for the archive's end."""
-    most = max(limits.max_ratio * packed, SMALL)
     members = []
     while (member := tar.next()) is not None:
-        if member.offset_data + member.size > most:
-            raise _TooMuchError(
-                f"The archive {tar.name!s} unpacks to over {limits.max_ratio:g} times its size, the limit "
-                "unpacking.max_ratio: raise it in the study's globals.yml if you trust the archive."
-            )
+        _require_ratio(tar.name, member.offset_data + member.size, packed, limits)
         if not member.isdir():
             members.append(_member_of_tar(tar, member))
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
         raise tarfile.ReadError("a header in it is damaged")
-    left = most
+    left = max(limits.max_ratio * packed, SMALL)
     while (block := tar.fileobj.read(2**20)) and left > 0:  # a compressed archive's checksum is at its end
         left -= len(block)
     return members
@@ -323,6 +323,10 @@ def _follow_links(members: list[Member]) -> list[Member]:
     if not links:
         return members
     files = {member.path: member for member in members if member.link is None}
+    within = defaultdict(list)  # files by each of the folders above them
+    for file in files:
+        for folder in file.parents:
+            within[folder].append(file)
     found = list(files.values())
     most = ALIASES_PER_FILE * (len(members) + 50)
     for path in links:
@@ -334,7 +338,7 @@ def _follow_links(members: list[Member]) -> list[Member]:
         elif path.is_relative_to(target):
             found.append(Member(path, 0, _nothing, reason="unreadable file: a link to a folder that contains it"))
         else:
-            inside = [file for file in files if file.is_relative_to(target)]
+            inside = within.get(target, [])
             found += [replace(files[file], path=path / file.relative_to(target)) for file in inside]
             if not inside:
                 found.append(Member(path, 0, _nothing, reason=f"unreadable file: a link to nothing: {links[path]}"))
