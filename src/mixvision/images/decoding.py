@@ -13,13 +13,12 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from mixvision.images.content import READ_AT_ONCE, TimedContent, read_content, size_of
 from mixvision.images.formats import jpeg, jpeg2000, png, tiff
-from mixvision.images.formats.colours import grey_of_deep, rgb_of_deep, to_rgb
+from mixvision.images.formats.colours import DEEP_MODES, grey_of_deep, rgb_of_deep, to_rgb
 from mixvision.images.formats.recognise import HEAD, Undecodable, recognise
 from mixvision.images.hashing import perceptual_hash, pixels_hash, thumbnail_of
 
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 ORIENTATION_TAG = 0x0112
-DEEP_MODES = ("I", "F")  # and I;16: samples of more than 8 bits
 STATES_DEPTH = ("PPM",)  # formats whose deep samples Pillow scales to 16 bits
 FIRST_IS_PHOTO = ("MPO", "HEIF")  # phones write a second view or a gain map after the photo
 TURNS = {  # by EXIF's orientation

@@ -7,6 +7,7 @@ from PIL import Image
 
 from mixvision.images.formats.depth import on_white, to_8_bits
 
+DEEP_MODES = ("I", "F")  # and I;16: samples of more than 8 bits
 ROWS = 1024  # blended together
 
 
@@ -17,14 +18,14 @@ def to_rgb(image: Image.Image, opaque: np.ndarray | None = None) -> Image.Image:
         image: the picture.
         opaque: bool ``(H, W)``, where it is not transparent, if its mode does not say so.
     """
+    if image.mode.startswith(DEEP_MODES):
+        image, _ = grey_of_deep(image)
     if opaque is not None:
-        image = image.convert("RGB") if image.mode in ("L", "RGB") else grey_of_deep(image)[0].convert("RGB")
+        image = image.convert("RGB")
         image.paste("white", mask=Image.fromarray(~opaque))
         return image
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if image.mode.startswith("I") or image.mode == "F":
-        image, _ = grey_of_deep(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     picture = Image.new("RGB", image.size)
