@@ -37,6 +37,16 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
+def empty_tracking(tmp_path_factory) -> Path:
+    """MLflow's database before the first run; creating it takes longer than many tests."""
+    file = tmp_path_factory.mktemp("tracking") / "mlflow.db"
+    import mlflow  # imported here: few tests need it
+
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture(scope="session")
 def small_pixels() -> dict[str, np.ndarray]:
     """MNIST as "nice" and UCI digits as "real": 40 of each of three digits per domain, 16x16."""
     nice, nice_labels = read_mnist()

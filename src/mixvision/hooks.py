@@ -1,6 +1,6 @@
-"""Hooks around a run: an MLflow child run for each model, reports as artifacts, and a summary at the end.
+"""Hooks around a run: checks before it, and a summary at its end. ``mixvision.tracking`` has those for MLflow.
 
-The catalog gives a dataset its role for these hooks, ``metadata: {mixvision: {role: ...}}``:
+The catalog gives a dataset its role for all of them, ``metadata: {mixvision: {role: ...}}``:
 
 - final_metrics: a table with metrics of trials; its schema says which columns are metrics. ``trial`` and ``prefix``
   are templates filled from each row, by default "{trial}" and "{snapshot}.": the trial's name and its metrics' prefix.
@@ -8,21 +8,16 @@ The catalog gives a dataset its role for these hooks, ``metadata: {mixvision: {r
 - checkpoints: a folder that is removed when the run has finished.
 - summary: a text that is printed at the end; page: a file whose path is printed.
 
-Every Kedro command imports this module, so MLflow and modules that import torch or pandas are imported where used.
+Every Kedro command imports this module, so what imports torch or pandas is imported where it is used.
 """
 
 from __future__ import annotations
 
-import atexit
-import logging
 import shutil
 import signal
-import tempfile
 import threading
-import time
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
@@ -38,187 +33,6 @@ from mixvision.parameter_names import (
     refuse_old_names,
     refuse_unknown_names,
 )
-from mixvision.training.events import TrainingEvents, TrainingListener
-from mixvision.vocabulary import BEST_VALIDATION, TEST, split_snapshot_name
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mlflow import MlflowClient
-
-    from mixvision.datasets.tables import TableDataset
-    from mixvision.models.trained import TrainedNetwork
-
-log = logging.getLogger(__name__)
-
-SECONDS_BETWEEN_LOGS = 2.0
-
-
-class TrialRuns(TrainingListener):
-    """Opens a child run for every trial of a sweep, logs its curves while it trains, and stores its weights.
-
-    A client writes to child runs by their ids, so the run that kedro-mlflow opened stays the active one.
-    """
-
-    client: MlflowClient  # set once MLflow has an active run
-
-    def __init__(self) -> None:
-        self.events: TrainingEvents | None = None  # set while listening
-        self.parent = ""  # the id of the active run, or empty
-        self.runs: dict[str, str] = {}
-        self.open: set[str] = set()
-        self.settings: dict[str, Any] = {}
-        self.unlogged: list[dict] = []
-        self.logged_at = 0.0
-        atexit.register(self.interrupted)
-
-    @hook_impl
-    def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
-        import mlflow
-
-        self.catalog = catalog
-        self.interrupted()  # closes an earlier run of this process that Ctrl-C stopped, as in a notebook
-        self.runs, self.open, self.unlogged = {}, set(), []
-        run = mlflow.active_run()
-        self.parent = run.info.run_id if run else ""
-        if run:
-            self.client = mlflow.MlflowClient()
-            if mlflow.get_tracking_uri().startswith("sqlite"):  # a server may have runs of other machines
-                self._end_dead_runs(run.info.experiment_id)
-            events: TrainingEvents = catalog.load("training_events")
-            events.listen(self)
-            self.events = events
-
-    def _end_dead_runs(self, experiment: str) -> None:
-        """Mark what a killed process left as running. This run has the study's lock, so no other is alive."""
-        running = self.client.search_runs([experiment], "attributes.status = 'RUNNING'")
-        dead = [run for run in running if run.info.run_id != self.parent]
-        for run in dead:
-            self.client.set_tag(run.info.run_id, "ended", f"found dead by the run {self.parent}")
-            self.client.set_terminated(run.info.run_id, "KILLED")
-        if dead:
-            log.warning("%d runs of a process that was killed are marked as KILLED in MLflow.", len(dead))
-            self.client.set_tag(self.parent, "predecessors", ", ".join(run.info.run_id for run in dead))
-
-    @hook_impl
-    def after_pipeline_run(self) -> None:
-        self._stop("FINISHED")
-
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        self._stop("FAILED")
-
-    @hook_impl
-    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Store each trial's final metrics and weights with its run."""
-        if not self.parent:
-            return
-        dataset = self.catalog.get(dataset_name)
-        if role(dataset) == "final_metrics":
-            self._log_final_metrics(data, cast("TableDataset", dataset))
-        if role(dataset) == "models":
-            self._keep_networks(data)
-
-    @hook_impl
-    def before_node_run(self, inputs: dict[str, Any]) -> None:
-        """Remember the node's settings as flat parameters, the only ones by which MLflow compares runs."""
-        self.settings = {}
-        for name, value in inputs.items():
-            if name.startswith("params:") and is_dataclass(value) and not isinstance(value, type):
-                self.settings |= asdict(value)
-
-    def started(self, trials: pd.DataFrame) -> None:
-        from mlflow.entities import Param
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-        experiment = self.client.get_run(self.parent).info.experiment_id
-        for trial in trials.to_dict("records"):
-            tags = {MLFLOW_PARENT_RUN_ID: self.parent}
-            run = self.client.create_run(experiment, tags=tags, run_name=trial["trial"])
-            self.runs[trial["trial"]] = run.info.run_id
-            self.open.add(trial["trial"])
-            settings = {**self.settings, **trial}  # the trial's own take precedence; NaN means none
-            parameters = [Param(name, str(value)) for name, value in settings.items() if value == value]
-            self.client.log_batch(run.info.run_id, params=parameters)
-
-    def evaluated(self, history: list[dict]) -> None:
-        self.unlogged += history
-        if time.monotonic() - self.logged_at > SECONDS_BETWEEN_LOGS:
-            self._log_curves()
-
-    def failed(self, trial: str, reason: str) -> None:
-        self.client.set_tag(self.runs[trial], "failure", reason)
-        self._close(trial, "FAILED")
-
-    def pruned(self, trial: str, iteration: int) -> None:
-        self.client.set_tag(self.runs[trial], "pruned", f"at iteration {iteration}")
-        self._close(trial, "KILLED")
-
-    def finished(self, trial: str) -> None:
-        self._close(trial, "FINISHED")
-
-    def interrupted(self) -> None:
-        """Mark a run as killed when the process ends in the middle of it: Ctrl-C raises no pipeline error."""
-        if self.events:
-            import mlflow
-
-            self._stop("KILLED")
-            while mlflow.active_run():  # kedro-mlflow re-enters the run for every node
-                mlflow.end_run("KILLED")
-            self.client.set_terminated(self.parent, "KILLED")  # MLflow may have ended it as FINISHED before
-
-    def _log_curves(self) -> None:
-        """Log all evaluations since the last call: a call takes 20 ms on SQLite, and short trials evaluate often."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        by_trial: dict[str, dict[tuple[str, int], float]] = {}
-        for row in self.unlogged:
-            prefix = "" if row["split"] == "test" else f"{row['split']}_"
-            points = by_trial.setdefault(row["trial"], {})
-            for name, value in row.items():
-                if name not in ("trial", "iteration", "epoch", "split"):
-                    points["loss" if name == "loss" else prefix + name, row["iteration"]] = value
-        for trial, points in by_trial.items():
-            metrics = [Metric(name, value, now, step) for (name, step), value in points.items()]
-            for begin in range(0, len(metrics), 1000):  # MLflow takes at most 1000 at once
-                self.client.log_batch(self.runs[trial], metrics=metrics[begin : begin + 1000])
-        self.unlogged, self.logged_at = [], time.monotonic()
-
-    def _log_final_metrics(self, table: pd.DataFrame, dataset: TableDataset) -> None:
-        """Log a table's metrics of this run's trials; of a table with a split column only those on test images."""
-        from mlflow.entities import Metric
-
-        now, about = int(time.time() * 1000), said_of(dataset, "mixvision")
-        tested = table[table["split"] == TEST] if "split" in table else table
-        for row in tested.to_dict("records"):
-            trial = about.get("trial", "{trial}").format(**row)
-            prefix = about.get("prefix", "{snapshot}.").format(**row)
-            values = {prefix + name: row[name] for name in dataset.table.metrics(table)}
-            final = [Metric(name, value, now, 0) for name, value in values.items() if value == value]  # no NaN
-            if trial in self.runs and final:
-                self.client.log_batch(self.runs[trial], metrics=final)
-
-    def _keep_networks(self, networks: dict[str, TrainedNetwork]) -> None:
-        """Store each trial's best network on the validation images with its run."""
-        with tempfile.TemporaryDirectory() as folder:
-            for name, network in networks.items():
-                trial, snapshot = split_snapshot_name(name)
-                if trial in self.runs and snapshot == BEST_VALIDATION:
-                    network.save(Path(folder) / f"{snapshot}.safetensors")
-                    self.client.log_artifact(self.runs[trial], Path(folder) / f"{snapshot}.safetensors")
-
-    def _close(self, trial: str, status: str) -> None:
-        self._log_curves()
-        if trial in self.open:
-            self.client.set_terminated(self.runs[trial], status)
-            self.open.discard(trial)
-
-    def _stop(self, status: str) -> None:
-        for trial in tuple(self.open):
-            self._close(trial, status)
-        if self.events:
-            self.events.stop(self)
-            self.events = None
 
 
 class ParameterNames:
@@ -255,7 +69,7 @@ class SourceCheck:
     """Checks every image source and the published numbers before any image is fetched or decoded.
 
     Nodes with the tag "check", which only look at parameters, run then, too. And passwords in the command's addresses
-    are hidden before kedro-mlflow records it.
+    are hidden before MLflow records it.
     """
 
     @hook_impl(tryfirst=True)
@@ -286,23 +100,6 @@ class Termination:
     @staticmethod
     def _leave(number: int, _: object) -> None:
         raise SystemExit(128 + number)
-
-
-class ReportArtifacts:
-    """Logs every dataset of the reporting layer to the run when it is saved."""
-
-    @hook_impl
-    def after_catalog_created(self, catalog: DataCatalog) -> None:
-        self.catalog = catalog
-
-    @hook_impl
-    def after_dataset_saved(self, dataset_name: str) -> None:
-        import mlflow
-
-        layer = said_of(self.catalog.get(dataset_name), "kedro-viz").get("layer")
-        if layer == "reporting" and mlflow.active_run():
-            path = file_of(dataset_name, self.catalog)
-            mlflow.log_artifact(str(path), artifact_path=path.parent.name)
 
 
 class RunSummary:

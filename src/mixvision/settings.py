@@ -1,23 +1,25 @@
 """Kedro settings: how configuration is merged, and the hooks of every run."""
 
 from mixvision.addresses import shown
-from mixvision.hooks import ParameterNames, ReportArtifacts, RunSummary, SourceCheck, Termination, TrialRuns
+from mixvision.hooks import ParameterNames, RunSummary, SourceCheck, Termination
 from mixvision.locks import SetUpLock, StudyLock
+from mixvision.tracking.hooks import Tracking
 
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")  # by either name: Tracking calls its hook
 HOOKS = (
     SetUpLock(),
     StudyLock(),
     ParameterNames(),
     Termination(),
     SourceCheck(),
-    TrialRuns(),
-    ReportArtifacts(),
+    Tracking(),
     RunSummary(),
 )
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
+    "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"]},
     # A study names only what it changes; everything else of a nested setting comes from conf/base.
     "merge_strategy": {"globals": "soft", "parameters": "soft"},
     "custom_resolvers": {

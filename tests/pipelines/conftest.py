@@ -54,14 +54,6 @@ def few_digits(tmp_path_factory) -> dict:
     return {"image_size": 16, **{domain: {"source": str(folder / domain)} for domain in domains}}
 
 
-@pytest.fixture(scope="session")
-def empty_tracking(tmp_path_factory) -> Path:
-    """MLflow's database before the first run; creating it takes longer than many tests."""
-    file = tmp_path_factory.mktemp("tracking") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture
 def project(tmp_path, monkeypatch, empty_tracking) -> Path:
     """A copy of the project's configuration in a folder of its own, so that a run leaves nothing behind."""

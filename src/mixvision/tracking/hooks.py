@@ -1,0 +1,160 @@
+"""The hook that tracks a run: kedro-mlflow opens it in MLflow, and everything after that goes through a journal.
+
+The roles of datasets, which say what is tracked, are explained in ``mixvision.hooks``. Every Kedro command imports this
+module, so MLflow is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import shutil
+from dataclasses import asdict, is_dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from kedro.config import OmegaConfigLoader
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import CatalogProtocol, DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from mixvision.hooks import file_of, role, said_of
+from mixvision.tracking.failures import check_database, explained
+from mixvision.tracking.journal import PARENT, Journal
+from mixvision.tracking.runs import TrialRuns, milliseconds
+from mixvision.tracking.sender import BackgroundSender, first_line, send_what_is_left
+
+if TYPE_CHECKING:
+    from mixvision.datasets.tables import TableDataset
+    from mixvision.tracking.plugin import Plugin
+    from mixvision.training.events import TrainingEvents
+
+log = logging.getLogger(__name__)
+
+FOLDER = ".mlflow-journal"
+RETRIES = "2"  # by MLflow itself, whose default blocks a call for 4.5 minutes; the journal tries again anyway
+
+
+class TrackedRun:
+    """What a run that is open in MLflow needs: a journal, the thread that sends it, and the listener of its trials."""
+
+    def __init__(self, journal: Journal, events: TrainingEvents, is_foreign: bool) -> None:
+        self.journal, self.events, self.is_foreign = journal, events, is_foreign
+        self.sender = BackgroundSender(journal)
+        self.trials = TrialRuns(journal)
+        self.events.listen(self.trials)
+        self.sender.start()
+
+    def end(self, status: str) -> bool:
+        """End the runs and send the rest; returns whether MLflow has everything. A foreign run stays open."""
+        self.events.stop(self.trials)
+        self.trials.close(status)
+        if not self.is_foreign:
+            self.journal.write("set_terminated", status=status, end_time=milliseconds())
+        if self.sender.close():
+            self.journal.remove()
+            return True
+        what, why = f"{self.journal.unsent()} entries of this run", first_line(self.sender.error or TimeoutError())
+        log.warning(
+            "MLflow could not record %s (%s). They are kept in %s, and the next run of this study sends them.",
+            *(what, why, self.journal.folder),
+        )
+        return False
+
+
+class Tracking:
+    """Tracks each run: its parameters and reports, and a child run for each trial."""
+
+    def __init__(self) -> None:
+        self.run: TrackedRun | None = None
+        self.folder, self.address = Path(), ""
+        atexit.register(self.interrupted)
+
+    @cached_property
+    def plugin(self) -> Plugin:
+        from mixvision.tracking.plugin import Plugin
+
+        return Plugin()
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+        loader = cast(OmegaConfigLoader, context.config_loader)
+        self.folder = Path(context.project_path) / FOLDER / str(loader["globals"]["study"])
+        self.address = str(loader["mlflow"]["server"]["mlflow_tracking_uri"])
+        with explained(self.address):
+            self.plugin.after_context_created(context)
+
+    @hook_impl
+    def after_catalog_created(self, catalog: DataCatalog) -> None:
+        self.catalog = catalog
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+        import mlflow
+
+        self.interrupted()  # closes an earlier run of this process that Ctrl-C stopped, as in a notebook
+        check_database(self.address)
+        with explained(self.address):
+            self.plugin.before_pipeline_run(run_params, pipeline, catalog)
+        run = mlflow.active_run()
+        if run:
+            dead = send_what_is_left(self.folder, run.info.run_id)
+            journal = Journal.create(
+                self.folder / run.info.run_id, mlflow.get_tracking_uri(), run.info.experiment_id, run.info.run_id
+            )
+            if dead:
+                log.warning("%d runs of a process that was killed are marked as KILLED in MLflow.", len(dead))
+                journal.write("set_tag", name="predecessors", value=", ".join(dead))
+            self.plugin.journal = journal
+            self.run = TrackedRun(journal, catalog.load("training_events"), self.plugin.is_foreign)
+
+    @hook_impl
+    def before_node_run(self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], is_async: bool) -> None:
+        """Log the node's parameters, and remember its settings for the trials: flat, so that MLflow compares them."""
+        if self.run:
+            self.plugin.before_node_run(node, catalog, inputs, is_async)
+            settings = [value for name, value in inputs.items() if name.startswith("params:")]
+            self.run.trials.settings = {}
+            for value in settings:
+                if is_dataclass(value) and not isinstance(value, type):
+                    self.run.trials.settings |= asdict(value)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Store each trial's final metrics and weights with its run, and reports with the parent."""
+        if not self.run:
+            return
+        dataset = self.catalog.get(dataset_name)
+        if role(dataset) == "final_metrics":
+            about, table = said_of(dataset, "mixvision"), cast("TableDataset", dataset).table
+            trial, prefix = about.get("trial", "{trial}"), about.get("prefix", "{snapshot}.")
+            self.run.trials.log_final_metrics(data, table.metrics(data), trial, prefix)
+        if role(dataset) == "models":
+            self.run.trials.keep_networks(data)
+        if said_of(dataset, "kedro-viz").get("layer") == "reporting":
+            file = file_of(dataset_name, self.catalog)
+            with self.run.journal.new_file(file.name, PARENT, file.parent.name) as path:
+                shutil.copyfile(file, path)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        self._end("FINISHED")
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        self._end("FAILED")
+
+    def interrupted(self) -> None:
+        """Mark a run as killed when the process ends in the middle of it: Ctrl-C raises no pipeline error."""
+        self._end("KILLED")
+
+    def _end(self, status: str) -> None:
+        if self.run:
+            run, self.run = self.run, None
+            run.end(status)
+            self.plugin.leave()

@@ -1,0 +1,140 @@
+"""A journal of what a run tells MLflow, on disk before it is sent: nothing is lost while MLflow cannot be reached."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import shutil
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+STATE, ENTRIES, FILES = "state.json", "entries", "files"
+PARENT = ""  # the name of the run that all others are children of
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One call to MLflow: a method of ``Sender``, the run's name and the other arguments."""
+
+    do: str
+    run: str
+    arguments: dict[str, Any]
+
+
+@dataclass
+class State:
+    """Where a journal's entries go, and how far they have been sent.
+
+    Attributes:
+        tracking_uri: the address of MLflow's database or server.
+        experiment: the id of the runs' experiment.
+        runs: the id of each run that was created, by its name.
+        open: the names of runs that have not ended.
+        sent: how many bytes of the entries have been sent.
+    """
+
+    tracking_uri: str
+    experiment: str
+    runs: dict[str, str]
+    open: list[str]
+    sent: int = 0
+
+
+class Journal:
+    """The entries of one run, in a folder of its own.
+
+    Two threads may share a journal if one only writes entries and the other only reads them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open a journal; raises OSError or ValueError if its state cannot be read."""
+        self.folder = folder
+        try:
+            self.state = State(**json.loads((folder / STATE).read_text()))
+        except TypeError as error:
+            raise ValueError(f"{folder / STATE} is no state of a journal: {error}.") from error
+        self.output = (folder / ENTRIES).open("ab", buffering=0)
+        self.input = (folder / ENTRIES).open("rb")
+        self.missed = 0  # entries that could not be written
+        self.files = 0
+
+    @classmethod
+    def create(cls, folder: Path, tracking_uri: str, experiment: str, parent: str) -> Journal:
+        """Begin the journal of a run that is open: its id is ``parent``."""
+        folder.mkdir(parents=True)
+        state = State(tracking_uri, experiment, {PARENT: parent}, [PARENT])
+        (folder / STATE).write_text(json.dumps(asdict(state)))
+        return cls(folder)
+
+    def write(self, do: str, run: str = PARENT, /, **arguments: Any) -> None:
+        """Add an entry. A full disk costs the entry, but does not stop the run: tracking never does."""
+        text = json.dumps([do, run, arguments]).encode()
+        line = b"%08x %s\n" % (zlib.crc32(text), text)
+        end = self.output.seek(0, 2)
+        try:
+            if self.output.write(line) < len(line):
+                raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            self.output.truncate(end)
+            self.miss(error)
+
+    def miss(self, error: OSError) -> None:
+        """Note that something could not be kept; say so the first time."""
+        if not self.missed:
+            log.warning("MLflow will miss a part of this run, which cannot be written to %s: %s.", self.folder, error)
+        self.missed += 1
+
+    @contextmanager
+    def new_file(self, name: str, run: str = PARENT, folder: str = "") -> Iterator[Path]:
+        """A path to write a file to, which becomes an artifact of a run. The journal keeps it until it is sent."""
+        self.files += 1
+        path = self.folder / FILES / str(self.files) / name
+        try:
+            path.parent.mkdir(parents=True)
+            yield path
+            self.write("log_artifact", run, file=str(path.relative_to(self.folder)), folder=folder)
+        except OSError as error:
+            self.miss(error)
+
+    def next(self) -> Entry | None:
+        """The first entry that has not been sent, or None if there is none (or only half of one)."""
+        while line := self._line():
+            checksum, _, text = line.rstrip(b"\n").partition(b" ")
+            if checksum == b"%08x" % zlib.crc32(text):
+                return Entry(*json.loads(text))
+            log.warning("A line of MLflow's journal %s is damaged and is not sent.", self.folder / ENTRIES)
+            self.advance()
+        return None
+
+    def advance(self) -> None:
+        """Go on to the entry after the next one, which was sent."""
+        self.state.sent += len(self._line())
+        beside = self.folder / f"{STATE}.part"
+        beside.write_text(json.dumps(asdict(self.state)))
+        beside.replace(self.folder / STATE)
+
+    def unsent(self) -> int:
+        """How many entries have not been sent."""
+        self.input.seek(self.state.sent)
+        return sum(line.endswith(b"\n") for line in self.input)
+
+    def close(self) -> None:
+        self.input.close()
+        self.output.close()
+
+    def remove(self) -> None:
+        """Delete the journal with its files."""
+        self.close()
+        shutil.rmtree(self.folder)
+
+    def _line(self) -> bytes:
+        self.input.seek(self.state.sent)
+        line = self.input.readline()
+        return line if line.endswith(b"\n") else b""

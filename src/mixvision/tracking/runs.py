@@ -1,0 +1,106 @@
+"""A child run in MLflow for every trial, written to the run's journal as training reports it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from mixvision.tracking.journal import Journal
+from mixvision.training.events import TrainingListener
+from mixvision.vocabulary import BEST_VALIDATION, TEST, split_snapshot_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mixvision.models.trained import TrainedNetwork
+
+SECONDS_BETWEEN_LOGS = 2.0
+
+
+class TrialRuns(TrainingListener):
+    """Opens a child run for every trial, logs its curves while it trains, and stores its results and weights."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.settings: dict[str, Any] = {}  # of the node that runs
+        self.known: set[str] = set()
+        self.open: set[str] = set()
+        self.unlogged: list[dict] = []
+        self.logged_at = 0.0
+
+    def started(self, trials: pd.DataFrame) -> None:
+        for trial in trials.to_dict("records"):
+            name = trial["trial"]
+            self.journal.write("create_run", name, start_time=milliseconds())
+            settings = {**self.settings, **trial}  # the trial's own take precedence; NaN means none
+            parameters = {key: str(value) for key, value in settings.items() if value == value}
+            self.journal.write("log_params", name, params=parameters)
+            self.known.add(name)
+            self.open.add(name)
+
+    def evaluated(self, history: list[dict]) -> None:
+        self.unlogged += history
+        if time.monotonic() - self.logged_at > SECONDS_BETWEEN_LOGS:
+            self._log_curves()
+
+    def failed(self, trial: str, reason: str) -> None:
+        self.journal.write("set_tag", trial, name="failure", value=reason)
+        self._close(trial, "FAILED")
+
+    def pruned(self, trial: str, iteration: int) -> None:
+        self.journal.write("set_tag", trial, name="pruned", value=f"at iteration {iteration}")
+        self._close(trial, "KILLED")
+
+    def finished(self, trial: str) -> None:
+        self._close(trial, "FINISHED")
+
+    def close(self, status: str) -> None:
+        """End all child runs that are open."""
+        for trial in tuple(self.open):
+            self._close(trial, status)
+
+    def log_final_metrics(self, table: pd.DataFrame, metrics: list[str], trial: str, prefix: str) -> None:
+        """Log columns of a table to this run's trials; of a table with a split column only those on test images.
+
+        ``trial`` and ``prefix`` are templates, filled from each row.
+        """
+        tested = table[table["split"] == TEST] if "split" in table else table
+        for row in tested.to_dict("records"):
+            name, before = trial.format(**row), prefix.format(**row)
+            points = [(before + metric, float(row[metric]), milliseconds(), 0) for metric in metrics]
+            points = [point for point in points if point[1] == point[1]]  # no NaN
+            if name in self.known and points:
+                self.journal.write("log_metrics", name, points=points)
+
+    def keep_networks(self, networks: dict[str, TrainedNetwork]) -> None:
+        """Store each trial's best network on the validation images with its run."""
+        for name, network in networks.items():
+            trial, snapshot = split_snapshot_name(name)
+            if trial in self.known and snapshot == BEST_VALIDATION:
+                with self.journal.new_file(f"{snapshot}.safetensors", trial) as path:
+                    network.save(path)
+
+    def _log_curves(self) -> None:
+        """Log all evaluations since the last call: a call takes 20 ms on SQLite, and short trials evaluate often."""
+        by_trial: dict[str, dict[tuple[str, int], float]] = {}
+        for row in self.unlogged:
+            prefix = "" if row["split"] == "test" else f"{row['split']}_"
+            points = by_trial.setdefault(row["trial"], {})
+            for name, value in row.items():
+                if name not in ("trial", "iteration", "epoch", "split"):
+                    points["loss" if name == "loss" else prefix + name, row["iteration"]] = float(value)
+        for trial, points in by_trial.items():
+            rows = [(name, value, milliseconds(), step) for (name, step), value in points.items()]
+            self.journal.write("log_metrics", trial, points=rows)
+        self.unlogged, self.logged_at = [], time.monotonic()
+
+    def _close(self, trial: str, status: str) -> None:
+        self._log_curves()
+        if trial in self.open:
+            self.journal.write("set_terminated", trial, status=status, end_time=milliseconds())
+            self.open.discard(trial)
+
+
+def milliseconds() -> int:
+    """The time in milliseconds since 1970, as MLflow counts it."""
+    return int(time.time() * 1000)

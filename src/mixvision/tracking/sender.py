@@ -1,0 +1,189 @@
+"""Sends a journal's entries to MLflow: from a thread beside training, or those that an earlier run left."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixvision.tracking.journal import PARENT, STATE, Journal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_TRIES = 5.0
+PATIENCE = 10.0  # at the end of a run, seconds to wait for an MLflow that cannot be reached
+PATIENCE_WITH_A_CALL = 120.0  # and for a call that goes on, such as a large upload
+POINTS_AT_ONCE = 1000  # MLflow takes no more in a call
+REFUSALS = {  # errors that stay the same however often a call is repeated
+    "INVALID_PARAMETER_VALUE",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "BAD_REQUEST",
+}
+
+
+class Sender:
+    """Plays a journal's entries to MLflow in their order. Each method below ``send`` is an entry's ``do``."""
+
+    def __init__(self, journal: Journal) -> None:
+        from mlflow import MlflowClient
+
+        self.journal, self.state = journal, journal.state
+        self.client: MlflowClient = MlflowClient(self.state.tracking_uri)
+        self.repeats = self.state.sent > 0  # whether the next call may have reached MLflow before
+
+    def send(self) -> None:
+        """Send all entries; raises what MLflow raises where it cannot be reached. Skips what MLflow refuses."""
+        from mlflow.exceptions import MlflowException
+
+        while entry := self.journal.next():
+            try:
+                getattr(self, entry.do)(entry.run, **entry.arguments)
+            except (MlflowException, FileNotFoundError, KeyError) as error:
+                if isinstance(error, MlflowException) and error.error_code not in REFUSALS:
+                    self.repeats = True
+                    raise
+                log.warning("MLflow did not record an entry (%s of %r): %s", entry.do, entry.run, error)
+            except Exception:
+                self.repeats = True
+                raise
+            self.repeats = False
+            self.journal.advance()
+
+    def create_run(self, run: str, start_time: int) -> None:
+        """Open a child run; ``start_time`` and all other times are in milliseconds since 1970."""
+        self.state.runs[run] = self._find(run) or self._create(run, start_time)
+        self.state.open.append(run)
+
+    def log_params(self, run: str, params: dict[str, str]) -> None:
+        from mlflow.entities import Param
+
+        self.client.log_batch(self.state.runs[run], params=[Param(*item) for item in params.items()])
+
+    def log_metrics(self, run: str, points: list[tuple[str, float, int, int]]) -> None:
+        """``points`` are (name, value, time, step)."""
+        from mlflow.entities import Metric
+
+        for begin in range(0, len(points), POINTS_AT_ONCE):
+            metrics = [Metric(*point) for point in points[begin : begin + POINTS_AT_ONCE]]
+            self.client.log_batch(self.state.runs[run], metrics=metrics)
+
+    def set_tag(self, run: str, name: str, value: str) -> None:
+        self.client.set_tag(self.state.runs[run], name, value)
+
+    def log_artifact(self, run: str, file: str, folder: str = "") -> None:
+        """``file`` is a path in the journal's folder. It is deleted when it has been sent."""
+        path = self.journal.folder / file
+        self.client.log_artifact(self.state.runs[run], str(path), folder or None)
+        path.unlink()
+
+    def set_terminated(self, run: str, status: str, end_time: int) -> None:
+        self.client.set_terminated(self.state.runs[run], status, end_time)
+        self.state.open = [other for other in self.state.open if other != run]
+
+    def _create(self, run: str, start_time: int) -> str:
+        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+        tags = {MLFLOW_PARENT_RUN_ID: self.state.runs[PARENT]}
+        return self.client.create_run(self.state.experiment, start_time, tags, run_name=run).info.run_id
+
+    def _find(self, run: str) -> str | None:
+        """The run's id if a call whose answer was lost has created it."""
+        if not self.repeats:
+            return None
+        mine = f"tags.`mlflow.parentRunId` = '{self.state.runs[PARENT]}'"
+        siblings = self.client.search_runs([self.state.experiment], mine)
+        return next((found.info.run_id for found in siblings if found.info.run_name == run), None)
+
+
+class BackgroundSender(threading.Thread):
+    """Sends a journal while training goes on. Where MLflow cannot be reached, it says so once and keeps trying."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(name="MLflow", daemon=True)
+        self.journal, self.sender = journal, Sender(journal)
+        self.error: Exception | None = None  # of the last try
+        self.closing, self.given_up = threading.Event(), False
+
+    def run(self) -> None:
+        while not self.given_up:
+            closing = self.closing.is_set()  # before sending: afterwards nothing more is written
+            try:
+                self.sender.send()
+                self._succeeded()
+                if closing:
+                    return
+                self.closing.wait(SECONDS_BETWEEN_LOOKS)
+            except Exception as error:  # whatever it is, training goes on
+                self._failed(error)
+                time.sleep(SECONDS_BETWEEN_LOOKS) if closing else self.closing.wait(SECONDS_BETWEEN_TRIES)
+
+    def close(self) -> bool:
+        """Send the rest; returns whether all was sent. Gives up where MLflow stays away."""
+        self.closing.set()
+        begun, sent = time.monotonic(), self.journal.state.sent
+        while self.is_alive():
+            self.join(SECONDS_BETWEEN_LOOKS / 5)
+            if self.journal.state.sent > sent:
+                begun, sent = time.monotonic(), self.journal.state.sent
+            if time.monotonic() - begun > (PATIENCE if self.error else PATIENCE_WITH_A_CALL):
+                self.given_up = True
+                return False
+        return True
+
+    def _succeeded(self) -> None:
+        if self.error:
+            log.warning("MLflow can be reached again, and has what was kept for it.")
+        self.error = None
+
+    def _failed(self, error: Exception) -> None:
+        if not self.error:
+            log.warning("MLflow cannot be reached (%s). The run goes on; what it records is kept.", first_line(error))
+        self.error = error
+
+
+def send_what_is_left(folder: Path, found_by: str) -> list[str]:
+    """Send what earlier runs of a study could not, and mark as killed those that did not end; returns their ids.
+
+    Only for a run (its id is ``found_by``) with the study's lock: no other run of it is alive then.
+    """
+    dead = []
+    for path in sorted(folder.glob(f"*/{STATE}")):
+        try:
+            journal = Journal(path.parent)
+        except (OSError, ValueError) as error:
+            log.warning("MLflow's journal %s cannot be read (%s): delete this folder.", path.parent, error)
+            continue
+        try:
+            dead += _send_one_left(journal, found_by)
+        except Exception as error:  # whatever it is, this run goes on
+            what = f"{journal.unsent()} entries of an earlier run for MLflow at {journal.state.tracking_uri}"
+            log.warning("%s still cannot be sent (%s): they stay in %s.", what, first_line(error), path.parent)
+            journal.close()
+    return dead
+
+
+def _send_one_left(journal: Journal, found_by: str) -> list[str]:
+    unsent, sender = journal.unsent(), Sender(journal)
+    sender.send()
+    dead = [journal.state.runs[run] for run in journal.state.open]
+    for run_id in dead:
+        sender.client.set_tag(run_id, "ended", f"found dead by the run {found_by}")
+        sender.client.set_terminated(run_id, "KILLED")
+    if unsent:
+        log.warning("MLflow now has %d entries that an earlier run could not send.", unsent)
+    journal.remove()
+    return dead
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message; SQL follows in the others."""
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0][:300]

@@ -1,0 +1,84 @@
+"""An MLflow that cannot be used is named in one sentence when a run starts."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+
+import mlflow
+import pytest
+
+from mixvision.tracking.failures import check_database, explained
+
+
+@pytest.fixture
+def database(tmp_path, empty_tracking):
+    return shutil.copy(empty_tracking, tmp_path / "mlflow.db")
+
+
+def use(address: str) -> None:
+    """What kedro-mlflow does first."""
+    check_database(address)
+    with explained(address):
+        client = mlflow.MlflowClient(address)
+        client.create_run(client.create_experiment("digits"))
+
+
+def overwrite(file, begin: int, count: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[begin : begin + count] = bytes(255 - byte for byte in content[begin : begin + count])
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(("begin", "count"), [(0, 16), (4096, 200_000), (100_000, 20_000)])
+def test_a_damaged_database_is_named(database, begin, count):
+    overwrite(database, begin, count)
+    with pytest.raises(RuntimeError, match=rf"^MLflow's database {database} is damaged: move it away, .*\.$"):
+        use(f"sqlite:///{database}")
+
+
+def test_a_truncated_database_is_named(database):
+    database.write_bytes(database.read_bytes()[:100_000])
+    with pytest.raises(RuntimeError, match=rf"^MLflow's database {database} is damaged"):
+        use(f"sqlite:///{database}")
+
+
+def test_a_locked_database_is_named(database):
+    with sqlite3.connect(database) as locking:
+        locking.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RuntimeError, match=rf"^MLflow's database {database} is locked by another program: close"):
+            use(f"sqlite:///{database}?timeout=0.1")
+        locking.rollback()
+    use(f"sqlite:///{database}")
+
+
+def test_a_database_that_cannot_be_written_is_named(database):
+    database.chmod(0o444)
+    unwritable = subprocess.run(["chattr", "+i", database], capture_output=True).returncode == 0  # even for root
+    try:
+        if not unwritable and _can_write(database):
+            pytest.skip("root may write every file here")
+        with pytest.raises(RuntimeError, match=rf"^MLflow's database {database} cannot be written: allow it"):
+            use(f"sqlite:///{database}")
+    finally:
+        subprocess.run(["chattr", "-i", database], capture_output=True)
+
+
+def _can_write(file) -> bool:
+    try:
+        return bool(file.open("ab").close() or True)
+    except PermissionError:
+        return False
+
+
+def test_a_server_that_does_not_answer_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    wanted = r"^The MLflow server http://127\.0\.0\.1:9 cannot be reached: start it, or correct server\."
+    with pytest.raises(RuntimeError, match=wanted):
+        use("http://me:secret@127.0.0.1:9")
+
+
+def test_other_errors_pass():
+    with pytest.raises(ValueError, match="something else"), explained("sqlite:///mlflow.db"):
+        raise ValueError("something else")

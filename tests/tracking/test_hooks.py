@@ -1,0 +1,74 @@
+"""The hook tracks each dataset by its role in the catalog."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
+
+from mixvision.settings import CONFIG_LOADER_ARGS
+from mixvision.tracking.hooks import Tracking
+from mixvision.tracking.journal import Journal
+from mixvision.tracking.runs import TrialRuns
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+@pytest.fixture
+def tracking(tmp_path, monkeypatch) -> Tracking:
+    """The hook in a run of the sample study that has begun two trials. Nothing sends its journal."""
+    monkeypatch.chdir(tmp_path)
+    journal = Journal.create(tmp_path / "journal", "nowhere", "1", "parent")
+    trials = TrialRuns(journal)
+    trials.started(pd.DataFrame({"trial": ["a", "run-002"]}))
+    hook = Tracking()
+    hook.catalog = DataCatalog.from_config(OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
+    hook.run = SimpleNamespace(journal=journal, trials=trials)
+    yield hook
+    hook.run = None
+
+
+def logged(tracking: Tracking) -> dict[str, dict[str, float]]:
+    """By trial, all metrics that were logged since the last call."""
+    found, journal = {}, tracking.run.journal
+    while entry := journal.next():
+        if entry.do == "log_metrics":
+            points = entry.arguments["points"]
+            found.setdefault(entry.run, {}).update({name: value for name, value, time, step in points})
+        journal.advance()
+    return found
+
+
+def test_the_schemas_metrics_on_test_images_are_logged(tracking):
+    rows = [("a", "last", "test", 0.5), ("a", "last", "validation", 0.6), ("other", "last", "test", 0.7)]
+    metrics = pd.DataFrame(rows, columns=["trial", "snapshot", "split", "top1"])
+    tracking.after_dataset_saved(
+        "baselines.metrics", metrics.assign(images=3, top3=1.0, nice_top1=math.nan, real_top1=0.25)
+    )
+    assert logged(tracking) == {"a": {"last.top1": 0.5, "last.top3": 1.0, "last.real_top1": 0.25}}
+
+
+def test_tuning_logs_scores_but_not_settings(tracking):
+    scores = pd.DataFrame({"trial": ["a"], "learning_rate": 0.1, "l2": 0.2, "performance_top1": 0.75})
+    tracking.after_dataset_saved("tuning.grid_scores", scores)
+    assert logged(tracking) == {"a": {"best_validation.validation_performance_top1": 0.75}}
+    tracking.after_dataset_saved("tuning.adaptive_scores", scores.assign(performance_top1=math.nan))
+    assert logged(tracking) == {}  # it diverged
+
+
+def test_metrics_of_an_arrival_are_logged_to_its_own_run(tracking):
+    arrivals = pd.DataFrame(
+        {"run": [1, 2], "nice_measured": [0, 4], "nice_top1": [None, 0.5], "real_top1": [None, 1.0]}
+    )
+    tracking.after_dataset_saved("streams.arrivals", arrivals)
+    assert logged(tracking) == {"run-002": {"prequential.nice_top1": 0.5, "prequential.real_top1": 1.0}}
+
+
+def test_other_tables_are_not_logged(tracking):
+    tracking.after_dataset_saved("mixing.metric_table", pd.DataFrame({"performance_top1": [0.5]}))
+    assert logged(tracking) == {}

@@ -1,0 +1,99 @@
+"""A journal gives back what was written, in order, whatever happened to its process or its disk."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from mixvision.tracking.journal import ENTRIES, STATE, Entry, Journal
+
+
+@pytest.fixture
+def journal(tmp_path) -> Journal:
+    return Journal.create(tmp_path / "digits" / "run", "sqlite:///mlflow.db", "1", "id of the parent")
+
+
+def take_all(journal: Journal) -> list[Entry]:
+    taken = []
+    while entry := journal.next():
+        taken.append(entry)
+        journal.advance()
+    return taken
+
+
+def test_entries_come_back_in_order_and_once(journal):
+    journal.write("create_run", "a", start_time=5)
+    assert journal.next() == journal.next() == Entry("create_run", "a", {"start_time": 5})
+    journal.advance()
+    journal.write("log_metrics", "a", points=[("loss", 0.25, 7, 3)])
+    journal.write("set_terminated", status="FINISHED", end_time=9)
+    assert journal.unsent() == 2
+    points, end = take_all(journal)
+    assert points == Entry("log_metrics", "a", {"points": [["loss", 0.25, 7, 3]]})
+    assert end == Entry("set_terminated", "", {"status": "FINISHED", "end_time": 9})
+    assert journal.next() is None and journal.unsent() == 0
+
+
+def test_a_later_process_goes_on_after_what_was_sent(journal):
+    for name in "abc":
+        journal.write("create_run", name, start_time=0)
+    journal.state.runs["a"] = "id of a"
+    journal.advance()
+    later = Journal(journal.folder)
+    assert later.state.runs == {"": "id of the parent", "a": "id of a"}
+    assert [entry.run for entry in take_all(later)] == ["b", "c"]
+
+
+def test_half_a_line_at_the_end_is_none(journal):
+    journal.write("create_run", "a", start_time=0)
+    whole = (journal.folder / ENTRIES).read_bytes()
+    (journal.folder / ENTRIES).write_bytes(whole + whole[:-4])
+    assert [entry.run for entry in take_all(Journal(journal.folder))] == ["a"]
+
+
+def test_a_line_with_flipped_bytes_is_left_out(journal):
+    for name in "abc":
+        journal.write("create_run", name, start_time=100)
+    file = journal.folder / ENTRIES
+    file.write_bytes(file.read_bytes().replace(b'"b", {"start_time": 100', b'"b", {"start_time": 900'))
+    assert [entry.run for entry in take_all(Journal(journal.folder))] == ["a", "c"]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"sent": 3}', "[]"])
+def test_a_state_that_cannot_be_read_is_refused(journal, text):
+    (journal.folder / STATE).write_text(text)
+    with pytest.raises(ValueError):
+        Journal(journal.folder)
+
+
+class FullDisk:
+    """The journal's file on a disk with room for half a line."""
+
+    def __init__(self, file) -> None:
+        self.file, self.is_full = file, True
+
+    def write(self, line: bytes) -> int:
+        return self.file.write(line[: len(line) // 2] if self.is_full else line)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def test_a_full_disk_costs_only_the_entries_that_it_had_no_room_for(journal):
+    journal.write("create_run", "a", start_time=0)
+    journal.output = disk = FullDisk(journal.output)
+    journal.write("create_run", "b", start_time=0)
+    disk.is_full = False
+    journal.write("create_run", "c", start_time=0)
+    assert [entry.run for entry in take_all(journal)] == ["a", "c"] and journal.missed == 1
+
+
+def test_a_file_is_kept_with_its_entry_unless_the_disk_is_full(journal):
+    with journal.new_file("page.html", "a", "mixing") as path:
+        path.write_text("first")
+    with journal.new_file("page.html") as path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    (entry,) = take_all(journal)
+    assert entry.do == "log_artifact" and entry.run == "a" and entry.arguments["folder"] == "mixing"
+    assert (journal.folder / entry.arguments["file"]).read_text() == "first" and journal.missed == 1

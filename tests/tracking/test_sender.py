@@ -1,0 +1,183 @@
+"""What a journal holds reaches MLflow once and in order, if not now then later."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
+
+from mixvision.tracking import sender as sending
+from mixvision.tracking.journal import STATE, Journal
+from mixvision.tracking.sender import BackgroundSender, Sender, send_what_is_left
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory, empty_tracking) -> mlflow.MlflowClient:
+    folder = tmp_path_factory.mktemp("sent")
+    shutil.copy(empty_tracking, folder)
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client.create_experiment("digits", artifact_location=(folder / "artifacts").as_uri())
+    return client
+
+
+@pytest.fixture
+def journal(tmp_path, client) -> Journal:
+    """The journal of a run that is open in MLflow."""
+    experiment = client.get_experiment_by_name("digits").experiment_id
+    parent = client.create_run(experiment).info.run_id
+    return Journal.create(tmp_path / "digits" / parent, client.tracking_uri, experiment, parent)
+
+
+def write_a_trial(journal: Journal) -> None:
+    journal.write("create_run", "a", start_time=1000)
+    journal.write("log_params", "a", params={"ratio": "50"})
+    journal.write("log_metrics", "a", points=[("loss", 0.5, 1100, 4), ("loss", 0.25, 1200, 8)])
+    with journal.new_file("best.safetensors", "a") as path:
+        path.write_bytes(b"weights")
+    journal.write("set_tag", name="predecessors", value="none")
+    journal.write("set_terminated", "a", status="FINISHED", end_time=2000)
+
+
+def children(client: mlflow.MlflowClient, journal: Journal) -> list:
+    mine = f"tags.`mlflow.parentRunId` = '{journal.state.runs['']}'"
+    return client.search_runs([journal.state.experiment], mine)
+
+
+def test_a_trial_arrives_with_the_times_at_which_things_happened(client, journal):
+    write_a_trial(journal)
+    Sender(journal).send()
+    (child,) = children(client, journal)
+    assert (child.info.run_name, child.info.status) == ("a", "FINISHED")
+    assert (child.info.start_time, child.info.end_time) == (1000, 2000)
+    assert child.data.params == {"ratio": "50"}
+    curve = client.get_metric_history(child.info.run_id, "loss")
+    assert [(point.step, point.value, point.timestamp) for point in curve] == [(4, 0.5, 1100), (8, 0.25, 1200)]
+    assert [file.path for file in client.list_artifacts(child.info.run_id)] == ["best.safetensors"]
+    assert client.get_run(journal.state.runs[""]).data.tags["predecessors"] == "none"
+    assert not [path for path in journal.folder.glob("files/*/*")]
+
+
+def test_a_run_whose_creation_was_not_confirmed_is_not_created_twice(client, journal, monkeypatch):
+    """The server did it, but its answer was lost; after that each call is made twice."""
+    write_a_trial(journal)
+    sender = Sender(journal)
+    create = sender.client.create_run
+
+    def create_and_lose_the_answer(*arguments, **options):
+        create(*arguments, **options)
+        raise MlflowException("the answer was lost", TEMPORARILY_UNAVAILABLE)
+
+    monkeypatch.setattr(sender.client, "create_run", create_and_lose_the_answer)
+    with pytest.raises(MlflowException):
+        sender.send()
+    monkeypatch.undo()
+    sender.send()
+    (child,) = children(client, journal)
+    assert child.info.status == "FINISHED"
+
+
+def test_what_a_killed_process_had_sent_but_not_noted_is_sent_again_without_doubling(client, journal):
+    write_a_trial(journal)
+    Sender(journal).send()
+    for line, name in enumerate(["create_run", "log_params", "log_metrics"]):
+        state = (journal.folder / STATE).read_text()
+        journal.state.sent = sum(map(len, (journal.folder / "entries").read_bytes().splitlines(True)[:line]))
+        assert journal.next().do == name
+        again = Sender(journal)
+        again.repeats = True
+        getattr(again, name)("a", **journal.next().arguments)
+        (journal.folder / STATE).write_text(state)
+    (child,) = children(client, journal)
+    assert [point.step for point in client.get_metric_history(child.info.run_id, "loss")] == [4, 8]
+
+
+def test_an_entry_that_mlflow_refuses_does_not_hold_up_the_others(client, journal):
+    journal.write("create_run", "a", start_time=0)
+    journal.write("log_metrics", "a", points=[("no % in names", 0.5, 0, 0)])
+    journal.write("log_metrics", "never created", points=[("loss", 0.5, 0, 0)])
+    journal.write("log_metrics", "a", points=[("loss", 0.5, 0, 0)])
+    Sender(journal).send()
+    (child,) = children(client, journal)
+    assert child.data.metrics == {"loss": 0.5} and journal.unsent() == 0
+
+
+class Absent:
+    """Stands in for a server that is away for the first calls."""
+
+    def __init__(self, sender: Sender, calls: float, monkeypatch) -> None:
+        self.left, self.send = calls, sender.send
+        monkeypatch.setattr(sender, "send", self)
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left >= 0:
+            raise MlflowException("connection refused", TEMPORARILY_UNAVAILABLE)
+        self.send()
+
+
+def test_the_background_goes_on_when_mlflow_is_back(client, journal, monkeypatch):
+    monkeypatch.setattr(sending, "SECONDS_BETWEEN_TRIES", 0.01)
+    background = BackgroundSender(journal)
+    absent = Absent(background.sender, 3, monkeypatch)
+    background.start()
+    write_a_trial(journal)
+    while absent.left >= 0:
+        time.sleep(0.01)
+    assert background.close() and not background.error
+    (child,) = children(client, journal)
+    assert child.info.status == "FINISHED"
+
+
+def test_the_background_gives_up_at_the_end_and_the_next_run_sends_the_rest(client, journal, monkeypatch):
+    monkeypatch.setattr(sending, "PATIENCE", 0.1)
+    background = BackgroundSender(journal)
+    Absent(background.sender, float("inf"), monkeypatch)
+    background.start()
+    write_a_trial(journal)
+    journal.write("set_terminated", status="FAILED", end_time=3000)
+    assert not background.close() and str(background.error).endswith("connection refused")
+    background.join()
+    assert not children(client, journal) and journal.unsent() == 7
+
+    assert send_what_is_left(journal.folder.parent, "the next run") == []
+    (child,) = children(client, journal)
+    assert child.info.status == "FINISHED"
+    assert client.get_run(journal.state.runs[""]).info.status == "FAILED"
+    assert not journal.folder.exists()
+
+
+def test_runs_of_a_killed_process_are_marked_as_killed(client, journal):
+    journal.write("create_run", "ended", start_time=0)
+    journal.write("set_terminated", "ended", status="FINISHED", end_time=0)
+    journal.write("create_run", "cut short", start_time=0)
+    dead = send_what_is_left(journal.folder.parent, "the next run")
+    found = {run.info.run_name: run for run in children(client, journal)}
+    assert found["ended"].info.status == "FINISHED" and found["cut short"].info.status == "KILLED"
+    parent = client.get_run(journal.state.runs[""])
+    assert parent.info.status == "KILLED" and parent.data.tags["ended"] == "found dead by the run the next run"
+    assert set(dead) == {parent.info.run_id, found["cut short"].info.run_id}
+
+
+def refuse(sender: Sender) -> None:
+    raise MlflowException("connection refused", TEMPORARILY_UNAVAILABLE)
+
+
+def test_journals_that_cannot_be_sent_or_read_stay_and_stop_nothing(journal, tmp_path, monkeypatch):
+    journal.write("create_run", "a", start_time=0)
+    broken = tmp_path / "digits" / "broken"
+    shutil.copytree(journal.folder, broken)
+    (broken / STATE).write_text("{")
+    with monkeypatch.context() as away:
+        away.setattr(Sender, "send", refuse)
+        assert send_what_is_left(journal.folder.parent, "the next run") == []
+    assert len(send_what_is_left(journal.folder.parent, "the next run")) == 2
+    assert not journal.folder.exists() and broken.exists()
+
+
+def test_refusals_are_those_of_mlflow():
+    assert MlflowException("bad name", INVALID_PARAMETER_VALUE).error_code in sending.REFUSALS
+    assert MlflowException("later", TEMPORARILY_UNAVAILABLE).error_code not in sending.REFUSALS
