@@ -184,6 +184,6 @@ def _send_one_left(journal: Journal, found_by: str) -> list[str]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message; SQL follows in the others."""
+    """What failed, without the SQL or the layers of HTTP libraries that follow in the message."""
     text = str(error) or type(error).__name__
-    return text.splitlines()[0][:300]
+    return text.splitlines()[0].partition(" with exception")[0][:300]
