@@ -24,6 +24,7 @@ STAGES = {
 OURS = {
     "mixvision",
     "mixvision.addresses",
+    "mixvision.files",
     "mixvision.hooks",
     "mixvision.locks",
     "mixvision.pipeline_registry",

@@ -70,7 +70,7 @@ def test_without_a_whole_checkpoint_training_starts_anew(tmp_path):
     assert checkpoint_to_continue(tmp_path) is None
     (tmp_path / "last.ckpt").write_bytes(b"PK")
     (tmp_path / "last.previous.ckpt").write_bytes(b"")
-    (tmp_path / ".last.ckpt.partial").write_bytes(b"half")
+    (tmp_path / ".last.partial.ckpt").write_bytes(b"half")
     assert checkpoint_to_continue(tmp_path) is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.ckpt.damaged", "last.previous.ckpt.damaged"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from pyarrow import parquet
 
 import mixvision
 from mixvision.datasets.errors import errors_as_sentences
+from mixvision.files import replacing_file
 from mixvision.schema.catalog import table_named
 from mixvision.schema.cells import guard, unguard
 from mixvision.schema.columns import DTYPES, NUMBER, TEXT, Table, check
@@ -97,15 +97,11 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
 
     def _write(self, frame: pd.DataFrame) -> None:
         self.filepath.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.filepath.with_name(f".{self.filepath.name}.partial-{os.getpid()}")
-        try:
+        with replacing_file(self.filepath) as partial:
             if self.filepath.suffix == ".csv":
                 guard(frame).to_csv(partial, index=False, quoting=csv.QUOTE_NONNUMERIC if _has_returns(frame) else 0)
             else:
                 _write_parquet(_typed(frame, self.table), partial)
-            partial.replace(self.filepath)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _written_by(self) -> str:
         """Which version of Mixvision wrote the file, in words; a CSV file does not say."""

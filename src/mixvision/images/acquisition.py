@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pooch
 
 from mixvision.addresses import shown, without_secrets
+from mixvision.files import replacing_folder
 from mixvision.images import downloads
 from mixvision.images.archives import Unpacking, require_archive, unpack
-from mixvision.images.folders import replacing
 from mixvision.images.samples import SAMPLES
 
 STAMP, REFUSED = ".source.json", ".refused.json"
@@ -144,6 +144,6 @@ def _install(folder: Path, stamp: dict, fill: Callable[[Path], None]) -> None:
             f"{folder} holds files that were not unpacked from a source: "
             "move them away, or give the folder itself as the source."
         )
-    with replacing(folder) as partial:
+    with replacing_folder(folder) as partial:
         fill(partial)
         (partial / STAMP).write_text(json.dumps(stamp))

@@ -10,6 +10,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from mixvision.files import replacing_file
+
 SHOWN_FROM = 4  # parts: shorter computations have no progress bar
 
 
@@ -42,7 +44,6 @@ def compute_parts(
             continue
         result = next(fresh)
         if file is not None:
-            partial = file.with_suffix(".partial.npz")
-            np.savez(partial, *result)
-            partial.replace(file)
+            with replacing_file(file) as partial:
+                np.savez(partial, *result)
         yield result

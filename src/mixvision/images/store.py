@@ -14,8 +14,8 @@ import pandas as pd
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from mixvision.files import replacing_folder
 from mixvision.images.decoding import Decoding, ImageRecord, decode_files
-from mixvision.images.folders import replacing
 from mixvision.images.groups import group_images
 from mixvision.images.hashing import THUMBNAIL_SIDE
 from mixvision.images.sources import RawImages
@@ -125,7 +125,7 @@ def write_store(pending: PendingImages, folder: Path) -> None:
     if before is not None and _is_current(before, files, raw, groups):
         logger.info("%s images: nothing changed, %d decoded files reused.", raw.domain, len(files))
         return
-    with replacing(folder) as partial:
+    with replacing_folder(folder) as partial:
         records = _decode_all(files, before, pending, (partial / PIXELS, partial / THUMBNAILS))
         inventory = _described(pd.DataFrame(records, columns=list(COLUMNS)), raw, groups)
         inventory.astype(COLUMNS).to_parquet(partial / INVENTORY)

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from mixvision.files import replacing_file
 from mixvision.models.baselines import BASELINES, build_baseline
 from mixvision.models.resnet25 import ResNet25
 
@@ -97,9 +98,8 @@ class TrainedNetwork:
             "image_size": str(self.image_size),
             "arguments": json.dumps(dict(self.arguments)),
         }
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(_with_sorted_metadata(save(dict(self.tensors), metadata)))
-        partial.replace(path)
+        with replacing_file(path) as partial:
+            partial.write_bytes(_with_sorted_metadata(save(dict(self.tensors), metadata)))
 
     @classmethod
     def load(cls, path: Path) -> TrainedNetwork:

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mixvision.files import replacing_file
+
 log = logging.getLogger(__name__)
 
 STATE, ENTRIES, FILES = "state.json", "entries", "files"
@@ -116,9 +118,8 @@ class Journal:
     def advance(self) -> None:
         """Go on to the entry after the next one, which was sent."""
         self.state.sent += len(self._line())
-        beside = self.folder / f"{STATE}.part"
-        beside.write_text(json.dumps(asdict(self.state)))
-        beside.replace(self.folder / STATE)
+        with replacing_file(self.folder / STATE) as partial:
+            partial.write_text(json.dumps(asdict(self.state)))
 
     def unsent(self) -> int:
         """How many entries have not been sent."""

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from mixvision.files import replacing_file
+
 log = logging.getLogger(__name__)
 
 LAST, PREVIOUS = "last.ckpt", "last.previous.ckpt"
@@ -28,17 +30,13 @@ class SafeCheckpoints(TorchCheckpointIO):
             raise TypeError("storage_options are not supported: checkpoints are files of this machine.")
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = _partial(path)
-        try:
+        with replacing_file(path) as partial:
             with partial.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
             if path.name == LAST and path.exists():
                 path.replace(path.with_name(PREVIOUS))
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
 
 def checkpoint_to_continue(folder: Path, *also_needed: str) -> Path | None:
@@ -48,7 +46,7 @@ def checkpoint_to_continue(folder: Path, *also_needed: str) -> Path | None:
         folder: of one training.
         also_needed: names of other checkpoints without which training must start anew.
     """
-    for leftover in folder.glob(".*.partial"):
+    for leftover in folder.glob(".*.partial.*"):
         leftover.unlink()
     lacking = [name for name in also_needed if (folder / name).exists() and not _is_whole(folder / name)]
     if lacking:
@@ -79,7 +77,3 @@ def _set_aside(path: Path, consequence: str) -> None:
     aside = path.with_name(f"{path.name}.damaged")
     path.replace(aside)
     log.warning("The checkpoint %s is damaged; it is now %s. %s", path, aside.name, consequence)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mixvision.files import replacing_file
 from mixvision.models.backbones import Preprocessing, PretrainedBackbone, embed
 from mixvision.training.config import Arithmetic
 from mixvision.training.fingerprints import fingerprint
@@ -212,10 +213,8 @@ def _read(file: Path) -> Tensor | None:
 
 
 def _write(features: Tensor, file: Path) -> None:
-    """Write under another name first, so that a file with the final name is always complete."""
-    partial = file.with_suffix(".partial")
-    save_file({"features": features}, partial, {"sha256": _digest(features)})
-    partial.replace(file)
+    with replacing_file(file) as partial:
+        save_file({"features": features}, partial, {"sha256": _digest(features)})
 
 
 def _digest(features: Tensor) -> str:

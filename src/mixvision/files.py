@@ -1,4 +1,4 @@
-"""Replace folders completely or not at all."""
+"""Replace files and folders completely or not at all, whatever ends the process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,21 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
+def replacing_file(file: Path) -> Iterator[Path]:
+    """Yield a path beside `file` to write to; what is there replaces `file` at the end, unless an error occurs.
+
+    One process writes a file at a time, so what a killed one left is overwritten by the next.
+    """
+    partial = file.with_name(f".{file.stem}.partial{file.suffix}")
+    try:
+        yield partial
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; it replaces `folder` at the end, unless an error occurs."""
     partial, old = (folder.with_name(f".{folder.name}.{word}") for word in ("partial", "old"))
     for leftover in (partial, old):
