@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from damage import flip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kedro.io import DatasetError
@@ -163,6 +164,16 @@ def test_a_damaged_parquet_file_is_refused_by_name(tmp_path):
         file.write_bytes(damaged)
         with pytest.raises(DatasetError, match=f"^{file} cannot be read as a table: .* Correct it, or rerun"):
             dataset.load()
+
+
+@pytest.mark.parametrize("position", [0.01, 0.2, 0.5, 0.8])
+def test_one_flipped_byte_in_a_parquet_file_is_noticed(tmp_path, position):
+    file = tmp_path / "sets.parquet"
+    dataset = TableDataset(filepath=str(file), schema="training_sets")
+    dataset.save(pd.DataFrame({"trial": "a", "id": [str(number) for number in range(3000)]}))
+    flip(file, position)
+    with pytest.raises(DatasetError, match=f"^{file} cannot be read as a table: "):
+        dataset.load()
 
 
 @pytest.mark.parametrize(

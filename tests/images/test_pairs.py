@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from damage import flip
 
 from mixvision.images import pairs as pairs_module
 from mixvision.images.duplicates import Duplicates
@@ -50,10 +51,12 @@ def test_pairs_are_kept_until_an_image_or_a_setting_changes(kept_and_stores, tmp
         assert find_pairs(kept, nice, real, Duplicates(), tmp_path).tolist() == [[0, 3]]
     assert len(searches) == 1
     [only] = tmp_path.iterdir()
-    assert only.suffix == ".npy"
+    flip(only)
+    assert find_pairs(kept, nice, real, Duplicates(), tmp_path).tolist() == [[0, 3]]
+    assert len(searches) == 2
     find_pairs(kept, nice, real, Duplicates(radius=7), tmp_path)
     find_pairs(kept.assign(pixels_sha256=list("abce")), nice, real, Duplicates(), tmp_path)
-    assert len(searches) == 3 and len(list(tmp_path.iterdir())) == 1
+    assert len(searches) == 4 and len(list(tmp_path.iterdir())) == 1
 
 
 def test_an_interrupted_search_goes_on(kept_and_stores, tmp_path, monkeypatch):

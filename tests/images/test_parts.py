@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from damage import flip
 
 from mixvision.images.parts import compute_parts
 
@@ -48,3 +49,15 @@ def test_what_was_computed_before_an_interruption_is_read(tmp_path):
 
 def test_nothing_to_compute_is_nothing(tmp_path):
     assert run(squares, 0, tmp_path) == []
+
+
+def test_damaged_parts_are_computed_again(tmp_path):
+    whole = run(squares, 4, tmp_path)
+    flip(tmp_path / "squares-1.npz")
+    (tmp_path / "squares-2.npz").write_bytes((tmp_path / "squares-2.npz").read_bytes()[:100])
+    computed = []
+    again = run(lambda number: computed.append(number) or squares(number), 4, tmp_path)
+    assert sorted(computed) == [1, 2]
+    assert [[array.tolist() for array in part] for part in again] == [
+        [array.tolist() for array in part] for part in whole
+    ]

@@ -3,6 +3,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from damage import flip
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mixvision.models.baselines import build_baseline
@@ -124,3 +126,31 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path):
     assert len(earlier.keys() - tensors.keys()) > 2
     TrainedNetwork("resnet25", ("a", "b"), 16, earlier).save(tmp_path / "earlier.safetensors")
     assert TrainedNetwork.load(tmp_path / "earlier.safetensors").tensors.keys() == tensors.keys()
+
+
+@pytest.mark.parametrize("position", [0.001, 0.02, 0.3, 0.5, 0.9, 0.999])
+def test_a_file_with_one_flipped_byte_is_refused_by_name(tmp_path, position):
+    cnn().save(tmp_path / "last.safetensors")
+    flip(tmp_path / "last.safetensors", position)
+    with pytest.raises(ValueError, match=r"last\.safetensors is (damaged|no trained network)"):
+        TrainedNetwork.load(tmp_path / "last.safetensors")
+
+
+def test_a_file_without_a_checksum_is_read(tmp_path):
+    """As earlier versions wrote them."""
+    network = cnn()
+    network.save(tmp_path / "new.safetensors")
+    with safe_open(tmp_path / "new.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    del metadata["checksum"]
+    save_file(dict(network.tensors), tmp_path / "old.safetensors", metadata)
+    assert TrainedNetwork.load(tmp_path / "old.safetensors").categories == CATEGORIES
+
+
+@pytest.mark.parametrize("metadata", [None, {"architecture": "cnn"}])
+def test_weights_that_are_no_trained_network_are_refused(tmp_path, metadata):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors", metadata)
+    with pytest.raises(ValueError, match=r"other\.safetensors is no trained network of Mixvision: .* no '"):
+        TrainedNetwork.load(tmp_path / "other.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"There is no .*absent\.safetensors"):
+        TrainedNetwork.load(tmp_path / "absent.safetensors")

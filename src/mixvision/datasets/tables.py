@@ -86,9 +86,8 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         try:
             if self.filepath.suffix == ".csv":
                 return _read_csv(self.filepath, self.table, rows)
-            return (
-                pd.read_parquet(self.filepath) if rows is None else parquet.read_table(self.filepath)[:rows].to_pandas()
-            )
+            table = parquet.read_table(self.filepath, page_checksum_verification=True)
+            return table[:rows].to_pandas()
         except (ValueError, OSError, pa.ArrowException) as error:
             raise ValueError(
                 f"{self.filepath} cannot be read as a table: {str(error).strip().rstrip('.')}. "
@@ -158,7 +157,8 @@ def _has_returns(frame: pd.DataFrame) -> bool:
 
 def _write_parquet(frame: pd.DataFrame, file: Path) -> None:
     rows = pa.Table.from_pandas(frame)
-    parquet.write_table(rows.replace_schema_metadata({**rows.schema.metadata, VERSION: mixvision.__version__}), file)
+    rows = rows.replace_schema_metadata({**rows.schema.metadata, VERSION: mixvision.__version__})
+    parquet.write_table(rows, file, write_page_checksum=True)
 
 
 def _typed(frame: pd.DataFrame, table: Table) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pandas as pd
 from mixvision.images.alignment import FINE
 from mixvision.images.copies import SMALLEST_SIDE, altered_copies, grey_pictures
 from mixvision.images.duplicates import Duplicates, near_duplicates, thumbnails_of
+from mixvision.images.parts import read_arrays, write_arrays
 from mixvision.images.store import ImageStore
 from mixvision.vocabulary import DOMAINS
 
@@ -45,15 +46,14 @@ def find_pairs(
     settings = repr((VERSION, nice.pixels.shape[1], asdict(duplicates)))
     content = [settings, *kept["pixels_sha256"], *kept["square_sha256"]]
     key = sha256("\n".join(content).encode()).hexdigest()[:16]
-    found, work = folder / f"{key}.npy", folder / key
-    if found.exists():
-        pairs = np.load(found)
+    found, work = folder / f"{key}.npz", folder / key
+    if kept_before := read_arrays(found):
+        (pairs,) = kept_before
         logger.info("Nothing changed, %d pairs of near-duplicates reused.", len(pairs))
         return pairs
     work.mkdir(parents=True, exist_ok=True)
     pairs = _find(kept, nice, real, duplicates, work)
-    np.save(work / "pairs.npy", pairs)
-    (work / "pairs.npy").replace(found)
+    write_arrays((pairs,), found)
     for other in folder.iterdir():
         if other != found:
             shutil.rmtree(other) if other.is_dir() else other.unlink()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from mixvision.files import replacing_file
+
+log = logging.getLogger(__name__)
 
 SHOWN_FROM = 4  # parts: shorter computations have no progress bar
 
@@ -33,17 +38,32 @@ def compute_parts(
         backend: of joblib: "threading" or "loky" (processes).
     """
     files = [None if folder is None else folder / f"{name}-{number}.npz" for number in range(len(arguments))]
-    missing = [file is None or not file.exists() for file in files]
-    tasks = (delayed(function)(argument) for argument, new in zip(arguments, missing, strict=True) if new)
-    fresh = Parallel(n_jobs=-1, backend=backend, return_as="generator")(tasks) if any(missing) else iter(())
+    kept = [None if file is None else read_arrays(file) for file in files]
+    tasks = [delayed(function)(argument) for argument, before in zip(arguments, kept, strict=True) if before is None]
+    fresh = Parallel(n_jobs=-1, backend=backend, return_as="generator")(tasks) if tasks else iter(())
     hidden = len(arguments) < SHOWN_FROM
-    for file, new in tqdm(zip(files, missing, strict=True), description, len(arguments), unit="part", disable=hidden):
-        if not new and file is not None:
-            with np.load(file) as arrays:
-                yield tuple(arrays.values())
+    for file, before in tqdm(zip(files, kept, strict=True), description, len(arguments), unit="part", disable=hidden):
+        if before is not None:
+            yield before
             continue
         result = next(fresh)
         if file is not None:
-            with replacing_file(file) as partial:
-                np.savez(partial, *result)
+            write_arrays(result, file)
         yield result
+
+
+def read_arrays(file: Path) -> tuple[np.ndarray, ...] | None:
+    """What ``write_arrays`` wrote, or None if the file is absent or damaged: its format, zip, has checksums."""
+    if not file.exists():
+        return None
+    try:
+        with np.load(file) as arrays:
+            return tuple(arrays.values())
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        log.warning("%s is damaged; what it held is computed again.", file)
+        return None
+
+
+def write_arrays(arrays: Sequence[np.ndarray], file: Path) -> None:
+    with replacing_file(file) as partial:
+        np.savez(partial, *arrays)

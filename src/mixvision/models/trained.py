@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from mixvision.files import replacing_file
 from mixvision.models.baselines import BASELINES, build_baseline
 from mixvision.models.resnet25 import ResNet25
 
+CHECKSUM = "checksum"
+REMEDY = "Train it again, or take another copy."
 BATCH_IMAGES, BATCH_PIXELS = 256, 256 * 100**2  # maxima per batch, so that large images do not take too much memory
 
 
@@ -91,22 +94,32 @@ class TrainedNetwork:
         return torch.cat([network(batch.float() / 255).flatten(0, -2).softmax(-1) for batch in batches]).numpy()
 
     def save(self, path: Path) -> None:
-        """Write the network to a safetensors file; equal networks give equal files."""
+        """Write the network to a safetensors file, with a checksum of everything; equal networks give equal files."""
         metadata = {
             "architecture": self.architecture,
             "categories": json.dumps(self.categories),
             "image_size": str(self.image_size),
             "arguments": json.dumps(dict(self.arguments)),
         }
+        metadata[CHECKSUM] = _checksum(metadata, self.tensors)
         with replacing_file(path) as partial:
             partial.write_bytes(_with_sorted_metadata(save(dict(self.tensors), metadata)))
 
     @classmethod
     def load(cls, path: Path) -> TrainedNetwork:
-        """Read a file written by ``save``, by this version or an earlier one; nothing in it is executed."""
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
-            tensors = {_current_name(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        """Read a file written by ``save``, by this version or an earlier one; nothing in it is executed.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is damaged, or holds no trained network. Files of versions before 0.4 have no checksum.
+        """
+        metadata, tensors = _read(path)
+        if missing := [name for name in ("architecture", "categories", "image_size") if name not in metadata]:
+            raise ValueError(f"{path} is no trained network of Mixvision: its metadata have no {missing[0]!r}.")
+        expected = metadata.pop(CHECKSUM, None)
+        if expected and expected != _checksum(metadata, tensors):
+            raise ValueError(f"{path} is damaged: it differs from its checksum. {REMEDY}")
+        tensors = {_current_name(name): tensor for name, tensor in tensors.items()}
         categories, arguments = json.loads(metadata["categories"]), json.loads(metadata.get("arguments", "{}"))
         return cls(metadata["architecture"], tuple(categories), int(metadata["image_size"]), tensors, arguments)
 
@@ -124,6 +137,27 @@ class TrainedNetwork:
                 f"{name!r} has the shape {tuple(tensor.shape)}, but {self._described} needs {tuple(expected.shape)}."
             )
         return tensor.reshape(expected.shape)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """The metadata and tensors of a safetensors file."""
+    if not path.exists():
+        raise FileNotFoundError(f"There is no {path}: train the network first, or correct the path.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            return dict(file.metadata() or {}), tensors
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is damaged or no safetensors file ({error}). {REMEDY}") from error
+
+
+def _checksum(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    """BLAKE2 of the metadata and of the tensors' names, types, shapes and bytes."""
+    digest = hashlib.blake2b(json.dumps(dict(metadata), sort_keys=True).encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _current_name(tensor: str) -> str:

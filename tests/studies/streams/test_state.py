@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from damage import flip
 
 from mixvision.studies.streams.arrivals import receive
 from mixvision.studies.streams.state import State
@@ -24,12 +25,20 @@ def test_state_is_read_as_it_was_saved(images, network, tmp_path, remember):
     assert all(torch.equal(value, network.tensors[name]) for name, value in read.network.tensors.items())
 
 
+@pytest.mark.parametrize("name", ["network.safetensors", "images.parquet", "arrivals.parquet"])
+def test_a_damaged_state_is_refused_by_name(images, network, tmp_path, remember, name):
+    remember(None, receive(images, None), network).save(tmp_path)
+    flip(tmp_path / "run-001" / name, 0.01)
+    with pytest.raises(ValueError, match=r"^The state after run-001 in .* cannot be read: "):
+        State.newest(tmp_path)
+
+
 def test_a_half_written_state_is_never_read(images, network, tmp_path, monkeypatch, remember):
     first = remember(None, receive(images[::2], None), network)
     first.save(tmp_path)
     second = remember(first, receive(images, first), network)
     with monkeypatch.context() as patch:
-        patch.setattr(pd.DataFrame, "to_parquet", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(pd.DataFrame, "to_parquet", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             second.save(tmp_path)
     assert len(State.newest(tmp_path).arrivals) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -190,6 +192,29 @@ def test_a_kill_while_writing_the_studies_neither_loses_nor_doubles_trials(tmp_p
         patch.setattr(optuna.Study, "add_trial", add_the_first)
         search_adaptively(search, GRID, sweeps, folder)
     assert_same(search_adaptively(search, GRID, sweeps, folder), expected)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE trial_params SET param_value = param_value * 2 WHERE trial_id = 3",
+        "UPDATE trial_values SET value = value + 0.01 WHERE trial_id = 2",
+        "UPDATE trial_user_attributes SET value_json = replace(value_json, '0.', '1.') WHERE key = 'history'",
+        None,
+    ],
+)
+def test_damaged_studies_are_set_aside_and_the_search_starts_anew(tmp_path, damage):
+    expected = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+    file = tmp_path / "studies.db"
+    if damage:
+        with closing(sqlite3.connect(file)) as database:
+            assert database.execute(damage).rowcount > 0
+            database.commit()
+    else:
+        file.write_bytes(file.read_bytes()[:8192])
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path), expected)
+    assert (tmp_path / "studies.db.damaged").exists()
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), expected)
 
 
 def test_a_finished_search_is_reported_again_without_training(tmp_path):

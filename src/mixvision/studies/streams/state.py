@@ -41,18 +41,24 @@ class State:
 
     @classmethod
     def newest(cls, folder: Path) -> State | None:
-        """Read the state after the last completed run, or None before the first."""
+        """Read the state after the last completed run, or None before the first; raises ValueError if it is damaged."""
         found = [path for path in folder.glob("run-*") if re.fullmatch("run-[0-9]+", path.name)]
         runs = sorted(found, key=lambda path: int(path.name.removeprefix("run-")))
-        if not runs:
-            return None
-        return cls(
-            TrainedNetwork.load(runs[-1] / NETWORK),
-            pd.read_parquet(runs[-1] / IMAGES),
-            pd.read_parquet(runs[-1] / ARRIVALS),
-            json.loads((runs[-1] / SETTINGS).read_text()),
-            folder,
-        )
+        return cls._read(runs[-1]) if runs else None
+
+    @classmethod
+    def _read(cls, run: Path) -> State:
+        try:
+            network, settings = TrainedNetwork.load(run / NETWORK), json.loads((run / SETTINGS).read_text())
+            images, arrivals = (
+                pd.read_parquet(run / name, page_checksum_verification=True) for name in (IMAGES, ARRIVALS)
+            )
+            return cls(network, images, arrivals, settings, run.parent)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"The state after {run.name} in {run.parent} cannot be read: {error} Copy the folder from a backup, or "
+                f"delete it to go on from the run before."
+            ) from error
 
     def save(self, folder: Path) -> None:
         """Write ``run-<number>`` into the folder; it gets this name only when complete, so a killed run leaves none."""
@@ -60,8 +66,8 @@ class State:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         self.network.save(partial / NETWORK)
-        self.images.to_parquet(partial / IMAGES)
-        self.arrivals.to_parquet(partial / ARRIVALS)
+        self.images.to_parquet(partial / IMAGES, write_page_checksum=True)
+        self.arrivals.to_parquet(partial / ARRIVALS, write_page_checksum=True)
         (partial / SETTINGS).write_text(json.dumps(dict(self.settings)))
         partial.rename(folder / f"run-{len(self.arrivals):03d}")
 

@@ -16,6 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from mixvision.studies.tuning.grid import Grid, ValidationSweeps
+from mixvision.studies.tuning.storage import CHECKSUM, checksum, open_studies
 from mixvision.training.events import SILENT, TrainingEvents, TrainingListener
 from mixvision.training.results import outcome
 
@@ -75,13 +76,7 @@ def search_adaptively(
         )
     name = sweeps.fingerprint(astuple(search), astuple(grid), optuna.__version__)
     sweeps = sweeps.with_checkpoints_in(name)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'studies.db'}")
-    studies = {
-        ratio: optuna.create_study(
-            storage=storage, study_name=f"{name}-ratio-{ratio:03d}", direction="maximize", load_if_exists=True
-        )
-        for ratio in grid.ratios
-    }
+    studies = open_studies(folder / "studies.db", {ratio: f"{name}-ratio-{ratio:03d}" for ratio in grid.ratios})
     spent = 0
     tables: list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]] = []
     while spent + cost <= grid.budget:
@@ -164,21 +159,21 @@ class _Round(TrainingListener):
                 continue
             status, reason, iterations = outcomes.loc[trial, ["status", "reason", "iterations"]]
             values = {} if status == "failed" else self._values(trial)
-            self.studies[self.places[trial][0]].add_trial(
-                create_trial(
-                    state=TrialState.PRUNED if status == "pruned" else TrialState.COMPLETE,
-                    value=max(values.values(), default=0.0),
-                    params=self.settings[trial],
-                    distributions=self.space,
-                    intermediate_values=values,
-                    user_attrs={
-                        "status": status,
-                        "reason": reason,
-                        "iterations": int(iterations),
-                        "history": list(self.rows[trial].values()),
-                    },
-                )
+            ended = create_trial(
+                state=TrialState.PRUNED if status == "pruned" else TrialState.COMPLETE,
+                value=max(values.values(), default=0.0),
+                params=self.settings[trial],
+                distributions=self.space,
+                intermediate_values=values,
+                user_attrs={
+                    "status": status,
+                    "reason": reason,
+                    "iterations": int(iterations),
+                    "history": list(self.rows[trial].values()),
+                },
             )
+            ended.set_user_attr(CHECKSUM, checksum(ended))
+            self.studies[self.places[trial][0]].add_trial(ended)
 
     def _values(self, trial: str) -> dict[int, float]:
         return {iteration: row["performance_top1"] for iteration, row in self.rows[trial].items()}
