@@ -24,6 +24,10 @@ WHOLE, CENTRE = "whole", "centre"
 
 AS_IS, RESTRICTED, HEAD, FINE_TUNED = "as is", "as is, restricted", "head", "fine-tuned"
 
+FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"  # how a training ended
+OUT_OF_MEMORY, CANCELLED = "out of memory", "cancelled"
+MISSING = (FAILED, OUT_OF_MEMORY, CANCELLED)  # trials without results
+
 MEASURES = (*DOMAINS, "performance")  # the accuracy in each domain, and the geometric mean of both
 METRICS = tuple(f"{measure}_{top}" for top in ("top1", "top3") for measure in MEASURES)
 

@@ -14,7 +14,7 @@ from mixvision.training.results import SweepResult, diverged, outcome, require_s
 def test_an_outcome_says_how_a_trial_ended():
     assert outcome("a", epochs=3) == {"trial": "a", "status": "finished", "reason": "", "epochs": 3}
     assert outcome("b", "diverged", epochs=1)["status"] == "failed"
-    assert outcome("c", pruned=True, iterations=9)["status"] == "pruned"
+    assert outcome("c", status="pruned", iterations=9)["status"] == "pruned"
     assert list(outcome("d", seconds=1.0, epochs=2)) == ["trial", "status", "reason", "seconds", "epochs"]
 
 
@@ -27,9 +27,9 @@ def test_the_reason_names_split_loss_epoch_and_rate():
 def test_a_result_without_any_success_is_refused():
     failed = pd.DataFrame([outcome("a", "It diverged."), outcome("b", "It did, too.")])
     nothing = pd.DataFrame()
-    with pytest.raises(ValueError, match=r"Every trial diverged\. It diverged\."):
+    with pytest.raises(ValueError, match=r"No trial finished\. It diverged\."):
         require_success(SweepResult(nothing, nothing, failed, {}))
     kept = {"a": {"iteration_5": {"weight": torch.zeros(1)}}}
     require_success(SweepResult(nothing, nothing, failed, kept))
-    pruned = pd.DataFrame([outcome("a", "It diverged."), outcome("b", pruned=True)])
+    pruned = pd.DataFrame([outcome("a", "It diverged."), outcome("b", status="pruned")])
     require_success(SweepResult(nothing, nothing, pruned, {}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mixvision import vocabulary
 from mixvision.schema.columns import FLAG, FRACTION, NUMBER, TEXT, WHOLE, Column
-from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, INDEPENDENT, SNAPSHOTS, SPLITS
+from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, FINISHED, INDEPENDENT, MISSING, PRUNED, SNAPSHOTS, SPLITS
 
 
 def accuracy(name: str, meaning: str = "accuracy", optional: bool = False, metric: bool = False) -> Column:
@@ -45,8 +45,8 @@ IMAGES_PER_SECOND = Column("images_per_second", NUMBER, "speed of the network")
 JOINED = Column("members", TEXT, "models that are combined, or empty")
 HEAD = Column("head", TEXT, "head that is trained, or empty")
 FINE_TUNING = Column("fine_tuning", TEXT, "plan of the fine-tuning, or empty")
-STATUS = Column("status", TEXT, "how the training ended", values=("finished", "failed", "pruned"))
-REASON = Column("reason", TEXT, "why the training failed, or empty")
+STATUS = Column("status", TEXT, "how the training ended", values=(FINISHED, PRUNED, *MISSING))
+REASON = Column("reason", TEXT, "why there is no result, or empty")
 AVERAGED = Column("trials", WHOLE, "number of trials averaged")
 COMPONENT = Column("component", WHOLE, "near-duplicates and groups linked together, -1 if excluded")
 LEAKS = Column("leaks", FLAG, "whether its component is also in training or, of a test image, in validation")

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
 
 
 class TrainingListener:
-    """Is told when a trial starts, is evaluated, fails, is pruned or finishes. Subclasses override what they need."""
+    """Is told when a trial starts, is evaluated, fails, is pruned, is cancelled or finishes.
+
+    Subclasses override what they need.
+    """
 
     def started(self, trials: pd.DataFrame) -> None:
         """``trials`` holds rows of the table of trials."""
@@ -22,6 +25,14 @@ class TrainingListener:
 
     def pruned(self, trial: str, iteration: int) -> None:
         """``iteration`` is the trial's last one, counted as in the history table."""
+
+    def cancelled(self, trial: str, reason: str) -> None:
+        """As ``failed``, which is what a listener hears that does not tell both apart."""
+        self.failed(trial, reason)
+
+    def to_cancel(self) -> frozenset[str]:
+        """The trials whose training should end; the engines ask after every evaluation."""
+        return frozenset()
 
     def finished(self, trial: str) -> None: ...
 
@@ -62,6 +73,13 @@ class TrainingEvents(TrainingListener):
     def pruned(self, trial: str, iteration: int) -> None:
         for listener in tuple(self.listeners):
             listener.pruned(trial, iteration)
+
+    def cancelled(self, trial: str, reason: str) -> None:
+        for listener in tuple(self.listeners):
+            listener.cancelled(trial, reason)
+
+    def to_cancel(self) -> frozenset[str]:
+        return frozenset().union(*(listener.to_cancel() for listener in tuple(self.listeners)))
 
     def finished(self, trial: str) -> None:
         for listener in tuple(self.listeners):

@@ -1,4 +1,4 @@
-"""Batch sizes that fit the CPU's cache, and memory that is reused instead of returned to the system."""
+"""Batch sizes that fit the CPU's cache, memory that is reused, and how to tell that it ran out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ import ctypes
 CACHE_BYTES = 16 * 2**20
 FIRST_MAP_CHANNELS = 8
 MOST_AT_ONCE = 256
+
+# What PyTorch, CUDA's libraries, oneDNN and joblib say in a RuntimeError when memory runs out.
+SIGNS = (
+    "can't allocate memory",
+    "out of memory",
+    "ALLOC_FAILED",
+    "could not create a memory",
+    "excessive memory usage",
+)
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in glibc's malloc.h
 LARGEST_MMAP_THRESHOLD = 32 * 2**20  # bytes; glibc refuses more
@@ -35,3 +44,10 @@ def keep_freed_memory() -> None:
         return
     mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
     mallopt(TRIM_THRESHOLD, -1)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; PyTorch raises a RuntimeError for that of the CPU."""
+    if isinstance(error, RuntimeError):
+        return any(sign in str(error) for sign in SIGNS)
+    return isinstance(error, MemoryError)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mixvision.models.trained import TrainedNetwork
 from mixvision.training.pool import ImagePool
-from mixvision.vocabulary import TRAIN, snapshot_name
+from mixvision.vocabulary import FAILED, FINISHED, MISSING, TRAIN, snapshot_name
 
 Weights = dict[str, dict[str, dict[str, Tensor]]]  # tensors by name, by snapshot, by trial
 
@@ -23,8 +23,9 @@ class SweepResult:
     Attributes:
         history: one row per trial, evaluation and split: trial, iteration, split, loss, accuracies, performances.
         predictions: one row per trial, snapshot of its weights and held-out image.
-        outcomes: one row per trial: trial, status ("finished", "failed" or "pruned"), reason, iterations (steps
-            trained), stack_size, and stack_seconds, the time that its stack trained in this process.
+        outcomes: one row per trial: trial, status (a name in ``mixvision.vocabulary``: FINISHED, PRUNED or one of
+            MISSING), reason, iterations (steps trained), stack_size, and stack_seconds, the time that its stack trained
+            in this process.
         weights: tensors by trial and snapshot ("last", "best_validation", "best_test", "iteration_<n>"); for a failed
             trial only snapshots "iteration_<n>" that were kept before it failed.
     """
@@ -35,16 +36,16 @@ class SweepResult:
     weights: Weights
 
 
-def outcome(trial: str, reason: str = "", pruned: bool = False, **counts: float) -> dict[str, Any]:
+def outcome(trial: str, reason: str = "", status: str = "", **counts: float) -> dict[str, Any]:
     """Make a row of the outcomes table, which says how a trial ended.
 
     Args:
         trial: its name.
-        reason: why it failed; empty if it did not.
-        pruned: whether it was stopped early because it was not promising.
+        reason: why it has no result; empty if it has one.
+        status: a name in ``mixvision.vocabulary``; if empty, "failed" where there is a reason, else "finished".
         counts: further columns, in this order: what was trained and how long it took.
     """
-    status = "pruned" if pruned else "failed" if reason else "finished"
+    status = status or (FAILED if reason else FINISHED)
     return {"trial": trial, "status": status, "reason": reason, **counts}
 
 
@@ -58,10 +59,18 @@ def diverged(split: str, loss: float, when: str, learning_rate: float) -> str:
     return f"The {named} loss is {loss} {when}: training diverged. Lower learning_rate (now {learning_rate:g})."
 
 
+class NoResultError(ValueError):
+    """No trial finished; ``outcomes`` says why."""
+
+    def __init__(self, outcomes: pd.DataFrame) -> None:
+        super().__init__(f"No trial finished. {outcomes['reason'].iloc[0]}")
+        self.outcomes = outcomes
+
+
 def require_success(result: SweepResult) -> None:
-    """Raise ValueError if every trial failed and no weights were kept."""
-    if (result.outcomes["status"] == "failed").all() and not result.weights:
-        raise ValueError(f"Every trial diverged. {result.outcomes['reason'].iloc[0]}")
+    """Raise NoResultError if no trial has a result and no weights were kept."""
+    if result.outcomes["status"].isin(MISSING).all() and not result.weights:
+        raise NoResultError(result.outcomes)
 
 
 def join_results(results: Sequence[SweepResult]) -> SweepResult:

@@ -226,7 +226,7 @@ def test_a_trial_that_diverges_fails_and_the_others_continue(train, tmp_path):
     pd.testing.assert_frame_equal(alone.predictions, result.predictions)
     with pytest.raises(ValueError) as error:
         train(trials[:1])
-    assert str(error.value) == f"Every trial diverged. {outcomes.loc['trial-0', 'reason']}"
+    assert str(error.value) == f"No trial finished. {outcomes.loc['trial-0', 'reason']}"
 
 
 def test_a_network_that_diverges_in_its_last_step_has_failed_too(train):
@@ -234,7 +234,7 @@ def test_a_network_that_diverges_in_its_last_step_has_failed_too(train):
     with pytest.raises(ValueError) as error:
         train(trials_of({"model": "mlp", "batch_size": 120, "learning_rate": 1e38}))
     assert (
-        str(error.value) == f"Every trial diverged. {diverged('validation', math.nan, 'in epoch 1, by step 1', 1e38)}"
+        str(error.value) == f"No trial finished. {diverged('validation', math.nan, 'in epoch 1, by step 1', 1e38)}"
     )
 
 

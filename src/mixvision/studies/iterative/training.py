@@ -207,12 +207,12 @@ def _joined(
         for trial, snapshots in restricted.weights.items()
     }
     before = [branches[trial].predictions for trial in weights]
-    reasons = initial.outcomes.set_index("trial")["reason"]
     lost = trials[~trials["trial"].isin(branches)]
+    ends = initial.outcomes.set_index("trial").loc[[_trunk(seed) for seed in lost["seed"]], ["status", "reason"]]
     never = (
         restricted.outcomes.iloc[:0]
         .assign(trial=lost["trial"])
-        .assign(status="failed", reason=[reasons[_trunk(seed)] for seed in lost["seed"]], iterations=0)
+        .assign(status=ends["status"].to_numpy(), reason=ends["reason"].to_numpy(), iterations=0)
     )
     outcomes = pd.concat([restricted.outcomes, never], ignore_index=True) if len(lost) else restricted.outcomes
     return SweepResult(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +23,25 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.tuner import TrainedHeads, fine_tune
 from mixvision.training.frozen.backbone import FrozenBackbone, as_is_probabilities, count_parameters, probability_frame
 from mixvision.training.frozen.heads import head_probabilities, train_heads
-from mixvision.training.memory import images_at_once
+from mixvision.training.memory import images_at_once, is_out_of_memory
 from mixvision.training.pool import ImagePool
-from mixvision.training.results import NO_EPOCHS, outcome
+from mixvision.training.results import NO_EPOCHS, NoResultError, outcome
 from mixvision.transforms.augmentation import Augmentation
 from mixvision.transforms.test_time import TEST_VIEWS, view_of
 from mixvision.vocabulary import (
     AS_IS,
     BEST_VALIDATION,
+    FAILED,
     FINE_TUNED,
     HEAD,
+    OUT_OF_MEMORY,
     RESTRICTED,
     WHOLE,
     snapshot_name,
     split_snapshot_name,
 )
+
+log = logging.getLogger(__name__)
 
 HEAD_PREFIX = "head."  # of the names of the head's tensors in a TransferNetwork
 
@@ -79,28 +85,33 @@ def train_transfer(
         features: folder of the cache of features, which is kept.
         checkpoints: folder of the fine-tunings' checkpoints.
         events: notified of the trials' progress.
+
+    Raises:
+        NoResultError: no trial finished.
     """
     results = []
     for (name, weights, size), group in trials.groupby(["backbone", "weights", "input_size"], sort=False):
         backbone = Backbone(name, weights)
         loaded = load_backbone(backbone, study.seed)
         frozen = FrozenBackbone(backbone, loaded, int(size), pool, features, training)
-        results.append(_take_as_is(group[group["method"].isin([AS_IS, RESTRICTED])], frozen, events))
-        of_heads = group[group["method"] == HEAD]
-        heads = _train_heads(of_heads, frozen, study, training, events)
+        as_is, of_heads = group[group["method"].isin([AS_IS, RESTRICTED])], group[group["method"] == HEAD]
+        results.append(_or_why_not(as_is, events, partial(_take_as_is, as_is, frozen, events)))
+        heads = _or_why_not(of_heads, events, partial(_train_heads, of_heads, frozen, study, training, events))
         results.append(heads)
         names = dict(zip(of_heads["head"], of_heads["trial"], strict=True))
         for row, head in group.loc[group["method"] == FINE_TUNED, "head"].items():
-            start = _start_of(names[head], heads)
-            results.append(
-                _fine_tune(group.loc[[row]], start, frozen, study, augmentation, training, checkpoints, events)
-            )
-    return TransferResult(
+            plan, start = group.loc[[row]], _start_of(names[head], heads)
+            tune = partial(_fine_tune, plan, start, frozen, study, augmentation, training, checkpoints, events)
+            results.append(_or_why_not(plan, events, tune))
+    joined = TransferResult(
         {name: model for result in results for name, model in result.models.items()},
         pd.concat([result.history for result in results], ignore_index=True),
         pd.concat([result.outcomes for result in results], ignore_index=True),
         {name: frame for result in results for name, frame in result.probabilities.items()},
     )
+    if not joined.probabilities:
+        raise NoResultError(joined.outcomes)
+    return joined
 
 
 def all_training_sets(trials: pd.DataFrame, pool: ImagePool) -> pd.DataFrame:
@@ -176,7 +187,7 @@ def _fine_tune(
     trial, pool = trials.iloc[0], frozen.pool
     plan = next(plan for plan in study.fine_tunings if plan.name == trial["fine_tuning"])
     if start.tensors is None:
-        return _not_begun(trials, f"its head, {start.name}, failed", events)
+        return _without_result(trials, f"Not started: its head, {start.name}, has no result.", FAILED, events)
 
     def build(_: Mapping[str, Any]) -> TransferNetwork:
         return transfer_network(frozen.loaded, frozen.input_size, plan.head, len(pool.categories), start.tensors)
@@ -210,13 +221,25 @@ def _classify(network: TransferNetwork, pool: ImagePool, view: str, arithmetic: 
     return torch.cat(parts)
 
 
-def _not_begun(trials: pd.DataFrame, why: str, events: TrainingListener) -> TransferResult:
-    """The outcome of a trial that cannot be trained, recorded as failed."""
-    name, reason = trials["trial"].iloc[0], f"Not started: {why}."
+def _or_why_not(trials: pd.DataFrame, events: TrainingListener, train: Callable[[], TransferResult]) -> TransferResult:
+    """The trials' results; if their features or predictions do not fit into memory, the outcomes say so."""
+    try:
+        return train()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+    reason = "Out of memory in the pretrained network: lower input_sizes, or name a smaller network in backbones."
+    return _without_result(trials, reason, OUT_OF_MEMORY, events)
+
+
+def _without_result(trials: pd.DataFrame, reason: str, status: str, events: TrainingListener) -> TransferResult:
+    """The outcomes of trials that could not be trained or predicted."""
     events.started(trials)
-    events.failed(name, reason)
-    ended = outcome(name, reason, **NO_EPOCHS, parameters=0, trained_parameters=0)
-    return TransferResult({}, pd.DataFrame(), pd.DataFrame([ended]), {})
+    for name in trials["trial"]:
+        log.warning("%s: %s", name, reason)
+        events.failed(name, reason)
+    ended = [outcome(name, reason, status, **NO_EPOCHS, parameters=0, trained_parameters=0) for name in trials["trial"]]
+    return TransferResult({}, pd.DataFrame(), pd.DataFrame(ended), {})
 
 
 def _head_model(frozen: FrozenBackbone, head: str, tensors: Mapping[str, Tensor]) -> TrainedNetwork:

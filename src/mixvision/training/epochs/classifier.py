@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 import lightning
@@ -43,12 +44,13 @@ class Classifier(lightning.LightningModule):
         pool: the images, on the device.
         data: training and validation examples.
         patience: number of epochs.
-        events: told of every evaluation.
+        events: told of every evaluation; asked whether to cancel.
 
     After training, ``history`` holds one row per epoch and split.
 
     Raises:
         DivergedError: the loss is not finite.
+        CancelledError: a listener wants it to end.
     """
 
     engine = "epochs"  # its version decides whether a checkpoint can be continued
@@ -165,6 +167,8 @@ class Classifier(lightning.LightningModule):
         self._note(rows)
         self.events.evaluated(rows)
         self.trainer.should_stop = self.is_through
+        if not self.is_through and self.trial["trial"] in self.events.to_cancel():
+            raise CancelledError(f"Cancelled after epoch {self.progress['epoch']}.")
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["history"] = self.history

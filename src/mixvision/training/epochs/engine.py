@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
 from mixvision.models.heads import StackedBatchNorm
+from mixvision.training.attempts import train_in_groups
 from mixvision.training.checkpoints import checkpoint_to_continue
 from mixvision.training.config import EpochTraining
 from mixvision.training.epochs.classifier import Classifier, DivergedError
@@ -23,13 +24,14 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fingerprints import fingerprint
 from mixvision.training.pool import ImagePool, require_batches
 from mixvision.training.predictions import predict, prediction_table
-from mixvision.training.results import SweepResult, join_results, outcome, require_success
+from mixvision.training.results import NO_EPOCHS, SweepResult, join_results, outcome, require_success
 from mixvision.training.trainer import trainer_for
 from mixvision.vocabulary import BEST_VALIDATION, LAST
 
 log = logging.getLogger(__name__)
 
 Trial = Mapping[str, Any]
+LOWER = "batch_size, or image_size (in fine-tuning input_sizes or trainable_blocks)"
 CHECKPOINTS = {BEST_VALIDATION: "best", LAST: "last"}  # name of each snapshot's file
 
 
@@ -45,8 +47,9 @@ def train_by_epochs(
     """Train every trial, one after the other, and predict the held-out images with its best and its last weights.
 
     After every epoch a checkpoint is saved in a folder whose name is derived from all that decides the trial's result,
-    so calling again after a kill continues with the interrupted epoch. A trial that diverges fails; the others
-    continue. Predictions are made in float32 (in float64 with "64-true"), whatever the precision of training.
+    so calling again after a kill continues with the interrupted epoch. A trial that diverges, runs out of memory or is
+    cancelled does not cost the others: its outcome says why it is missing. Predictions are made in float32 (in float64
+    with "64-true"), whatever the precision of training.
 
     Args:
         build_network: makes a trial's network with its first weights.
@@ -65,7 +68,7 @@ def train_by_epochs(
 
     Raises:
         ValueError: a GPU is requested but not available, a batch is larger than a training set or too small for the
-            network, images are too small for it, or every trial diverged.
+            network, images are too small for it, or no trial finished.
     """
     result = train_each(build_network, prepare, trials, pool, training, checkpoints, events)
     require_success(result)
@@ -82,7 +85,7 @@ def train_each(
     events: TrainingListener = SILENT,
     make_classifier: Callable[..., Classifier] = Classifier,
 ) -> SweepResult:
-    """As :func:`train_by_epochs`, but if every trial diverges, return no weights and no predictions instead of raising.
+    """As :func:`train_by_epochs`, but if no trial finishes, return no weights and no predictions instead of raising.
 
     Args:
         make_classifier: makes the module that trains a network, from the arguments of ``Classifier``.
@@ -96,14 +99,20 @@ def train_each(
         normalises = any(isinstance(module, nn.BatchNorm1d | StackedBatchNorm) for module in network.modules())
         require_batches(trial, len(data[trial["trial"]].train), normalises)
     shared = fingerprint("epochs", pool, training.epochs, training.patience, training.precision, training.on_gpu)
-    on_device = pool.to(training.device)
-    results = []
-    for trial in records:
+    on_device, by_name = pool.to(training.device), {trial["trial"]: trial for trial in records}
+
+    def train(names: list[str]) -> SweepResult:
+        trial = by_name[names[0]]
         log.info("Training %s.", trial["trial"])
-        events.started(trials[trials["trial"] == trial["trial"]])
-        network = build_network(trial)
-        classifier = make_classifier(network, trial, on_device, data[trial["trial"]], training.patience, events)
-        results.append(_train(classifier, training, checkpoints / _fingerprint(shared, classifier)))
+        classifier = make_classifier(
+            build_network(trial), trial, on_device, data[trial["trial"]], training.patience, events
+        )
+        return _train(classifier, training, checkpoints / _fingerprint(shared, classifier))
+
+    results = []
+    for name in by_name:
+        events.started(trials[trials["trial"] == name])
+        results.append(train_in_groups(train, [[name]], events, LOWER, NO_EPOCHS | {"parameters": 0}))
     return join_results(results)
 
 

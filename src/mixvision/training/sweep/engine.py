@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,19 +13,21 @@ import torch
 
 from mixvision.models.resnet25 import ResNet25
 from mixvision.models.stacked import StackedNetwork
+from mixvision.training.attempts import train_in_groups
 from mixvision.training.config import STRAIGHT, Continuation, Course, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
-from mixvision.training.results import SweepResult, join_results, require_success
+from mixvision.training.results import SweepResult, require_success
 from mixvision.training.sweep.fitting import fingerprint_shared, fingerprint_stack, fit_stack
 from mixvision.training.sweep.gathering import gather_result
-from mixvision.training.sweep.stack import Stack, Steps
-
-BuildNetwork = Callable[[Sequence[torch.Generator]], StackedNetwork]
-
+from mixvision.training.sweep.stack import Stack
+from mixvision.training.sweep.steps import Steps
 
 log = logging.getLogger(__name__)
+
+BuildNetwork = Callable[[Sequence[torch.Generator]], StackedNetwork]
+LOWER = "image_size, or give fewer training images, a twentieth of which are a batch"
 
 
 def train_sweep(
@@ -43,7 +44,8 @@ def train_sweep(
 
     Trials with the same batch size and number of iterations train together in stacks. Each stack saves checkpoints in
     its own folder, whose name is derived from all that decides the result, so calling again after a kill continues
-    where it stopped and gives the same result. A trial that diverges fails; the others continue.
+    where it stopped and gives the same result. A trial that diverges, runs out of memory or is cancelled does not cost
+    the others: its outcome says why it is missing.
 
     Args:
         build_network: makes a stacked network from K random generators.
@@ -61,7 +63,7 @@ def train_sweep(
 
     Raises:
         ValueError: a GPU is requested but not available, a training set has fewer than 20 images or contains any that
-            are not training images of the pool, or every trial diverged.
+            are not training images of the pool, or no trial finished.
     """
     training.require_device()
     sets = _positions(training_sets, trials, pool)
@@ -78,33 +80,15 @@ def train_sweep(
         seconds = fit_stack(stack, training, checkpoints / fingerprint_stack(stack, shared, past), past)
         return gather_result(stack, names, seconds)
 
-    results = _in_stacks_that_fit(train, _stacks(trials, sets, pool, training))
-    joined = join_results(results)
-    require_success(joined)
-    return joined
+    nothing = {"iterations": 0, "stack_size": 1, "stack_seconds": 0.0}
+    result = train_in_groups(train, _stacks(trials, sets, pool, training), events, LOWER, nothing)
+    require_success(result)
+    return result
 
 
 def resnet25_builder(pool: ImagePool) -> BuildNetwork:
     """Return a builder of ResNet25 for a pool's categories and image size."""
     return partial(ResNet25, len(pool.categories), pool.pixels.shape[1])
-
-
-def _in_stacks_that_fit(train: Callable[[list[str]], SweepResult], stacks: list[list[str]]) -> list[SweepResult]:
-    """Train each stack; one that does not fit into the device's memory is trained in two halves."""
-    results, pending = [], list(stacks)
-    while pending:
-        names = pending.pop(0)
-        try:
-            results.append(train(names))
-            continue
-        except torch.OutOfMemoryError:
-            if len(names) == 1:
-                raise
-        log.warning("%d models together do not fit into the device's memory; splitting them in two.", len(names))
-        pending = [names[: len(names) // 2], names[len(names) // 2 :], *pending]
-        gc.collect()  # outside the except block, where nothing refers to the failed stack any more
-        torch.cuda.empty_cache()
-    return results
 
 
 def _first_network(

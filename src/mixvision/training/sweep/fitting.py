@@ -43,7 +43,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         warnings.simplefilter("ignore")  # Lightning's hints on manual optimisation and loaders do not apply here
         trainer.fit(stack, steps, ckpt_path=checkpoint, weights_only=True)
     for trial in stack.trials["trial"]:
-        if trial not in stack.failures and trial not in stack.pruned:
+        if trial not in stack.failures and trial not in stack.stopped:
             stack.events.finished(trial)
     return time.perf_counter() - begin
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from mixvision.training.predictions import prediction_table
 from mixvision.training.results import SweepResult, Weights, outcome
 from mixvision.training.sweep.stack import Stack
+from mixvision.vocabulary import CANCELLED, FAILED, FINISHED, PRUNED
 
 
 def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepResult:
@@ -17,7 +19,7 @@ def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepRe
 
     Args:
         stack: after training.
-        names: the trials that it began with, pruned ones included.
+        names: the trials that it began with, pruned and cancelled ones included.
         seconds: how long it trained.
     """
     predictions: list[pd.DataFrame] = []
@@ -25,21 +27,15 @@ def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepRe
     for snapshot_name, snapshot in stack.snapshots.items():
         for k, trial in enumerate(stack.trials["trial"]):
             tensors = {name: value[k].detach().cpu().contiguous() for name, value in snapshot.weights.items()}
-            if trial in stack.pruned or (trial in stack.failures and not _kept_before_failing(snapshot_name, tensors)):
+            if trial in stack.stopped or (trial in stack.failures and not _kept_before_failing(snapshot_name, tensors)):
                 continue
             weights.setdefault(trial, {})[snapshot_name] = tensors
             predictions.append(
                 prediction_table(trial, snapshot_name, stack.pool, snapshot.top[k], snapshot.probability[k])
             )
+    counts: dict[str, Any] = {"stack_size": len(names), "stack_seconds": seconds}
     outcomes = [
-        outcome(
-            name,
-            stack.failures.get(name, ""),
-            name in stack.pruned,
-            iterations=stack.pruned.get(name, stack.iteration),
-            stack_size=len(names),
-            stack_seconds=seconds,
-        )
+        outcome(name, *_ending(stack, name), iterations=stack.stopped.get(name, stack.iteration), **counts)
         for name in names
     ]
     return SweepResult(
@@ -48,6 +44,15 @@ def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepRe
         pd.DataFrame(outcomes),
         weights,
     )
+
+
+def _ending(stack: Stack, trial: str) -> tuple[str, str]:
+    """Why a trial has no result, or nothing, and its status."""
+    if trial in stack.cancelled:
+        return stack.why_cancelled(trial), CANCELLED
+    if trial in stack.pruned:
+        return "", PRUNED
+    return stack.failures.get(trial, ""), FAILED if trial in stack.failures else FINISHED
 
 
 def _kept_before_failing(snapshot_name: str, tensors: Mapping[str, Tensor]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import lightning
@@ -22,25 +23,7 @@ from mixvision.training.predictions import Snapshot, measure, predict
 from mixvision.training.results import diverged
 from mixvision.training.sweep import schedules
 from mixvision.training.sweep.optimizer import StackedSGD
-
-
-@dataclass(frozen=True)
-class Steps:
-    """Which steps a stack takes, and after which it is evaluated.
-
-    Attributes:
-        iterations: steps to train.
-        evaluate_every: iterations between two evaluations; the last iteration is always evaluated.
-        begin: iterations that led to the first weights; the history counts on from there.
-        schedules_begin: iteration at which the schedules set in.
-        keep: iterations (counted as in the history) that are evaluated, too, and kept as "iteration_<n>".
-    """
-
-    iterations: int
-    evaluate_every: int
-    begin: int = 0
-    schedules_begin: int = 0
-    keep: frozenset[int] = frozenset()
+from mixvision.training.sweep.steps import Steps
 
 
 class Stack(lightning.LightningModule):
@@ -54,12 +37,12 @@ class Stack(lightning.LightningModule):
         steps: how many to train, and when to evaluate.
         head_only: train only the network's head. Its inputs are then computed once for every image.
         prune: function from the rows of an evaluation to the names of the trials to stop.
-        events: told of every evaluation, failure and pruned trial.
+        events: told of every evaluation, failure and pruned trial; asked which trials to cancel.
 
     After training, ``history`` holds one row per trial, evaluation and split; ``snapshots`` holds weights and
     predictions, named "last", "best_validation", "best_test" and "iteration_<n>"; ``failures`` says why trials
-    diverged, and ``pruned`` after how many steps trials were stopped. Pruned trials are removed from the stack and its
-    snapshots; their history stays.
+    diverged, ``pruned`` and ``cancelled`` after how many steps trials were stopped. These are removed from the stack
+    and its snapshots; their history stays.
     """
 
     network: StackedNetwork
@@ -95,6 +78,7 @@ class Stack(lightning.LightningModule):
         self.best_performance = 0.0
         self.failures: dict[str, str] = {}
         self.pruned: dict[str, int] = {}
+        self.cancelled: dict[str, int] = {}
 
     @property
     def learner(self) -> nn.Module:
@@ -210,8 +194,7 @@ class Stack(lightning.LightningModule):
         self.events.evaluated(rows)
         self._note_failures(losses)
         self.best_performance = torch.nan_to_num(self.snapshots["best_validation"].score).max().item()
-        if self.prune:
-            self._stop_early(self.prune(rows))
+        self._stop_early(self.prune(rows) if self.prune else set(), self.events.to_cancel())
         self.trainer.should_stop = self._is_through
 
     def _rows(self, split: str, losses: Tensor, measured: dict[str, Tensor]) -> list[dict]:
@@ -234,18 +217,34 @@ class Stack(lightning.LightningModule):
 
     @property
     def _is_through(self) -> bool:
-        """Whether every trial has failed or been pruned."""
-        return all(trial in self.failures or trial in self.pruned for trial in self.trials["trial"])
+        """Whether every trial has failed or been stopped."""
+        return not set(self.trials["trial"]) - self.failures.keys() - self.stopped.keys()
 
-    def _stop_early(self, names: set[str]) -> None:
-        remaining = set(self.trials["trial"]) - self.failures.keys() - names
-        if self.iteration == self.steps.iterations or not names:
+    @property
+    def stopped(self) -> dict[str, int]:
+        """After how many steps trials were pruned or cancelled."""
+        return self.pruned | self.cancelled
+
+    def _stop_early(self, pruned: set[str], to_cancel: frozenset[str]) -> None:
+        cancelled = to_cancel & set(self.trials["trial"]) - self.failures.keys() - pruned
+        if self.iteration == self.steps.iterations or not pruned | cancelled:
             return
+        self.pruned |= dict.fromkeys(sorted(pruned), self.iteration)
+        self.cancelled |= dict.fromkeys(sorted(cancelled), self.iteration)
+        self._tell_stopped(pruned | cancelled)
+        if not self._is_through:
+            self._narrow(set(self.trials["trial"]) - pruned - cancelled)
+
+    def _tell_stopped(self, names: Collection[str]) -> None:
         for trial in sorted(names):
-            self.pruned[trial] = self.iteration
-            self.events.pruned(trial, self.steps.begin + self.iteration)
-        if remaining:
-            self._narrow(set(self.trials["trial"]) - names)
+            if trial in self.pruned:
+                self.events.pruned(trial, self.steps.begin + self.pruned[trial])
+            else:
+                self.events.cancelled(trial, self.why_cancelled(trial))
+
+    def why_cancelled(self, trial: str) -> str:
+        """The reason that the outcomes table gives."""
+        return f"Cancelled after iteration {self.steps.begin + self.cancelled[trial]}."
 
     @torch.no_grad()
     def _narrow(self, remaining: set[str]) -> None:
@@ -274,6 +273,7 @@ class Stack(lightning.LightningModule):
             "snapshots": {name: vars(snapshot) for name, snapshot in self.snapshots.items()},
             "failures": self.failures,
             "pruned": self.pruned,
+            "cancelled": self.cancelled,
         }
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
@@ -281,9 +281,9 @@ class Stack(lightning.LightningModule):
         self._narrow(set(saved["trials"]))
         for name in ("iteration", "evaluated_at", "history", "failures", "pruned"):
             setattr(self, name, saved[name])
+        self.cancelled = saved.get("cancelled", {})  # older checkpoints have none
         self.snapshots = {name: Snapshot(**fields) for name, fields in saved["snapshots"].items()}
         self.events.evaluated(self.history)
         for trial, reason in self.failures.items():
             self.events.failed(trial, reason)
-        for trial, steps in self.pruned.items():
-            self.events.pruned(trial, self.steps.begin + steps)
+        self._tell_stopped(self.stopped)
