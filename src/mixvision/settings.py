@@ -1,6 +1,7 @@
 """Kedro settings: how configuration is merged, and the hooks of every run."""
 
 from mixvision.addresses import shown
+from mixvision.cancellations import Cancellations
 from mixvision.hooks import ParameterNames, RunSummary, SourceCheck, Termination
 from mixvision.locks import SetUpLock, StudyLock
 from mixvision.tracking.hooks import Tracking
@@ -13,6 +14,7 @@ HOOKS = (
     Termination(),
     SourceCheck(),
     Tracking(),
+    Cancellations(),
     RunSummary(),
 )
 
