@@ -85,6 +85,7 @@ COMPARISON = Table(
 )
 SCORES = TUNING_TRIALS.with_columns(
     STATUS,
+    REASON,
     Column("trained_iterations", WHOLE, "steps taken"),
     accuracy("performance_top1", "best on the validation images", metric=True),
 )

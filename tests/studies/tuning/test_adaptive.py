@@ -17,7 +17,7 @@ from mixvision.studies.tuning.adaptive import AdaptiveSearch, search_adaptively
 from mixvision.studies.tuning.grid import Grid, validation_sweeps
 from mixvision.training.config import Training
 from mixvision.training.events import SILENT, TrainingListener
-from mixvision.training.results import SweepResult
+from mixvision.training.results import NoResultError, SweepResult
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +82,7 @@ class KnownSweeps:
         outcomes = pd.DataFrame(ends, columns=["trial", "status", "iterations"])
         outcomes["reason"] = outcomes["status"].map({"failed": "diverged"}).fillna("")
         if outcomes["status"].eq("failed").all():
-            raise ValueError("Every trial diverged.")
+            raise NoResultError(outcomes)
         return SweepResult(pd.DataFrame(rows), pd.DataFrame(), outcomes, {})
 
     def row(self, trial, iteration: int) -> dict:

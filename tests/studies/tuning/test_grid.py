@@ -115,7 +115,7 @@ def test_a_setting_that_diverges_at_one_ratio_loses_to_one_that_works_for_all():
 
 def test_scores_are_the_best_validation_performances_without_test_images():
     trials = pd.DataFrame({"trial": ["a", "b"], "ratio": 50})
-    outcomes = pd.DataFrame({"trial": ["b", "a"], "status": ["failed", "finished"], "iterations": [2, 4]})
+    outcomes = pd.DataFrame({"trial": ["b", "a"], "status": ["failed", "finished"], "reason": "", "iterations": [2, 4]})
     values = [("a", "validation", 0.5), ("a", "validation", 0.4), ("a", "test", 0.9), ("b", "validation", 0.8)]
     scores = score_trials(trials, pd.DataFrame(values, columns=["trial", "split", "performance_top1"]), outcomes)
     assert scores["performance_top1"].tolist() == pytest.approx([0.5, math.nan], nan_ok=True)
@@ -127,7 +127,7 @@ def test_without_validation_images_of_both_domains_there_is_nothing_to_choose_by
         score_trials(
             pd.DataFrame({"trial": ["a"]}),
             pd.DataFrame({"trial": ["a"], "split": ["validation"], "performance_top1": [math.nan]}),
-            pd.DataFrame({"trial": ["a"], "status": ["finished"], "iterations": [4]}),
+            pd.DataFrame({"trial": ["a"], "status": ["finished"], "reason": "", "iterations": [4]}),
         )
 
 

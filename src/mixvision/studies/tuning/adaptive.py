@@ -15,10 +15,13 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from mixvision.studies.tuning.grid import Grid, ValidationSweeps
+from mixvision.studies.tuning.grid import UNLUCKY, Grid, ValidationSweeps
 from mixvision.studies.tuning.storage import CHECKSUM, checksum, open_studies
 from mixvision.training.events import SILENT, TrainingEvents, TrainingListener
-from mixvision.training.results import outcome
+from mixvision.training.results import NoResultError
+from mixvision.vocabulary import CANCELLED, MISSING, PRUNED
+
+STATES = {PRUNED: TrialState.PRUNED} | dict.fromkeys(UNLUCKY, TrialState.FAIL)
 
 log = logging.getLogger(__name__)
 optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for every study that is opened
@@ -28,7 +31,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)  # no line for every study 
 class AdaptiveSearch:
     """How Optuna searches: one study a ratio, with tree-structured Parzen estimators and the median pruner.
 
-    A trial that diverged has the value 0 in its study, so that its setting is avoided; the pruner ignores it.
+    A trial that diverged has the value 0 in its study, so that its setting is avoided; the pruner ignores it. One that
+    was cancelled or ran out of memory has no value, as that says nothing of its setting.
 
     Attributes:
         proposals: settings that every study proposes for a round; all trials of a round train as one sweep.
@@ -82,15 +86,15 @@ def search_adaptively(
     while spent + cost <= grid.budget:
         log.info("Adaptive search: round %d, %d of %d model-iterations spent.", len(tables) + 1, spent, grid.budget)
         tables.append(_Round(search, grid, studies, len(tables)).complete(sweeps, events))
-        spent += int(tables[-1][2]["iterations"].sum())
+        ended = tables[-1][2]  # a trial that never began costs its part, too, or the search might go on for ever
+        spent += int(ended["iterations"].where(~ended["status"].isin(UNLUCKY), grid.final_iterations).sum())
     return tuple(pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
 
 
 class _Round(TrainingListener):
     """The trials that all studies propose together.
 
-    It listens to the sweep, as this is the only way to hear of the evaluations before a checkpoint, and of the failures
-    if every trial fails.
+    It listens to the sweep, as this is the only way to hear of the evaluations before a checkpoint.
     """
 
     def __init__(self, search: AdaptiveSearch, grid: Grid, studies: Mapping[int, optuna.Study], number: int) -> None:
@@ -145,12 +149,8 @@ class _Round(TrainingListener):
     def _train(self, sweeps: ValidationSweeps, events: TrainingListener) -> pd.DataFrame:
         try:
             return sweeps.train(self._table(), self.prune, TrainingEvents(events, self)).outcomes
-        except ValueError:
-            if self.failures.keys() != self.places.keys():
-                raise
-            return pd.DataFrame(
-                outcome(trial, reason, iterations=max(self.rows[trial])) for trial, reason in self.failures.items()
-            )
+        except NoResultError as error:
+            return error.outcomes
 
     def _record(self, outcomes: pd.DataFrame) -> None:
         outcomes = outcomes.set_index("trial")
@@ -158,10 +158,10 @@ class _Round(TrainingListener):
             if trial in self.recorded:  # recorded before the search was killed
                 continue
             status, reason, iterations = outcomes.loc[trial, ["status", "reason", "iterations"]]
-            values = {} if status == "failed" else self._values(trial)
+            values = {} if status in MISSING else self._values(trial)
             ended = create_trial(
-                state=TrialState.PRUNED if status == "pruned" else TrialState.COMPLETE,
-                value=max(values.values(), default=0.0),
+                state=STATES.get(status, TrialState.COMPLETE),
+                value=None if status in UNLUCKY else max(values.values(), default=0.0),
                 params=self.settings[trial],
                 distributions=self.space,
                 intermediate_values=values,
@@ -246,9 +246,11 @@ def _tell(events: TrainingListener, trials: pd.DataFrame, recorded: Mapping[str,
     events.started(trials)
     for trial, frozen in recorded.items():
         events.evaluated(frozen.user_attrs["history"])
-        if frozen.user_attrs["status"] == "failed":
+        if frozen.user_attrs["status"] == CANCELLED:
+            events.cancelled(trial, frozen.user_attrs["reason"])
+        elif frozen.user_attrs["status"] in MISSING:
             events.failed(trial, frozen.user_attrs["reason"])
-        elif frozen.user_attrs["status"] == "pruned":
+        elif frozen.user_attrs["status"] == PRUNED:
             events.pruned(trial, frozen.user_attrs["iterations"])
         else:
             events.finished(trial)

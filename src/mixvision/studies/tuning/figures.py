@@ -7,10 +7,13 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from mixvision.reporting.style import TEMPLATE, title_with
+from mixvision.studies.tuning.grid import UNLUCKY
 from mixvision.studies.tuning.page import best_by_ratio
+from mixvision.vocabulary import FAILED, FINISHED, MISSING, PRUNED
 
 SEARCH_COLOURS = {"grid": "#8A8A8A", "adaptive": "#CC79A7"}
 DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = {FINISHED: "circle", PRUNED: "x", **dict.fromkeys(UNLUCKY, "square-open"), FAILED: "triangle-up-open"}
 LOG_TICKS = [digit * 10.0**exponent for exponent in range(-6, 3) for digit in (1, 2, 5)]
 MEASURE = "best performance (fraction)"
 
@@ -103,16 +106,17 @@ def adaptive_trials(adaptive: pd.DataFrame, learning_rate: float, l2: float) -> 
     behind = adaptive.groupby("ratio")["performance_top1"].transform("max") - adaptive["performance_top1"]
     adaptive = adaptive.assign(behind=behind)
     figure = go.Figure()
-    for status, symbol in (("finished", "circle"), ("pruned", "x"), ("failed", "triangle-up-open")):
+    for status, symbol in SYMBOLS.items():
         rows = adaptive[adaptive["status"] == status]
         if rows.empty:
             continue
-        measured = {"color": rows["behind"], "coloraxis": "coloraxis"} if status != "failed" else {"color": "#8A8A8A"}
+        grey, scale = {"color": "#8A8A8A"}, {"color": rows["behind"], "coloraxis": "coloraxis"}
+        measured = grey if status in MISSING else scale
         figure.add_trace(
             go.Scatter(
                 x=rows["learning_rate"],
                 y=rows["l2"],
-                name={"failed": "diverged"}.get(status, status),
+                name={FAILED: "diverged"}.get(status, status),
                 mode="markers",
                 marker={"symbol": symbol, "size": 10, **measured},
                 customdata=rows[["ratio", "performance_top1", "trained_iterations"]],

@@ -19,8 +19,10 @@ from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import SweepResult
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+from mixvision.vocabulary import CANCELLED, MISSING, OUT_OF_MEMORY
 
 RATES_KEPT = 2  # learning rates of the first step to keep for the second
+UNLUCKY = (OUT_OF_MEMORY, CANCELLED)  # ends that say nothing of a trial's setting
 
 
 @dataclass(frozen=True)
@@ -147,17 +149,17 @@ def search_grid(
 
 
 def score_trials(trials: pd.DataFrame, history: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
-    """The trials with status, trained_iterations, and performance_top1: the best on validation images during training.
+    """The trials with status, reason, trained_iterations, and performance_top1, the best on validation images.
 
-    A trial that diverged has no performance.
+    A trial without a result has no performance, even if it was evaluated before it ended.
 
     Raises:
         ValueError: no trial could be measured on validation images of both domains.
     """
-    ends = outcomes[["trial", "status", "iterations"]].rename(columns={"iterations": "trained_iterations"})
+    ends = outcomes[["trial", "status", "reason", "iterations"]].rename(columns={"iterations": "trained_iterations"})
     best = history[history["split"] == "validation"].groupby("trial")["performance_top1"].max().reset_index()
     scores = trials.merge(ends, on="trial", validate="one_to_one").merge(best, on="trial", how="left")
-    scores.loc[scores["status"] == "failed", "performance_top1"] = math.nan
+    scores.loc[scores["status"].isin(MISSING), "performance_top1"] = math.nan
     if scores["performance_top1"].isna().all():
         raise ValueError("No trial has a validation performance; keep some images of both domains for validation.")
     return scores
@@ -166,10 +168,14 @@ def score_trials(trials: pd.DataFrame, history: pd.DataFrame, outcomes: pd.DataF
 def rank_settings(scores: pd.DataFrame) -> pd.DataFrame:
     """Settings by their mean performance over the ratios, best first: learning_rate, l2, performance_top1, failed.
 
-    A trial that diverged counts as a performance of 0, as its setting does not work for that ratio.
+    A trial that diverged counts as a performance of 0, as its setting does not work for that ratio. Ratios at which a
+    trial was cancelled or ran out of memory are left out for all settings, unless no other ratio remains.
     """
-    judged = scores.assign(
-        failed=scores["performance_top1"].isna(), performance_top1=scores["performance_top1"].fillna(0)
+    unlucky = scores["status"].isin(UNLUCKY)
+    comparable = scores[~scores["ratio"].isin(scores.loc[unlucky, "ratio"])]
+    judged = comparable if len(comparable) else scores
+    judged = judged.assign(
+        failed=judged["performance_top1"].isna(), performance_top1=judged["performance_top1"].fillna(0)
     )
     settings = judged.groupby(["learning_rate", "l2"], sort=False)
     ranked = settings.agg(performance_top1=("performance_top1", "mean"), failed=("failed", "sum")).reset_index()

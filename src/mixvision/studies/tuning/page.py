@@ -13,6 +13,8 @@ from mixvision.evaluation.selection import best_first, best_of_each
 from mixvision.reporting.formatting import DASH, markdown_table, number, setting_value
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedTuning
+from mixvision.studies.tuning.grid import UNLUCKY
+from mixvision.vocabulary import FAILED, MISSING
 
 QUESTION = "Which learning rate and which L2 factor should the models of all ratios be trained with?"
 STEPS = {
@@ -68,7 +70,7 @@ def search_progress(scores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame
         spent (model-iterations) and performance_top1: the best validation performance so far, averaged over the
         ratios. A ratio that has none yet counts as 0.
     """
-    usable = scores.loc[scores["status"] != "failed", ["trial", "round", "ratio"]]
+    usable = scores.loc[~scores["status"].isin(MISSING), ["trial", "round", "ratio"]]
     rows = history[history["split"] == "validation"].merge(usable, on="trial")
     best = rows.groupby(["round", "iteration", "ratio"])["performance_top1"].max().unstack("ratio")
     best = best.reindex(columns=scores["ratio"].unique()).sort_index().ffill().cummax().fillna(0)
@@ -83,6 +85,7 @@ def search_progress(scores: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame
 def searches_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
     """Both searches compared: trials, how they ended, model-iterations, mean of the best by ratio."""
     rows = []
+    unlucky = [status for status in UNLUCKY if (pd.concat([grid, adaptive])["status"] == status).any()]
     for name, scores in (("grid", grid), ("adaptive", adaptive)):
         ended = scores["status"].value_counts()
         rows.append(
@@ -90,7 +93,8 @@ def searches_table(grid: pd.DataFrame, adaptive: pd.DataFrame) -> pd.DataFrame:
                 "search": name,
                 "trials": len(scores),
                 "pruned": int(ended.get("pruned", 0)),
-                "diverged": int(ended.get("failed", 0)),
+                "diverged": int(ended.get(FAILED, 0)),
+                **{status: int(ended.get(status, 0)) for status in unlucky},
                 "model-iterations": f"{scores['trained_iterations'].sum():,}",
                 "mean of the best": number(mean_of_best(scores)),
             }
@@ -212,7 +216,8 @@ def _footnotes(published: PublishedTuning | None) -> list[str]:
     notes = [
         "All performances are the best during training on the validation images. Test images are not used.",
         "The chosen setting has the best mean over the ratios in the last step. A diverged trial counts as 0, and so "
-        "does a ratio at which all trials of a search diverged.",
+        "does a ratio at which all trials of a search diverged. A ratio at which a trial was cancelled or ran out of "
+        "memory counts for no setting of that step.",
         "The best of many trials on the same images is too high as an estimate. Use it to compare settings; small "
         "differences between settings or searches are due to chance.",
         "The adaptive search has the grid's budget, counted in model-iterations, and ends when its next round might "
