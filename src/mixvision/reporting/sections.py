@@ -9,7 +9,7 @@ from mixvision.reporting.page import Section, Table
 from mixvision.reporting.published import PublishedSection
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.tables import trial_settings
-from mixvision.vocabulary import HELD_OUT
+from mixvision.vocabulary import HELD_OUT, MISSING
 
 INTERVALS = (
     "The 95% intervals resample the test images of each domain, near-duplicates and groups together. They show how "
@@ -71,7 +71,11 @@ def snapshot_note(manifest: pd.DataFrame, every: int, training: str) -> str:
     )
 
 
-def failure_notes(outcomes: pd.DataFrame) -> list[str]:
-    """A note for every trial that diverged."""
-    failed = outcomes[outcomes["status"] == "failed"]
-    return [f"{row.trial} failed: {row.reason}" for row in failed.itertuples()]
+def missing_notes(outcomes: pd.DataFrame) -> list[str]:
+    """A note for every trial without a result, which says why; none if there are none.
+
+    Args:
+        outcomes: one row per trial: ``trial``, ``status``, ``reason``.
+    """
+    missing = outcomes[outcomes["status"].isin(MISSING)]
+    return [f"Missing: {row.trial} ({row.status}). {row.reason}" for row in missing.itertuples()]

@@ -18,6 +18,7 @@ from mixvision.models.summary import layer_table
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import charts, contact_sheets
 from mixvision.reporting.published import Published
+from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.baselines import figures as baselines_figures
 from mixvision.studies.baselines.page import BaselinesResults, baselines_page, best_trial
@@ -82,7 +83,8 @@ def measure(
     intervals = accuracy_intervals(joined, generator, draws=report.bootstrap_draws)
     table = trial_table(trials, metrics, intervals, history, outcomes, published.baselines)
     leak = leak_numbers(table, joined, generator, report.bootstrap_draws)
-    return metrics, table, leak, summary_text(report.title, table, leak, study.base, study.ablated)
+    summary = summary_text(report.title, table, leak, study.base, study.ablated)
+    return metrics, table, leak, "\n".join([summary, *missing_notes(outcomes)])
 
 
 def draw_figures(

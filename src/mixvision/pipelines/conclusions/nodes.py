@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from mixvision.datasets.reports import ABSENT, Absent
 from mixvision.reporting.published import Published
+from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import published_rows
 from mixvision.studies.conclusions import figures
@@ -69,11 +70,19 @@ def draw(
     }
 
 
-def write_page(published: Published, report: ReportParameters, **results: Any) -> tuple[str, str]:
+def write_page(
+    published: Published,
+    report: ReportParameters,
+    mixing_outcomes: pd.DataFrame,
+    iterative_outcomes: pd.DataFrame,
+    **results: Any,
+) -> tuple[str, str]:
     """Everything on one page that opens offline, and a summary; ``results`` are fields of `ConclusionsResults`."""
     shown = ConclusionsResults(**results)
-    page = conclusions_page(report.title, shown, published)
-    return page, conclusions_summary(report.title, shown.verdicts, shown.settings, shown.law)
+    missing = [*missing_notes(mixing_outcomes), *missing_notes(iterative_outcomes)]
+    page = conclusions_page(report.title, shown, published, missing)
+    summary = conclusions_summary(report.title, shown.verdicts, shown.settings, shown.law)
+    return page, "\n\n".join([summary, *missing])
 
 
 def _highest_iterative(published: Published) -> float | None:

@@ -9,7 +9,7 @@ from mixvision.pipelines.wiring import by_name
 def create_pipeline() -> Pipeline:
     """From both approaches' trials and predictions to one page; names are prefixed with "conclusions."."""
     results = [f"mixing.{name}" for name in ("trials", "joined_predictions", "history", "outcomes", "metric_table")]
-    results += ["iterative.trials", "iterative.joined_predictions"]
+    results += [f"iterative.{name}" for name in ("trials", "joined_predictions", "outcomes")]
     return Pipeline([*_judging(), *_report()], namespace="conclusions", inputs={"published", *results})
 
 
@@ -52,6 +52,8 @@ def _report() -> list[Node]:
                 "published",
                 "params:report",
                 "settings",
+                mixing_outcomes="mixing.outcomes",
+                iterative_outcomes="iterative.outcomes",
                 verdicts="hypotheses",
                 metric_table="mixing.metric_table",
                 law="mixing_law",

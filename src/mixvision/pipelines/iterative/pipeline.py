@@ -49,6 +49,7 @@ def _measures() -> list[Node]:
                 "history",
                 "manifest",
                 "trials",
+                "outcomes",
                 "published",
                 "params:phases",
                 "params:report",

@@ -13,7 +13,7 @@ from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
-from mixvision.reporting.sections import failure_notes, snapshot_note, untested_notes
+from mixvision.reporting.sections import missing_notes, snapshot_note, untested_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import metric_table
 from mixvision.studies.iterative import figures, forgetting
@@ -22,12 +22,13 @@ from mixvision.studies.iterative.training import Phases
 from mixvision.training.config import Training
 
 
-def measure(
+def measure(  # noqa: PLR0913 (a node of many tables)
     joined: pd.DataFrame,
     interpolations: pd.DataFrame,
     history: pd.DataFrame,
     manifest: pd.DataFrame,
     trials: pd.DataFrame,
+    outcomes: pd.DataFrame,
     published: Published,
     phases: Phases,
     report: ReportParameters,
@@ -44,7 +45,7 @@ def measure(
     clean = without_leaks if joined["leaks"].any() else None
     results = IterativeResults(first, table, clean, measures, speed, by_alpha, published.iterative)
     summary = f"{report.title}: performance by share of the iterations for the initial training on {first} images\n\n"
-    summary += f"{markdown_table(shares_table(results))}\n\n{answer(results)}"
+    summary += "\n\n".join([markdown_table(shares_table(results)), answer(results), *missing_notes(outcomes)])
     matrix = forgetting.accuracy_matrix(metrics, trials, first)
     return {
         "metrics": metrics,
@@ -117,4 +118,4 @@ def _notes(phases: Phases, outcomes: pd.DataFrame) -> list[str]:
     trained = {"head": "only the two fully connected layers", "all": "all layers"}[phases.trainable]
     note = f"The two trainings use the two halves of the 50% mixed set. The restricted one trains {trained}"
     note += f"; {phases.replay}% of its images are replayed from the initial one." if phases.replay else "."
-    return [note, *failure_notes(outcomes)]
+    return [note, *missing_notes(outcomes)]

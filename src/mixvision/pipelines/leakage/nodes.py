@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from mixvision.evaluation.metrics import trial_metrics
 from mixvision.images.splits import Splits
-from mixvision.reporting.sections import failure_notes, snapshot_note
+from mixvision.reporting.sections import missing_notes, snapshot_note
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.leakage import comparison, figures
 from mixvision.studies.leakage.page import LeakageResults, leakage_page, leakage_summary
@@ -60,6 +60,7 @@ def write_page(
     """Everything on one page that opens offline, and a summary; ``results`` are fields of `LeakageResults`."""
     shown = LeakageResults(method=splits.method, **results)
     notes = [snapshot_note(shown.plain_manifest, training.evaluate_every, "training on the plain split")]
-    notes += [*failure_notes(mixing_outcomes), *failure_notes(shown.outcomes)]
+    missing = [*missing_notes(mixing_outcomes), *missing_notes(shown.outcomes)]
     shown = replace(shown, trials=shown.trials.assign(**vars(training)))
-    return leakage_page(report.title, shown, notes), leakage_summary(report.title, shown)
+    summary = "\n\n".join([leakage_summary(report.title, shown), *missing])
+    return leakage_page(report.title, shown, [*notes, *missing]), summary

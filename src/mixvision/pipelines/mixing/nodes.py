@@ -22,7 +22,7 @@ from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.reporting import contact_sheets
 from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
-from mixvision.reporting.sections import failure_notes, snapshot_note, untested_notes
+from mixvision.reporting.sections import missing_notes, snapshot_note, untested_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import best_ratio, comparison_table, metric_markdown, metric_table
 from mixvision.studies.mixing import figures
@@ -43,9 +43,16 @@ def plan_tuned_trials(mixtures: Mixtures, chosen: dict[str, Any]) -> pd.DataFram
 
 
 def measure(
-    joined: pd.DataFrame, trials: pd.DataFrame, published: Published, report: ReportParameters
+    joined: pd.DataFrame,
+    trials: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    published: Published,
+    report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str, str]:
-    """Metrics of every trial, the table by ratio on all and on leak-free test images, the former as text, a summary."""
+    """Metrics of every trial, the table by ratio on all and on leak-free test images, the former as text, a summary.
+
+    Both texts say which trials are missing.
+    """
     metrics = trial_metrics(joined)
 
     def table(measured: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -57,8 +64,9 @@ def measure(
     without_leaks = table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]])
     clean = without_leaks if joined["leaks"].any() else None
     summary = f"{report.title}: performance by share of real training images\n\n"
-    summary += f"{markdown_table(comparison_table(whole, clean))}\n\n{answer(whole, clean)}"
-    return metrics, whole, without_leaks, metric_markdown(whole, published.mixing), summary
+    missing = missing_notes(outcomes)
+    summary += "\n\n".join([markdown_table(comparison_table(whole, clean)), answer(whole, clean), *missing])
+    return metrics, whole, without_leaks, "\n".join([metric_markdown(whole, published.mixing), *missing]), summary
 
 
 def draw_curves(
@@ -132,4 +140,4 @@ def _notes(mixtures: Mixtures, trials: pd.DataFrame, outcomes: pd.DataFrame) -> 
     notes = [thinned if mixtures.balance else whole]
     if "tuned_by" in trials:
         notes.append(f"Learning rate and L2 factor were tuned by {trials['tuned_by'].iloc[0]}.")
-    return [*notes, *failure_notes(outcomes)]
+    return [*notes, *missing_notes(outcomes)]

@@ -33,7 +33,7 @@ def _report() -> list[Node]:
         Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join"),
         Node(
             nodes.measure,
-            ["joined_predictions", "trials", "published", "params:report"],
+            ["joined_predictions", "trials", "outcomes", "published", "params:report"],
             ["metrics", "metric_table", "metric_table_without_leaks", "metric_table_text", "summary"],
             name="measure",
         ),

@@ -25,7 +25,8 @@ from mixvision.models.freezing import freeze
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
 from mixvision.reporting.published import Published
-from mixvision.schema.tables import PREDICTIONS
+from mixvision.reporting.sections import missing_notes
+from mixvision.schema.tables import EPOCHS_OUTCOMES, PREDICTIONS
 from mixvision.studies.transfer import close_ups as transfer_close_ups
 from mixvision.studies.transfer import figures as transfer_figures
 from mixvision.studies.transfer.activations import hits_and_misses_sheet
@@ -135,13 +136,14 @@ def train_by_ratio(
     training: EpochTraining,
     features: Path,
     events: TrainingEvents,
-) -> pd.DataFrame:
-    """Predictions of linear heads on frozen features, one per mixing ratio; none if there is nothing to mix."""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predictions and outcomes of linear heads on frozen features, one per mixing ratio, or none of both."""
     trained = manifest.loc[(manifest["status"] == "kept") & (manifest["split"] == "train"), "domain"].nunique()
     if trained < 2 or not study.ratios:
-        return PREDICTIONS.empty()
+        return PREDICTIONS.empty(), EPOCHS_OUTCOMES.empty()
     pool = _all_images(manifest, nice_images, real_images)
-    return mix_features(manifest, pool, study, training, features, events)
+    result = mix_features(manifest, pool, study, training, features, events)
+    return result.predictions if len(result.predictions) else PREDICTIONS.empty(), result.outcomes
 
 
 def join(predictions: pd.DataFrame, manifest: pd.DataFrame, report: TransferReport) -> pd.DataFrame:
@@ -173,10 +175,17 @@ def measure_ratios(
     return ratio_table(joined, trials, np.random.default_rng(report.seed), report.bootstrap_draws)
 
 
-def summarise(table: pd.DataFrame, ratios: pd.DataFrame, published: Published, report: TransferReport) -> str:
+def summarise(
+    table: pd.DataFrame,
+    ratios: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    ratio_outcomes: pd.DataFrame,
+    published: Published,
+    report: TransferReport,
+) -> str:
     """The results in short."""
     sentences = [ratio_sentence(ratios, published.mixing)] if len(ratios) else []
-    return summary_text(report.title, table, sentences)
+    return summary_text(report.title, table, [*sentences, *missing_notes(outcomes), *missing_notes(ratio_outcomes)])
 
 
 def draw_figures(

@@ -45,7 +45,7 @@ def _training() -> list[Node]:
         Node(
             nodes.train_by_ratio,
             [*IMAGES, "params:study", "params:training", "features", "training_events"],
-            "ratio_predictions",
+            ["ratio_predictions", "ratio_outcomes"],
             name="train_by_ratio",
         ),
     ]
@@ -74,7 +74,12 @@ def _measures() -> list[Node]:
             "ratios",
             name="measure_ratios",
         ),
-        Node(nodes.summarise, ["table", "ratios", "published", "params:report"], "summary", name="summarise"),
+        Node(
+            nodes.summarise,
+            ["table", "ratios", "outcomes", "ratio_outcomes", "published", "params:report"],
+            "summary",
+            name="summarise",
+        ),
     ]
 
 
@@ -117,6 +122,7 @@ def _page() -> Node:
             *STUDY_RESULTS,
             "table",
             "ratios",
+            "ratio_outcomes",
             "backbones",
             views="params:augmentation",
             joined="joined_predictions",

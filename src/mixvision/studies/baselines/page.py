@@ -18,7 +18,7 @@ from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.results import StudyResults
-from mixvision.reporting.sections import audit_section, excluded_section, failure_notes, settings_section
+from mixvision.reporting.sections import audit_section, excluded_section, missing_notes, settings_section
 from mixvision.studies.baselines.notes import NOTES, QUESTION, published_notes
 from mixvision.studies.baselines.settings import SETTINGS, setting_text
 from mixvision.studies.baselines.tables import (
@@ -100,7 +100,7 @@ def baselines_page(
         excluded_section(manifest),
         settings_section(results.trials),
     ]
-    notes = [*NOTES, *published_notes(manifest, published, image_size), *failure_notes(outcomes)]
+    notes = [*NOTES, *published_notes(manifest, published, image_size), *missing_notes(outcomes)]
     return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
 
 

@@ -12,7 +12,7 @@ from mixvision.evaluation.classification import paired_difference
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
-from mixvision.vocabulary import DOMAINS, HELD_OUT, SPLITS
+from mixvision.vocabulary import DOMAINS, HELD_OUT, MISSING, SPLITS
 
 FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that show how easy the images are
 
@@ -64,7 +64,7 @@ def trial_table(
 
 
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every model with the base settings, as text; failed ones included, marked "failed".
+    """Every model with the base settings, as text; those without a result included, marked "failed", "cancelled", ...
 
     Args:
         table: what :func:`trial_table` returns.
@@ -226,7 +226,7 @@ def _training(rows: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _best_epoch(status: str, best_epoch: float, epochs: float) -> str:
-    if status == "failed":
+    if status in MISSING:
         return status
     return f"{best_epoch:.0f} of {epochs:.0f}" if epochs > 0 else DASH
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -45,13 +46,14 @@ class ConclusionsResults:
     law_fits: go.Figure | None
 
 
-def conclusions_page(title: str, results: ConclusionsResults, published: Published) -> str:
+def conclusions_page(title: str, results: ConclusionsResults, published: Published, notes: Sequence[str] = ()) -> str:
     """The whole report as one HTML page.
 
     Args:
         title: heading.
         results: all that it shows.
         published: the paper's numbers; those of mixing and iterative training are used.
+        notes: further footnotes, such as which trials are missing.
     """
     verdicts, settings, law = results.verdicts, results.settings, results.law
     hypotheses = [results.differences, results.best_ratios]
@@ -65,7 +67,7 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Publish
         _published_section(results.metric_table, published.mixing),
         Section("A law of mixing", law_sentences(law), [fits], law_figures),
     ]
-    footnotes = conclusions_footnotes(settings, published)
+    footnotes = [*conclusions_footnotes(settings, published), *notes]
     return render_page(
         Page(_heading(title), QUESTION, answer(verdicts), _key_numbers(verdicts, settings), sections, footnotes)
     )

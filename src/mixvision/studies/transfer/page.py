@@ -20,7 +20,7 @@ from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
     audit_section,
     excluded_section,
-    failure_notes,
+    missing_notes,
     published_note,
     settings_section,
 )
@@ -54,6 +54,7 @@ class TransferResults(StudyResults):
     Attributes:
         table: what :func:`mixvision.studies.transfer.tables.transfer_table` returns.
         ratios: what :func:`mixvision.studies.transfer.ratios.ratio_table` returns, without rows if none was trained.
+        ratio_outcomes: how the training of each of these heads ended.
         backbones: one row per backbone and input size.
         joined: joined predictions of all models.
         models, learning_curves, loss, input_sizes, ratios_drawn: figures of all models.
@@ -64,6 +65,7 @@ class TransferResults(StudyResults):
 
     table: pd.DataFrame
     ratios: pd.DataFrame
+    ratio_outcomes: pd.DataFrame
     backbones: pd.DataFrame
     joined: pd.DataFrame
     models: go.Figure
@@ -109,7 +111,7 @@ def transfer_page(title: str, results: TransferResults, published: Published, so
         _weights_section(results.backbones),
         settings_section(results.trials),
     ]
-    notes = [*NOTES, *failure_notes(results.outcomes)]
+    notes = [*NOTES, *missing_notes(results.outcomes), *missing_notes(results.ratio_outcomes)]
     return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
 
 

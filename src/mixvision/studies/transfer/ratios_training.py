@@ -14,6 +14,7 @@ from mixvision.training.frozen.backbone import FrozenBackbone
 from mixvision.training.frozen.heads import train_heads
 from mixvision.training.mixtures import Mixtures, choose_training_sets, list_trials
 from mixvision.training.pool import ImagePool
+from mixvision.training.results import SweepResult
 
 
 def main_backbone(study: Transfer, pool: ImagePool, folder: Path, arithmetic: Arithmetic) -> FrozenBackbone:
@@ -37,8 +38,8 @@ def mix_features(
     training: EpochTraining,
     features: Path,
     events: TrainingListener = SILENT,
-) -> pd.DataFrame:
-    """Predictions of one linear head a ratio, all trained together on features of the study's first backbone.
+) -> SweepResult:
+    """Train one linear head a ratio, all together, on features of the study's first backbone.
 
     Every training set is as large as the smaller domain's, category by category, as in the study of mixing. The batch
     size is lowered if a training set is smaller.
@@ -47,4 +48,4 @@ def mix_features(
     trials = ratio_trials(study)
     sets = choose_training_sets(manifest, trials, balance=True)
     trials["batch_size"] = trials["batch_size"].clip(upper=int(sets.groupby("trial").size().min()))
-    return train_heads(trials, frozen.features(), pool, sets, training, events).predictions
+    return train_heads(trials, frozen.features(), pool, sets, training, events)

@@ -10,7 +10,7 @@ import pandas as pd
 from mixvision.evaluation.calibration import expected_calibration_error
 from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
-from mixvision.vocabulary import AS_IS, DOMAINS, RESTRICTED, TEST_SPLITS
+from mixvision.vocabulary import AS_IS, DOMAINS, MISSING, RESTRICTED, TEST_SPLITS
 
 PRETRAINED_ON = (
     "The networks were pretrained on ImageNet, which has these categories. Images that come from ImageNet, such as "
@@ -94,7 +94,7 @@ def transfer_table(
 
 
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every model, as text; failed ones included, marked "failed".
+    """Every model, as text; those without a result included, marked "failed", "cancelled", ...
 
     Args:
         table: what :func:`transfer_table` returns.
@@ -255,7 +255,7 @@ def _measured(metrics: pd.DataFrame, snapshot: str, split: str) -> pd.DataFrame:
 
 
 def _best_epoch(status: str, best_epoch: float) -> str:
-    return status if status == "failed" else _whole(best_epoch if best_epoch > 0 else np.nan)
+    return status if status in MISSING else _whole(best_epoch if best_epoch > 0 else np.nan)
 
 
 def _whole(value: str | float) -> str:
