@@ -4,6 +4,7 @@ from mixvision.addresses import shown
 from mixvision.cancellations import Cancellations
 from mixvision.hooks import ParameterNames, RunSummary, SourceCheck, Termination
 from mixvision.locks import SetUpLock, StudyLock
+from mixvision.memory_errors import MemoryErrors
 from mixvision.tracking.hooks import Tracking
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")  # by either name: Tracking calls its hook
@@ -15,6 +16,7 @@ HOOKS = (
     SourceCheck(),
     Tracking(),
     Cancellations(),
+    MemoryErrors(),
     RunSummary(),
 )
 

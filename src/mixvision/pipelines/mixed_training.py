@@ -11,9 +11,11 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.training.config import Training
 from mixvision.training.events import TrainingEvents
 from mixvision.training.mixtures import Mixtures, choose_training_sets
+from mixvision.training.needs import warn_of_shortage
 from mixvision.training.pool import pool_images
 from mixvision.training.results import trained_networks
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+from mixvision.training.sweep.needs import sweep_needs
 
 
 def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, mixtures: Mixtures) -> pd.DataFrame:
@@ -31,6 +33,8 @@ def train(
     events: TrainingEvents,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every trial: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
+    needs = sweep_needs(manifest, training_sets, nice_images.pixels.shape[1], training)
+    warn_of_shortage("Training", needs, training.device)
     pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
     result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, events=events)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes

@@ -21,12 +21,14 @@ from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.baselines import figures as baselines_figures
+from mixvision.studies.baselines.needs import baselines_needs
 from mixvision.studies.baselines.page import BaselinesResults, baselines_page, best_trial
 from mixvision.studies.baselines.settings import SETTINGS
 from mixvision.studies.baselines.tables import leak_numbers, summary_text, trial_table
 from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import TrainingEvents
+from mixvision.training.needs import warn_of_shortage
 from mixvision.training.pool import pool_images, require_validation
 from mixvision.training.results import trained_networks
 from mixvision.transforms.augmentation import Augmentation
@@ -50,6 +52,8 @@ def train(
     """Train every trial on all domains: networks by "trial/snapshot", the history, the predictions, the outcomes."""
     require_validation(manifest)
     train_ids = manifest.loc[manifest["split"] == "train", "id"]
+    needs = baselines_needs(trials, manifest, real_images.pixels.shape[1], training)
+    warn_of_shortage("Training", needs, training.device)
     pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), train_ids)
     result = train_baselines(trials, pool, augmentation, training, checkpoints, events)
     architectures = dict(zip(trials["trial"], trials["model"], strict=True))

@@ -13,9 +13,11 @@ from mixvision.studies.iterative.interpolation import interpolate
 from mixvision.studies.iterative.training import Phases, choose_phases, list_iterative_trials, train_iteratively
 from mixvision.training.config import Training
 from mixvision.training.events import TrainingEvents
+from mixvision.training.needs import warn_of_shortage
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import trained_networks
 from mixvision.training.sweep.engine import resnet25_builder
+from mixvision.training.sweep.needs import sweep_needs
 from mixvision.vocabulary import AFTER_INITIAL, LAST, snapshot_name, split_snapshot_name
 
 
@@ -38,6 +40,8 @@ def train(
     **images: ImageStore,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Train every model: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
+    needs = sweep_needs(manifest, training_sets, images["nice_images"].pixels.shape[1], training)
+    warn_of_shortage("Training", needs, training.device)
     pool = _pool(manifest, training_sets["id"], **images)
     build = resnet25_builder(pool)
     result = train_iteratively(build, trials, training_sets, pool, phases, training, checkpoints, events)

@@ -30,6 +30,7 @@ from mixvision.schema.tables import EPOCHS_OUTCOMES, PREDICTIONS
 from mixvision.studies.transfer import close_ups as transfer_close_ups
 from mixvision.studies.transfer import figures as transfer_figures
 from mixvision.studies.transfer.activations import hits_and_misses_sheet
+from mixvision.studies.transfer.needs import transfer_needs
 from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence, ratio_table
 from mixvision.studies.transfer.ratios_training import main_backbone, mix_features, ratio_trials
@@ -41,6 +42,7 @@ from mixvision.training.config import EpochTraining
 from mixvision.training.events import TrainingEvents
 from mixvision.training.frozen.backbone import count_classes, count_parameters
 from mixvision.training.frozen.features import feature_function, images_per_second
+from mixvision.training.needs import warn_of_shortage
 from mixvision.training.pool import ImagePool, pool_images, require_validation
 from mixvision.transforms.augmentation import Augmentation
 from mixvision.vocabulary import (
@@ -91,8 +93,9 @@ def plan_trials(
     return list_trials(study, backbones, categories, training)
 
 
-def train(
+def train(  # noqa: PLR0913 (wired by name)
     trials: pd.DataFrame,
+    backbones: pd.DataFrame,
     manifest: pd.DataFrame,
     study: Transfer,
     augmentation: Augmentation,
@@ -103,6 +106,9 @@ def train(
     **images: ImageStore,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
     """Train every trial: its networks by "trial/snapshot", the history, the outcomes, and all probabilities."""
+    side = images["real_images"].pixels.shape[1]
+    needs = transfer_needs(trials, backbones, manifest, side, study, training)
+    warn_of_shortage("Training", needs, training.device)
     pool = _all_images(manifest, **images)
     result = train_transfer(trials, pool, study, augmentation, training, features, checkpoints, events)
     return result.models, result.history, result.outcomes, result.probabilities

@@ -32,7 +32,7 @@ def _training() -> list[Node]:
         ),
         Node(
             nodes.train,
-            by_name("trials", *IMAGES, *how, events="training_events"),
+            by_name("trials", "backbones", *IMAGES, *how, events="training_events"),
             ["models", "history", "outcomes", "probabilities"],
             name="train",
         ),

@@ -16,10 +16,12 @@ from mixvision.training.config import Course, Prune, Training, is_number
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fingerprints import fingerprint
 from mixvision.training.mixtures import Mixtures, choose_training_sets
+from mixvision.training.needs import warn_of_shortage
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import SweepResult
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
-from mixvision.vocabulary import CANCELLED, MISSING, OUT_OF_MEMORY
+from mixvision.training.sweep.needs import sweep_needs
+from mixvision.vocabulary import CANCELLED, MISSING, NICE, OUT_OF_MEMORY, TEST, VALIDATION
 
 RATES_KEPT = 2  # learning rates of the first step to keep for the second
 UNLUCKY = (OUT_OF_MEMORY, CANCELLED)  # ends that say nothing of a trial's setting
@@ -115,8 +117,12 @@ def validation_sweeps(
 ) -> ValidationSweeps:
     """Gather the images that any trial of the grid's ratios and seed needs; arguments as of ``train_sweep``."""
     mixtures = pd.DataFrame({"trial": [str(ratio) for ratio in grid.ratios], "ratio": grid.ratios, "seed": grid.seed})
-    used = choose_training_sets(manifest, mixtures, balance=True)["id"]
-    return ValidationSweeps(manifest, pool_images(manifest, pixels, used, ("validation",)), training, checkpoints)
+    used = choose_training_sets(manifest, mixtures, balance=True)
+    settings = max(len(grid.learning_rates), RATES_KEPT * len(grid.l2_factors), len(grid.final_l2_factors))
+    needs = sweep_needs(manifest[manifest["split"] != TEST], used, pixels[NICE].shape[1], training, settings)
+    warn_of_shortage("Tuning", needs, training.device)
+    pool = pool_images(manifest, pixels, used["id"], (VALIDATION,))
+    return ValidationSweeps(manifest, pool, training, checkpoints)
 
 
 def search_grid(

@@ -16,11 +16,12 @@ from mixvision.models.stacked import StackedNetwork
 from mixvision.training.attempts import train_in_groups
 from mixvision.training.config import STRAIGHT, Continuation, Course, Training
 from mixvision.training.events import SILENT, TrainingListener
-from mixvision.training.memory import images_in_cache
+from mixvision.training.free_memory import free_bytes
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
 from mixvision.training.results import SweepResult, require_success
 from mixvision.training.sweep.fitting import fingerprint_shared, fingerprint_stack, fit_stack
 from mixvision.training.sweep.gathering import gather_result
+from mixvision.training.sweep.needs import footprint_of_trial, largest_stack, stacks_that_fit, trial_bytes
 from mixvision.training.sweep.stack import Stack
 from mixvision.training.sweep.steps import Steps
 
@@ -81,7 +82,7 @@ def train_sweep(
         return gather_result(stack, names, seconds)
 
     nothing = {"iterations": 0, "stack_size": 1, "stack_seconds": 0.0}
-    result = train_in_groups(train, _stacks(trials, sets, pool, training), events, LOWER, nothing)
+    result = train_in_groups(train, _stacks(trials, sets, pool, training, build_network), events, LOWER, nothing)
     require_success(result)
     return result
 
@@ -122,13 +123,19 @@ def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePoo
     return by_trial
 
 
-def _stacks(trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training) -> list[list[str]]:
-    """Names of the trials that train together: same batch size and length, and on a CPU few enough for the cache."""
+def _stacks(
+    trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training, build_network: BuildNetwork
+) -> list[list[str]]:
+    """Names of the trials that train together: same batch size and length, few enough for the memory."""
+    side, free = pool.pixels.shape[1], free_bytes(training.device)
+    if training.on_gpu:
+        free -= pool.pixels.nbytes  # which are still in the main memory
+    one = footprint_of_trial(build_network, side)
     batches = trials["trial"].map(lambda trial: len(sets[trial]) // BATCHES_PER_EPOCH)
     lengths = [trials[name] for name in ("iterations", "begin") if name in trials]
     stacks = []
     for (batch, *_), names in trials.groupby([batches, *lengths], sort=False)["trial"]:
-        fitting = len(names) if training.on_gpu else max(1, images_in_cache(pool.pixels.shape[1]) // batch)
-        count = -(-len(names) // (training.stack_size or fitting))
+        largest = largest_stack(len(names), batch, side, training)
+        count = stacks_that_fit(len(names), largest, trial_bytes(one, batch, side, training), free)
         stacks += [list(part) for part in np.array_split(names.to_numpy(), count)]
     return stacks
