@@ -141,8 +141,11 @@ def train_transfer(trials, pool, study, augmentation, training, features, checkp
     return TransferResult(models, pd.concat(histories, ignore_index=True), outcomes, probabilities)
 
 
-def mix_features(manifest, pool, study, training, features, *_, **__) -> pd.DataFrame:
-    return _predictions(pool, ratio_trials(study)["trial"], [BEST_VALIDATION, LAST])
+def mix_features(manifest, pool, study, training, features, *_, **__) -> SweepResult:
+    names = ratio_trials(study)["trial"]
+    predictions, epochs = _predictions(pool, names, [BEST_VALIDATION, LAST]), {"epochs": 9, "best_epoch": 5}
+    outcomes = _outcomes(names, iterations=9, **epochs, seconds=1.0, parameters=10)
+    return SweepResult(pd.DataFrame(), predictions, outcomes, {})
 
 
 def main_backbone(study, pool, features, training, *_, **__) -> SimpleNamespace:

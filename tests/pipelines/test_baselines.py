@@ -92,7 +92,7 @@ def test_a_study_of_one_domain_saves_all_its_results(run_pipeline, letters):
     assert page.table("id", "reason").iloc[0, :2].tolist() == ["real/0/odd.png", "outlier by dimensions: 16x24"]
     outcomes = pd.read_csv(project / "data/07_model_output/letters/baselines/outcomes.csv").set_index("trial")
     reason = outcomes.loc["cnn-learning-rate-1e+20", "reason"]
-    assert f"cnn-learning-rate-1e+20 failed: {reason}" in page.text
+    assert f"Missing: cnn-learning-rate-1e+20 (failed). {reason}" in page.text
     assert {path.stem for path in report.glob("*.png")} == {"samples", "mistakes", "excluded"}
     assert not (project / "data/06_models/letters/baselines/checkpoints").exists()
 

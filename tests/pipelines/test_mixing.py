@@ -192,7 +192,7 @@ def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pip
     reason = outcomes.loc["ratio-000-seed-0", "reason"]
     assert children["tags.failure"].dropna().tolist() == [reason] and "learning_rate" in reason
     page = read_page(finished)
-    assert f"ratio-000-seed-0 failed: {reason}" in page.text
+    assert f"Missing: ratio-000-seed-0 (failed). {reason}" in page.text
     assert page.table("% real", "95% interval")["% real"].tolist() == ["50", "100"]
 
 

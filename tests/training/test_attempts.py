@@ -26,6 +26,12 @@ class Recorder(TrainingListener):
         return self.names
 
 
+@pytest.fixture(autouse=True)
+def leave_the_garbage(monkeypatch):
+    """Collecting it takes seconds where much is imported."""
+    monkeypatch.setattr("mixvision.training.attempts._release_memory", lambda: None)
+
+
 def run(groups, errors=None, recorder=None) -> SweepResult:
     """Train groups of which each raises the error of the first of its trials that has one."""
 
@@ -55,7 +61,7 @@ def test_a_trial_that_does_not_fit_is_found_by_halving_and_the_others_are_traine
     assert set(result.weights) == set("abcef")
 
 
-def test_cancelled_trials_are_not_started_or_end(monkeypatch):
+def test_cancelled_trials_are_not_started_or_end():
     recorder = Recorder("a", "b", "c")
     result = run([["a", "b"], ["c", "d"], ["e"]], {"e": CancelledError("Cancelled after epoch 2.")}, recorder)
     outcomes = result.outcomes.set_index("trial")

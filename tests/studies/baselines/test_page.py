@@ -239,10 +239,10 @@ def test_nothing_published_leaves_no_trace(baselines):
 
 
 def test_failed_trials_and_excluded_files_are_named(baselines, page):
-    assert "basic_cnn failed: its loss was not a number." in page.text
+    assert "Missing: basic_cnn (failed). its loss was not a number." in page.text
     assert "real/Apple/torn.jpg truncated" in page.text
     finished = baselines.outcomes.assign(status="finished")
-    assert "basic_cnn failed:" not in Reader(make_page(baselines, outcomes=finished)).text
+    assert "Missing:" not in Reader(make_page(baselines, outcomes=finished)).text
 
 
 def test_images_of_two_domains_are_counted_and_measured_apart(baselines_of_two_domains, page):

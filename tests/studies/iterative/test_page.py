@@ -273,7 +273,7 @@ def test_published_numbers_and_failures_are_on_the_page(run, outcomes):
     fall = numbers(page.section("Forgetting during training").partition("Published:")[2])[:3]
     assert fall == [f"{accuracy:.3f}" for accuracy in PUBLISHED.forgetting] + ["200"]
     notes = page.section("Notes")
-    assert PUBLISHED.origin in notes and "initial-010-seed-0 failed: it diverged." in notes
+    assert PUBLISHED.origin in notes and "Missing: initial-010-seed-0 (failed). it diverged." in notes
 
 
 def test_variants_of_the_restricted_training_are_noted(run, outcomes):

@@ -29,6 +29,7 @@ def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
         "manifest": study.manifest,
         "trials": study.trials,
         "outcomes": study.outcomes,
+        "ratio_outcomes": study.outcomes.head(0),
         "split_summary": pd.DataFrame({"split": ["train"], "images": [80]}),
         "split_audit": pd.DataFrame(columns=["domain", "category", "train", "test"]),
         "table": study.table,
@@ -192,7 +193,7 @@ def test_weights_are_named_with_their_hash_and_source_once(transfer, page):
 
 
 def test_failures_are_noted(page):
-    assert "dropout-64 failed: its loss was not a number." in page.section("Notes")
+    assert "Missing: dropout-64 (failed). its loss was not a number." in page.section("Notes")
 
 
 def test_an_independent_test_set_is_named_as_one(transfer, transfer_with_independent_test):

@@ -233,7 +233,7 @@ def test_a_head_that_fails_leaves_the_others_and_its_fine_tuning_is_not_begun(di
     outcomes = found.outcomes.set_index("trial")
     assert outcomes["status"].to_dict() == {"linear": "failed", "dense": "finished", "tuned": "failed"}
     assert outcomes.loc["linear", "reason"].endswith("training diverged. Lower learning_rate (now 1e+38).")
-    assert outcomes.loc["tuned", "reason"] == "Not started: its head, linear, failed."
+    assert outcomes.loc["tuned", "reason"] == "Not started: its head, linear, has no result."
     assert outcomes.loc["tuned", ["epochs", "best_epoch", "trained_parameters"]].tolist() == [0, 0, 0]
     assert set(found.models) == set(found.probabilities) == {"dense/best_validation", "dense/last"}
     assert told.events[-2:] == [("started", "tuned"), ("failed", "tuned")]

@@ -113,6 +113,20 @@ def test_a_setting_that_diverges_at_one_ratio_loses_to_one_that_works_for_all():
     assert ranked["performance_top1"].tolist() == pytest.approx([0.94] * 3 + [0.95 * 10 / 11])
 
 
+def test_a_ratio_with_a_cancelled_trial_counts_for_no_setting():
+    rows = [
+        (0.1, 20, 0.5, "finished"),
+        (0.1, 80, None, "cancelled"),
+        (0.2, 20, 0.4, "finished"),
+        (0.2, 80, 0.9, "finished"),
+    ]
+    scores = pd.DataFrame(rows, columns=["learning_rate", "ratio", "performance_top1", "status"]).assign(l2=1.0)
+    ranked = rank_settings(scores.astype({"performance_top1": float}))
+    assert ranked["learning_rate"].tolist() == [0.1, 0.2] and ranked["performance_top1"].tolist() == [0.5, 0.4]
+    ranked = rank_settings(scores[scores["ratio"] == 80].astype({"performance_top1": float}))  # no other ratio remains
+    assert ranked["learning_rate"].tolist() == [0.2, 0.1]
+
+
 def test_scores_are_the_best_validation_performances_without_test_images():
     trials = pd.DataFrame({"trial": ["a", "b"], "ratio": 50})
     outcomes = pd.DataFrame({"trial": ["b", "a"], "status": ["failed", "finished"], "reason": "", "iterations": [2, 4]})

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mixvision.models.baselines import build_baseline
 from mixvision.training.config import EpochTraining
+from mixvision.training.epochs.classifier import Classifier
 from mixvision.training.epochs.engine import train_by_epochs
 from mixvision.training.epochs.examples import Examples, TrainingData
 from mixvision.training.events import SILENT, TrainingListener
@@ -229,13 +230,46 @@ def test_a_trial_that_diverges_fails_and_the_others_continue(train, tmp_path):
     assert str(error.value) == f"No trial finished. {outcomes.loc['trial-0', 'reason']}"
 
 
+class Canceller(TrainingListener):
+    """Cancels a trial, and writes down what it hears of failures."""
+
+    def __init__(self, trial: str) -> None:
+        self.trial, self.told = trial, {}
+
+    def to_cancel(self) -> frozenset[str]:
+        return frozenset([self.trial]) if self.told.get("evaluated") == self.trial else frozenset()
+
+    def evaluated(self, history: list[dict]) -> None:
+        self.told["evaluated"] = history[-1]["trial"] if history else ""
+
+    def failed(self, trial: str, reason: str) -> None:
+        self.told[trial] = reason
+
+
+def test_a_cancelled_and_a_too_large_trial_do_not_cost_the_others(train, monkeypatch):
+    step = Classifier.training_step
+
+    def too_large(classifier, *given):
+        if classifier.trial["trial"] == "trial-1":
+            raise MemoryError
+        return step(classifier, *given)
+
+    monkeypatch.setattr(Classifier, "training_step", too_large)
+    monkeypatch.setattr("mixvision.training.attempts._release_memory", lambda: None)
+    canceller = Canceller("trial-0")
+    result = train(trials_of({}, {}, {}), events=canceller)
+    outcomes = result.outcomes.set_index("trial")
+    assert outcomes["status"].tolist() == ["cancelled", "out of memory", "finished"]
+    assert outcomes.loc["trial-0", "reason"] == canceller.told["trial-0"] == "Cancelled after epoch 1."
+    assert "lower batch_size" in outcomes.loc["trial-1", "reason"]
+    assert set(result.predictions["trial"]) == set(result.weights) == {"trial-2"}
+
+
 def test_a_network_that_diverges_in_its_last_step_has_failed_too(train):
     """With one step per epoch the loss before the step is finite, and the weights after it are not."""
     with pytest.raises(ValueError) as error:
         train(trials_of({"model": "mlp", "batch_size": 120, "learning_rate": 1e38}))
-    assert (
-        str(error.value) == f"No trial finished. {diverged('validation', math.nan, 'in epoch 1, by step 1', 1e38)}"
-    )
+    assert str(error.value) == f"No trial finished. {diverged('validation', math.nan, 'in epoch 1, by step 1', 1e38)}"
 
 
 def test_images_too_small_for_a_network_are_refused_before_any_training(train, tmp_path):

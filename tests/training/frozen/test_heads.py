@@ -301,6 +301,19 @@ class Recorder(TrainingListener):
         self.told.append(("finished", trial))
 
 
+def test_a_cancelled_head_leaves_its_stack_and_the_others_go_on(train):
+    recorder = Recorder()
+    recorder.to_cancel = lambda: frozenset(["trial-1"] if recorder.rows else [])
+    result = train(trials_of({}, {}), events=recorder)
+    outcomes = result.outcomes.set_index("trial")
+    assert outcomes["status"].tolist() == ["finished", "cancelled"] and outcomes["epochs"].tolist() == [3, 1]
+    assert outcomes.loc["trial-1", "reason"] == "Cancelled after epoch 1."
+    assert recorder.told[2:] == [("failed", "trial-1"), ("finished", "trial-0")]
+    assert set(result.weights) == {"trial-0"}
+    alone = train(trials_of({}))
+    torch.testing.assert_close(result.weights["trial-0"]["last"], alone.weights["trial-0"]["last"])
+
+
 def test_a_listener_is_told_of_every_trial(train):
     recorder = Recorder()
     result = train(trials_of({}, {"learning_rate": 1e38}), events=recorder)

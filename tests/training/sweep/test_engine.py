@@ -22,6 +22,7 @@ from mixvision.training.pool import ImagePool, draw_order, pool_images
 from mixvision.training.results import NoResultError, SweepResult
 from mixvision.training.sweep import schedules
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+from mixvision.training.sweep.stack import Stack
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +31,10 @@ BRIEF = Training(iterations=12, evaluate_every=4, checkpoint_every=5, accelerato
 
 
 class Recorder(TrainingListener):
-    """Writes down what a sweep tells, and stops it where asked."""
+    """Writes down what a sweep tells, and stops it, or cancels trials, where asked."""
 
-    def __init__(self, stop_at: int | None = None) -> None:
-        self.stop_at = stop_at
+    def __init__(self, stop_at: int | None = None, *cancelled: str) -> None:
+        self.stop_at, self.cancelled_trials = stop_at, frozenset(cancelled)
         self.started_trials: list[str] = []
         self.rows: list[dict] = []
         self.failures: dict[str, str] = {}
@@ -53,6 +54,9 @@ class Recorder(TrainingListener):
 
     def pruned(self, trial, iteration):
         self.pruned_trials[trial] = iteration
+
+    def to_cancel(self):
+        return self.cancelled_trials
 
     def finished(self, trial):
         self.finished_trials.append(trial)
@@ -220,6 +224,32 @@ def test_a_diverged_trial_keeps_what_was_kept_before(digits, tmp_path):
     assert predicted.to_dict() == names
 
 
+def test_a_diverged_a_too_large_and_a_cancelled_trial_do_not_cost_the_others(sweep, tmp_path, monkeypatch):
+    """Also when the run is killed after the cancellation and resumed by one that does not cancel any more."""
+    mixtures, names = Mixtures(ratios=(0, 20, 40, 60)), [f"ratio-{ratio:03d}-seed-0" for ratio in (0, 20, 40, 60)]
+    changes = {"mixtures": mixtures, "learning_rate": [1e12, 0.004, 0.004, 0.004]}
+    monkeypatch.setattr("mixvision.training.attempts._release_memory", lambda: None)
+    step = Stack.training_step
+
+    def too_large(stack, *given) -> None:
+        if names[1] in set(stack.trials["trial"]):
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+        step(stack, *given)
+
+    monkeypatch.setattr(Stack, "training_step", too_large)
+    with pytest.raises(RuntimeError, match="killed"):
+        sweep(**changes, folder=tmp_path / "killed", events=Recorder(8, names[2]))
+    for recorder, folder in ((Recorder(None, names[2]), "whole"), (Recorder(), "killed")):
+        result = sweep(**changes, folder=tmp_path / folder, events=recorder)
+        ended = result.outcomes.set_index("trial")
+        statuses = dict(zip(names, ["failed", "out of memory", "cancelled", "finished"], strict=True))
+        assert ended["status"].to_dict() == statuses
+        assert ended.loc[names[2], ["reason", "iterations"]].tolist() == ["Cancelled after iteration 4.", 4]
+        assert recorder.failures == {name: ended.loc[name, "reason"] for name in names[:3]}
+        assert set(result.predictions["trial"]) == set(result.weights) == {names[3]}
+        assert recorder.finished_trials == [names[3]]
+
+
 def test_resuming_after_the_last_step_tells_of_failures_too(sweep, tmp_path):
     """The usual way to resume: this stack was through when the run was killed."""
     changes = {"mixtures": Mixtures(ratios=(0, 50)), "folder": tmp_path, "learning_rate": [1e12, 0.004]}
@@ -251,18 +281,19 @@ def test_a_stack_that_does_not_fit_is_trained_in_halves(small_manifest, small_pi
 
 
 def test_trials_that_do_not_fit_even_alone_are_an_error(small_manifest, small_pixels, tmp_path, monkeypatch):
-    monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", lambda *given: 0.0)
+    monkeypatch.setattr("mixvision.training.attempts._release_memory", lambda: None)
     trials = list_trials(Mixtures(ratios=(0, 20, 40)))
     sets = choose_training_sets(small_manifest, trials, True)
     pool = pool_images(small_manifest, small_pixels, sets["id"])
 
     def train(fitting: int) -> list[int]:
-        def build(generators):
-            if len(generators) > fitting:
+        def fit(stack, *_) -> float:
+            if len(stack.trials) > fitting:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return SmallNetwork(generators)
+            return 0.0
 
-        return train_sweep(build, trials, sets, pool, BRIEF, tmp_path).outcomes["stack_size"].tolist()
+        monkeypatch.setattr("mixvision.training.sweep.engine.fit_stack", fit)
+        return train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path).outcomes["stack_size"].tolist()
 
     assert train(1) == [1, 1, 1] and train(3) == [3, 3, 3]
     with pytest.raises(NoResultError, match="No trial finished. Out of memory, even when trained by itself: lower"):
@@ -461,7 +492,7 @@ def test_trials_train_together_as_far_as_they_fit(small_manifest, small_pixels, 
         monkeypatch.setattr(
             "mixvision.training.sweep.engine.fit_stack", lambda *given: note(stacks, len(given[0].trials))
         )
-        monkeypatch.setattr("mixvision.training.sweep.engine.images_in_cache", lambda side: cache)
+        monkeypatch.setattr("mixvision.training.sweep.needs.images_in_cache", lambda side: cache)
         train_sweep(SmallNetwork, trials, sets, pool, replace(BRIEF, **changes), tmp_path)
         return stacks
 
