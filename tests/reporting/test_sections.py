@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.reporting.results import StudyResults
-from mixvision.reporting.sections import audit_section, snapshot_note, untested_notes
+from mixvision.reporting.sections import audit_section, missing_notes, snapshot_note, untested_notes
 
 
 def test_the_note_on_snapshots_counts_the_images_that_chose_them():
@@ -45,3 +45,14 @@ def test_categories_that_are_trained_on_but_not_tested_are_named():
     )
     assert audit_section(results).text == [note]
     assert untested_notes(audit[audit["test"] > 0]) == []
+
+
+def test_every_missing_trial_has_a_note_with_its_reason():
+    statuses = ["finished", "failed", "pruned", "out of memory", "cancelled"]
+    reasons = ["", "The loss is nan.", "", "Lower batch_size.", "Cancelled after epoch 2."]
+    outcomes = pd.DataFrame({"trial": list("abcde"), "status": statuses, "reason": reasons})
+    assert missing_notes(outcomes) == [
+        "Missing: b (failed). The loss is nan.",
+        "Missing: d (out of memory). Lower batch_size.",
+        "Missing: e (cancelled). Cancelled after epoch 2.",
+    ]

@@ -22,6 +22,7 @@ from mixvision.studies.conclusions.mixing_law import Proxies
 from mixvision.studies.conclusions.page import answer, law_sentences, seeds_sentence, verdict_table
 
 REPORT = ReportParameters(title="Five fruits", bootstrap_draws=200)
+NONE_LOST = pd.DataFrame(columns=["trial", "status", "reason"])
 PROXIES = Proxies(ratio_sets=[[0, 30, 100], [0, 30, 60, 100], [0, 1, 2]], iteration_shares=[0.5, 1.0])
 
 
@@ -50,7 +51,7 @@ def conclude(study, published=None, iterative: bool = True, proxies: Proxies = P
     results = {"verdicts": verdicts, "settings": settings, "metric_table": metrics, "law": law}
     names = ("differences", "best_ratios", "approaches", "law_fits")
     results |= {name: None if drawn is ABSENT else drawn for name, drawn in zip(names, figures, strict=True)}
-    page, summary = write_page(known, REPORT, **results)
+    page, summary = write_page(known, REPORT, NONE_LOST, NONE_LOST, **results)
     return {"verdicts": verdicts, "ratios": ratios, "settings": settings, "law": law, "curves": curves} | {
         "figures": figures,
         "page": page,
