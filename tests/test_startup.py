@@ -24,9 +24,11 @@ STAGES = {
 OURS = {
     "mixvision",
     "mixvision.addresses",
+    "mixvision.cancellations",
     "mixvision.files",
     "mixvision.hooks",
     "mixvision.locks",
+    "mixvision.memory_errors",
     "mixvision.pipeline_registry",
     "mixvision.parameter_names",
     "mixvision.settings",

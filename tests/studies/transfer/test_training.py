@@ -25,6 +25,7 @@ from mixvision.training.frozen.backbone import FrozenBackbone, as_is_probabiliti
 from mixvision.training.frozen.heads import train_heads
 from mixvision.training.mixtures import choose_training_sets
 from mixvision.training.pool import ImagePool, pool_images
+from mixvision.training.results import NoResultError
 from mixvision.transforms.augmentation import Augmentation
 
 pytestmark = pytest.mark.slow
@@ -239,6 +240,17 @@ def test_a_head_that_fails_leaves_the_others_and_its_fine_tuning_is_not_begun(di
     assert told.events[-2:] == [("started", "tuned"), ("failed", "tuned")]
 
 
+def test_a_backbone_whose_features_do_not_fit_leaves_outcomes(digits, tmp_path, monkeypatch):
+    def features(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("mixvision.training.frozen.backbone.backbone_features", features)
+    with pytest.raises(NoResultError, match="Out of memory in the pretrained network: lower input_sizes") as error:
+        train(tmp_path, digits, RANDOM)
+    ended = error.value.outcomes.set_index("trial")["status"].to_dict()
+    assert ended == {"linear": "out of memory", "dense": "out of memory", "tuned": "failed"}
+
+
 def test_a_fine_tuning_that_diverges_leaves_its_head(digits, tmp_path):
     hopeless = FineTuning("tuned", "linear", (Phase("all", 1, 1e30),), batch_size=24)
     found = train(tmp_path, digits, replace(RANDOM, fine_tunings=(hopeless,)))
@@ -308,7 +320,7 @@ def test_heads_of_all_ratios_train_on_equally_many_images(manifest, pool, tmp_pa
     monkeypatch.setattr(
         transfer_ratios, "train_heads", lambda *arguments: seen.append(arguments) or train_heads(*arguments)
     )
-    predictions = mix_features(manifest, pool, study, TRAINING, tmp_path)
+    predictions = mix_features(manifest, pool, study, TRAINING, tmp_path).predictions
     ((trials, shown, _, sets, *_),) = seen
     assert trials["ratio"].tolist() == list(ratios) and (trials["head"] == "linear").all()
     sizes = sets.assign(real=sets["id"].str.startswith("real")).groupby("trial")["real"].agg(["size", "sum"])
