@@ -47,7 +47,13 @@ def run(groups, errors=None, recorder=None) -> SweepResult:
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError(OF_THE_CPU), torch.OutOfMemoryError("CUDA out of memory. Tried ...")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(OF_THE_CPU),
+        torch.OutOfMemoryError("CUDA out of memory. Tried ..."),
+        RuntimeError("could not create a primitive"),
+    ],
 )
 def test_a_trial_that_does_not_fit_is_found_by_halving_and_the_others_are_trained(error):
     recorder = Recorder()

@@ -14,6 +14,7 @@ SIGNS = (
     "can't allocate memory",
     "out of memory",
     "ALLOC_FAILED",
+    "could not create a primitive",  # oneDNN, seen where the address space was full
     "could not create a memory",
     "excessive memory usage",
 )
