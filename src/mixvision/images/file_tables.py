@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
-from mixvision.images.labels import decode_text
+from mixvision.images.text_files import decode_text
 
 logger = logging.getLogger(__name__)
 

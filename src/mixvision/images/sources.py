@@ -14,7 +14,9 @@ from mixvision.images.acquisition import REFUSED, STAMP, acquire, require_source
 from mixvision.images.archives import Unpacking
 from mixvision.images.file_tables import FileTable
 from mixvision.images.groups import Groups, read_groups
-from mixvision.images.labels import LabelSource, match_labels, missing_files, read_label_source, read_labels
+from mixvision.images.labels.matching import match_labels, missing_files
+from mixvision.images.labels.reading import read_label_source, read_labels
+from mixvision.images.labels.rows import LabelSource
 from mixvision.images.layout import (
     DEFAULT_LAYOUT,
     is_ignored,
