@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from unicodedata import normalize
 
-from mixvision.images.text_files import decode_text
+from mixvision.images.names import composed
+from mixvision.images.text_files import decode_text, lines_of, read_table, require_one_line, separator_of
 
 logger = logging.getLogger(__name__)
+
+SAMPLE = 50  # lines that show which sign separates the columns
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def look_up(paths: Sequence[str], table: FileTable, root: Path, domain: str) -> 
         FileNotFoundError, ValueError: the table does not exist, lacks a column, contradicts itself, or names a file by
             a name that several images have.
     """
-    found, paths = _read(table, root, domain), [normalize("NFC", path) for path in paths]
+    found, paths = _read(table, root, domain), [composed(path) for path in paths]
     unused = sorted(set(found) - set(paths) - {PurePosixPath(path).name for path in paths})
     if unused:
         text = "%s: %d lines of the table of %ss fit no image, such as %s."
@@ -73,27 +73,24 @@ def _read(table: FileTable, root: Path, domain: str) -> dict[str, str]:
             f"The table of {table.setting}s of {domain!r} images does not exist: looked for {looked}. "
             f"Correct {table.setting}.table."
         )
-    found: dict[str, str] = {}
+    name = f"the table of {table.setting}s {path}"
     text = decode_text(path.read_bytes(), path)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for column in (table.file, table.column):
-            if column not in (reader.fieldnames or []):
-                has = ", ".join(map(repr, reader.fieldnames or [])) or "none"
-                raise ValueError(
-                    f"The table of {table.setting}s {path} has no column {column!r}; its columns are {has}."
-                )
-        for row in reader:
-            name, value = ((row[column] or "").strip() for column in (table.file, table.column))
-            name = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
-            if "\n" in name + value:
-                raise csv.Error("a quotation mark is not closed before the end of its line")
-            if name and found.setdefault(name, value) != value:
-                raise ValueError(
-                    f"Line {reader.line_num} of the table of {table.setting}s {path} gives {name!r} the "
-                    f"{table.setting} {value!r}, but an earlier line gives it {found[name]!r}: keep one."
-                )
-    except csv.Error as error:
-        raise ValueError(f"Line {reader.line_num} of the table of {table.setting}s {path}: {error}.") from None
+    separator, _ = separator_of([line for line in lines_of(text) if line.strip()][:SAMPLE])
+    lines = read_table(text, separator, name)
+    columns = [field.strip() for field in lines[0].fields] if lines else []
+    for column in (table.file, table.column):
+        if column not in columns:
+            has = ", ".join(map(repr, columns)) or "none"
+            raise ValueError(f"The table of {table.setting}s {path} has no column {column!r}; its columns are {has}.")
+    indices = [columns.index(column) for column in (table.file, table.column)]
+    found: dict[str, str] = {}
+    for line in lines[1:]:
+        fields = [line.fields[index] if index < len(line.fields) else "" for index in indices]
+        require_one_line(line, fields, name)
+        file, value = composed(fields[0].strip().replace("\\", "/").removeprefix("./")), fields[1].strip()
+        if file and found.setdefault(file, value) != value:
+            raise ValueError(
+                f"Line {line.number} of {name} gives {file!r} the {table.setting} {value!r}, but an earlier line "
+                f"gives it {found[file]!r}: keep one."
+            )
     return found
