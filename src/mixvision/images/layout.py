@@ -8,25 +8,28 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from unicodedata import normalize
 
 import yaml
 
 from mixvision.images.formats.recognise import SUFFIXES
+from mixvision.images.names import composed, tidied, tidied_categories
+from mixvision.images.split_names import split_named
 from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_LAYOUT = "{category}/**"
+LEAVE_OUT = "!"  # begins a layout of files that do not count
 # Names that systems, and not people, give to files and folders; in lower case.
 LITTER = {
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r", "picasa.ini"),  # desktops
     *("$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"),  # disks
     *("@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot", "@tmp", "@__thumb", "@sharesnap"),  # storage
     *("~snapshot", "network trash folder", "temporary items", "thevolumesettingsfolder", "aquota.user"),  # in networks
-    *("__pycache__", "node_modules"),
+    *("@appdata", "recycle bin", "_gsdata_"),
+    *("paxheader", "__pycache__", "node_modules"),
 }
-LITTER_STARTS = (".", "@eaDir", "@SynoEAStream", "FOUND.0", "found.0")
+LITTER_STARTS = (".", "PaxHeaders", "@eaDir", "@SynoEAStream", "FOUND.0", "found.0")
 
 
 def is_ignored(path: PurePosixPath) -> bool:
@@ -74,9 +77,21 @@ def require_clear_domain(files: Iterable[PurePosixPath], root: PurePosixPath, do
     if named and others:
         raise ValueError(
             f"The source of {domain!r} images has a folder {named[-1]!r} beside {', '.join(others[:5])}. Say what it "
-            f'is: set {domain}.layout to "{named[-1]}/{{category}}/**" if its folders are the categories, or to '
-            '"{category}/**" if it is a category itself.'
+            f"is: set {domain}.layout to {_readings(named[-1], below)}."
         )
+
+
+def _readings(name: str, below: Iterable[PurePosixPath]) -> str:
+    """What a folder with the name of a domain may be, as layouts with their meanings."""
+    folders = {path.parts[1] for path in below if path.parts[0] == name and len(path.parts) > 2}
+    if not all(map(split_named, folders)):
+        return (
+            f'"{name}/{{category}}/**" if its folders are the categories, or to "{{category}}/**" if it is one itself'
+        )
+    return (
+        f'"{{category}}/{{split}}/**" if it is a category, as its folders ({", ".join(sorted(folders))}) are splits, '
+        f'or to "{name}/{{split}}/{{category}}/**" if the categories are the folders in these'
+    )
 
 
 def _others(below: Iterable[PurePosixPath]) -> list[str]:
@@ -97,16 +112,23 @@ def place_files(
     Args:
         files: paths of all files, relative to the top.
         root: from :func:`root_of`; files elsewhere are left out.
-        layouts: patterns of paths below the root, as for :func:`mixvision.images.sources.open_source`.
+        layouts: patterns of paths below the root, as for :func:`mixvision.images.sources.open_source`; files that fit
+            one that begins with "!" are left out.
         label: names the categories of the files that fit, by path; None if the layout does.
 
     Raises:
         ValueError: a layout names no category, or names one although there are labels.
     """
     patterns = _compiled(layouts, label is not None)
+    unwanted = _compiled([layout[1:] for layout in layouts if layout.startswith(LEAVE_OUT)], labelled=True)
     below = [path.relative_to(root).as_posix() for path in files if path.is_relative_to(root)]
-    matches = {path: match for path in below if (match := _first_match(patterns, path)) is not None}
-    named = {path: match["category"] for path, match in matches.items()} if label is None else label(list(matches))
+    wanted = [path for path in below if _first_match(unwanted, path) is None]
+    matches = {path: match for path in wanted if (match := _first_match(patterns, path)) is not None}
+    if label is not None:
+        named = label(list(matches))
+    else:
+        tidy = tidied_categories({match["category"] for match in matches.values()})
+        named = {path: tidy[match["category"]] for path, match in matches.items()}
     return [(named.get(path, ""), path) for path in below]
 
 
@@ -177,17 +199,21 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
                 f"The mapping {path} gives {category!r} the patterns {patterns!r}, but they must be text: "
                 'put numbers into quotes, as in `apple: ["Apple *", "007"]`.'
             )
-        mapping[_composed(str(category))] = [_composed(pattern) for pattern in patterns]
+        mapping[tidied(str(category))] = [tidied(pattern) for pattern in patterns]
     return mapping
 
 
 def _compiled(layouts: list[str], labelled: bool) -> list[re.Pattern[str]]:
-    return [re.compile(_expression(_composed(layout), labelled), re.DOTALL) for layout in layouts]
+    return [
+        re.compile(_expression(composed(layout), labelled), re.DOTALL)
+        for layout in layouts
+        if not layout.startswith(LEAVE_OUT)
+    ]
 
 
 def _first_match(patterns: list[re.Pattern[str]], path: str) -> re.Match[str] | None:
     """How a path below the root fits the first layout that it fits."""
-    return next(filter(None, (pattern.fullmatch(_composed(path)) for pattern in patterns)), None)
+    return next(filter(None, (pattern.fullmatch(composed(path)) for pattern in patterns)), None)
 
 
 def _expression(layout: str, labelled: bool) -> str:
@@ -202,8 +228,3 @@ def _expression(layout: str, labelled: bool) -> str:
     meanings = {**named, "**": ".+", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\{category\}|\{split\}|\*\*|\*|\?)", layout)
     return "".join(meanings.get(part, re.escape(part)) for part in parts)
-
-
-def _composed(name: str) -> str:
-    """The name with each accented letter as one character, as keyboards type it; macOS stores letter and accent."""
-    return normalize("NFC", name)

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mixvision.images.file_tables import FileTable, look_up
 from mixvision.images.layout import name_splits
+from mixvision.images.split_names import NAMES, split_named
 
 logger = logging.getLogger(__name__)
-
-NAMES = {  # as data sets call them, whatever the case
-    **dict.fromkeys(("train", "training", "trainset"), "train"),
-    **dict.fromkeys(("validation", "val", "valid", "dev", "eval"), "validation"),
-    **dict.fromkeys(("test", "testing", "testset"), "test"),
-}
-_AROUND = re.compile(r"^(seg|img|images|my)_|[_ -]?(set|data|images|\d{4})$")  # seg_train, training_set, val2017
-
-
-def split_named(name: str) -> str:
-    """The split that a name means, or "": train, Training, val2017, seg_test, ..."""
-    name = name.casefold()
-    return NAMES.get(name) or NAMES.get(_AROUND.sub("", name), "")
 
 
 def read_split_table(given: Mapping[str, object] | None) -> FileTable | None:
@@ -37,40 +24,6 @@ def read_split_table(given: Mapping[str, object] | None) -> FileTable | None:
     if not isinstance(given, Mapping) or set(given) != {"table", "file", "split"}:
         raise ValueError(f"split is {given!r}, but must be a mapping of table, file and split, or null.")
     return FileTable("split", *(str(given[name]) for name in ("table", "file", "split")))
-
-
-def require_categories(names: set[str], domain: str, certain: bool) -> None:
-    """Refuse categories that have the names of splits: they are the folders above the categories.
-
-    Args:
-        names: of the categories.
-        domain: for the message.
-        certain: whether the study sets a layout; then only those are refused that all have names of splits.
-    """
-    splits = {name for name in names if split_named(name)}
-    if len(splits) > 1 and (splits == names or (not certain and len({split_named(name) for name in splits}) > 1)):
-        raise ValueError(
-            f"The categories of {domain!r} images would be {', '.join(sorted(names))}, which are splits: set layout "
-            'to "{split}/{category}/**", and ingestion.splits.method to published to keep these splits.'
-        )
-
-
-def warn_of_inner_splits(files: Iterable[tuple[str, str]], domain: str) -> None:
-    """Say so if the folders within each category are called train, test, ..., which a layout can read as splits.
-
-    Args:
-        files: pairs of category ("" if it has none) and path below the root, as in "apple/train/1.png".
-        domain: for the message.
-    """
-    within: dict[str, set[str]] = {}
-    for category, path in files:
-        parts = path.split("/")
-        if category and len(parts) > 2:
-            within.setdefault(category, set()).add(parts[1])
-    names = set().union(*within.values())
-    if len({split_named(name) for name in names} - {""}) > 1 and all(split_named(name) for name in names):
-        text = '%s: the folders within the categories are called %s. To keep these splits, set layout to "%s".'
-        logger.warning(text, domain, ", ".join(sorted(names)), "{category}/{split}/**")
 
 
 def known_splits(names: Mapping[str, str]) -> dict[str, str]:
@@ -111,7 +64,7 @@ def published_splits(
         has = f"the split {name!r}" if name else "no split"
         known = ", ".join(NAMES)
         raise ValueError(
-            f"The {domain!r} image {unknown} has {has}, but each must have one of {known}: correct its name, or let "
-            "the layout leave the image out."
+            f"The {domain!r} image {unknown} has {has}, but each must have one of {known}: correct its name, or leave "
+            f'the image out by a layout such as "!{unknown.partition("/")[0]}/**".'
         )
     return splits

@@ -26,12 +26,12 @@ from mixvision.images.layout import (
     require_clear_domain,
     root_of,
 )
-from mixvision.images.published import (
-    known_splits,
-    published_splits,
-    read_split_table,
+from mixvision.images.published import known_splits, published_splits, read_split_table
+from mixvision.images.split_folders import (
     require_categories,
     warn_of_inner_splits,
+    warn_of_split_categories,
+    without_texts,
 )
 from mixvision.vocabulary import DOMAINS
 
@@ -89,7 +89,8 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         sha256: the archive's checksum, or None.
         layout: patterns of file paths below the root, the first that matches counts: "{category}" stands for
             the category, "{split}" for a published split, "*" for anything within a name, "**" for anything at any
-            depth. None: "{category}/**", if the folders leave no doubt.
+            depth; what fits one that begins with "!" is left out. None: "{category}/**", if the folders leave no
+            doubt.
         mapping: a YAML file {category: [patterns of category folders]}; folders that match none are left out.
         labels: for sources whose paths do not name the category: the file or folder that does, as a path below the
             root, or {table, file, label} with its columns; see `labels`. The layout has no "{category}" then (None:
@@ -132,9 +133,12 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         missing = missing_files(labelled, names.values(), [path for _, path in placed], domain)
         refused |= missing | {path: labelled.refused[name] for path, name in names.items() if name in labelled.refused}
         placed += [(labelled.categories[path], path) for path in missing]
-    require_categories({category for category, _ in placed} - {""}, domain, certain=layout is not None)
     if layout is None and labelled is None:
+        placed = without_texts(placed, domain)
+        require_categories(placed, domain)
         warn_of_inner_splits(placed, domain)
+    elif labelled is None:
+        warn_of_split_categories({category for category, _ in placed} - {""}, domain)
     unmapped: dict[str, int] = {}
     if mapping is not None:
         placed, unmapped = map_categories(placed, read_mapping(Path(mapping)), domain)
