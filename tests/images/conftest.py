@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mixvision.images.sources import RawImages, open_source
+
 
 @pytest.fixture(scope="session")
 def photo() -> Image.Image:
@@ -31,3 +33,27 @@ def make_folder():
         return root
 
     return make
+
+
+@pytest.fixture
+def shots(tmp_path) -> Path:
+    """Images whose paths say nothing: 1.png to 4.png in the folder images."""
+    (tmp_path / "shots" / "images").mkdir(parents=True)
+    for number in range(1, 5):
+        Image.new("L", (8, 8), number).save(tmp_path / "shots" / "images" / f"{number}.png")
+    return tmp_path / "shots"
+
+
+@pytest.fixture
+def read(shots, tmp_path):
+    """Opens the images with labels: `read("labels.csv", content)`."""
+
+    def opened(name: str | None = None, content: str | bytes = "", **options) -> RawImages:
+        options.setdefault("labels", name)
+        if name is not None:
+            path = shots / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return open_source(str(shots), "nice", tmp_path / "data" / "study" / "nice", **options)
+
+    return opened

@@ -14,30 +14,6 @@ from PIL import Image
 from mixvision.images.sources import RawImages, open_source
 
 
-@pytest.fixture
-def shots(tmp_path) -> Path:
-    """Images whose paths say nothing: 1.png to 4.png in the folder images."""
-    (tmp_path / "shots" / "images").mkdir(parents=True)
-    for number in range(1, 5):
-        Image.new("L", (8, 8), number).save(tmp_path / "shots" / "images" / f"{number}.png")
-    return tmp_path / "shots"
-
-
-@pytest.fixture
-def read(shots, tmp_path):
-    """Opens the images with labels: `read("labels.csv", content)`."""
-
-    def opened(name: str | None = None, content: str | bytes = "", **options) -> RawImages:
-        options.setdefault("labels", name)
-        if name is not None:
-            path = shots / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return open_source(str(shots), "nice", tmp_path / "data" / "study" / "nice", **options)
-
-    return opened
-
-
 def labelled(images: RawImages) -> dict[str, str]:
     return {Path(path).name: category for category, path in images.files if category and path not in images.refused}
 
@@ -70,19 +46,19 @@ def test_tables_of_every_form(read, name, encoding):
 def test_blanks_in_names_without_tabs(read, shots):
     for name in ("a red one.png", "b.png"):
         Image.new("L", (8, 8), 9).save(shots / "images" / name)
-    images = read("labels.txt", 'a red one.png apple and more\nb.png   pear\n"1.png" plum\n2.png\tfig  \n')
+    images = read("labels.txt", 'a red one.png apple\nb.png   pear\n"1.png" plum\n2.png\tfig  \n')
     assert labelled(images) == {"a red one.png": "apple", "b.png": "pear", "1.png": "plum", "2.png": "fig"}
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("1.png golden retriever\n2.png pug\n", r"Line 1 of the labels .*fewer words.*separate the columns by tabs"),
+        ("1.png golden retriever\n2.png pug\n", r"Line 1 of the labels .*several words.*separate the columns by tabs"),
         ("image,MEL,NV\n1,0.0,1.0\n2,1.0,0.0\n", r"columns 'image', 'MEL', 'NV', and none is known"),
         ("file_name,text,more\n1.png,a dog,x\n", r"columns 'file_name', 'text', 'more', and none is known"),
         (
             'file,label\n1.png,"' + "x" * 200_000 + '"\n2.png,a\n',
-            r"labels\.csv cannot be read as a table: field larger than",
+            r"Line 2 of the labels .*labels\.csv has a field of over 131072 characters",
         ),
     ],
 )
@@ -133,7 +109,7 @@ def test_one_name_in_the_tables_of_two_folders(read, shots):
 
 
 def test_nested_json_is_no_category(read):
-    with pytest.raises(ValueError, match=r"give '1\.png' {'label': 'apple'}, but must give a category"):
+    with pytest.raises(ValueError, match=r"give '1\.png' {\"label\": \"apple\"}, but must give a category"):
         read("labels.json", '{"1.png": {"label": "apple"}}')
 
 
@@ -167,7 +143,6 @@ def test_a_column_of_splits_is_a_published_split(read, caplog):
     with caplog.at_level(logging.WARNING):
         assert read("labels.csv", content.replace("val", "")).published == {}
     assert "name splits, but not of every image" in caplog.text
-    assert read("labels.csv", content.replace("split", "colour")).published == {}
 
 
 def test_labels_without_a_file_are_counted(read, caplog):

@@ -469,7 +469,7 @@ def challenge(tmp_path, make_folder) -> Path:
     root = tmp_path / "tiny-imagenet-200"
     make_folder(root / "train", {"n1/images": 3, "n2/images": 2})
     make_folder(root / "val", {"images": 4}, seed=1)
-    lines = ["000.png\tn2\t0\t0\t61\t63", "001.png n1 and more", "", "003.png\tn2", "absent.png\tn1"]
+    lines = ["000.png\tn2\t0\t0\t61\t63", "001.png n1", "", "003.png\tn2", "absent.png\tn1"]
     (root / "val" / "val_annotations.txt").write_text("\n".join(lines) + "\n")
     for name in ("wnids.txt", "words.txt"):
         (root / name).write_text("n1\nn2\n")

@@ -26,13 +26,24 @@ def read_split_table(given: Mapping[str, object] | None) -> FileTable | None:
     return FileTable("split", *(str(given[name]) for name in ("table", "file", "split")))
 
 
-def known_splits(names: Mapping[str, str]) -> dict[str, str]:
-    """The published split of every image by its path, from names of splits; empty if some are unknown or lacking."""
+def known_splits(names: Mapping[str, str], domain: str) -> dict[str, str]:
+    """The published split of every image, from what its labels say.
+
+    Args:
+        names: of splits by path; "" where the labels name none.
+        domain: for messages.
+
+    Returns:
+        splits by path; empty, with a warning, if some are unknown or lacking.
+    """
     splits = {path: split_named(name) for path, name in names.items()}
     if all(splits.values()):
         return splits
-    if any(splits.values()):
-        logger.warning("The labels name splits, but not of every image: their splits are not used.")
+    if any(names.values()):
+        path, name = next((path, names[path]) for path, split in splits.items() if not split)
+        has = f"the split {name!r}" if name else "none"
+        text = "%s: the labels name splits, but not of every image: %s has %s. They are not used; known are %s."
+        logger.warning(text, domain, path, has, ", ".join(NAMES))
     return {}
 
 

@@ -15,8 +15,8 @@ from mixvision.images.archives import Unpacking
 from mixvision.images.file_tables import FileTable
 from mixvision.images.groups import Groups, read_groups
 from mixvision.images.labels.matching import match_labels, missing_files
-from mixvision.images.labels.reading import read_label_source, read_labels
-from mixvision.images.labels.rows import LabelSource
+from mixvision.images.labels.reading import Labels, read_label_source, read_labels
+from mixvision.images.labels.rows import LabelSource, is_image
 from mixvision.images.layout import (
     DEFAULT_LAYOUT,
     is_ignored,
@@ -127,7 +127,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         return {path: labelled.categories.get(name, "") for path, name in names.items()}
 
     placed = place_files(found, root, layouts, None if labelled is None else label)
-    _require_placed(placed, shown(source), domain, layouts, top / root, labels)
+    _require_placed(placed, shown(source), domain, layouts, top / root, labelled)
     refused = {path.relative_to(root).as_posix(): why for path, why in faults.items() if path.is_relative_to(root)}
     if labelled is not None:
         missing = missing_files(labelled, names.values(), [path for _, path in placed], domain)
@@ -146,19 +146,28 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     paths = [path for category, path in files if category and path not in refused]
     published = published_splits(paths, layouts, split_table, top / root, domain)
     if not published and labelled is not None:
-        published = known_splits({path: labelled.splits.get(names[path], "") for path in paths})
+        published = known_splits({path: labelled.splits.get(names[path], "") for path in paths}, domain)
     return RawImages(domain, top / root, files, unmapped, groups, published, refused)
 
 
 def _require_placed(
-    placed: list[tuple[str, str]], source: str | None, domain: str, layouts: list[str], root: Path, labels: object
+    placed: list[tuple[str, str]],
+    source: str | None,
+    domain: str,
+    layouts: list[str],
+    root: Path,
+    labels: Labels | None,
 ) -> None:
     """Refuse a source in which no file has a category."""
     if any(category for category, _ in placed):
         return
     also, advice = "", "put images in one folder per category, or describe the layout"
     if labels is not None:
-        also, advice = f" and are named in {labels}", "correct the layout or the labels"
+        also, advice = " and are named in the labels", "correct the layout or the labels"
+        if labels.categories and placed:
+            file = next(iter(labels.categories))
+            path = next((path for _, path in placed if is_image(path)), placed[0][1])
+            also += f" (these name files such as {file!r}, and the source has files such as {path!r})"
     raise ValueError(
         f"The source of {domain!r} images, {source}, has no files that fit the layout "
         f"{' or '.join(layouts)} below {root}{also}: {advice} in the configuration."

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from unicodedata import normalize
 
-from mixvision.images.labels.json_files import parse_json, rows_of_json, rows_of_objects
-from mixvision.images.labels.rows import LabelSource, Row
+from mixvision.images.labels.json_files import rows_of_json, rows_of_json_lines
+from mixvision.images.labels.rows import LabelSource, Row, path_of
 from mixvision.images.labels.tables import rows_of_table
 from mixvision.images.labels.voc import rows_of_voc, rows_of_voc_lists
+from mixvision.images.names import tidied_categories
 from mixvision.images.text_files import decode_text
 
 
@@ -67,19 +67,20 @@ def read_labels(source: LabelSource, root: Path, domain: str, top: Path | None =
     else:  # the path may begin above the folder to which the only folders led
         above = (folder / source.place for folder in (root, *root.parents) if folder == top or top in folder.parents)
         places = [next((place for place in above if place.exists()), root / source.place)]
-    labels, found = Labels(), False
-    for place in places:
-        # Names in one of several files are relative to its folder.
-        inside = PurePosixPath(place.parent.relative_to(root).as_posix()) if is_pattern else PurePosixPath()
-        rows = _rows_of(place, source)
-        found = found or rows is not None
-        for where, name, category, split in rows or ():
-            _add(labels, (inside / _path_of(name)).as_posix(), category, split, f"{where} {place}")
+    found = {place: rows for place in places if (rows := _rows_of(place, source)) is not None}
     if not found:
         raise FileNotFoundError(
             f"The labels of {domain!r} images are not in the source: looked for {(root / source.place).absolute()}. "
             "Correct the path `labels` in the configuration, or give a source that has them."
         )
+    tidy = tidied_categories({row.category for rows in found.values() for row in rows})
+    labels = Labels()
+    for place, rows in found.items():
+        # Names in one of several files are relative to its folder.
+        inside = PurePosixPath(place.parent.relative_to(root).as_posix()) if is_pattern else PurePosixPath()
+        for row in rows:
+            file = (inside / path_of(row.file)).as_posix()
+            _add(labels, row._replace(file=file, category=tidy[row.category]), f"{row.where} {place}")
     return labels
 
 
@@ -92,30 +93,28 @@ def _rows_of(place: Path, source: LabelSource) -> list[Row] | None:
         return None
     text = decode_text(place.read_bytes(), place)
     if place.suffix.lower() == ".json":
-        return rows_of_json(text, place)
+        return rows_of_json(text, place, source)
     if place.suffix.lower() in (".jsonl", ".ndjson"):
-        return rows_of_objects([parse_json(line, place) for line in text.splitlines() if line.strip()], place, source)
+        return rows_of_json_lines(text, place, source)
     return rows_of_table(text, place, source)
 
 
-def _path_of(name: str) -> str:
-    name = normalize("NFC", name.strip().replace("\\", "/"))
-    return PurePosixPath(name).as_posix().lstrip("/")
-
-
-def _add(labels: Labels, name: str, category: str, split: str, where: str) -> None:
-    category = normalize("NFC", category.strip())
-    if split:
-        labels.splits[name] = split
-    known = labels.categories.get(name)
-    if known == category or name in labels.refused:
-        return
-    if known is None:
-        labels.categories[name] = category
-    elif where.startswith(("The COCO", "The VOC")):  # pictures of several things are common there
-        del labels.categories[name]
-        labels.refused[name] = f"several categories: {known}, {category}"
-    else:
+def _add(labels: Labels, row: Row, where: str) -> None:
+    if row.split and labels.splits.setdefault(row.file, row.split) != row.split and not row.several:
         raise ValueError(
-            f"{where} gives {name!r} the category {category!r}, but an earlier line gives it {known!r}: keep one."
+            f"{where} puts {row.file!r} into the split {row.split!r}, but an earlier line into "
+            f"{labels.splits[row.file]!r}: keep one."
         )
+    if row.file in labels.refused:
+        return
+    known = labels.categories.setdefault(row.file, row.category)
+    if known == row.category:
+        return
+    if row.several:
+        del labels.categories[row.file]
+        labels.refused[row.file] = f"several categories: {known}, {row.category}"
+        return
+    raise ValueError(
+        f"{where} gives {row.file!r} the category {row.category!r}, but an earlier line gives it {known!r}: keep one."
+        + row.advice
+    )

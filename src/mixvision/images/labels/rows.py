@@ -6,12 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
+from urllib.parse import unquote
 
 from mixvision.images.formats.recognise import SUFFIXES
+from mixvision.images.names import composed
 
 # Usual names of columns, as `normal` writes them.
 FILE_COLUMNS = (
     *("file", "filename", "filepath", "path", "image", "imagename", "imagepath", "img", "photo", "picture"),
+    *("files", "filenames", "filepaths", "paths", "images", "imagepaths", "imgpath", "imageurl", "url"),
     *("imageid", "id", "name"),
 )
 LABEL_COLUMNS = (
@@ -19,8 +23,8 @@ LABEL_COLUMNS = (
     *("variety", "labels", "diagnosis", "y"),
 )
 SPLIT_COLUMNS = ("split", "subset", "partition", "set", "fold")
-
-Row = tuple[str, str, str, str]  # where it is (in words), file, category, split
+NAME_COLUMNS = "name both in the configuration, labels: {table: ..., file: ..., label: ...}"
+_ADDRESS = re.compile(r"\w+://[^/]*/(?P<path>[^?#]*)")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,26 @@ class LabelSource:
     label: str | None = None
 
 
+class Row(NamedTuple):
+    """The label of one file.
+
+    Args:
+        where: it is, in words.
+        file: as the labels name it.
+        category: of the file.
+        split: or "".
+        several: whether a file may well have several categories, which then leave it out.
+        advice: what to do if an earlier row contradicts this one.
+    """
+
+    where: str
+    file: str
+    category: str
+    split: str = ""
+    several: bool = False
+    advice: str = ""
+
+
 def place_of(names: list[str], known: Sequence[str]) -> int | None:
     return next((names.index(name) for name in known if name in names), None)
 
@@ -47,5 +71,13 @@ def normal(name: str) -> str:
     return re.sub(r"[\s_-]", "", name.casefold())
 
 
-def is_image(fields: list[str]) -> bool:
-    return bool(fields) and PurePosixPath(fields[0].strip()).suffix.lower() in SUFFIXES
+def path_of(name: str) -> str:
+    """A file's name as a path with "/" between folders; of a web address, the path on the server."""
+    name = composed(name.strip().replace("\\", "/"))
+    if match := _ADDRESS.match(name):
+        name = unquote(match["path"])
+    return PurePosixPath(name).as_posix().lstrip("/")
+
+
+def is_image(name: str) -> bool:
+    return PurePosixPath(path_of(name)).suffix.lower() in SUFFIXES
