@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 HIDDEN = "..."
+LONG = 8  # characters; a shorter secret is hidden only where it is a whole word
 
 
 def shown(source: str | None) -> str | None:
     """A source of images as it may be shown: a URL without user, password and query; anything else as it is."""
     if not isinstance(source, str) or "://" not in source:
         return source
-    parts = urlsplit(source)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, HIDDEN if parts.query else "", ""))
+    scheme, _, parts = _split(source)
+    if parts is None:
+        return f"{scheme}://{HIDDEN}"
+    return urlunsplit((scheme, parts.netloc.rpartition("@")[2], parts.path, HIDDEN if parts.query else "", ""))
 
 
 def without_secrets(text: str, address: str) -> str:
     """A message without what :func:`shown` leaves out, of this address and of all others in it."""
-    parts = urlsplit(address)
     text = re.sub(r"\w+://[^\s'\"<>]+", lambda match: str(shown(match[0])), text)
-    for secret in (parts.query, parts.username, parts.password):
-        if secret and secret != HIDDEN:
-            text = text.replace(secret, HIDDEN)
+    _, user, parts = _split(address)
+    secrets = {*re.split(r"[:@/?#]", user), user.partition(":")[2], parts.query if parts else ""}
+    secrets |= {unquote(secret) for secret in secrets}
+    for secret in sorted(secrets - {"", HIDDEN}, key=len, reverse=True):
+        whole = re.escape(secret) if len(secret) >= LONG else rf"(?<!\w){re.escape(secret)}(?!\w)"
+        text = re.sub(whole, HIDDEN, text)
     return text
 
 
@@ -34,3 +39,26 @@ def with_shown_addresses(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(with_shown_addresses(part) for part in value)
     return shown(value) if isinstance(value, str) else value
+
+
+def _split(address: str) -> tuple[str, str, SplitResult | None]:
+    """Scheme, user with password, and the rest; None if it is unclear where these end.
+
+    Signs such as / in a password must be encoded. Where they are not, the user ends at the last @.
+    """
+    scheme, _, rest = address.partition("://")
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # ValueError if a password follows the colon
+        is_clear = "@" not in parts.netloc or "@" not in parts.path
+    except ValueError:
+        is_clear = False
+    if is_clear:
+        return scheme, parts.netloc.rpartition("@")[0], parts
+    before, mark, query = rest.partition("?")
+    user, _, place = before.rpartition("@") if "@" in before else rest.rpartition("@")
+    place += mark + query if "@" in before else ""
+    try:
+        return scheme, user, urlsplit(f"{scheme}://{place}") if user else None
+    except ValueError:
+        return scheme, user, None
