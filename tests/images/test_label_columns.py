@@ -163,7 +163,7 @@ def test_blanks_within_categories_are_one_blank(read, caplog):
 
 
 def test_labels_that_fit_no_file_are_shown_beside_one(read):
-    with pytest.raises(ValueError, match=r"in the labels \(these name files such as 'x7', and the source has .*png'"):
+    with pytest.raises(ValueError, match=r"in labels\.csv \(which names files such as 'x7', and the source has .*png'"):
         read("labels.csv", "file,label\nx7,a\nx8,b\n")
 
 

@@ -62,6 +62,7 @@ def test_a_folder_named_after_the_domain_beside_others(files, clear):
         "@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", "#recycle/1.jpg", "lost+found/1.jpg", ".AppleDouble/1.jpg", "._1.jpg",
         "System Volume Information/1.jpg", "$RECYCLE.BIN/1.jpg", "apple/Thumbs.db", "@Recycle/1.jpg", ".@__thumb/1.jpg",
         "__MACOSX/apple/._1.jpg", "apple/ehthumbs.db", "apple/.ipynb_checkpoints/1.jpg", "THUMBS.DB", "Icon\r",
+        "PaxHeader/1.jpg", "PaxHeaders.1234/1.jpg", "_gsdata_/1.jpg", "@appdata/1.jpg", "Recycle Bin/1.jpg",
     ],
 )  # fmt: skip
 def test_litter_of_systems_is_ignored(name):

@@ -22,7 +22,7 @@ from mixvision.images.store import PendingImages, read_store, write_store
 def folder(tmp_path, make_folder):
     root = make_folder(tmp_path / "shots", {"apple": 3, "pear": 2})
     (root / "apple" / "empty.png").write_bytes(b"")
-    (root / "apple" / "dangling.png").symlink_to(root / "nowhere")
+    os.mkfifo(root / "apple" / "pipe.png")
     return root
 
 
@@ -43,7 +43,7 @@ def test_store_holds_every_file_and_its_pixels(write, folder):
     assert list(store.inventory["path"]) == sorted(store.inventory["path"]) and len(store.inventory) == 7
     reasons = store.inventory.set_index("path")["reason"]
     assert reasons["apple/empty.png"] == "empty file"
-    assert reasons["apple/dangling.png"].startswith("unreadable file")
+    assert reasons["apple/pipe.png"].startswith("unreadable file")
     assert (store.inventory["pixel_row"] == -1).tolist() == (store.inventory["reason"] != "").tolist()
     for row in store.inventory[store.inventory["reason"] == ""].itertuples():
         _, expected = decode_file(folder / row.path, Decoding(size=16))
@@ -73,7 +73,7 @@ def decoded_paths(monkeypatch) -> list[str]:
 
 
 def test_an_unchanged_folder_writes_nothing(write, folder, tmp_path):
-    (folder / "apple" / "dangling.png").unlink()
+    (folder / "apple" / "pipe.png").unlink()
     write()
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").iterdir()}
     write()
@@ -88,7 +88,7 @@ def test_only_new_and_changed_files_are_decoded(write, folder, make_folder, tmp_
     os.utime(folder / "pear" / "000.png", ns=(1, 1))
     seen = decoded_paths(monkeypatch)
     after = write()
-    assert sorted(seen) == ["apple/0000.png", "apple/dangling.png", "pear/000.png"]  # unreadable files are retried
+    assert sorted(seen) == ["apple/0000.png", "apple/pipe.png", "pear/000.png"]  # unreadable files are retried
     old, new = before.inventory.set_index("path"), after.inventory.set_index("path")
     assert "apple/001.png" not in new.index
     for path in ("apple/000.png", "apple/002.png", "pear/001.png"):
@@ -139,7 +139,7 @@ def test_pixels_of_a_whole_domain_that_were_inverted_are_decoded_again(write, tm
     np.save(path, 255 - before)
     seen = decoded_paths(monkeypatch)
     np.testing.assert_array_equal(write().pixels, before)
-    assert len([name for name in seen if "dangling" not in name]) == 5
+    assert len([name for name in seen if "pipe" not in name]) == 5
 
 
 def test_other_settings_decode_everything(write, monkeypatch):
@@ -182,7 +182,7 @@ def test_folders_that_the_mapping_leaves_out_are_remembered(write, tmp_path, mon
     seen = decoded_paths(monkeypatch)
     store = write(mapping=tmp_path / "mapping.yml")
     assert store.unmapped == {"pear": 2} and set(store.inventory["category"]) == {"apple"}
-    assert seen == ["apple/dangling.png"]
+    assert seen == ["apple/pipe.png"]
 
 
 def test_the_store_of_an_absent_domain_is_empty_and_of_the_usual_types(write, tmp_path):
@@ -227,7 +227,7 @@ def test_another_rule_of_groups_is_applied_without_decoding(write, monkeypatch):
     assert grouped[["apple/000.png", "pear/000.png", "pear/001.png", "apple/empty.png"]].tolist() == [
         "000", "000", "001", "",
     ]  # fmt: skip
-    assert set(seen) <= {"apple/dangling.png"}, "unreadable files are always tried again"
+    assert set(seen) <= {"apple/pipe.png"}, "unreadable files are always tried again"
 
 
 def test_a_table_of_groups_is_read_before_images_are_decoded(write, monkeypatch, caplog):

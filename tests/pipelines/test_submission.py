@@ -78,7 +78,7 @@ def test_every_file_has_a_row_wherever_it_lies_and_whatever_its_name(folder, mod
         "broken.jpg": "truncated image: ",
         "empty.png": "empty file",
         "notes.txt": "not an image",
-        "nowhere.png": "unreadable file: No such file or directory",
+        "nowhere.png": "unreadable file: a link to nothing: gone",
         "pipe.png": "unreadable file: a named pipe, not a regular file",
     }
     pictures = {"b.png", "c.bmp", "d.webp", "e.gif", "grey.jpg", "test_10.JPEG", "test_9.JPEG", "=1+2.png"}

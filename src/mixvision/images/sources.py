@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from mixvision.addresses import shown
 from mixvision.images.acquisition import REFUSED, STAMP, acquire, require_source
@@ -127,7 +128,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         return {path: labelled.categories.get(name, "") for path, name in names.items()}
 
     placed = place_files(found, root, layouts, None if labelled is None else label)
-    _require_placed(placed, shown(source), domain, layouts, top / root, labelled)
+    _require_placed(placed, shown(source), domain, layouts, top / root, labelled, label_source)
     refused = {path.relative_to(root).as_posix(): why for path, why in faults.items() if path.is_relative_to(root)}
     if labelled is not None:
         missing = missing_files(labelled, names.values(), [path for _, path in placed], domain)
@@ -157,17 +158,18 @@ def _require_placed(
     layouts: list[str],
     root: Path,
     labels: Labels | None,
+    label_source: LabelSource | None,
 ) -> None:
     """Refuse a source in which no file has a category."""
     if any(category for category, _ in placed):
         return
     also, advice = "", "put images in one folder per category, or describe the layout"
-    if labels is not None:
-        also, advice = " and are named in the labels", "correct the layout or the labels"
+    if labels is not None and label_source is not None:
+        also, advice = f" and are named in {label_source.place}", "correct the layout or the labels"
         if labels.categories and placed:
             file = next(iter(labels.categories))
             path = next((path for _, path in placed if is_image(path)), placed[0][1])
-            also += f" (these name files such as {file!r}, and the source has files such as {path!r})"
+            also += f" (which names files such as {file!r}, and the source has files such as {path!r})"
     raise ValueError(
         f"The source of {domain!r} images, {source}, has no files that fit the layout "
         f"{' or '.join(layouts)} below {root}{also}: {advice} in the configuration."
@@ -245,7 +247,7 @@ def _is_text(path: PurePosixPath) -> bool:
     return True
 
 
-def _escaped(path: PurePosixPath) -> str:
+def _escaped(path: PurePath) -> str:
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
@@ -268,7 +270,22 @@ def _walk(top: Path) -> Iterator[tuple[PurePosixPath, str]]:
             yield relative, reason
             continue
         folders.sort()
-        yield from ((relative / name, "") for name in sorted(names))
+        yield from ((relative / name, _fault_of_link(Path(parent, name))) for name in sorted(names))
+
+
+def _fault_of_link(path: Path) -> str:
+    """Why a link leads to no file, or ""; "" also for what is no link."""
+    if not path.is_symlink():
+        return ""
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return "unreadable file: a link that leads back to itself"
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return f"unreadable file: a link to nothing: {_escaped(path.readlink())}"
+        return f"unreadable file: a link that cannot be followed: {error.strerror}"
+    return ""
 
 
 def _warn_of_unreadable(error: OSError) -> None:

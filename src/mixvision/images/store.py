@@ -162,7 +162,7 @@ def _list_files(raw: RawImages) -> pd.DataFrame:
         try:
             status = (raw.root / path).stat()
             stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-        except OSError:  # such as a dangling link: decoding it will record that it is unreadable
+        except OSError:  # such as a file that is gone: decoding it will record that it is unreadable
             stamp = 0, 0, 0, 0
         rows.append((raw.domain, category, path, *stamp))
     table = pd.DataFrame(rows, columns=list(FILE_COLUMNS)).astype(FILE_COLUMNS)
