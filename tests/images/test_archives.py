@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import re
 import tarfile
 import zipfile
@@ -149,6 +151,85 @@ def test_backslashes_do_not_lead_out(tmp_path, source, name):
     with pytest.raises(ValueError, match="would lie outside the folder it is unpacked to"):
         source(zip_of(tmp_path / "a.zip", {"apple/1.png": picture(1), name: b"x"}))
     assert not list(tmp_path.rglob("escaped*"))
+
+
+LINKED = {"pool/0.png": picture(10), "pool/1.png": picture(20)}
+
+
+@pytest.mark.parametrize("pack", [tar_of, zip_of])
+@pytest.mark.parametrize("link_first", [True, False])
+def test_a_folder_link_includes_the_links_in_the_folder(tmp_path, source, pack, link_first):
+    inner = {"v1/a/0.png": "../../pool/0.png", "v1/b/1.png": "../../pool/1.png"}
+    links = {"latest": "v1", **inner} if link_first else {**inner, "latest": "v1"}
+    links["newest"] = "latest"  # a link to a link to a folder of links
+    links["v1/c"] = "../pool"  # a link to a folder in it
+    images = source(pack(tmp_path / "a.tar", LINKED, links), layout="newest/{category}/*")
+    found = {path: category for category, path in images.files if category}
+    assert found == {"newest/a/0.png": "a", "newest/b/1.png": "b", "newest/c/0.png": "c", "newest/c/1.png": "c"}
+    assert Image.open(images.root / "newest/b/1.png").getpixel((0, 0)) == 20 and not images.refused
+
+
+def test_folders_in_an_archive_that_link_to_each_other_end(tmp_path, source):
+    files = {"a/0.png": picture(10), "b/0.png": picture(20)}
+    images = source(tar_of(tmp_path / "a.tar", files, {"a/x": "../b", "b/y": "../a", "c": "a"}))
+    assert set(images.refused) == {"a/x/y", "b/y/x", "c/x/y"}
+    assert set(images.refused.values()) == {"unreadable file: a link to a folder that contains it"}
+    assert {path for _, path in images.files} - set(images.refused) == {
+        "a/0.png", "a/x/0.png", "b/0.png", "b/y/0.png", "c/0.png", "c/x/0.png"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("leaf", ["../a", "../absent"])
+def test_folder_links_that_multiply_at_each_step_are_refused_soon(tmp_path, source, leaf):
+    links = {f"d{step}/{name}": f"../d{step - 1}" if step else leaf for step in range(30) for name in "xy"}
+    with pytest.raises(ValueError, match="its links repeat its files too often"):
+        source(tar_of(tmp_path / "a.tar", {"a/0.png": b"x", "z/0.png": b"x"}, links))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_a_local_tar_without_its_end_is_read_with_a_warning(tmp_path, source, caplog, pack):
+    with tarfile.open(tmp_path / "a", "w") as archive:
+        for name, content in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        end = archive.offset
+    content = (tmp_path / "a").read_bytes()
+    for ends, has_end in ((end, False), (end + 512, True), (len(content), True)):
+        (tmp_path / "a.tar").write_bytes(pack(content[:ends]))
+        caplog.clear()
+        assert len(source(tmp_path / "a.tar").files) == 3
+        assert ("has no end: files may be missing" in caplog.text) is not has_end
+
+
+@pytest.mark.parametrize(("encoding", "name"), [("cp932", "林檎"), ("latin-1", "Pêche"), ("cp866", "яблоко")])
+def test_names_in_an_unknown_code_page_are_named(tmp_path, source, caplog, encoding, name):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(Unflagged(name.encode(encoding) + b"/1.png"), picture(1))
+        archive.writestr("pear/1.png", picture(2))
+    source(tmp_path / "a.zip")
+    wrong = name.encode(encoding).decode("cp437")
+    assert f"1 names are in an unknown code page and read as that of DOS, such as {wrong + '/1.png'!r}" in caplog.text
+    caplog.clear()
+    source(zip_of(tmp_path / "b.zip", {f"{name}/1.png": picture(1), "pear/1.png": picture(2)}))
+    assert not caplog.records
+
+
+TEXTS = (b"<!DOCTYPE html>", b"\n\n <html>" + b" " * 5000, b'{"message": "denied"}', b"Not found", b"Acc\xe8s non")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("content", TEXTS)
+def test_pages_and_texts_are_named_even_if_compressed(tmp_path, source, pack, content):
+    (tmp_path / "a.tar.gz").write_bytes(pack(content))
+    with pytest.raises(ValueError, match=r"a web page or a text, not an archive: .* It begins with '(<|{|Not f|Acc)"):
+        source(tmp_path / "a.tar.gz")
+
+
+def test_brotli_is_named(tmp_path, source):
+    (tmp_path / "a.tar.br").write_bytes(bytes(range(250)))
+    with pytest.raises(ValueError, match=r"a\.tar\.br is compressed by Brotli, which is not supported"):
+        source(tmp_path / "a.tar.br")
 
 
 OTHERS = {

@@ -59,7 +59,7 @@ def server(tmp_path):
     """Serves `tmp_path / "www"`; counts requests, and cuts short the files named in `truncated`."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        requests, truncated, slow = [], set(), set()
+        requests, truncated, slow, encoded = [], set(), set(), {}
 
         def do_GET(self):
             self.requests.append(self.path)
@@ -69,6 +69,11 @@ def server(tmp_path):
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content[: len(content) // 2])
+            elif self.path.lstrip("/") in self.encoded:  # and of a length that is not announced
+                self.send_response(200)
+                self.send_header("Content-Encoding", self.encoded[self.path.lstrip("/")])
+                self.end_headers()
+                self.wfile.write((www / self.path.lstrip("/")).read_bytes())
             elif self.path.lstrip("/") in self.slow:
                 self.send_response(200)
                 self.end_headers()
@@ -326,6 +331,41 @@ def test_a_partial_download_is_not_used(folder, server, raw):
     assert categories(open_source(f"{server.address}/a.tar", "nice", raw)) == {"apple": 3, "pear": 2}
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_tar_that_was_cut_between_its_files_is_not_kept(folder, server, raw, pack):
+    """Only its end tells, as the server announces no length."""
+    archive = packed(folder, server.folder / "whole.tar")
+    with tarfile.open(archive) as tar:
+        cut = [member for member in tar if member.isfile()][2].offset
+    content, cut_off = archive.read_bytes(), server.folder / "a.tar"
+    server.handler.encoded["a.tar"] = "identity"
+    cut_off.write_bytes(pack(content[:cut]))
+    with pytest.raises(ValueError, match="was not received whole: the blocks that end a tar are missing"):
+        open_source(f"{server.address}/a.tar", "nice", raw)
+    cut_off.write_bytes(pack(content))
+    assert categories(open_source(f"{server.address}/a.tar", "nice", raw)) == {"apple": 3, "pear": 2}
+
+
+def test_a_tar_without_an_end_is_used_if_its_checksum_is_known(folder, server, raw):
+    with tarfile.open(server.folder / "a.tar", "w") as tar:
+        tar.add(folder, folder.name)
+        end = tar.offset
+    (server.folder / "a.tar").write_bytes((server.folder / "a.tar").read_bytes()[:end])
+    sha256 = pooch.file_hash(str(server.folder / "a.tar"))
+    assert categories(open_source(f"{server.address}/a.tar", "nice", raw, sha256)) == {"apple": 3, "pear": 2}
+
+
+def test_an_encoding_that_was_not_asked_for_is_named(folder, server, raw):
+    packed(folder, server.folder / "a.tar")
+    server.handler.encoded["a.tar"] = "br"
+    with pytest.raises(OSError, match=r"it was sent compressed \(br\), which is not supported\. Check the URL"):
+        open_source(f"{server.address}/a.tar", "nice", raw)
+    server.handler.encoded["a.tar"] = "gzip"
+    (server.folder / "a.tar").write_bytes(gzip.compress(b"<html>log in"))
+    with pytest.raises(OSError, match=r"what arrived is a web page .* It begins with '<html>log in'\. Check"):
+        open_source(f"{server.address}/a.tar", "nice", raw)
+
+
 def test_a_missing_url_is_an_error(server, raw):
     with pytest.raises(OSError, match=re.escape(f"Could not download {server.address}/absent.tar: ") + ".*404"):
         open_source(f"{server.address}/absent.tar", "nice", raw)
@@ -406,6 +446,17 @@ def test_links_are_followed_and_loops_end(folder, tmp_path, raw, make_folder):
     images = open_source(str(folder), "nice", raw)
     assert images.refused == {"apple/loop": "unreadable file: a link to a folder that contains it"}
     assert categories(images) == {"apple": 3 + 1, "pear": 2, "plum": 2}
+
+
+def test_links_that_lead_nowhere_are_named_with_their_target(folder, raw):
+    for link, target in (("gone.png", "lost/1.png"), ("self.png", "self.png"), ("through.png", "000.png/x.png")):
+        (folder / "nice" / "apple" / link).symlink_to(target)
+    images = open_source(str(folder), "nice", raw)
+    assert images.refused == {
+        "apple/gone.png": "unreadable file: a link to nothing: lost/1.png",
+        "apple/self.png": "unreadable file: a link that leads back to itself",
+        "apple/through.png": "unreadable file: a link to nothing: 000.png/x.png",
+    }
 
 
 def test_a_folder_that_two_links_lead_to_is_counted_twice(folder, raw):

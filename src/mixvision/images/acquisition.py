@@ -19,7 +19,7 @@ from mixvision.images.archives import Unpacking, require_archive, unpack
 from mixvision.images.samples import SAMPLES
 
 STAMP, REFUSED = ".source.json", ".refused.json"
-VERSION = 2  # raise it when unpacking changes, so that archives are unpacked again
+VERSION = 3  # raise it when unpacking changes, so that archives are unpacked again
 SAMPLE_PREFIX = "package:"
 
 
@@ -62,7 +62,7 @@ def acquire(
         return Acquired(path)
     _require_checksum(path, sha256)
     try:
-        return _unpack(path, folder, domain, limits or Unpacking())
+        return _unpack(path, folder, domain, limits or Unpacking(), strict=is_remote and not sha256)
     except ValueError:
         if is_remote:  # it would be used for ever, even when the server has a better one
             path.unlink(missing_ok=True)
@@ -101,7 +101,7 @@ def _download(address: str, store: Path, sha256: str | None) -> Path:
         return Path(pooch.retrieve(address, known_hash, fname=name, path=store, downloader=downloads.download))
     except (OSError, ValueError) as error:
         raise OSError(
-            f"Could not download {shown(address)}: {without_secrets(str(error), address)}. "
+            f"Could not download {shown(address)}: {without_secrets(str(error), address).rstrip('.')}. "
             "Check the URL, the checksum and the connection, then run again; or download the archive yourself and "
             "give its path as the source."
         ) from None  # the error itself has the whole address, with passwords
@@ -115,7 +115,7 @@ def _require_checksum(path: Path, sha256: str | None) -> None:
         )
 
 
-def _unpack(archive: Path, folder: Path, domain: str, limits: Unpacking) -> Acquired:
+def _unpack(archive: Path, folder: Path, domain: str, limits: Unpacking, strict: bool) -> Acquired:
     status = archive.stat()
     stamp = {
         "archive": str(archive.absolute()),
@@ -128,7 +128,7 @@ def _unpack(archive: Path, folder: Path, domain: str, limits: Unpacking) -> Acqu
     require_archive(archive)
 
     def fill(target: Path) -> None:
-        refused = unpack(archive, target, domain, limits)
+        refused = unpack(archive, target, domain, limits, strict)
         (target / REFUSED).write_text(json.dumps(refused))
 
     _install(folder, stamp, fill)

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
 import lzma
 import shutil
-import stat
 import tarfile
 import zipfile
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, Any
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tqdm import tqdm
 
+from mixvision.images.archive_links import follow_links
+from mixvision.images.archive_members import Member, NoEndError, is_tar, members_of
 from mixvision.images.layout import is_ignored, root_of
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 SUFFIXES = {"tar", "tgz", "tbz", "tbz2", "txz", "zip"}
 SMALL = 10_000_000  # bytes; a small file may be compressed by any ratio
-LINKS_IN_A_ROW = 40
-ALIASES_PER_FILE = 20  # links to folders may repeat the files at most so often
 NAME_FAULTS = {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
 LONG_NAME = 100
-UTF8_NAME = 0x800  # flag of a zip's member
-UNICODE_PATH = 0x7075  # extra field of a zip's member
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 NOT_ARCHIVES = (
     (b"\x28\xb5\x2f\xfd", "is compressed by Zstandard, which is not supported: unpack it (tar --zstd -xf)"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7z archive, which is not supported: unpack it"),
@@ -69,48 +68,34 @@ def read_unpacking(given: Mapping[str, Any] | None) -> Unpacking:
     return Unpacking(**(given or {}))
 
 
-@dataclass(frozen=True)
-class Member:
-    """A file or link in an archive.
-
-    Args:
-        path: its path, or that of a link by which it is reached as well.
-        size: in bytes, as the archive says.
-        open: opens its content.
-        packed: its size in the archive, if known.
-        link: the path in the archive that it leads to, if it is a link.
-        reason: why it cannot be unpacked, or "".
-    """
-
-    path: PurePosixPath
-    size: int
-    open: Callable[[], IO[bytes]]
-    packed: int | None = None
-    link: PurePosixPath | None = None
-    reason: str = ""
-
-
 def require_archive(path: Path) -> None:
     """Refuse a file that is no tar or zip archive.
 
     Raises:
         ValueError: it is another kind of file, or damaged; the message says which, and what to do.
     """
-    if _is_tar(path) or zipfile.is_zipfile(path):
+    if is_tar(path) or zipfile.is_zipfile(path):
         return
     with path.open("rb") as file:
         head = file.read(512)
     known = next((what for start, what in NOT_ARCHIVES if head.startswith(start)), None)
     if known is not None:
         raise ValueError(f"The archive {path} {known}, and give the folder as the source.")
-    if head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0").startswith((b"<", b"{")):
-        raise ValueError(f"{path} is a web page or a text, not an archive: download it again, by its direct address.")
-    if SUFFIXES.intersection(path.name.lower().split(".")):
+    if path.suffix == ".br":
+        raise ValueError(f"The archive {path} is compressed by Brotli, which is not supported: unpack it.")
+    text = _text_in(head) or _text_in(_unpacked_head(path))
+    begins = f" It begins with {text!r}." if text else ""
+    is_named_so = bool(SUFFIXES.intersection(path.name.lower().split(".")))
+    if text.startswith(("<", "{")) or (text and is_named_so):
+        raise ValueError(
+            f"{path} is a web page or a text, not an archive: download it again, by its direct address.{begins}"
+        )
+    if is_named_so:
         raise ValueError(f"The archive {path} is damaged: download or copy it again.")
-    raise ValueError(f"{path} is neither a folder nor a tar or zip archive: give one of these as the source.")
+    raise ValueError(f"{path} is neither a folder nor a tar or zip archive: give one of these as the source.{begins}")
 
 
-def unpack(archive: Path, target: Path, domain: str, limits: Unpacking) -> dict[str, str]:
+def unpack(archive: Path, target: Path, domain: str, limits: Unpacking, strict: bool = False) -> dict[str, str]:
     """Unpack the files of a domain into a folder. Links within the archive become the files that they lead to.
 
     Args:
@@ -118,6 +103,8 @@ def unpack(archive: Path, target: Path, domain: str, limits: Unpacking) -> dict[
         target: an empty folder.
         domain: if the archive has folders for both domains, only this one's is unpacked.
         limits: of sizes and ratios.
+        strict: whether a tar must have the blocks that end it, without which it may have been cut off; if not, their
+            lack is a warning.
 
     Returns:
         the files that were left out, with reasons.
@@ -127,8 +114,15 @@ def unpack(archive: Path, target: Path, domain: str, limits: Unpacking) -> dict[
         OSError: the disk is too small.
     """
     try:
-        with _members_of(archive, limits) as members:
+        packed = archive.stat().st_size
+        require_ratio = partial(_require_ratio, archive, packed=packed, limits=limits)
+        with members_of(archive, require_ratio, _most_bytes(packed, limits), strict) as members:
             return _unpack(archive, members, target, domain, limits)
+    except NoEndError as error:
+        raise ValueError(
+            f"The archive {archive} was not received whole: {error}. Run again to download it again; if the original "
+            "is like that, download it yourself and give its path as the source."
+        ) from error
     except DAMAGE as error:
         if isinstance(error, _TooMuchError) or (isinstance(error, OSError) and error.errno):  # a full disk, say
             raise
@@ -137,19 +131,39 @@ def unpack(archive: Path, target: Path, domain: str, limits: Unpacking) -> dict[
         ) from error
 
 
-def _is_tar(path: Path) -> bool:
-    try:
-        return tarfile.is_tarfile(path)
-    except (EOFError, zlib.error, lzma.LZMAError, OSError):  # the beginning of a compressed file that was cut off
-        return False
+def _unpacked_head(path: Path) -> bytes:
+    """The beginning of a compressed file's content; empty if it is not compressed, or damaged."""
+    for opened in (gzip.open, bz2.open, lzma.open):
+        try:
+            with opened(path) as file:
+                return file.read(512)
+        except (OSError, EOFError, zlib.error, lzma.LZMAError):
+            continue
+    return b""
+
+
+def _text_in(head: bytes) -> str:
+    """The beginning of the web page or text that a file begins with, or ""."""
+    text = head.replace(b"\0", b"").decode("utf-8-sig", "replace").lstrip("\ufffd \t\r\n")
+    is_page = text.startswith(("<", "{"))
+    is_text = b"\0" not in head and not head.startswith(COMPRESSED) and all(map(_is_of_text, head.decode("latin-1")))
+    return " ".join(text.split())[:60] if is_page or is_text else ""
+
+
+def _is_of_text(sign: str) -> bool:
+    return sign.isprintable() or sign.isspace() or sign > "\x7f"  # of any encoding
 
 
 class _TooMuchError(ValueError):
     """The archive holds more than the limits or the disk allow."""
 
 
+def _most_bytes(packed: int, limits: Unpacking) -> int:
+    return int(max(limits.max_ratio * packed, SMALL))
+
+
 def _require_ratio(archive: object, unpacked: int, packed: int, limits: Unpacking) -> None:
-    if unpacked > max(limits.max_ratio * packed, SMALL):
+    if unpacked > _most_bytes(packed, limits):
         raise _TooMuchError(
             f"The archive {archive} unpacks to over {limits.max_ratio:g} times its size, the limit "
             "unpacking.max_ratio: raise it in the study's globals.yml if you trust the archive."
@@ -157,7 +171,7 @@ def _require_ratio(archive: object, unpacked: int, packed: int, limits: Unpackin
 
 
 def _unpack(archive: Path, members: list[Member], target: Path, domain: str, limits: Unpacking) -> dict[str, str]:
-    members = _follow_links(members)
+    members = follow_links(members)
     root = root_of([member.path for member in members], domain)
     wanted = [member for member in members if member.path.is_relative_to(root) and not is_ignored(member.path)]
     wanted = [replace(member, reason=member.reason or _over_limits(member, limits)) for member in wanted]
@@ -214,144 +228,3 @@ def _write(member: Member, target: Path) -> None:
             if left < 0:
                 raise ValueError(f"{str(member.path)!r} is longer than the archive says")
             file.write(block)
-
-
-@contextmanager
-def _members_of(archive: Path, limits: Unpacking) -> Iterator[list[Member]]:
-    if _is_tar(archive):
-        with tarfile.open(archive) as tar:
-            yield _members_of_tar(tar, archive.stat().st_size, limits)
-    else:
-        with zipfile.ZipFile(archive) as packed:
-            yield [_member_of_zip(packed, info) for info in packed.infolist() if not _zip_name(info).endswith("/")]
-
-
-def _members_of_tar(tar: tarfile.TarFile, packed: int, limits: Unpacking) -> list[Member]:
-    """The members of an undamaged archive; tarfile itself would take a damaged header for the archive's end."""
-    members = []
-    while (member := tar.next()) is not None:
-        _require_ratio(tar.name, member.offset_data + member.size, packed, limits)
-        if not member.isdir():
-            members.append(_member_of_tar(tar, member))
-    assert tar.fileobj is not None
-    tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise tarfile.ReadError("a header in it is damaged")
-    left = max(limits.max_ratio * packed, SMALL)
-    while (block := tar.fileobj.read(2**20)) and left > 0:  # a compressed archive's checksum is at its end
-        left -= len(block)
-    return members
-
-
-def _member_of_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
-    path = _safe(info.name if "/" in info.name else info.name.replace("\\", "/"))
-
-    def content() -> IO[bytes]:
-        file = tar.extractfile(info)
-        assert file is not None
-        return file
-
-    if info.issym():
-        return _link(path, info.linkname, PurePosixPath(info.linkname).is_absolute(), path.parent)
-    if info.islnk():
-        return _link(path, info.linkname, False, PurePosixPath())
-    reason = "" if info.isreg() else "unreadable file: a device or a named pipe"
-    return Member(path, info.size, content, reason=reason)
-
-
-def _member_of_zip(packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    path = _safe(_zip_name(info))
-    if stat.S_ISLNK(info.external_attr >> 16) and info.file_size < 4096:
-        target = packed.read(info).decode("utf-8", "replace")
-        return _link(path, target, PurePosixPath(target).is_absolute(), path.parent)
-    return Member(path, info.file_size, lambda: packed.open(info), info.compress_size)
-
-
-def _zip_name(info: zipfile.ZipInfo) -> str:
-    """A member's name: macOS and others write UTF-8 without saying so, and .NET wrote backslashes."""
-    name = info.filename
-    if not info.flag_bits & UTF8_NAME and not name.isascii():
-        raw = name.encode("cp437")  # as the file has it
-        with suppress(UnicodeDecodeError):  # then it is an old name in the code page that zip files had at first
-            name = _unicode_path(info.extra, raw) or raw.decode("utf-8")
-    return name.replace("\\", "/")
-
-
-def _unicode_path(extra: bytes, raw: bytes) -> str | None:
-    """The name in Info-ZIP's extra field, if it belongs to this name (APPNOTE.TXT, 4.6.9)."""
-    while len(extra) >= 4:
-        kind, size = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
-        field, extra = extra[4 : 4 + size], extra[4 + size :]
-        if kind == UNICODE_PATH and int.from_bytes(field[1:5], "little") == zlib.crc32(raw):
-            return field[5:].decode("utf-8")
-    return None
-
-
-def _safe(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
-        raise ValueError(f"{name!r} would lie outside the folder it is unpacked to")
-    return path
-
-
-def _link(path: PurePosixPath, target: str, absolute: bool, parent: PurePosixPath) -> Member:
-    """A link, or a refused one if it leads out of the archive."""
-    parts = list(parent.parts)
-    for part in PurePosixPath(target).parts:
-        if part == ".." and not parts:
-            absolute = True
-        elif part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    if absolute:
-        return Member(path, 0, _nothing, reason=f"unreadable file: a link out of the archive: {target}")
-    return Member(path, 0, _nothing, link=PurePosixPath(*parts))
-
-
-def _nothing() -> IO[bytes]:
-    raise ValueError("a link has no content of its own")
-
-
-def _follow_links(members: list[Member]) -> list[Member]:
-    """The members with every link replaced by the file it leads to, or by all files of the folder it leads to.
-
-    Raises:
-        ValueError: links repeat the archive's files too often.
-    """
-    links = {member.path: member.link for member in members if member.link is not None}
-    if not links:
-        return members
-    files = {member.path: member for member in members if member.link is None}
-    within = defaultdict(list)  # files by each of the folders above them
-    for file in files:
-        for folder in file.parents:
-            within[folder].append(file)
-    found = list(files.values())
-    most = ALIASES_PER_FILE * (len(members) + 50)
-    for path in links:
-        target = _resolved(path, links)
-        if target is not None and target in files:
-            found.append(replace(files[target], path=path))
-        elif target is None:
-            found.append(Member(path, 0, _nothing, reason="unreadable file: a link that leads back to itself"))
-        elif path.is_relative_to(target):
-            found.append(Member(path, 0, _nothing, reason="unreadable file: a link to a folder that contains it"))
-        else:
-            inside = within.get(target, [])
-            found += [replace(files[file], path=path / file.relative_to(target)) for file in inside]
-            if not inside:
-                found.append(Member(path, 0, _nothing, reason=f"unreadable file: a link to nothing: {links[path]}"))
-        if len(found) > most:
-            raise ValueError("its links repeat its files too often")
-    return found
-
-
-def _resolved(path: PurePosixPath, links: dict[PurePosixPath, PurePosixPath]) -> PurePosixPath | None:
-    """Where a path leads when all links in it are followed; None if they go round in circles."""
-    for _ in range(LINKS_IN_A_ROW):
-        upwards = next((place for place in (*reversed(path.parents), path) if place in links), None)
-        if upwards is None:
-            return path
-        path = links[upwards] / path.relative_to(upwards)
-    return None

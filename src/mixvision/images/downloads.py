@@ -16,6 +16,8 @@ from mixvision.images.archives import require_archive
 
 WAIT = 60  # seconds without an answer
 MOST = 1_000_000_000_000  # bytes
+# What some servers say of .tar.gz, which is kept as it is.
+NO_ENCODING = {"", "identity", "gzip", "x-gzip", "none", "binary", "utf-8"}
 WINDOW, SLOWEST = 120.0, 10_000  # seconds, and bytes a second that must arrive in them
 
 
@@ -42,6 +44,7 @@ def _download_by_http(address: str, file: Path) -> None:
     name = Path(urlsplit(address).path).name
     with requests.get(address, stream=True, timeout=WAIT, headers={"Accept-Encoding": "identity"}) as answer:
         answer.raise_for_status()
+        encoding = answer.headers.get("Content-Encoding", "").strip().lower()
         announced = answer.headers.get("Content-Length", "")
         expected = int(announced) if announced.isdigit() else None
         began, since, received = time.monotonic(), 0, 0
@@ -59,5 +62,7 @@ def _download_by_http(address: str, file: Path) -> None:
                     if received - since < SLOWEST * WINDOW:
                         raise OSError(f"only {received - since} bytes arrived in {WINDOW:.0f} seconds")
                     began, since = time.monotonic(), received
+    if encoding not in NO_ENCODING:  # it was asked for none
+        raise OSError(f"it was sent compressed ({encoding}), which is not supported")
     if expected is not None and received != expected:
         raise OSError(f"{received} of {expected} bytes arrived")
