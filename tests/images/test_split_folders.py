@@ -96,9 +96,9 @@ def test_splits_without_folders_take_their_categories_from_labels(opened):
 
 def test_folders_of_texts_are_no_categories(opened, caplog):
     with caplog.at_level(logging.WARNING):
-        images = opened([*in_folders("a", "b"), "labels/1.txt", "labels/2.xml", "a/note.txt"])
+        images = opened([*in_folders("a", "b"), "labels/1.txt", "labels/2.xml", "a/note.txt", "readme.md"])
     assert {category for category, _ in images.files} == {"", "a", "b"}
-    assert "left out folders that hold texts and no images (numbers of files): labels (2)" in caplog.text
+    assert "left out folders that hold texts and no images (numbers of files): labels (2)." in caplog.text
 
 
 def test_blanks_in_the_names_of_folders_are_one_blank(opened):

@@ -27,7 +27,7 @@ def without_texts(placed: list[tuple[str, str]], domain: str) -> list[tuple[str,
         domain: for the message.
     """
     pictured = {category for category, path in placed if not _is_text(path)}
-    texts = Counter(category for category, _ in placed if category not in pictured)
+    texts = Counter(category for category, _ in placed if category and category not in pictured)
     if not texts or not pictured - {""}:
         return placed
     named = ", ".join(f"{name} ({count})" for name, count in sorted(texts.items()))

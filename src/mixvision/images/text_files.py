@@ -116,7 +116,8 @@ def read_table(text: str, separator: str, name: str) -> list[Line]:
                 next(csv.reader(together, delimiter=separator, skipinitialspace=True, strict=True))
         except csv.Error as error:
             raise ValueError(f"Line {read + 1} of {name} {_fault(error)}.") from None
-        if any(field.strip() for field in fields):
+        is_for_excel = read == 0 and lines[0].lower().startswith("sep=")  # names the separator
+        if any(field.strip() for field in fields) and not is_for_excel:
             table.append(Line(read + 1, fields, "".join(lines[read : reader.line_num]).rstrip("\n")))
         read = reader.line_num
     return table

@@ -157,8 +157,7 @@ def _columns_without_heading(lines: list[Line], path: Path, file: int) -> Column
 
 
 def _holds_images(lines: list[Line], place: int) -> bool:
-    lines = lines[:SAMPLE]
-    return 2 * sum(is_image(field_of(line, place)) for line in lines) > len(lines) > 0
+    return bool(lines) and all(is_image(field_of(line, place)) for line in lines[:SAMPLE])
 
 
 def _split_column(lines: list[Line], taken: set[int], names: list[str]) -> int | None:
