@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-DEPTHS = (8, 10, 12, 14, 16, 24, 32, 64)  # bits that cameras, scanners and microscopes record
-USUAL_WHITES = (1, 255, 1023, 4095, 16383, 65535)  # of floats
-NOISE = 0.1  # of the largest value: what lies less outside a range does not change it
-LARGEST = 1e30
+from mixvision.images.formats.extremes import NOISE, Extremes, extremes_of
+
+DEPTHS = (1, 2, 4, 8, 10, 12, 14, 16, 24, 32, 64)  # bits of masks, and of what cameras and scanners record
+USUAL_WHITES = (255, 1023, 4095, 16383, 65535)  # of floats that are not in units of white
+LARGEST_HIGHLIGHT = 4  # in units of white: a sun, a lamp or a reflection may be brighter than paper
 ROWS = 128  # converted together
+TABLE_PAYS = 2**17  # samples: above these, a table of all 65,536 values is faster
 
 
 def to_8_bits(
@@ -25,17 +27,18 @@ def to_8_bits(
         bits: of each sample in the file; what an unsigned type holds beyond them is not used.
         stated: the values of black and white, if the file states them; ignored if samples are above white.
         white_is_lowest: whether the lowest value is white (TIFF's PhotometricInterpretation 0).
-        nothing: a value that stands for no measurement, if the file has one; it becomes black.
+        nothing: a value that stands for no measurement, if the file has one; it does not count.
 
     Without stated values, whole numbers that fill 8, 10, 12, 14, ... bits only are taken to have that depth: 12-bit
-    pictures saved with 16 bits are common and would be nearly black. Values below zero, and floats, tell their
-    range by their extremes.
+    pictures saved with 16 bits are common and would be nearly black. Floats up to a few times 1 are in units of white,
+    and what is brighter is clipped. Other floats, and values below zero, tell their range by their extremes, without
+    outliers (:mod:`.extremes`).
     """
-    low, high = _extremes(samples, nothing)
-    if stated and stated[0] < stated[1] and high <= stated[1]:
+    found = extremes_of(samples, nothing)
+    if stated and stated[0] < stated[1] and found.highest <= stated[1]:
         black, white, assumed = (*stated, "")
     else:
-        black, white, assumed = _range_of(low, high, samples.dtype.kind, bits)
+        black, white, assumed = _range_of(found, samples.dtype.kind, bits)
     if white <= black:
         white = black + 1
     if white_is_lowest:
@@ -54,53 +57,61 @@ def on_white(colours: np.ndarray, alpha: np.ndarray, multiplied: bool) -> np.nda
     return blended
 
 
-def _range_of(low: float, high: float, kind: str, bits: int) -> tuple[float, float, str]:
+def _range_of(found: Extremes, kind: str, bits: int) -> tuple[float, float, str]:
+    """The values of black and white, and what was assumed about them."""
     if kind == "b":
         return 0, 1, ""
-    values = f"as the values are {low:.4g} to {high:.4g}"
     if kind == "f":
-        black, white = _range_of_floats(low, high)
-        return black, white, f"{black:g} is black and {white:g} white, {values}"
+        black, white = _range_of_floats(found.low, found.high)
+        return black, white, _as_words(black, white, found, "{:.4g}")
     most = bits - 1 if kind == "i" else bits
-    if low >= -NOISE * high:
-        depth = min(next(depth for depth in DEPTHS if 2**depth > high), most)
-        if low < 0:
-            return 0, 2**depth - 1, f"0 is black and {2**depth - 1} white, as the values are {low:.0f} to {high:.0f}"
-        assumed = f"{depth} of {bits} bits used, as the largest value is {high:.0f}" if high and depth < most else ""
-        return 0, 2**depth - 1, assumed
-    depth = min(next(depth for depth in DEPTHS if -(2 ** (depth - 1)) <= low and high < 2 ** (depth - 1)), bits)
-    black, white = -(2 ** (depth - 1)), 2 ** (depth - 1) - 1
-    return black, white, f"{black} is black and {white} white, as the values are {low:.0f} to {high:.0f}"
+    if found.low >= -NOISE * found.high:
+        depth = _depth_of(found.high, most)
+        if found.lowest < 0 or found.marks:
+            return 0, 2**depth - 1, _as_words(0, 2**depth - 1, found, "{:.0f}")
+        largest = f"{depth} of {bits} bits used, as the largest value is {found.highest:.0f}"
+        return 0, 2**depth - 1, largest if found.highest and depth < most else ""
+    return found.low, found.high, _as_words(found.low, found.high, found, "{:.0f}")
 
 
-def _extremes(samples: np.ndarray, nothing: float | None) -> tuple[float, float]:
-    """The lowest and highest value, without those that stand for nothing or are no finite numbers."""
-    if samples.dtype.kind == "b":
-        return 0, 1
-    if samples.dtype.kind != "f" and nothing is None:
-        return samples.min().item(), samples.max().item()
-    largest = min(LARGEST, np.finfo(samples.dtype).max) if samples.dtype.kind == "f" else LARGEST
-    counted = np.abs(samples) < largest  # not infinite, and not the largest number, which often stands for nothing
-    if nothing is not None:
-        counted &= ~np.isclose(samples, nothing)
-    if not counted.any():
-        return 0.0, 0.0
-    shown = samples[counted]
-    return shown.min().item(), shown.max().item()
+def _depth_of(high: float, most: int) -> int:
+    """How many of a sample's bits are used; all of few."""
+    return most if most <= 8 else min(next(depth for depth in DEPTHS if 2**depth > high), most)
 
 
 def _range_of_floats(low: float, high: float) -> tuple[float, float]:
     """Usual ranges have some room, as sharpening and other filters leave values slightly outside."""
     if low >= -NOISE * max(high, 0):
-        return 0, next((usual for usual in USUAL_WHITES if high <= usual * (1 + NOISE)), high)
+        if high <= LARGEST_HIGHLIGHT:
+            return 0, 1
+        return 0, next((usual for usual in USUAL_WHITES if usual / 2 < high <= usual * (1 + NOISE)), high)
     return (-1, 1) if low >= -1 - NOISE and high <= 1 + NOISE else (low, high)
+
+
+def _as_words(black: float, white: float, found: Extremes, style: str) -> str:
+    room = NOISE * (white - black)
+    clipped = found.lowest < black - room or found.highest > white + room
+    values = " to ".join(style.format(value) for value in (found.lowest, found.highest))
+    left_out = f" without {' and '.join(f'{mark:g}' for mark in found.marks)}" if found.marks else ""
+    rest = "; the rest is clipped" if clipped else ""
+    return f"{black:g} is black and {white:g} white, as the values are {values}{left_out}{rest}"
 
 
 def _scaled(samples: np.ndarray, black: float, white: float) -> np.ndarray:
     """Black becomes 0 and white 255; some rows at a time, as 80 million samples would take gigabytes."""
+    table = None
+    if samples.dtype.kind in "ui" and samples.dtype.itemsize == 2 and samples.size > TABLE_PAYS:
+        table = _levels(np.arange(2**16, dtype=np.uint16).view(samples.dtype), black, white)
+        samples = samples.view(np.uint16)
     scaled = np.empty(samples.shape, np.uint8)
     for top in range(0, len(samples), ROWS):
-        part: np.ndarray = samples[top : top + ROWS].astype("f4" if samples.dtype.itemsize <= 2 else "f8")
-        levels = np.nan_to_num((part - black) * (255 / (white - black)), nan=0.0, posinf=255.0, neginf=0.0)
-        scaled[top : top + ROWS] = np.clip(np.rint(levels), 0, 255)
+        part = samples[top : top + ROWS]
+        scaled[top : top + ROWS] = _levels(part, black, white) if table is None else table[part]
     return scaled
+
+
+def _levels(samples: np.ndarray, black: float, white: float) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        values: np.ndarray = samples.astype("f4" if samples.dtype.itemsize <= 2 else "f8")
+        levels = np.nan_to_num((values - black) * (255 / (white - black)), nan=0.0, posinf=255.0, neginf=0.0)
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
