@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -104,3 +105,20 @@ def test_many_samples_have_the_levels_of_few(tmp_path, dtype):
     values = np.arange(2**16, dtype=np.uint16).view(dtype).reshape(256, 256)
     few, many = (to_8_bits(array, 16)[0] for array in (values, np.tile(values, (3, 1))))
     np.testing.assert_array_equal(np.tile(few, (3, 1)), many)
+
+
+@pytest.mark.parametrize("kind", ["tiff", "png", "jp2"])
+@pytest.mark.parametrize(("colour_bits", "opacity_bits"), [(12, 12), (12, 16), (16, 12), (8, 8), (16, 1)])
+def test_colours_and_opacity_have_depths_of_their_own(tmp_path, kind, colour_bits, opacity_bits):
+    colour, opacity = (np.rint(part * (2**bits - 1)) for part, bits in ((RAMP, colour_bits), (PART, opacity_bits)))
+    samples = np.dstack([colour, colour, colour, opacity]).astype(np.uint16)
+    match kind:
+        case "tiff":
+            content = tiff_of(samples, photometric="rgb", extrasamples=["unassalpha"])
+        case "png":
+            content = imagecodecs.png_encode(samples)
+        case _:
+            content = imagecodecs.jpeg2k_encode(samples, level=0, reversible=True)
+    record, pixels = decode(tmp_path, content)
+    assert record.reason == ""
+    np.testing.assert_allclose(pixels[..., 0], np.where(PART, RAMP, 1) * 255, atol=1)

@@ -61,10 +61,10 @@ def rgb_of_deep(samples: np.ndarray, bits: int, all_bits: bool) -> tuple[Image.I
         all_bits: whether the file says that all of them are used.
     """
     samples = samples if samples.ndim == 3 else samples[..., None]
-    colours, channels, whole = 3 if samples.shape[2] >= 3 else 1, samples.shape[2], (0, 2**bits - 1)
-    scaled, assumed = to_8_bits(samples[..., :colours], bits, whole if all_bits else None)
-    if channels > colours:
-        alpha, _ = to_8_bits(samples[..., colours:], bits, whole)
+    colours, channels, stated = 3 if samples.shape[2] >= 3 else 1, samples.shape[2], (0, 2**bits - 1)
+    scaled, assumed = to_8_bits(samples[..., :colours], bits, stated if all_bits else None)
+    if channels > colours:  # by its own depth: some write colours of 12 bits with opacity of 16, others both of 12
+        alpha, _ = to_8_bits(samples[..., colours:], bits, stated if all_bits else None)
         del samples  # hundreds of megabytes of a large picture
         scaled = on_white(scaled, alpha, multiplied=False)
     return Image.fromarray(scaled if colours == 3 else scaled[..., 0]).convert("RGB"), assumed

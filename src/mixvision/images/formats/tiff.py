@@ -122,8 +122,7 @@ def read_samples(content: bytes, page: Page, max_pixels: int) -> tuple[Image.Ima
     inverted = page.first(PHOTOMETRIC, BLACK_IS_LOWEST) == WHITE_IS_LOWEST
     scaled, assumed = to_8_bits(values[..., : page.colours], bits, _stated(page), inverted, _nothing(page))
     if samples > page.colours and page.first(EXTRA, 0) in (ASSOCIATED, UNASSOCIATED):
-        whole = (0, 1) if values.dtype.kind == "f" else (0, 2 ** (bits - (values.dtype.kind == "i")) - 1)
-        alpha, _ = to_8_bits(values[..., -1:], bits, whole)
+        alpha, _ = to_8_bits(values[..., -1:], bits)  # by its own depth, which need not be that of the colours
         del values
         scaled = on_white(scaled, alpha, page.first(EXTRA, 0) == ASSOCIATED)
     return Image.fromarray(scaled[..., 0] if page.colours == 1 else scaled), assumed
