@@ -71,6 +71,7 @@ EXTRA_CHUNKS = {
     "a text with a wrong checksum": chunk(b"tEXt", b"Comment\0hello", crc=1),
     "a time of wrong length": chunk(b"tIME", b"\0"),
     "a wrong resolution": chunk(b"pHYs", b"\0"),
+    "EXIF with a wrong checksum": chunk(b"eXIf", b"II*\0\x08\0\0\0\0\0\0\0\0\0", crc=1),
 }
 
 

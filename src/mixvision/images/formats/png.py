@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 from PIL import Image
 
 SIGNATURE = 8  # bytes
-NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf", b"acTL", b"fcTL", b"fdAT"}
+NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
 MAX_CHUNKS = 100_000
 GREY, RGB = 0, 2  # colour types
 
@@ -14,17 +16,22 @@ GREY, RGB = 0, 2  # colour types
 def without_texts(content: bytes) -> bytes:
     """The file with only the chunks that its pixels need: a large or damaged text or profile says nothing about them.
 
-    What follows an incomplete chunk is left as it is.
+    EXIF is kept if its checksum is right. What follows an incomplete chunk is left as it is.
     """
     parts, place = [content[:SIGNATURE]], SIGNATURE
     for _ in range(MAX_CHUNKS):
         end = place + 12 + int.from_bytes(content[place : place + 4], "big")
         if end > len(content) or place == len(content):
             break
-        if content[place + 4 : place + 8] in NEEDED:
+        name = content[place + 4 : place + 8]
+        if name in NEEDED or (name == b"eXIf" and _is_intact(content[place:end])):
             parts.append(content[place:end])
         place = end
     return b"".join([*parts, content[place:]])
+
+
+def _is_intact(chunk: bytes) -> bool:
+    return zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big")
 
 
 def states_significant_bits(content: bytes) -> bool:
