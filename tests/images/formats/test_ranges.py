@@ -87,6 +87,7 @@ WHOLE = {
     "a mask of 0 to 3": (RAMP * 3, np.uint16, np.rint(RAMP * 3) / 3, "2 of 16 bits used"),
     "a mask of 0 to 5": (RAMP * 5, np.uint16, np.rint(RAMP * 5) / 15, "4 of 16 bits used"),
     "8 bits in 16, dark": (RAMP * 100, np.uint16, RAMP * 100 / 255, "8 of 16 bits used"),
+    "signed 8 bits, dull": (RAMP * 50 - 40, np.int8, (RAMP * 50 + 88) / 255, "-128 is black and 127 white"),
     "8 bits, very dark": (RAMP * 3, np.uint8, np.rint(RAMP * 3) / 255, ""),
 }  # fmt: skip
 

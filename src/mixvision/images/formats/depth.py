@@ -71,7 +71,8 @@ def _range_of(found: Extremes, kind: str, bits: int) -> tuple[float, float, str]
             return 0, 2**depth - 1, _as_words(0, 2**depth - 1, found, "{:.0f}")
         largest = f"{depth} of {bits} bits used, as the largest value is {found.highest:.0f}"
         return 0, 2**depth - 1, largest if found.highest and depth < most else ""
-    return found.low, found.high, _as_words(found.low, found.high, found, "{:.0f}")
+    black, white = (found.low, found.high) if bits > 8 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return black, white, _as_words(black, white, found, "{:.0f}")
 
 
 def _depth_of(high: float, most: int) -> int:
