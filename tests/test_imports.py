@@ -13,7 +13,8 @@ LAYERS = (  # from the ground up
     {"training", "evaluation", "reporting"},
     {"studies"},
     {"datasets", "pipelines"},
-    {"hooks", "locks", "tracking", "cancellations", "memory_errors", "pipeline_registry", "settings", "cli", "__main__"},
+    {"hooks", "locks", "tracking", "cancellations", "memory_errors"}
+    | {"pipeline_registry", "settings", "cli", "__main__"},
 )
 NEVER = {("training", "reporting"), ("evaluation", "reporting")}
 APART = {"studies", "pipelines"}  # whose folders do not import each other
