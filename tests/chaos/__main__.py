@@ -21,8 +21,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import disk
+import files
 import kills
 import pandas as pd
+import server
 import together
 from projects import both_places
 from references import Reference, make_database, make_reference
@@ -32,7 +34,7 @@ from subjects import draw_images, subjects
 from mixvision.reporting.formatting import markdown_table
 
 # Each is a module with COUNT and SUBJECTS (its defaults), disturb and tables.
-EXPERIMENTS = {"kills": kills, "disk": disk, "together": together}
+EXPERIMENTS = {"kills": kills, "files": files, "disk": disk, "together": together, "server": server}
 
 
 def main() -> None:
@@ -66,12 +68,13 @@ def run(name: str, asked: argparse.Namespace, folder: Path, pool: ProcessPoolExe
     """Run one experiment and print its tables. Returns how many of its cases lost something."""
     experiment, places = EXPERIMENTS[name], both_places(asked.disk, asked.memory)
     count = asked.count or experiment.COUNT
-    references = make_references((asked.subjects or experiment.SUBJECTS)[:count], asked, folder, pool)
+    names = (asked.subjects or experiment.SUBJECTS)[:count]
+    references = make_references(names, asked, folder, pool)
     tasks = []
     for number in range(count):
-        turn, subject = divmod(number, len(references))
+        turn, subject = divmod(number, len(names))
         place = places[(turn + subject) % 2]
-        tasks.append(pool.submit(experiment.disturb, references[subject], place, [asked.seed, number]))
+        tasks.append(pool.submit(experiment.disturb, references[names[subject]], place, [asked.seed, number]))
     cases = []
     for task in as_completed(tasks):
         cases.append(task.result())
@@ -83,11 +86,12 @@ def run(name: str, asked: argparse.Namespace, folder: Path, pool: ProcessPoolExe
 
 def make_references(
     names: Sequence[str], asked: argparse.Namespace, folder: Path, pool: ProcessPoolExecutor
-) -> list[Reference]:
+) -> dict[str, Reference]:
     """Undisturbed runs of the subjects with these names."""
     found, place = subjects(folder / "images"), both_places(asked.disk, asked.memory)[0]
     make = partial(make_reference, place=place, database=folder / "mlflow.db", cold=asked.cold)
-    return list(pool.map(make, [found[name] for name in names]))
+    chosen = [found[name] for name in dict.fromkeys(names)]
+    return {reference.subject.name: reference for reference in pool.map(make, chosen)}
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ class Reference:
     files: dict[str, str]
     points: dict[tuple[str, str, int], float]
 
-    def new_project(self, place: Place) -> Project:
-        return _prepared(self.subject, place, self.database)
+    def new_project(self, place: Place, tracking: str | None = None) -> Project:
+        return _prepared(self.subject, place, self.database, tracking)
 
 
 @dataclass
@@ -82,8 +82,8 @@ def _set_up_mlflow(address: str) -> None:
     mlflow.MlflowClient(address).search_experiments()
 
 
-def _prepared(subject: Subject, place: Place, database: Path) -> Project:
-    project = new_project(subject, place)
+def _prepared(subject: Subject, place: Place, database: Path, tracking: str | None = None) -> Project:
+    project = new_project(subject, place, tracking)
     if subject.name not in WITHOUT_DATABASE:
         copy_database(project, database)
     return project

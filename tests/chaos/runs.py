@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import importlib
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ PIPELINES = (
 
 def import_everything() -> None:
     """Import what the pipelines use; no threads may be started before the last fork."""
+    os.environ["COLUMNS"] = "500"  # so that the log breaks no path
     for module in (*HEAVY.split(), *(f"mixvision.pipelines.{name}.pipeline" for name in PIPELINES.split())):
         importlib.import_module(module)
 
@@ -74,9 +76,9 @@ class Run:
         self.wait(lambda: begun(self.notes, stage))
         self.wait(seconds=fraction * stage.seconds)
 
-    def finish(self) -> bool:
+    def finish(self, seconds: float = LONGEST) -> bool:
         """Wait for the end; whether it was a good one. A run that takes too long is killed."""
-        if not self.wait():
+        if not self.wait(seconds=seconds):
             self.kill()
         return self.status == 0
 
@@ -95,14 +97,14 @@ class Run:
         return " / ".join(line.strip() for line in lines[-12:] if line.strip())
 
 
-def start(project: Project) -> Run:
-    """Start the project's command."""
+def start(project: Project, *arguments: str) -> Run:
+    """Start the project's command, or `kedro run` with other arguments."""
     number = len(list(project.folder.glob("run-*.log"))) + 1
     log, notes = project.folder / f"run-{number}.log", project.folder / f"run-{number}.stages"
     log.touch()
     process = os.fork()
     if process == 0:
-        _leave_with(_run(project, log, notes))
+        _leave_with(_run(project, log, notes, arguments or (f"--pipelines={project.subject.pipelines}",)))
     return Run(process, log, notes)
 
 
@@ -118,21 +120,19 @@ def run_cold(project: Project) -> None:
         subprocess.run(command, cwd=project.folder, env=environment, stdout=log, stderr=log, check=True)
 
 
-def _run(project: Project, log: Path, notes: Path) -> int:
+def _run(project: Project, log: Path, notes: Path, arguments: tuple[str, ...]) -> int:
     """Become a run: what `kedro run` does after its imports. Returns the exit status."""
     os.setsid()
     os.chdir(project.folder)
     for stream in (1, 2):
         os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), stream)
     os.environ["TMPDIR"], tempfile.tempdir = str(project.temporary), None
-    sys.argv = ["kedro", "run", f"--pipelines={project.subject.pipelines}"]
+    sys.argv = ["kedro", "run", *arguments]
     try:
-        from kedro.framework.cli.cli import main
-
         settings = importlib.import_module("mixvision.settings")
         settings.__dict__["HOOKS"] = hooks_with_notes(settings.HOOKS, notes)
         note_start(notes)
-        main()
+        runpy.run_module("kedro", run_name="__main__", alter_sys=True)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

@@ -13,6 +13,7 @@ from PIL import Image
 CATEGORIES = ("daisy", "goldfish", "tench")  # classes of ImageNet, which as_is needs
 IMAGES, COPIES = 30, 3  # of each category in each domain
 TRAINING = {"iterations": 24, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"}
+LONG = {**TRAINING, "iterations": 600, "evaluate_every": 10}  # longer than a server is away
 EPOCHS = {"epochs": 4, "accelerator": "cpu"}
 REPORT = {"bootstrap_draws": 50}
 MIXING = {"mixtures": {"ratios": [0, 50, 100]}, "training": TRAINING, "report": REPORT}
@@ -63,7 +64,7 @@ TRANSFER = {
 STREAMS = {"learning": {"buffer": 30}, "training": TRAINING}
 UNTRAINED = {"tf_efficientnet_lite0": None, "test_resnet": "random"}  # a small network
 
-ALL = [
+ALL = [  # pipelines
     *("ingestion", "copies", "mixing", "leakage", "iterative", "conclusions", "tuning", "tuned_mixing"),
     *("baselines", "transfer", "submission", "streams", "as_is", "sanity_check"),
 ]
@@ -90,6 +91,7 @@ def subjects(images: Path) -> dict[str, Subject]:
         Subject("ingestion", "ingestion", {}, {}),
         Subject("copies", "ingestion", {}, {**small, "image_size": 48}),
         Subject("mixing", "mixing", {"mixing": MIXING}, small),
+        Subject("long_mixing", "mixing", {"mixing": {**MIXING, "training": LONG}}, small),
         Subject("leakage", "leakage", {"mixing": MIXING}, small),
         Subject("iterative", "iterative", {"iterative": ITERATIVE}, small),
         Subject(
