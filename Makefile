@@ -6,6 +6,9 @@
 #                   mutation testing: change the code in small ways and list the changes that no test notices;
 #                   without ONLY all of splits, mixtures, evaluation and sweep, which takes hours
 # make fuzz         decode 20,000 mutated image files: no crash, no error, no long wait
+# make chaos ONLY="kills disk" COUNT=20 SEED=1
+#                   kill runs, fill disks, damage files, start two at once, stop MLflow's server: nothing may be lost;
+#                   without ONLY all of these, which takes hours
 # make mlflow       show the runs in MLflow
 # make viz          show the pipeline in kedro-viz
 # make study NAME=weeds NICE=photos/catalogue REAL=photos/field
@@ -24,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # kedro mlflow ui looks for mlflow on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install run test test-fast lint mutants fuzz mlflow viz study lock
+.PHONY: install run test test-fast lint mutants fuzz chaos mlflow viz study lock
 .DEFAULT_GOAL := run
 
 install: $(READY)
@@ -50,6 +53,9 @@ mutants: $(READY)
 
 fuzz: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/fuzzing.py
+
+chaos: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/chaos $(if $(ONLY),--only $(ONLY)) $(if $(COUNT),--count $(COUNT)) --seed $(or $(SEED),0)
 
 mlflow: $(READY)
 	$(BIN)/kedro mlflow ui
