@@ -67,6 +67,9 @@ def arguments() -> argparse.Namespace:
 def run(name: str, asked: argparse.Namespace, folder: Path, pool: ProcessPoolExecutor) -> int:
     """Run one experiment and print its tables. Returns how many of its cases lost something."""
     experiment, places = EXPERIMENTS[name], both_places(asked.disk, asked.memory)
+    if name == "disk" and (reason := disk.impossible()):
+        print(f"\n{name} is left out: {reason}.")
+        return 0
     count = asked.count or experiment.COUNT
     names = (asked.subjects or experiment.SUBJECTS)[:count]
     references = make_references(names, asked, folder, pool)

@@ -36,8 +36,8 @@ class Case:
         return bool(self.trouble or self.findings)
 
 
-def why_impossible() -> str:
-    """Why no small file system can be made here, or nothing."""
+def impossible() -> str:
+    """Why no disk can be filled here, or nothing."""
     return "" if os.geteuid() == 0 else "mounting a small tmpfs needs root"
 
 

@@ -26,11 +26,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Project:
-    """A project's folder, and the command that is run in it."""
+    """A project's folder, and the command that is run in it; logs and temporary files are on the other file system."""
 
     folder: Path
     subject: Subject
-    temporary: Path
+    aside: Path
+
+    @property
+    def temporary(self) -> Path:
+        return self.aside / "temporary"
 
     @property
     def data(self) -> Path:
@@ -65,9 +69,9 @@ def new_project(subject: Subject, place: Place, tracking: str | None = None) -> 
     (local / "globals.yml").write_text(yaml.safe_dump(subject.settings))
     if tracking:
         (local / "mlflow.yml").write_text(yaml.safe_dump({"server": {"mlflow_tracking_uri": tracking}}))
-    temporary = place.temporary / f"{folder.name}-temporary"
-    temporary.mkdir()
-    return Project(folder, subject, temporary)
+    project = Project(folder, subject, place.temporary / f"{folder.name}-aside")
+    project.temporary.mkdir(parents=True)
+    return project
 
 
 def copy_database(project: Project, empty: Path) -> None:
@@ -77,5 +81,5 @@ def copy_database(project: Project, empty: Path) -> None:
 
 
 def remove(project: Project) -> None:
-    for folder in (project.folder, project.temporary):
+    for folder in (project.folder, project.aside):
         shutil.rmtree(folder, ignore_errors=True)

@@ -99,8 +99,8 @@ class Run:
 
 def start(project: Project, *arguments: str) -> Run:
     """Start the project's command, or `kedro run` with other arguments."""
-    number = len(list(project.folder.glob("run-*.log"))) + 1
-    log, notes = project.folder / f"run-{number}.log", project.folder / f"run-{number}.stages"
+    number = len(list(project.aside.glob("run-*.log"))) + 1
+    log, notes = project.aside / f"run-{number}.log", project.aside / f"run-{number}.stages"
     log.touch()
     process = os.fork()
     if process == 0:
@@ -116,7 +116,7 @@ def run_cold(project: Project) -> None:
     """
     command = [sys.executable, "-m", "kedro", "run", f"--pipelines={project.subject.pipelines}"]
     environment = {**os.environ, "TMPDIR": str(project.temporary)}
-    with (project.folder / "cold.log").open("wb") as log:
+    with (project.aside / "cold.log").open("wb") as log:
         subprocess.run(command, cwd=project.folder, env=environment, stdout=log, stderr=log, check=True)
 
 

@@ -47,7 +47,7 @@ class Server:
         """Start the server and wait until it answers."""
         address = ["--host=127.0.0.1", f"--port={self.port}", "--workers=1"]
         stores = [f"--backend-store-uri=sqlite:///{self.project.tracking}", "--artifacts-destination=mlartifacts"]
-        with (self.project.folder / "server.log").open("ab") as log:
+        with (self.project.aside / "server.log").open("ab") as log:
             command = [sys.executable, "-m", "mlflow", "server", *address, *stores]
             self.process = subprocess.Popen(
                 command, cwd=self.project.folder, stdout=log, stderr=log, start_new_session=True
