@@ -18,6 +18,8 @@ TIMES = {"seconds", "stack_seconds", "train_seconds", "images_per_second", "mtim
 EXCLUDED = {
     "02_intermediate/*/settings.json": "has the checksum of the inventory, which has the times of files",
     "06_models/*/tuning/studies/studies.db": "has the times of Optuna's trials",
+    "08_reporting/*/baselines/page.html": "shows training times",
+    "08_reporting/*/baselines/summary.md": "shows training times",
     "08_reporting/*/transfer/page.html": "shows images per second",
     "08_reporting/*/transfer/summary.md": "shows images per second",
     **{  # after a kill between learning and the report
