@@ -79,11 +79,13 @@ def run(name: str, asked: argparse.Namespace, folder: Path, pool: ProcessPoolExe
         place = places[(turn + subject) % 2]
         tasks.append(pool.submit(experiment.disturb, references[names[subject]], place, [asked.seed, number]))
     cases = []
-    for task in as_completed(tasks):
-        cases.append(task.result())
-        print(f"{name} {len(cases)} of {count}: {cases[-1]}", file=sys.stderr, flush=True)
-    for rows in experiment.tables(cases):
-        print(f"\n{name}:\n\n{markdown_table(pd.DataFrame(rows))}", flush=True)
+    try:
+        for task in as_completed(tasks):
+            cases.append(task.result())
+            print(f"{name} {len(cases)} of {count}: {cases[-1]}", file=sys.stderr, flush=True)
+    finally:  # after Ctrl-C, too
+        for rows in experiment.tables(cases):
+            print(f"\n{name}:\n\n{markdown_table(pd.DataFrame(rows))}", flush=True)
     return sum(case.lost for case in cases)
 
 
