@@ -67,7 +67,8 @@ def disturb(reference: Reference, place: Place, seed: Sequence[int]) -> Case:
     """Run, damage one kind of file, run again; if that is refused, delete what is damaged and run once more."""
     generator = np.random.default_rng(seed)
     among = [kept for kept in KEPT if kept.subject == reference.subject.name]
-    case = Case(among[seed[-1] % len(among)], ("cut off", "flipped")[seed[-1] // len(KEPT) % 2])
+    turn, number = divmod(seed[-1], len(KEPT))
+    case = Case(among[seed[-1] % len(among)], ("cut off", "flipped")[(turn + number) % 2])
     project = reference.new_project(place)
     _run_first(project, case.kept, generator)
     damaged = {file: _damage(file, case.damage, generator) for file in project.folder.glob(case.kept.pattern)}
