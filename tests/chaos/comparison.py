@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from projects import Project
-from pyarrow import parquet
+from pyarrow import ArrowException, parquet
 
 # What differs between two uninterrupted runs, and so is not compared; of all other files every byte is.
 TIMES = {"seconds", "stack_seconds", "train_seconds", "images_per_second", "mtime_ns", "ctime_ns", "inode"}
@@ -65,15 +65,23 @@ def _is_excluded(name: str) -> bool:
 
 
 def _digest(file: Path) -> str:
-    content = file.read_bytes()
+    try:
+        content = _without_times(file)
+    except (ValueError, ArrowException):  # a damaged table differs by its bytes
+        content = None
+    return hashlib.sha256(file.read_bytes() if content is None else content).hexdigest()
+
+
+def _without_times(file: Path) -> bytes | None:
+    """A table's content without columns of times; None for a file without such columns."""
     if file.suffix == ".csv":
-        rows = list(csv.DictReader(content.decode().splitlines()))
+        rows = list(csv.DictReader(file.read_text().splitlines()))
         if rows and TIMES & rows[0].keys():
-            content = repr([[pair for pair in row.items() if pair[0] not in TIMES] for row in rows]).encode()
+            return repr([[pair for pair in row.items() if pair[0] not in TIMES] for row in rows]).encode()
     if file.suffix == ".parquet":
         with parquet.ParquetFile(file) as table:
             names = table.schema_arrow.names
-            if TIMES & set(names):  # without threads, which do not survive a fork
+            if TIMES & set(names):  # read without threads, which do not survive a fork
                 kept = table.read([name for name in names if name not in TIMES], use_threads=False)
-                content = repr(kept.to_pydict()).encode()
-    return hashlib.sha256(content).hexdigest()
+                return repr(kept.to_pydict()).encode()
+    return None
