@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from damage import flip
 from kedro.io import DatasetError
 from PIL import Image
 
@@ -103,3 +104,21 @@ def test_a_checksum_applies_only_to_the_source_that_it_was_given_for(shots, tmp_
 def test_an_empty_store_cannot_be_loaded(tmp_path):
     with pytest.raises(DatasetError, match=f"no decoded images in {tmp_path}: run the ingestion pipeline"):
         ImageStoreDataset(filepath=str(tmp_path)).load()
+
+
+@pytest.mark.parametrize("name", ["pixels.npy", "inventory.parquet", "thumbnails.npy"])
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_later_run_refuses_damaged_images_by_name(shots, tmp_path, name, is_cut):
+    """As one that starts after ingestion, which would decode them again."""
+    source = ImageSourceDataset(domain="real", source=str(shots), filepath=str(tmp_path / "raw"))
+    ingested = ImageStoreDataset(filepath=str(tmp_path / "store"))
+    ingested.save(PendingImages(source.load(), Decoding(size=24)))
+    file = tmp_path / "store" / name
+    if is_cut:
+        file.write_bytes(file.read_bytes()[:-100])
+    else:
+        flip(file, 0.9)
+    with pytest.raises(DatasetError, match=rf"{tmp_path / 'store'}.* damaged.* Run the ingestion pipeline"):
+        ImageStoreDataset(filepath=str(tmp_path / "store")).load()
+    ingested.save(PendingImages(source.load(), Decoding(size=24)))
+    ImageStoreDataset(filepath=str(tmp_path / "store")).load()

@@ -12,7 +12,7 @@ from mixvision.addresses import shown
 from mixvision.datasets.errors import errors_as_sentences
 from mixvision.images.archives import read_unpacking
 from mixvision.images.sources import RawImages, check_source, open_source
-from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, write_store
+from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, require_whole, write_store
 
 
 class ImageSourceDataset(AbstractDataset[None, RawImages]):
@@ -96,18 +96,30 @@ class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
     """A folder with pixels.npy, inventory.parquet and settings.json.
 
     Saving decodes the images file by file, so that they are never in memory together, and reuses what an
-    earlier save decoded of unchanged files.
+    earlier save decoded of unchanged files. Files that another process wrote are compared with their checksums when
+    they are first loaded.
     """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         self._folder = Path(filepath)
         self.metadata = metadata
+        self._checked: list[tuple[int, int]] = []  # the stamps of the files when they were checked
 
     def load(self) -> ImageStore:
-        return read_store(self._folder)
+        with errors_as_sentences():
+            store, stamps = read_store(self._folder), self._stamps()
+            if stamps != self._checked:
+                require_whole(self._folder, store)
+                self._checked = stamps
+            return store
 
     def save(self, data: PendingImages) -> None:
         write_store(data, self._folder)
+        self._checked = self._stamps()  # writing has checked what it reused
+
+    def _stamps(self) -> list[tuple[int, int]]:
+        found = [path.stat() for path in sorted(self._folder.iterdir())]
+        return [(status.st_mtime_ns, status.st_size) for status in found]
 
     def _exists(self) -> bool:
         return (self._folder / SETTINGS).exists()
