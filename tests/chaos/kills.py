@@ -11,7 +11,7 @@ import numpy as np
 from projects import Place, Project, remove
 from references import Findings, Reference, compare
 from runs import start
-from stages import Stage
+from stages import TRAINING, Stage
 from subjects import ALL
 
 COUNT, SUBJECTS = 100, ALL
@@ -61,8 +61,11 @@ def disturb(reference: Reference, place: Place, seed: Sequence[int]) -> Case:
 
 
 def choose_stage(stages: Sequence[Stage], generator: np.random.Generator) -> Stage:
-    """One of the stages of a kind; all kinds are equally likely, however short they are."""
+    """One of the stages of a kind: half of the time of training, and else all kinds are equally likely."""
     kinds = sorted({stage.kind for stage in stages})
+    training = sorted(TRAINING.intersection(kinds))
+    if training and generator.random() < 0.5:
+        kinds = training
     kind = kinds[generator.integers(len(kinds))]
     among = [stage for stage in stages if stage.kind == kind]
     return among[generator.integers(len(among))]

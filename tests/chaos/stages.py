@@ -33,6 +33,10 @@ KINDS = {  # by what a stage's name begins with; the first that fits
     "start": START,
     "other nodes": "",
 }
+TRAINING = {
+    *("sweep", "iterative branch", "grid search", "adaptive search", "epochs", "fine-tuning", "heads"),
+    *("online learning", "features"),
+}
 
 
 @dataclass(frozen=True)

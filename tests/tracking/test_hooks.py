@@ -72,3 +72,16 @@ def test_metrics_of_an_arrival_are_logged_to_its_own_run(tracking):
 def test_other_tables_are_not_logged(tracking):
     tracking.after_dataset_saved("mixing.metric_table", pd.DataFrame({"performance_top1": [0.5]}))
     assert logged(tracking) == {}
+
+
+def test_how_a_trial_ended_is_its_status_in_mlflow(tracking):
+    trials, journal = tracking.run.trials, tracking.run.journal
+    trials.cancelled("a", "cancelled by the user")
+    trials.failed("run-002", "the loss is not a number")
+    while (entry := journal.next()) and entry.do in ("create_run", "log_params"):
+        journal.advance()
+    found = []
+    while entry := journal.next():
+        found.append((entry.run, *(entry.arguments[name] for name in ("name", "status") if name in entry.arguments)))
+        journal.advance()
+    assert found == [("a", "cancelled"), ("a", "KILLED"), ("run-002", "failure"), ("run-002", "FAILED")]

@@ -51,6 +51,10 @@ class TrialRuns(TrainingListener):
         self.journal.write("set_tag", trial, name="pruned", value=f"at iteration {iteration}")
         self._close(trial, "KILLED")
 
+    def cancelled(self, trial: str, reason: str) -> None:
+        self.journal.write("set_tag", trial, name="cancelled", value=reason)
+        self._close(trial, "KILLED")
+
     def finished(self, trial: str) -> None:
         self._close(trial, "FINISHED")
 
