@@ -260,6 +260,19 @@ def test_decode_files_writes_only_the_given_rows(tmp_path, photo):
     assert (pixels[[0, 1, 3]] == 7).all()
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.gif", "a.bmp", "a.ppm", "a.tif", "a.jp2", "a.webp", "a.jpg"])
+def test_large_files_are_read_as_small_ones_are(tmp_path, monkeypatch, name):
+    """Their decoders are interrupted to look at the clock; a PNG has its pixels in several parts."""
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    options = {"lossless": True} if name == "a.webp" else {}
+    path = saved(Image.fromarray(noise), tmp_path / name, **options)
+    small = decode_file(path, DECODING)
+    monkeypatch.setattr(module, "QUICK_PIXELS", 0)
+    large = decode_file(path, DECODING)
+    assert large[0].reason == "" and large[0].pixels_sha256 == small[0].pixels_sha256
+    np.testing.assert_array_equal(large[1], small[1])
+
+
 @pytest.mark.parametrize("values", [{"size": 0}, {"size": 5000}, {"max_pixels": 0}, {"max_pixels": 10**9}])
 def test_bad_parameters_are_refused_with_their_values(values):
     ((name, value),) = values.items()

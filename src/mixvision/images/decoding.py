@@ -247,16 +247,21 @@ def _decode_tiff(content: bytes, decoding: Decoding, record: ImageRecord) -> Ima
 
 
 def _open(content: bytes, kind: str, decoding: Decoding) -> Image.Image:
-    try:
-        image = Image.open(io.BytesIO(content), formats=[kind])
-    except Image.DecompressionBombError:
-        raise Undecodable(f"too many pixels: over {LARGEST_MAX_PIXELS}") from None
+    """The opened picture. While a large one is decoded, the clock is looked at, if its decoder reads part by part."""
+    image = _opened(io.BytesIO(content), kind)
     is_long = image.width * image.height > QUICK_PIXELS or len(content) > READ_AT_ONCE  # others are quick
     if is_long and image.fp is not None:
-        timed = TimedContent(content, decoding.max_seconds)
-        timed.seek(image.fp.tell())
-        image.fp = timed
+        return _opened(
+            TimedContent(content, decoding.max_seconds), kind
+        )  # readers keep the stream in other places, too
     return image
+
+
+def _opened(stream: io.BytesIO, kind: str) -> Image.Image:
+    try:
+        return Image.open(stream, formats=[kind])
+    except Image.DecompressionBombError:
+        raise Undecodable(f"too many pixels: over {LARGEST_MAX_PIXELS}") from None
 
 
 def _has_more_frames(image: Image.Image) -> bool:
