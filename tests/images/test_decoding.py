@@ -141,8 +141,9 @@ def test_a_header_with_more_pixels_than_pillow_opens(tmp_path):
     assert pixels is None and record.reason == f"too many pixels: over {LARGEST_MAX_PIXELS}"
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(tmp_path, photo, orientation):
+def test_exif_orientation_is_applied(tmp_path, photo, orientation, name):
     turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
@@ -151,7 +152,7 @@ def test_exif_orientation_is_applied(tmp_path, photo, orientation):
     stored = photo.transpose(turns[orientation]) if orientation in turns else photo
     exif = Image.Exif()
     exif[0x0112] = orientation
-    record, pixels = decode_file(saved(stored, tmp_path / "a.png", exif=exif), DECODING)
+    record, pixels = decode_file(saved(stored, tmp_path / name, exif=exif), DECODING)
     _, upright = decode_file(saved(photo, tmp_path / "b.png"), DECODING)
     assert (record.width, record.height) == (96, 64)
     np.testing.assert_array_equal(pixels, upright)

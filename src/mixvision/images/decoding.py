@@ -234,9 +234,9 @@ def _decode_tiff(content: bytes, decoding: Decoding, record: ImageRecord) -> Ima
         image.seek(page.number)
         exif = _exif_of(image)
         if not page.needs_scaling:
-            image.load()
-            record.mode = image.mode
-            return _upright(to_rgb(image), *exif, record)
+            image.load()  # which turns it, too
+            record.mode, (record.width, record.height) = image.mode, image.size
+            return _upright(to_rgb(image), 1, exif[1], record)
     except Undecodable:
         raise
     except Exception:
