@@ -5,32 +5,21 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from mixvision.images.content import READ_AT_ONCE, TimedContent, read_content, size_of
+from mixvision.images.exif import ORIENTATION, SIDES_SWAPPED, exif_of, upright
 from mixvision.images.formats import jpeg, jpeg2000, png, tiff
 from mixvision.images.formats.colours import DEEP_MODES, grey_of_deep, rgb_of_deep, to_rgb
 from mixvision.images.formats.recognise import HEAD, Undecodable, recognise
 from mixvision.images.hashing import perceptual_hash, pixels_hash, thumbnail_of
 
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
-ORIENTATION_TAG = 0x0112
 STATES_DEPTH = ("PPM",)  # formats whose deep samples Pillow scales to 16 bits
 FIRST_IS_PHOTO = ("MPO", "HEIF")  # phones write a second view or a gain map after the photo
-TURNS = {  # by EXIF's orientation
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-FIRST_WITH_SIDES_SWAPPED = 5
 QUICK_PIXELS = 2_000_000  # more are timed
 
 
@@ -171,27 +160,6 @@ def centred_square(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
 
 
-def camera_and_time(image: Image.Image) -> tuple[str, str]:
-    """The camera's maker and model, and when the picture was taken (ISO 8601), as EXIF says; "" for what it lacks."""
-    try:
-        exif = image.getexif()
-        details = exif.get_ifd(ExifTags.IFD.Exif) if exif else {}
-    except Exception:  # damaged EXIF does not make the picture unusable
-        return "", ""
-    maker, model = (_text(exif.get(tag)) for tag in (ExifTags.Base.Make, ExifTags.Base.Model))
-    camera = model if model.casefold().startswith(maker.casefold()) else f"{maker} {model}".strip()
-    try:
-        taken = datetime.strptime(_text(details.get(ExifTags.Base.DateTimeOriginal)), "%Y:%m:%d %H:%M:%S").isoformat()
-    except ValueError:  # absent, or a camera whose clock was never set
-        taken = ""
-    return camera, taken
-
-
-def _text(value: object) -> str:
-    """A text of EXIF without the filling at its end; "" if it is not a text."""
-    return " ".join(value.partition("\0")[0].split()) if isinstance(value, str) else ""
-
-
 def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord) -> Image.Image:
     """The picture as Pillow reads it."""
     image = _open(content, kind, decoding)
@@ -202,10 +170,10 @@ def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord) 
         raise Undecodable("animated or several pages: 2 or more")
     if kind == "PNG" and png.is_deep_and_coloured(content):
         picture, record.assumed = rgb_of_deep(png.read_samples(content), 16, png.states_significant_bits(content))
-        return _upright(picture, *_exif_of(image), record)
+        return _upright(picture, *exif_of(image), record)
     if kind == "JPEG2000" and (bits := jpeg2000.bits_of(content)) > 8:
         picture, record.assumed = rgb_of_deep(jpeg2000.read_samples(content), bits, bits < 16)
-        return _upright(picture, *_exif_of(image), record)
+        return _upright(picture, *exif_of(image), record)
     image.draft(None, (2 * decoding.size, 2 * decoding.size))
     image.load()
     opaque, grey = None, image
@@ -214,7 +182,7 @@ def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord) 
     if image.mode.startswith(DEEP_MODES):
         all_bits = kind in STATES_DEPTH or (kind == "PNG" and png.states_significant_bits(content))
         grey, record.assumed = grey_of_deep(image, all_bits)
-    return _upright(to_rgb(grey, opaque), *_exif_of(image), record)
+    return _upright(to_rgb(grey, opaque), *exif_of(image), record)
 
 
 def _decode_tiff(content: bytes, decoding: Decoding, record: ImageRecord) -> Image.Image:
@@ -228,11 +196,11 @@ def _decode_tiff(content: bytes, decoding: Decoding, record: ImageRecord) -> Ima
         return _decode(content, "TIFF", decoding, record)
     record.format, record.width, record.height, record.mode = "TIFF", page.width, page.height, page.mode
     _refuse_large(page.width, page.height, decoding)
-    exif = page.first(ORIENTATION_TAG, 1), ("", "")
+    exif: tuple[object, tuple[str, str]] = page.first(ORIENTATION, 1), ("", "")
     try:
         image = _open(content, "TIFF", decoding)
         image.seek(page.number)
-        exif = _exif_of(image)
+        exif = exif_of(image)
         if not page.needs_scaling:
             image.load()  # which turns it, too
             record.mode, (record.width, record.height) = image.mode, image.size
@@ -287,23 +255,13 @@ def _refuse_large(width: int, height: int, decoding: Decoding) -> None:
         raise Undecodable(f"too many pixels: {width}x{height} is over max_pixels, {decoding.max_pixels}")
 
 
-def _exif_of(image: Image.Image) -> tuple[int, tuple[str, str]]:
-    """The orientation, 1 to 8, and camera and time."""
-    try:
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # damaged EXIF does not make the picture unusable
-        orientation = 1
-    return orientation, camera_and_time(image)
-
-
 def _upright(picture: Image.Image, orientation: object, taken_by: tuple[str, str], record: ImageRecord) -> Image.Image:
     """The picture turned by its EXIF orientation, with the record's sides in this order."""
     record.camera, record.taken = taken_by
-    if not isinstance(orientation, int) or orientation not in TURNS:
-        return picture
-    if orientation >= FIRST_WITH_SIDES_SWAPPED:
+    turned = upright(picture, orientation)
+    if orientation in SIDES_SWAPPED:
         record.width, record.height = record.height, record.width
-    return picture.transpose(TURNS[orientation])
+    return turned
 
 
 def _damage(error: Exception) -> str:
