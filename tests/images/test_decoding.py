@@ -9,6 +9,7 @@ from PIL import ExifTags, Image
 from scipy.fft import dctn
 
 from mixvision.images import decoding as module
+from mixvision.images.content import Clock
 from mixvision.images.decoding import (
     LARGEST_MAX_PIXELS,
     Decoding,
@@ -307,7 +308,7 @@ def with_exif(photo: Image.Image, make: object, model: object, taken: object, su
 @pytest.mark.parametrize("suffix", ["JPEG", "PNG", "WEBP"])
 def test_camera_and_time_come_from_exif(photo, make, model, taken, expected, suffix):
     record = ImageRecord()
-    decode_picture(with_exif(photo, make, model, taken, suffix), Decoding(size=16), record)
+    decode_picture(with_exif(photo, make, model, taken, suffix), Decoding(size=16), record, Clock(30))
     assert (record.camera, record.taken) == expected
 
 

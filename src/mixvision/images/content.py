@@ -60,21 +60,35 @@ def read_content(path: Path, size: int, max_bytes: int) -> bytes:
         raise Undecodable(f"unreadable file: {error.strerror or error}") from None
 
 
-class TimedContent(io.BytesIO):
-    """A file's content; reading it fails once the time is up. Decoders read it in many small parts.
+class Clock:
+    """The time that one file may take.
 
     Args:
-        content: the bytes.
-        seconds: of processor time.
+        seconds: of processor time of this thread.
     """
 
-    def __init__(self, content: bytes, seconds: float) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.end = seconds, time.thread_time() + seconds
+
+    def check(self) -> None:
+        """Look at the clock.
+
+        Raises:
+            Undecodable: the time is up.
+        """
+        if time.thread_time() > self.end:
+            raise Undecodable(f"too slow: decoding took over max_seconds, {self.seconds:g}")
+
+
+class TimedContent(io.BytesIO):
+    """A file's content; reading it fails once the time is up. Decoders read it in many small parts."""
+
+    def __init__(self, content: bytes, clock: Clock) -> None:
         super().__init__(content)
-        self.seconds, self.end, self.reads = seconds, time.thread_time() + seconds, 0
+        self.clock, self.reads = clock, 0
 
     def read(self, size: int | None = -1) -> bytes:
         self.reads += 1
-        is_block = size is None or not 0 <= size < SMALL_READ
-        if (is_block or self.reads % READS_BETWEEN_LOOKS == 0) and time.thread_time() > self.end:
-            raise Undecodable(f"too slow: decoding took over max_seconds, {self.seconds:g}")
+        if size is None or not 0 <= size < SMALL_READ or self.reads % READS_BETWEEN_LOOKS == 0:
+            self.clock.check()
         return super().read(size)

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageMode
 
-from mixvision.images.content import READ_AT_ONCE, TimedContent, read_content, size_of
+from mixvision.images.content import READ_AT_ONCE, SMALL_READ, Clock, TimedContent, read_content, size_of
 from mixvision.images.exif import ORIENTATION, SIDES_SWAPPED, exif_of, upright
 from mixvision.images.formats import jpeg, jpeg2000, png, tiff
 from mixvision.images.formats.colours import DEEP_MODES, grey_of_deep, rgb_of_deep, to_rgb
+from mixvision.images.formats.faults import all_or_nothing, reason_of
 from mixvision.images.formats.recognise import HEAD, Undecodable, recognise
 from mixvision.images.hashing import perceptual_hash, pixels_hash, thumbnail_of
 
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 STATES_DEPTH = ("PPM",)  # formats whose deep samples Pillow scales to 16 bits
 FIRST_IS_PHOTO = ("MPO", "HEIF")  # phones write a second view or a gain map after the photo
+HELD_WHOLE = ("WEBP", "AVIF", "HEIF", "JPEG2000")  # formats whose decoders hold several copies of the picture
 QUICK_PIXELS = 2_000_000  # more are timed
+LOOKS, LARGEST_BLOCK = 64, 65_536  # at the clock while a large picture is read, and bytes between two looks at most
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,10 @@ class Decoding:
         max_pixels: most pixels, according to the file's header.
         max_side: most pixels of the longer side.
         max_bytes: largest file.
-        max_seconds: longest time of decoding one file, in seconds of one processor core.
+        max_decoded_bytes: most bytes of the decoded picture: pixels x channels x bytes of a sample, which are two at
+            least in WebP, AVIF, HEIC and JPEG 2000. Decoding takes up to three times as much memory.
+        max_seconds: longest time of decoding one file, in seconds of one processor core. Some decoders cannot be
+            stopped; what they took too long for is not used.
         accept_truncated: whether a file that was cut off is used all the same; its missing part is grey or black.
     """
 
@@ -40,6 +46,7 @@ class Decoding:
     max_pixels: int = 80_000_000
     max_side: int = 65_535
     max_bytes: int = 500_000_000
+    max_decoded_bytes: int = 320_000_000
     max_seconds: float = 30.0
     accept_truncated: bool = False
 
@@ -48,7 +55,7 @@ class Decoding:
             raise ValueError(f"size is {self.size} pixels, but must be 8 to 1024.")
         if not 1 <= self.max_pixels <= LARGEST_MAX_PIXELS:
             raise ValueError(f"max_pixels is {self.max_pixels}, but must be 1 to {LARGEST_MAX_PIXELS}.")
-        for name in ("max_side", "max_bytes", "max_seconds"):
+        for name in ("max_side", "max_bytes", "max_decoded_bytes", "max_seconds"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, but must be above 0.")
 
@@ -86,12 +93,12 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
     Returns:
         the record, and uint8 pixels (size, size, 3), or None if the file could not be decoded.
     """
-    record = ImageRecord()
+    record, clock = ImageRecord(), Clock(decoding.max_seconds)
     try:
         record.bytes = size_of(path)
         content = read_content(path, record.bytes, decoding.max_bytes)
         record.sha256 = hashlib.sha256(content).hexdigest()
-        picture = decode_picture(content, decoding, record)
+        picture = decode_picture(content, decoding, record, clock)
         pixels = np.asarray(centred_square(picture, decoding.size))
         record.square_sha256 = hashlib.sha256(pixels.data).hexdigest()
         record.phash = perceptual_hash(picture)
@@ -99,8 +106,8 @@ def decode_file(path: Path, decoding: Decoding) -> tuple[ImageRecord, np.ndarray
         record.pixels_sha256 = pixels_hash(picture, pixels if picture.size == pixels.shape[:2] else None)
     except MemoryError:  # says nothing about the file
         raise
-    except Exception as error:  # Pillow's readers raise many kinds on damaged files
-        record.reason = str(error if isinstance(error, Undecodable) else _damage(error))
+    except Exception as error:  # of what follows decoding
+        record.reason = str(error) if isinstance(error, Undecodable) else f"damaged image: {error}"
         return record, None
     return record, pixels
 
@@ -124,31 +131,26 @@ def decode_files(
     return records
 
 
-def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord) -> Image.Image:
+def decode_picture(content: bytes, decoding: Decoding, record: ImageRecord, clock: Clock) -> Image.Image:
     """Return the whole picture, upright and RGB; fill in what the record says about it.
 
     A JPEG much larger than needed is decoded at 1/2, 1/4 or 1/8 of its size, never below twice the stored
     size.
 
     Raises:
-        Undecodable: the file is empty, not an image, animated or too large. A damaged file raises other exceptions too.
+        Undecodable: the file is empty, not an image, damaged, animated, too large or too slow.
     """
     kind = recognise(content[:HEAD])
     ImageFile.LOAD_TRUNCATED_IMAGES = decoding.accept_truncated  # the same in all threads of a run
-    if kind == "TIFF":
-        return _decode_tiff(content, decoding, record)
-    if kind == "JPEG":
-        jpeg.refuse_many_scans(content)
+    decode = _decode_tiff if kind == "TIFF" else _decode_or_mend
     try:
-        return _decode(content, kind, decoding, record)
-    except Undecodable:
+        picture = decode(content, kind, decoding, record, clock)
+    except (Undecodable, MemoryError):
         raise
-    except Exception:
-        if kind == "PNG":  # a damaged or huge text or profile says nothing about the pixels
-            return _decode(png.without_texts(content), kind, decoding, record)
-        if kind == "JPEG" and jpeg.is_complete(content):
-            return _decode(jpeg.with_end(content), kind, decoding, record)
-        raise
+    except Exception as error:  # Pillow's readers raise many kinds on damaged files
+        raise Undecodable(reason_of(error, kind, content)) from error
+    clock.check()
+    return picture
 
 
 def centred_square(picture: Image.Image, size: int) -> Image.Image:
@@ -160,19 +162,37 @@ def centred_square(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
 
 
-def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord) -> Image.Image:
-    """The picture as Pillow reads it."""
-    image = _open(content, kind, decoding)
+def _decode_or_mend(content: bytes, kind: str, decoding: Decoding, record: ImageRecord, clock: Clock) -> Image.Image:
+    """The picture as Pillow reads it, if need be without what is damaged beside the pixels."""
+    if kind == "JPEG":
+        jpeg.refuse_many_scans(content)
+    try:
+        return _decode(content, kind, decoding, record, clock)
+    except Undecodable:
+        raise
+    except Exception:
+        if kind == "PNG":  # a damaged or huge text or profile says nothing about the pixels
+            return _decode(png.without_texts(content), kind, decoding, record, clock)
+        if kind == "JPEG" and jpeg.is_complete(content):
+            return _decode(jpeg.with_end(content), kind, decoding, record, clock)
+        raise
+
+
+def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord, clock: Clock) -> Image.Image:
+    """The picture as Pillow reads it, but deep colours as imagecodecs does."""
+    image = _open(content, kind, clock)
     record.format, record.mode = image.format or "", image.mode
     record.width, record.height = image.size
-    _refuse_large(*image.size, decoding)
+    channels, bits = jpeg2000.components_and_bits(content) if kind == "JPEG2000" else (0, 8)
+    deep = bits > 8 or (kind == "PNG" and png.is_deep_and_coloured(content))
+    sample = np.dtype(ImageMode.getmode(image.mode).typestr).itemsize
+    sample = max(sample, (bits + 7) // 8, 2 if deep or kind in HELD_WHOLE else 1)
+    _refuse_large(*image.size, image.width * image.height * (channels or len(image.getbands())) * sample, decoding)
     if image.format not in FIRST_IS_PHOTO and _has_more_frames(image):
         raise Undecodable("animated or several pages: 2 or more")
-    if kind == "PNG" and png.is_deep_and_coloured(content):
-        picture, record.assumed = rgb_of_deep(png.read_samples(content), 16, png.states_significant_bits(content))
-        return _upright(picture, *exif_of(image), record)
-    if kind == "JPEG2000" and (bits := jpeg2000.bits_of(content)) > 8:
-        picture, record.assumed = rgb_of_deep(jpeg2000.read_samples(content), bits, bits < 16)
+    if deep:
+        with all_or_nothing():
+            picture, record.assumed = _deep_colours(content, kind, bits)
         return _upright(picture, *exif_of(image), record)
     image.draft(None, (2 * decoding.size, 2 * decoding.size))
     image.load()
@@ -185,47 +205,58 @@ def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord) 
     return _upright(to_rgb(grey, opaque), *exif_of(image), record)
 
 
-def _decode_tiff(content: bytes, decoding: Decoding, record: ImageRecord) -> Image.Image:
+def _deep_colours(content: bytes, kind: str, bits: int) -> tuple[Image.Image, str]:
+    if kind == "PNG":
+        return rgb_of_deep(png.read_samples(content), 16, png.states_significant_bits(content))
+    return rgb_of_deep(jpeg2000.read_samples(content), bits, bits < 16)
+
+
+def _decode_tiff(content: bytes, kind: str, decoding: Decoding, record: ImageRecord, clock: Clock) -> Image.Image:
     """The picture of a TIFF file: its samples by tifffile if they are not of 8 bits, and the rest by Pillow."""
+    record.format = kind
     try:
         page = tiff.find_page(content)
     except Undecodable:
-        record.format = "TIFF"
         raise
     except Exception:  # Pillow reads some files that tifffile does not, and says what is wrong with others
-        return _decode(content, "TIFF", decoding, record)
-    record.format, record.width, record.height, record.mode = "TIFF", page.width, page.height, page.mode
-    _refuse_large(page.width, page.height, decoding)
-    exif: tuple[object, tuple[str, str]] = page.first(ORIENTATION, 1), ("", "")
+        return _decode(content, kind, decoding, record, clock)
+    record.width, record.height, record.mode = page.width, page.height, page.mode
+    if page.needs_scaling and page.unsupported:
+        raise Undecodable(page.unsupported)
+    _refuse_large(page.width, page.height, page.pixels * page.pixel_bytes, decoding)
+    orientation: object = page.first(ORIENTATION, 1)
+    taken_by, failure = ("", ""), None
     try:
-        image = _open(content, "TIFF", decoding)
+        image = _open(content, kind, clock)
         image.seek(page.number)
-        exif = exif_of(image)
+        if sorted(image.size) != sorted((page.width, page.height)):
+            raise Undecodable("damaged image: its tags contradict each other")
+        orientation, taken_by = exif_of(image)
         if not page.needs_scaling:
             image.load()  # which turns it, too
             record.mode, (record.width, record.height) = image.mode, image.size
-            return _upright(to_rgb(image), 1, exif[1], record)
+            return _upright(to_rgb(image), 1, taken_by, record)
     except Undecodable:
         raise
-    except Exception:
-        if not page.can_be_scaled:
-            raise
-    picture, record.assumed = tiff.read_samples(content, page, decoding.max_pixels)
-    return _upright(to_rgb(picture), *exif, record)
+    except Exception as error:
+        tiff.refuse_unsupported(page, error)
+        failure = error
+    with all_or_nothing(failure):
+        picture, record.assumed = tiff.read_samples(content, page)
+    return _upright(picture.convert("RGB"), orientation, taken_by, record)
 
 
-def _open(content: bytes, kind: str, decoding: Decoding) -> Image.Image:
+def _open(content: bytes, kind: str, clock: Clock) -> Image.Image:
     """The opened picture. While a large one is decoded, the clock is looked at, if its decoder reads part by part."""
     image = _opened(io.BytesIO(content), kind)
     is_long = image.width * image.height > QUICK_PIXELS or len(content) > READ_AT_ONCE  # others are quick
-    if is_long and image.fp is not None:
-        return _opened(
-            TimedContent(content, decoding.max_seconds), kind
-        )  # readers keep the stream in other places, too
+    if is_long and kind not in HELD_WHOLE:
+        image = _opened(TimedContent(content, clock), kind)  # opened again, as readers keep the stream in other places
+        image.decodermaxblock = min(LARGEST_BLOCK, max(SMALL_READ, len(content) // LOOKS))
     return image
 
 
-def _opened(stream: io.BytesIO, kind: str) -> Image.Image:
+def _opened(stream: io.BytesIO, kind: str) -> ImageFile.ImageFile:
     try:
         return Image.open(stream, formats=[kind])
     except Image.DecompressionBombError:
@@ -243,7 +274,7 @@ def _has_more_frames(image: Image.Image) -> bool:
     return True
 
 
-def _refuse_large(width: int, height: int, decoding: Decoding) -> None:
+def _refuse_large(width: int, height: int, decoded_bytes: int, decoding: Decoding) -> None:
     """Refuse a picture above the limits.
 
     Raises:
@@ -253,6 +284,9 @@ def _refuse_large(width: int, height: int, decoding: Decoding) -> None:
         raise Undecodable(f"too many pixels: {width}x{height} has a side over max_side, {decoding.max_side}")
     if width * height > decoding.max_pixels:
         raise Undecodable(f"too many pixels: {width}x{height} is over max_pixels, {decoding.max_pixels}")
+    if decoded_bytes > decoding.max_decoded_bytes:
+        limit = decoding.max_decoded_bytes
+        raise Undecodable(f"too many bytes: {decoded_bytes} when decoded, over max_decoded_bytes, {limit}")
 
 
 def _upright(picture: Image.Image, orientation: object, taken_by: tuple[str, str], record: ImageRecord) -> Image.Image:
@@ -262,14 +296,3 @@ def _upright(picture: Image.Image, orientation: object, taken_by: tuple[str, str
     if orientation in SIDES_SWAPPED:
         record.width, record.height = record.height, record.width
     return turned
-
-
-def _damage(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "damaged image: begins like an image, but cannot be read"
-    if isinstance(error.__cause__, Undecodable):  # raised while a decoder read the content
-        return str(error.__cause__)
-    words = str(error).lower()
-    if isinstance(error, EOFError) or "truncated" in words or "end of file" in words:
-        return f"truncated image: {error} (ingestion.decoding.accept_truncated: true would keep what is there)"
-    return f"damaged image: {error}"

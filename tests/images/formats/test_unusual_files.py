@@ -227,15 +227,6 @@ def test_a_small_file_that_asks_for_terabytes_is_refused(tmp_path, samples):
     assert reason == f"unusual samples: {samples} x uint16, but only colours and opacity can be used"
 
 
-def test_samples_that_would_fill_the_memory_are_refused(tmp_path):
-    stream = io.BytesIO()
-    tifffile.imwrite(stream, np.zeros((64, 64, 4)), photometric="rgb", extrasamples=["unassalpha"], compression="zlib")
-    limited = Decoding(size=32, max_pixels=64 * 64)
-    assert decode(tmp_path, stream.getvalue(), limited)[0].reason == (
-        "too many bytes: samples 4 x float64 of 64x64 pixels take 131072"
-    )
-
-
 def test_a_camera_raw_file_is_not_its_thumbnail(tmp_path):
     stream = io.BytesIO()
     with tifffile.TiffWriter(stream) as file:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-SIZE_MARKER, BITS_OFFSET = b"\xff\x51", 40  # ITU-T T.800, A.5.1: SIZ, and where Ssiz is in it
+START = b"\xff\x4f\xff\x51"  # ITU-T T.800, A.4.1 and A.5.1: the markers SOC and SIZ
+COMPONENTS, BITS = 40, 42  # where Csiz and the first Ssiz are after the start
 
 
-def bits_of(content: bytes) -> int:
-    """Bits of each sample, according to the first component; 8 if the file does not say."""
-    place = content.find(SIZE_MARKER) + BITS_OFFSET
-    return (content[place] & 0x7F) + 1 if BITS_OFFSET <= place < len(content) else 8
+def components_and_bits(content: bytes) -> tuple[int, int]:
+    """The number of components, and bits of each sample, according to the first; 0 and 8 if the file does not say."""
+    size = content[(place := content.find(START)) : place + BITS + 1]
+    if place < 0 or len(size) <= BITS:
+        return 0, 8
+    return int.from_bytes(size[COMPONENTS:BITS], "big"), (size[BITS] & 0x7F) + 1
 
 
 def read_samples(content: bytes) -> np.ndarray:

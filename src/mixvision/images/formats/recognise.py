@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from PIL import Image
+from PIL import AvifImagePlugin, Image
 
 HEAD = 64  # bytes that tell the format
 
 # Formats whose decoders run in this process and read pixels only (EPS, for one, starts Ghostscript). A phone's MPO
 # opens as a JPEG. Without init() Pillow has registered only some of them; AVIF is not in every build.
 Image.init()
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the clock counts one thread, and files are decoded side by side
 READ: list[str] = [
     name
     for name in ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000")
@@ -100,4 +101,4 @@ def _read_heif() -> None:
     if "HEIF" not in Image.OPEN:
         from pi_heif import register_heif_opener
 
-        register_heif_opener(thumbnails=False)
+        register_heif_opener(thumbnails=False, decode_threads=1)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mixvision.images.formats.depth import on_white, to_8_bits
 from mixvision.images.formats.recognise import Undecodable
@@ -19,9 +19,17 @@ WHITE_IS_LOWEST, BLACK_IS_LOWEST, RGB = 0, 1, 2  # PhotometricInterpretation
 CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
 NEW_SUBFILE_TYPE, BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRA, FORMAT = 254, 258, 262, 277, 284, 338, 339
 LOWEST, HIGHEST = 340, 341  # SMinSampleValue, SMaxSampleValue
+COMPRESSION, TILE_WIDTH, TILE_HEIGHT, DEPTH = 259, 322, 323, 32997
 NOTHING = 42113  # GDAL's value for pixels without a measurement
 ASSOCIATED, UNASSOCIATED = 1, 2  # ExtraSamples: opacity by which the colours were multiplied, or not
-MAX_SAMPLE_BYTES = 8  # of a pixel in memory, for as many pixels as a study allows
+# What a part of a page unpacks to is bounded by the page's size with these: none, LZW, Deflate, PackBits, LZMA,
+# Zstandard. Others hold a picture with a size of its own, which may be a thousand times larger.
+BOUNDED = (1, 5, 8, 32946, 32773, 34925, 34926, 50000)
+BY_PILLOW = (2, 3, 4, 6, 7)  # fax and JPEG, of which libtiff checks the size
+COMPRESSIONS = {2: "fax", 3: "fax", 4: "fax", 6: "JPEG", 7: "JPEG", 33003: "JPEG 2000", 33005: "JPEG 2000"} | {
+    34712: "JPEG 2000", 34887: "LERC", 34892: "JPEG", 34927: "WebP", 34933: "PNG", 50001: "WebP", 50002: "JPEG XL"
+}  # fmt: skip
+PHOTOMETRICS = {3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 9: "Lab", 10: "Lab"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,32 @@ class Page:
     def can_be_scaled(self) -> bool:
         """Whether samples are grey or RGB."""
         return self.first(PHOTOMETRIC, BLACK_IS_LOWEST) in (WHITE_IS_LOWEST, BLACK_IS_LOWEST, RGB)
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the picture or of one tile, whichever has more: both are held in memory."""
+        return max(self.width * self.height, self.first(TILE_WIDTH, 0) * self.first(TILE_HEIGHT, 0))
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a decoded pixel."""
+        return self.first(SAMPLES, 1) * max((self.first(BITS, 1) + 7) // 8, 1)
+
+    @property
+    def unsupported(self) -> str:
+        """What keeps an intact page from being read as samples, or "" if nothing does."""
+        colours, packed = self.first(PHOTOMETRIC, BLACK_IS_LOWEST), self.first(COMPRESSION, 1)
+        if not self.can_be_scaled:
+            name = PHOTOMETRICS.get(colours, f"colours of kind {colours}")
+            return f"unsupported image: TIFF with {name} of {self.first(BITS, 1)} bits, convert it to RGB"
+        if self.first(SAMPLES, 1) not in (self.colours, self.colours + 1):
+            return f"unusual samples: {self.mode}, but only colours and opacity can be used"
+        if self.first(DEPTH, 1) > 1:
+            return "unusual samples: a volume"
+        if packed not in BOUNDED:
+            name = COMPRESSIONS.get(packed, f"compression {packed}")
+            return f"unsupported image: TIFF with {name} inside, save it with LZW or Deflate"
+        return ""
 
     @property
     def colours(self) -> int:
@@ -92,28 +126,36 @@ def find_page(content: bytes) -> Page:
     return best
 
 
-def read_samples(content: bytes, page: Page, max_pixels: int) -> tuple[Image.Image, str]:
+def refuse_unsupported(page: Page, error: Exception) -> None:
+    """Raise an error of Pillow's, or what is unusual about the page, unless tifffile may read it.
+
+    Raises:
+        Undecodable: a page of a kind that is not read.
+        Exception: the error, if the page seems to be damaged.
+    """
+    if not page.unsupported:
+        return
+    if isinstance(error, UnidentifiedImageError) or page.first(COMPRESSION, 1) not in (*BOUNDED, *BY_PILLOW):
+        raise Undecodable(page.unsupported) from error
+    raise error
+
+
+def read_samples(content: bytes, page: Page) -> tuple[Image.Image, str]:
     """The picture as 8-bit grey or RGB, blended onto white, and what had to be assumed about its depth.
 
     Args:
         content: the file.
-        page: from :func:`find_page`.
-        max_pixels: most pixels that the study allows, which bounds the memory.
+        page: from :func:`find_page`; it must not be unsupported.
 
     Raises:
-        Undecodable: it has other samples than colours and opacity, or they take too much memory.
+        Undecodable: it has samples of another type.
         Exception: the file is damaged (tifffile raises many kinds).
     """
     import tifffile
 
     samples, bits = page.first(SAMPLES, 1), page.first(BITS, 1)
-    if not page.can_be_scaled or samples not in (page.colours, page.colours + 1):
-        raise Undecodable(f"unusual samples: {page.mode}, but only colours and opacity can be used")
-    needed = page.width * page.height * samples * max(bits, 8) // 8
-    if needed > MAX_SAMPLE_BYTES * max_pixels:
-        raise Undecodable(f"too many bytes: samples {page.mode} of {page.width}x{page.height} pixels take {needed}")
     with tifffile.TiffFile(io.BytesIO(content)) as file:
-        values = file.pages[page.number].asarray()
+        values = file.pages[page.number].asarray(maxworkers=1)
     if page.first(PLANES, 1) == 2 and values.ndim == 3:
         values = np.moveaxis(values, 0, -1)
     values = values.reshape(page.height, page.width, samples)

@@ -1,0 +1,173 @@
+"""Small files that would fill the memory or take minutes, and what the reason says where a file is not used."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from mixvision.images.decoding import Decoding, decode_file
+
+SIDE = 64
+GREY = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 16
+NOISE = np.random.default_rng(0).integers(0, 65536, (SIDE, SIDE, 3)).astype(np.uint16)
+
+
+def decode(tmp_path, content: bytes, **limits):
+    (tmp_path / "picture").write_bytes(content)
+    return decode_file(tmp_path / "picture", Decoding(size=32, **limits))
+
+
+def tiff_around(part: bytes, compression: int, bits: int, photometric: int = 1, samples: int = 1) -> bytes:
+    """A TIFF of 64x64 pixels in one strip, which is compressed already."""
+    part += bytes(len(part) % 2)
+    tags = {256: SIDE, 257: SIDE, 258: bits, 259: compression, 262: photometric, 273: 8, 277: samples, 278: SIDE}
+    tags[279] = len(part)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(part)) + part + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+def tiff_of(array: np.ndarray, **options) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, metadata=None, **options)
+    return stream.getvalue()
+
+
+def encoded(array: np.ndarray, kind: str, **options) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+LARGE = np.zeros((2000, 2000), np.uint16)
+INSIDE = {
+    "JPEG 2000": (34712, 16, imagecodecs.jpeg2k_encode(LARGE, level=0, reversible=True)),
+    "JPEG XL": (50002, 16, imagecodecs.jpegxl_encode(LARGE, effort=1)),
+    "PNG": (34933, 16, imagecodecs.png_encode(LARGE)),
+    "LERC": (34887, 16, imagecodecs.lerc_encode(LARGE)),
+    "WebP": (50001, 8, imagecodecs.webp_encode(np.zeros((2000, 2000, 3), np.uint8), lossless=True)),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_pictures_inside_a_tiff_are_not_decoded(tmp_path, name, monkeypatch):
+    """They have sizes of their own: a strip of 64x64 pixels could hold 20000x20000."""
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda *_, **__: pytest.fail("decoded"))
+    compression, bits, part = INSIDE[name]
+    content = tiff_around(part, compression, bits, *((2, 3) if name == "WebP" else ()))
+    assert decode(tmp_path, content)[0].reason == (
+        f"unsupported image: TIFF with {name} inside, save it with LZW or Deflate"
+    )
+
+
+@pytest.mark.parametrize("side", [SIDE, 2000])
+@pytest.mark.parametrize("scans", [0, 300])
+def test_a_jpeg_inside_a_tiff_has_the_size_of_its_strip_and_few_scans(tmp_path, side, scans):
+    content = encoded(np.full((side, side), 100, np.uint8), "JPEG", progressive=True)
+    place = content.rindex(b"\xff\xda")
+    content = content[:place] + content[place:-2] * (1 + scans) + b"\xff\xd9"
+    record, pixels = decode(tmp_path, tiff_around(content, 7, 8))
+    if side == SIDE and not scans:
+        assert record.reason == "" and (pixels == 100).all()
+    else:
+        assert record.reason.startswith("damaged image: decoder error")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tile_larger_than_the_picture_counts(tmp_path, dtype):
+    content = bytearray(tiff_of(GREY.astype(dtype), tile=(64, 64), compression="zlib"))
+    with tifffile.TiffFile(io.BytesIO(bytes(content))) as file:
+        places = [tag.valueoffset for tag in file.pages[0].tags if tag.code in (322, 323)]
+    assert decode(tmp_path, bytes(content))[0].reason == ""
+    for place in places:
+        content[place : place + 4] = struct.pack("<I", 20_000)
+    assert decode(tmp_path, bytes(content))[0].reason == (
+        f"too many bytes: {4 * 10**8 * np.dtype(dtype).itemsize} when decoded, over max_decoded_bytes, 320000000"
+    )
+
+
+def test_a_volume_is_no_picture(tmp_path):
+    content = tiff_of(np.zeros((16, 64, 64), np.uint16), volumetric=True, tile=(16, 64, 64))
+    assert decode(tmp_path, content)[0].reason == "unusual samples: a volume"
+
+
+COLOURS = NOISE[..., :3]
+FOUR = np.dstack([NOISE, NOISE[..., 0]])
+DECODED = {  # bytes of a pixel
+    "PNG": (encoded(COLOURS.astype(np.uint8), "PNG"), 3),
+    "PNG of 16 bits with opacity": (imagecodecs.png_encode(FOUR), 8),
+    "JPEG": (encoded(COLOURS.astype(np.uint8), "JPEG"), 3),
+    "WebP": (encoded(COLOURS.astype(np.uint8), "WEBP"), 6),
+    "AVIF": (encoded(COLOURS.astype(np.uint8), "AVIF"), 6),
+    "JPEG 2000": (encoded(COLOURS.astype(np.uint8), "JPEG2000"), 6),
+    "JPEG 2000 of 16 bits with opacity": (imagecodecs.jpeg2k_encode(FOUR, level=0, reversible=True), 8),
+    "TIFF": (tiff_of(COLOURS.astype(np.uint8), photometric="rgb"), 3),
+    "TIFF of doubles with opacity": (tiff_of(FOUR / 65535, photometric="rgb", extrasamples=["unassalpha"]), 32),
+}
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_bytes_of_the_decoded_picture_are_limited(tmp_path, name):
+    content, pixel = DECODED[name]
+    size = SIDE * SIDE * pixel
+    assert decode(tmp_path, content, max_decoded_bytes=size)[0].reason == ""
+    assert decode(tmp_path, content, max_decoded_bytes=size - 1)[0].reason == (
+        f"too many bytes: {size} when decoded, over max_decoded_bytes, {size - 1}"
+    )
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_a_file_that_took_too_long_is_not_used(tmp_path, name):
+    """Also where the decoder cannot be stopped."""
+    record, pixels = decode(tmp_path, DECODED[name][0], max_seconds=1e-9)
+    assert pixels is None and record.reason == "too slow: decoding took over max_seconds, 1e-09"
+
+
+def test_a_small_file_of_a_large_picture_is_stopped_early(tmp_path, monkeypatch):
+    """It is given to the decoder in many parts, with a look at the clock before each."""
+    reads = []
+    monkeypatch.setattr("mixvision.images.content.Clock.check", lambda _: reads.append(1))
+    content = encoded(np.zeros((1500, 1500), np.uint8), "JPEG", progressive=True)
+    place = content.rindex(b"\xff\xda")
+    content = content[:place] + content[place:-2] * 80 + b"\xff\xd9"
+    assert len(content) < 60_000 and decode(tmp_path, content)[0].reason == ""
+    assert len(reads) > 10
+
+
+DULL = COLOURS.astype(np.uint8)
+KEPT = {
+    "JPEG": encoded(DULL, "JPEG"),
+    "PNG": encoded(DULL, "PNG"),
+    "GIF": encoded(DULL[..., 0], "GIF"),
+    "BMP": encoded(DULL, "BMP"),
+    "JPEG 2000": encoded(DULL, "JPEG2000"),
+    "TIFF": tiff_of(DULL, photometric="rgb"),
+    "grey PNG of 16 bits": imagecodecs.png_encode(NOISE[..., 0].copy()),
+}
+NOT_KEPT = {
+    "WEBP": encoded(DULL, "WEBP", lossless=True),
+    "AVIF": encoded(DULL, "AVIF"),
+    "pictures of more than 8 bits": tiff_of(NOISE, photometric="rgb"),
+    "a compressed TIFF": tiff_of(DULL, photometric="rgb", compression="zlib"),
+}
+DEEP = [imagecodecs.png_encode(NOISE), imagecodecs.jpeg2k_encode(NOISE, level=0, reversible=True)]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_cut_file_says_that_a_part_can_be_kept(tmp_path, name):
+    content = KEPT[name][: len(KEPT[name]) * 2 // 3]
+    assert "accept_truncated: true would keep what is there" in decode(tmp_path, content)[0].reason
+    assert decode(tmp_path, content, accept_truncated=True)[0].reason == ""
+
+
+@pytest.mark.parametrize("accept", [False, True])
+@pytest.mark.parametrize("name", NOT_KEPT)
+def test_a_cut_file_says_that_no_part_can_be_kept(tmp_path, name, accept):
+    for content in [NOT_KEPT[name], *(DEEP if "8 bits" in name else [])]:
+        reason = decode(tmp_path, content[: len(content) * 2 // 3], accept_truncated=accept)[0].reason
+        assert reason.endswith(f"(accept_truncated keeps no parts of {name})")
