@@ -158,7 +158,7 @@ def test_the_message_says_why_there_are_too_few(folder, stores):
             path.unlink()
             path.symlink_to("nowhere")
     message = (
-        "real 'apple' (1; excluded: 5 not an image: JPEG XL cannot be read, convert it to JPEG or PNG, 4 exact "
+        "real 'apple' (1; excluded: 5 unsupported image: JPEG XL, convert it to JPEG or PNG, 4 exact "
         "duplicate: of nice/apple/005.png, 1 unreadable file: a link to nothing: nowhere). Add images"
     )
     with pytest.raises(ValueError, match=re.escape(message)):

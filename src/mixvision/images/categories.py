@@ -124,7 +124,7 @@ def large_categories(
 
 
 def _why(images: pd.DataFrame, domain: str, category: str) -> str:
-    """Why images of a category were excluded: "; excluded: 24 not an image: JPEG XL cannot be read"."""
+    """Why images of a category were excluded: "; excluded: 24 unsupported image: JPEG XL"."""
     here = (images["domain"] == domain) & (images["category"] == category) & (images["status"] == "excluded")
     reasons = images.loc[here & (images["reason"] != TOO_FEW), "reason"]
     if reasons.empty:

@@ -139,6 +139,25 @@ def test_a_small_file_of_a_large_picture_is_stopped_early(tmp_path, monkeypatch)
     assert len(reads) > 10
 
 
+UNSUPPORTED = {
+    "JPEG of 12 bits, convert it to PNG or TIFF": imagecodecs.jpeg_encode(GREY >> 4, bitspersample=12),
+    "lossless JPEG, convert it to PNG or TIFF": imagecodecs.ljpeg_encode(GREY),
+    "JPEG-LS, convert it to PNG or TIFF": imagecodecs.jpegls_encode(GREY),
+    "coloured PFM, convert it to TIFF": b"PF\n64 64\n-1.0\n" + bytes(64 * 64 * 12),
+    "TIFF with palette of 16 bits, convert it to RGB": tiff_around(GREY.tobytes(), 1, 16, 3),
+    "TIFF with Lab of 16 bits, convert it to RGB": tiff_around(NOISE.tobytes(), 1, 16, 8, 3),
+    "TIFF with YCbCr of 16 bits, convert it to RGB": tiff_around(NOISE.tobytes(), 1, 16, 6, 3),
+    "TIFF with JPEG inside, save it with LZW or Deflate": tiff_around(
+        imagecodecs.jpeg_encode(GREY >> 4, bitspersample=12), 7, 12
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_intact_files_of_unsupported_kinds_are_named(tmp_path, name):
+    assert decode(tmp_path, UNSUPPORTED[name])[0].reason == f"unsupported image: {name}"
+
+
 DULL = COLOURS.astype(np.uint8)
 KEPT = {
     "JPEG": encoded(DULL, "JPEG"),

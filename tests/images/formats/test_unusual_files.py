@@ -141,8 +141,8 @@ def test_formats_of_phones_and_scanners(tmp_path, photo, name):
 
 
 NOT_READ = {
-    b"\xff\x0a\xfa\x1f": "not an image: JPEG XL cannot be read, convert it to JPEG or PNG",
-    b"\0\0\0\x0cJXL \r\n\x87\n": "not an image: JPEG XL cannot be read, convert it to JPEG or PNG",
+    b"\xff\x0a\xfa\x1f": "unsupported image: JPEG XL, convert it to JPEG or PNG",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "unsupported image: JPEG XL, convert it to JPEG or PNG",
     b"\0\0\0\x20ftypisom\0\0\2\0isomiso2": "not an image: video",
     b"\0\0\0\x18ftypcrx \0\0\0\1crx isom": "not an image: camera raw file, export it",
     b"RIFF\0\0\0\0AVI LIST": "not an image: video",

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from PIL import UnidentifiedImageError
 
+from mixvision.images.formats import jpeg
 from mixvision.images.formats.recognise import Undecodable
 
 WHOLE_ONLY = ("WEBP", "AVIF", "HEIF")  # formats of which Pillow reads all or nothing
@@ -26,6 +27,8 @@ def reason_of(error: Exception, kind: str, content: bytes) -> str:
         return str(error.__cause__)
     words = str(error).lower()
     if isinstance(error, UnidentifiedImageError):
+        if kind == "JPEG" and (unsupported := jpeg.unsupported_kind(content)):
+            return f"unsupported image: {unsupported}, convert it to PNG or TIFF"
         error = ValueError(f"begins like {kind}, but cannot be read")
     if kind in WHOLE_ONLY:
         return f"damaged image: {error} ({KEEPS_NOTHING} {kind})"

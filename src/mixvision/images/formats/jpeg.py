@@ -1,4 +1,4 @@
-"""JPEG files without their end, and with more scans than any picture needs."""
+"""JPEG files without their end, with more scans than any picture needs, and of kinds that are not read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from mixvision.images.formats.recognise import Undecodable
 
 END, SCAN = b"\xff\xd9", b"\xff\xda"
 RESTARTS = range(0xD0, 0xD8)
+LOSSLESS, JPEG_LS = (0xC3, 0xC7, 0xCB, 0xCF), 0xF7  # markers of frames
+NO_FRAMES = (0xC4, 0xC8, 0xCC)  # between those of frames, 0xC0 to 0xCF
 MAX_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over the picture
 
 
@@ -45,6 +47,21 @@ def _after_scan(content: bytes, place: int) -> int:
         if content[place + 1] not in (0, 0xFF, *RESTARTS):
             return place
         place += 1 if content[place + 1] == 0xFF else 2
+
+
+def unsupported_kind(content: bytes) -> str:
+    """What keeps an intact file from being read, such as "lossless JPEG"; "" if its header shows nothing unusual."""
+    place = 2
+    while 0 <= place < len(content) - 4 and content[place] == 0xFF:
+        marker, bits = content[place + 1], content[place + 4]
+        if marker == JPEG_LS:
+            return "JPEG-LS"
+        if marker in LOSSLESS:
+            return "lossless JPEG"
+        if 0xC0 <= marker <= 0xCF and marker not in NO_FRAMES:
+            return f"JPEG of {bits} bits" if bits != 8 else ""
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return ""
 
 
 def with_end(content: bytes) -> bytes:

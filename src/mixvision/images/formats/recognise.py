@@ -24,7 +24,7 @@ _STARTS = (
     (b"GIF89a", "GIF"),
     (b"BM", "BMP"),
     *((start, "TIFF") for start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
-    *((b"P" + kind, "PPM") for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f", b"F")),
+    *((b"P" + kind, "PPM") for kind in (b"1", b"2", b"3", b"4", b"5", b"6", b"f")),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
     (b"\0\0\0\x0cjP  ", "JPEG2000"),
     *((size.to_bytes(4, "little"), "DIB") for size in (12, 40, 52, 56, 64, 108, 124)),
@@ -34,14 +34,15 @@ _BRANDS = {  # of files that begin with a box "ftyp"
     "HEIF": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"},
 }
 _NOT_READ = (  # people have them among their images
-    (b"\xff\x0a", "JPEG XL cannot be read, convert it to JPEG or PNG"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL cannot be read, convert it to JPEG or PNG"),
-    (b"8BPS", "Photoshop document, export it as PNG or TIFF"),
-    (b"%PDF", "PDF"),
-    (b"PK\x03\x04", "zip archive"),
-    (b"\x1aE\xdf\xa3", "video"),
-    (b"\0\0\x01\xba", "video"),
-    (b"\0\0\x01\xb3", "video"),
+    (b"\xff\x0a", "unsupported image: JPEG XL, convert it to JPEG or PNG"),
+    (b"\0\0\0\x0cJXL ", "unsupported image: JPEG XL, convert it to JPEG or PNG"),
+    *((b"PF" + space, "unsupported image: coloured PFM, convert it to TIFF") for space in (b"\n", b"\r", b" ")),
+    (b"8BPS", "not an image: Photoshop document, export it as PNG or TIFF"),
+    (b"%PDF", "not an image: PDF"),
+    (b"PK\x03\x04", "not an image: zip archive"),
+    (b"\x1aE\xdf\xa3", "not an image: video"),
+    (b"\0\0\x01\xba", "not an image: video"),
+    (b"\0\0\x01\xb3", "not an image: video"),
 )
 
 
@@ -63,9 +64,9 @@ def recognise(head: bytes) -> str:
         if head[8:12] == b"WEBP":
             return "WEBP"
         raise Undecodable("not an image: video" if head[8:12] == b"AVI " else "not an image")
-    for start, advice in _NOT_READ:
+    for start, reason in _NOT_READ:
         if head.startswith(start):
-            raise Undecodable(f"not an image: {advice}")
+            raise Undecodable(reason)
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html")):
         raise Undecodable("not an image: web page")
