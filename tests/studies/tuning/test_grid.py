@@ -176,6 +176,7 @@ def test_the_fingerprint_tells_images_splits_and_settings_apart(small_manifest, 
         fingerprint(pixels=darker),
     ]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("mixvision.training.needs.free_bytes", lambda device: 2**30)  # there is no GPU to ask
     others.append(fingerprint(training=replace(BRIEF, accelerator="auto")))
     assert len({first, *others}) == 6
 
