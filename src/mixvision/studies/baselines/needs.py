@@ -23,9 +23,9 @@ def baselines_needs(trials: pd.DataFrame, manifest: pd.DataFrame, side: int, tra
         at_once = max(one.step(batch), one.prediction(images_at_once(side, training.on_gpu)))
         factor = training.dtype.itemsize / 4
         networks[model, batch] = int(factor * (COPIES * one.weights + at_once))
-    model, batch = max(networks, key=lambda key: networks[key])
+    largest = sorted(networks, key=lambda key: networks[key])[-1:]  # none if all only guess
     return [
         pixels_need(manifest, side, train, training.on_gpu),
-        Need(f"training {model}", networks[model, batch], f"batch_size (up to {batch})"),
+        *(Need(f"training {model}", networks[model, batch], f"batch_size (up to {batch})") for model, batch in largest),
         predictions_need(SNAPSHOTS_KEPT * len(trials), manifest, f"the number of models (now {len(trials)})"),
     ]
