@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 
+from mixvision.hooks import study_of
 from mixvision.training.events import TrainingEvents, TrainingListener
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ class Cancellations(TrainingListener):
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        study = str(cast(OmegaConfigLoader, context.config_loader)["globals"]["study"])
-        self.folder = Path(context.project_path) / FOLDER / study
+        self.folder = Path(context.project_path) / FOLDER / study_of(context)
 
     @hook_impl
     def before_pipeline_run(self, catalog: CatalogProtocol) -> None:

@@ -119,6 +119,11 @@ class RunSummary:
             print("Compare the models in MLflow: make mlflow. Look at the pipeline in kedro-viz: make viz.")
 
 
+def study_of(context: KedroContext) -> str:
+    """The name of the study that a context was created for."""
+    return str(cast(OmegaConfigLoader, context.config_loader)["globals"]["study"])
+
+
 def role(dataset: AbstractDataset | None) -> str | None:
     """A dataset's role for the hooks, as set in the catalog; None for most."""
     return said_of(dataset, "mixvision").get("role")

@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
-from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+
+from mixvision.hooks import study_of
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class StudyLock:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        self.study = str(cast(OmegaConfigLoader, context.config_loader)["globals"]["study"])
+        self.study = study_of(context)
         self.folder = Path(context.project_path) / FOLDER
 
     @hook_impl(tryfirst=True)

@@ -22,7 +22,7 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from mixvision.hooks import file_of, role, said_of
+from mixvision.hooks import file_of, role, said_of, study_of
 from mixvision.tracking.failures import check_database, explained
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import TrialRuns, milliseconds
@@ -83,9 +83,9 @@ class Tracking:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
-        loader = cast(OmegaConfigLoader, context.config_loader)
-        self.folder = Path(context.project_path) / FOLDER / str(loader["globals"]["study"])
-        self.address = str(loader["mlflow"]["server"]["mlflow_tracking_uri"])
+        self.folder = Path(context.project_path) / FOLDER / study_of(context)
+        server = cast(OmegaConfigLoader, context.config_loader)["mlflow"].get("server") or {}
+        self.address = str(server.get("mlflow_tracking_uri") or "")  # without one, MLflow has its own
         with explained(self.address):
             self.plugin.after_context_created(context)
 
@@ -118,10 +118,9 @@ class Tracking:
         """Log the node's parameters, and remember its settings for the trials: flat, so that MLflow compares them."""
         if self.run:
             self.plugin.before_node_run(node, catalog, inputs, is_async)
-            settings = [value for name, value in inputs.items() if name.startswith("params:")]
             self.run.trials.settings = {}
-            for value in settings:
-                if is_dataclass(value) and not isinstance(value, type):
+            for name, value in inputs.items():
+                if name.startswith("params:") and is_dataclass(value) and not isinstance(value, type):
                     self.run.trials.settings |= asdict(value)
 
     @hook_impl

@@ -46,14 +46,12 @@ class Sender:
         while entry := self.journal.next():
             try:
                 getattr(self, entry.do)(entry.run, **entry.arguments)
-            except (MlflowException, FileNotFoundError, KeyError) as error:
-                if isinstance(error, MlflowException) and error.error_code not in REFUSALS:
+            except Exception as error:
+                refused = isinstance(error, MlflowException) and error.error_code in REFUSALS
+                if not refused and not isinstance(error, FileNotFoundError | KeyError):
                     self.repeats = True
                     raise
                 log.warning("MLflow did not record an entry (%s of %r): %s", entry.do, entry.run, error)
-            except Exception:
-                self.repeats = True
-                raise
             self.repeats = False
             self.journal.advance()
 
@@ -123,7 +121,10 @@ class BackgroundSender(threading.Thread):
                 self.closing.wait(SECONDS_BETWEEN_LOOKS)
             except Exception as error:  # whatever it is, training goes on
                 self._failed(error)
-                time.sleep(SECONDS_BETWEEN_LOOKS) if closing else self.closing.wait(SECONDS_BETWEEN_TRIES)
+                if closing:
+                    time.sleep(SECONDS_BETWEEN_LOOKS)
+                else:
+                    self.closing.wait(SECONDS_BETWEEN_TRIES)
 
     def close(self) -> bool:
         """Send the rest; returns whether all was sent. Gives up where MLflow stays away."""

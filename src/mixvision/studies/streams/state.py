@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from mixvision.files import replacing_folder
 from mixvision.models.trained import TrainedNetwork
 
 NETWORK, IMAGES, ARRIVALS, SETTINGS = "network.safetensors", "images.parquet", "arrivals.parquet", "settings.json"
@@ -62,14 +61,11 @@ class State:
 
     def save(self, folder: Path) -> None:
         """Write ``run-<number>`` into the folder; it gets this name only when complete, so a killed run leaves none."""
-        partial = folder / f".partial-{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        self.network.save(partial / NETWORK)
-        self.images.to_parquet(partial / IMAGES, write_page_checksum=True)
-        self.arrivals.to_parquet(partial / ARRIVALS, write_page_checksum=True)
-        (partial / SETTINGS).write_text(json.dumps(dict(self.settings)))
-        partial.rename(folder / f"run-{len(self.arrivals):03d}")
+        with replacing_folder(folder / f"run-{len(self.arrivals):03d}") as partial:
+            self.network.save(partial / NETWORK)
+            self.images.to_parquet(partial / IMAGES, write_page_checksum=True)
+            self.arrivals.to_parquet(partial / ARRIVALS, write_page_checksum=True)
+            (partial / SETTINGS).write_text(json.dumps(dict(self.settings)))
 
     def require(self, settings: Mapping[str, Any]) -> None:
         """Raise ValueError if the settings differ from those of the runs so far."""

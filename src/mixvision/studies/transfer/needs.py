@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import pandas as pd
 
 from mixvision.models.backbones import Backbone, load_backbone
@@ -62,7 +60,7 @@ def _largest_inputs(backbones: pd.DataFrame) -> list[tuple[str, str, int]]:
 
 def _network_bytes(name: str, weights: str, size: int, study: Transfer, how: EpochTraining) -> int:
     """What extracting features takes, or the fine-tuning that takes most."""
-    network = copy.deepcopy(load_backbone(Backbone(name, weights), study.seed).network)
+    network = load_backbone(Backbone(name, weights), study.seed).network
     freeze(network, "head", False)
     frozen = footprint(network, size)
     most = FROZEN_COPIES * frozen.weights + frozen.prediction(images_at_once(size, how.on_gpu))
