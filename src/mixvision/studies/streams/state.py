@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 
-from mixvision.files import replacing_folder
 from mixvision.models.trained import TrainedNetwork
 
 NETWORK, IMAGES, ARRIVALS, SETTINGS = "network.safetensors", "images.parquet", "arrivals.parquet", "settings.json"
@@ -60,12 +61,18 @@ class State:
             ) from error
 
     def save(self, folder: Path) -> None:
-        """Write ``run-<number>`` into the folder; it gets this name only when complete, so a killed run leaves none."""
-        with replacing_folder(folder / f"run-{len(self.arrivals):03d}") as partial:
-            self.network.save(partial / NETWORK)
-            self.images.to_parquet(partial / IMAGES, write_page_checksum=True)
-            self.arrivals.to_parquet(partial / ARRIVALS, write_page_checksum=True)
-            (partial / SETTINGS).write_text(json.dumps(dict(self.settings)))
+        """Write ``run-<number>`` into the folder; it gets this name only when complete, so a killed run leaves none.
+
+        Unlike `mixvision.files.replacing_folder`, it replaces nothing: raises OSError if another run left this state.
+        """
+        partial = folder / f".partial-{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        self.network.save(partial / NETWORK)
+        self.images.to_parquet(partial / IMAGES, write_page_checksum=True)
+        self.arrivals.to_parquet(partial / ARRIVALS, write_page_checksum=True)
+        (partial / SETTINGS).write_text(json.dumps(dict(self.settings)))
+        partial.rename(folder / f"run-{len(self.arrivals):03d}")
 
     def require(self, settings: Mapping[str, Any]) -> None:
         """Raise ValueError if the settings differ from those of the runs so far."""
