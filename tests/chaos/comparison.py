@@ -22,10 +22,6 @@ EXCLUDED = {
     "08_reporting/*/baselines/summary.md": "shows training times",
     "08_reporting/*/transfer/page.html": "shows images per second",
     "08_reporting/*/transfer/summary.md": "shows images per second",
-    **{  # after a kill between learning and the report
-        f"08_reporting/*/streams/{name}": "shows what is new since the last learning, and now nothing is"
-        for name in ("news.md", "page.html", "summary.md")
-    },
 }
 
 

@@ -123,12 +123,14 @@ def test_without_new_images_nothing_changes_and_another_image_size_is_refused(le
     folders(0, 20)
     project = learn()
     table = arrivals(project)
+    report = project / "data/08_reporting/digits/streams"
+    told = {name: (report / name).read_text() for name in ("summary.md", "page.html")}
     learn()
     assert [path.name for path in (project / DATA / "state").iterdir()] == ["run-001"]
     pd.testing.assert_frame_equal(arrivals(project), table)
-    summary = (project / "data/08_reporting/digits/streams/summary.md").read_text()
-    assert read_markdown(summary)[["run", "new"]].to_numpy().tolist() == [["1", "60 + 60"]]
-    assert "run 1" in summary.splitlines()[-1], "the last run that trained"
+    assert {name: (report / name).read_text() for name in told} == told, "so that a kill before the report loses nothing"
+    assert read_markdown(told["summary.md"])[["run", "new"]].to_numpy().tolist() == [["1", "60 + 60"]]
+    assert told["summary.md"].splitlines()[-1] == "Run 1: 60 new nice and 60 new real images."
     folders.settings["image_size"] = 24
     with pytest.raises(ValueError, match="image_size is 24, .* with 16 .*state to start over"):
         learn()

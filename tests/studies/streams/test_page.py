@@ -53,12 +53,12 @@ def test_the_table_has_a_row_a_run(arrivals):
 
 
 def test_terms_are_explained(arrivals):
-    require_explained_terms(streams_page("Digits", "Something new.", arrivals, prequential_figure(arrivals)))
+    require_explained_terms(streams_page("Digits", arrivals, prequential_figure(arrivals)))
 
 
 def test_summary_and_page_give_the_last_measured_arrival(arrivals):
     """The third run brings no nice images, so that the second is the last one measured on both domains."""
-    html = streams_page("Digits", "Something new.", arrivals, prequential_figure(arrivals))
+    html = streams_page("Digits", arrivals, prequential_figure(arrivals))
     page, last = Reader(html), arrivals.set_index("run").loc[2]
     answer = page.section("").partition("Run 2 ")[2].partition(").")[0]
     expected = [f"{last[f'{name}_top1']:.3f}" for name in ("performance", "nice", "real")]
@@ -66,16 +66,17 @@ def test_summary_and_page_give_the_last_measured_arrival(arrivals):
     assert page.key_numbers == ["3", "600", "540", "790", expected[0]]
     shown = page.table("run", "trained on")
     assert shown.to_numpy().tolist() == arrivals_table(arrivals).astype("str").to_numpy().tolist()
-    text = summary("Digits", "Something new.", arrivals)
+    text = summary("Digits", arrivals)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
     assert rows[2:] == shown.to_numpy().tolist()
-    assert text.endswith("Something new.") and "Something new." in page.section("Run by run")
+    news = "Run 3: 0 new nice and 30 new real images."
+    assert text.endswith(news) and news in page.section("Run by run")
 
 
 def test_the_first_run_has_no_performance_yet(arrivals):
     first = arrivals[:1]
     figure = prequential_figure(first)
     assert not any(len(trace.x) for trace in figure.data)
-    html = streams_page("Digits", "Run 1.", first, figure)
+    html = streams_page("Digits", first, figure)
     assert Reader(html).key_numbers == ["1", "200", "500", "700"]
     assert Reader(html).table("run", "performance")["performance"].tolist() == [DASH]

@@ -25,14 +25,14 @@ def learn(
     training: Training,
     checkpoints: Path,
     events: TrainingEvents,
-) -> tuple[State, pd.DataFrame, str]:
-    """One run: the state for the next run, one row per run so far, and a sentence on this run."""
+) -> tuple[State, pd.DataFrame]:
+    """One run: the state for the next run, and one row per run so far."""
     pixels = pixels_by_domain(nice_images, real_images)
-    state, news = learn_on(state_before, manifest, pixels, learning, training, checkpoints, events)
-    return state, state.arrivals, news
+    state = learn_on(state_before, manifest, pixels, learning, training, checkpoints, events)
+    return state, state.arrivals
 
 
-def report(arrivals: pd.DataFrame, news: str, title: str) -> tuple[go.Figure, str, str]:
+def report(arrivals: pd.DataFrame, title: str) -> tuple[go.Figure, str, str]:
     """The accuracies on each arrival as a figure, the summary, and the page."""
     figure = reporting.prequential_figure(arrivals)
-    return figure, reporting.summary(title, news, arrivals), reporting.streams_page(title, news, arrivals, figure)
+    return figure, reporting.summary(title, arrivals), reporting.streams_page(title, arrivals, figure)

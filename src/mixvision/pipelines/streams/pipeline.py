@@ -21,12 +21,12 @@ def create_pipeline() -> Pipeline:
                     "checkpoints",
                     "training_events",
                 ],
-                ["state", "arrivals", "news_text"],  # saved in this order: the state first
+                ["state", "arrivals"],  # saved in this order: the state first
                 name="learn",
             ),
             Node(
                 nodes.report,
-                ["arrivals", "news_text", "params:title"],
+                ["arrivals", "params:title"],
                 ["prequential_figure", "summary", "page"],
                 name="report",
             ),

@@ -18,9 +18,11 @@ from mixvision.studies.streams.state import State
 from mixvision.training.config import Continuation, Course, Start, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import require_both_domains
+from mixvision.training.needs import warn_of_shortage
 from mixvision.training.pool import ImagePool
 from mixvision.training.results import trained_networks
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
+from mixvision.training.sweep.needs import sweep_needs
 from mixvision.vocabulary import DOMAINS, LAST, NICE, snapshot_name
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ def learn_on(
     training: Training,
     checkpoints: Path,
     events: TrainingListener = SILENT,
-) -> tuple[State, str]:
+) -> State:
     """Do one run: test the network on the new images, and train it on the newest ones.
 
     Args:
@@ -46,7 +48,7 @@ def learn_on(
         events: notified of the training's progress.
 
     Returns:
-        the state after this run, which is ``before`` itself if nothing is new, and a sentence on what the run did.
+        the state after this run, which is ``before`` itself if nothing is new.
 
     Raises:
         ValueError: the images are of one domain, the settings differ from those of earlier runs, or the buffers have
@@ -58,9 +60,8 @@ def learn_on(
         before.require(settings)
     images = receive(manifest, before)
     if before is not None and not images["is_new"].any():
-        news = f"No new images since run {len(before.arrivals)}: nothing was trained."
-        log.info(news)
-        return before, news
+        log.info("No new images since run %d: nothing was trained.", len(before.arrivals))
+        return before
     measured = prequential_accuracy(before.network if before else None, images, pixels)
     buffers = fill_buffers(images, learning)
     categories = before.network.categories if before else tuple(sorted(images["category"].unique()))
@@ -70,8 +71,7 @@ def learn_on(
     arrivals = pd.concat([*([before.arrivals] if before else []), pd.DataFrame([arrival])], ignore_index=True)
     fresh = images.loc[images["is_new"], ["id", "sha256", "pixels_sha256", "run", "held_out"]]
     seen = pd.concat([*([before.images] if before else []), fresh], ignore_index=True)
-    news = f"Run {arrival['run']}: {arrival['nice_new']} new nice and {arrival['real_new']} new real images."
-    return State(network, seen, arrivals, settings), news
+    return State(network, seen, arrivals, settings)
 
 
 def _train(
@@ -88,6 +88,7 @@ def _train(
     settings = {name: getattr(learning, name) for name in ("seed", "learning_rate", "l2")}
     trials = pd.DataFrame([{"trial": trial, **settings, "begin": _iterations(before)}])
     training_sets = buffers.loc[buffers["split"] == "train", ["id"]].sort_values("id").assign(trial=trial)
+    warn_of_shortage("Training", sweep_needs(buffers, training_sets, pool.pixels.shape[1], training), training.device)
     continuation = Continuation({trial: Start(before.network.tensors)}) if before else None
     result = train_sweep(
         resnet25_builder(pool),

@@ -70,13 +70,13 @@ def arrivals_table(arrivals: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def summary(title: str, news: str, arrivals: pd.DataFrame) -> str:
-    """The table, and a sentence on what this run did, as Markdown."""
+def summary(title: str, arrivals: pd.DataFrame) -> str:
+    """The table, and a sentence on what the last run that trained did, as Markdown."""
     table = markdown_table(arrivals_table(arrivals))
-    return f"{title}: online learning from two streams (images: nice + real)\n\n{table}\n\n{news}"
+    return f"{title}: online learning from two streams (images: nice + real)\n\n{table}\n\n{_news(arrivals)}"
 
 
-def streams_page(title: str, news: str, arrivals: pd.DataFrame, figure: go.Figure) -> str:
+def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure) -> str:
     """The whole report as one HTML page."""
     numbers = [
         (str(len(arrivals)), "runs"),
@@ -94,9 +94,14 @@ def streams_page(title: str, news: str, arrivals: pd.DataFrame, figure: go.Figur
             f"(nice {nice}, real {real})."
         )
     sections = [
-        Section("Run by run", [news], [Table("Arrivals (images: nice + real)", arrivals_table(arrivals))], [figure])
+        Section("Run by run", [_news(arrivals)], [Table("Arrivals (images: nice + real)", arrivals_table(arrivals))], [figure])
     ]
     question = (
         "How well does a network that keeps learning from two growing streams classify the images that arrive next?"
     )
     return render_page(Page(title, question, answer, numbers, sections, NOTES))
+
+
+def _news(arrivals: pd.DataFrame) -> str:
+    last = arrivals[["run", "nice_new", "real_new"]].iloc[-1]
+    return f"Run {last['run']}: {last['nice_new']} new nice and {last['real_new']} new real images."
