@@ -128,7 +128,9 @@ def test_without_new_images_nothing_changes_and_another_image_size_is_refused(le
     learn()
     assert [path.name for path in (project / DATA / "state").iterdir()] == ["run-001"]
     pd.testing.assert_frame_equal(arrivals(project), table)
-    assert {name: (report / name).read_text() for name in told} == told, "so that a kill before the report loses nothing"
+    assert {name: (report / name).read_text() for name in told} == told, (
+        "so that a kill before the report loses nothing"
+    )
     assert read_markdown(told["summary.md"])[["run", "new"]].to_numpy().tolist() == [["1", "60 + 60"]]
     assert told["summary.md"].splitlines()[-1] == "Run 1: 60 new nice and 60 new real images."
     folders.settings["image_size"] = 24

@@ -7,8 +7,17 @@ import pytest
 import torch
 from torch import nn
 
+from mixvision.training import needs as needs_module
 from mixvision.training.config import Training
-from mixvision.training.needs import Need, footprint, needs_table, pixels_need, predictions_need, shortage
+from mixvision.training.needs import (
+    Need,
+    footprint,
+    needs_table,
+    pixels_need,
+    predictions_need,
+    shortage,
+    warn_of_shortage,
+)
 from mixvision.training.sweep.needs import stacks_that_fit, sweep_needs
 
 MIXED = Training(accelerator="cpu", stack_size=2)
@@ -53,6 +62,25 @@ def test_the_message_names_the_largest_needs_and_how_to_lower_them():
         "mixing needs about 13.0 GB of memory (pixels 9.1 GB, a stack of 11 3.8 GB, predictions 100 MB), and 8.0 GB "
         "are free: lower image_size (now 224) or stack_size (now 11) or the number of models (now 11)."
     )
+
+
+@pytest.mark.parametrize(
+    ("device", "free", "warnings"),
+    [
+        ("cpu", {"cpu": 100}, ["120 MB of memory"]),
+        ("cuda", {"cpu": 100, "cuda": 100}, []),
+        ("cuda", {"cpu": 10, "cuda": 50}, ["80 MB of the GPU's memory", "40 MB of memory"]),
+    ],
+)
+def test_a_gpu_and_the_memory_beside_it_are_counted_apart(monkeypatch, caplog, device, free, warnings):
+    monkeypatch.setattr(needs_module, "free_bytes", lambda place: free[place.type] * 10**6)
+    needs = [
+        Need("a stack of 2", 80 * 10**6, "stack_size (now 2)"),
+        Need("predictions", 40 * 10**6, "the number of models (now 2)", in_main_memory=True),
+    ]
+    warn_of_shortage("Training", needs, torch.device(device))
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert [text.partition("about ")[2].partition(" (")[0] for text in told] == warnings
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pandas as pd
 import torch
@@ -27,11 +27,13 @@ class Need:
         what: in words.
         bytes: how much it takes at most.
         lower: the parameter by which it shrinks, and its value now.
+        in_main_memory: even if the training is on a GPU.
     """
 
     what: str
     bytes: int
     lower: str
+    in_main_memory: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,13 @@ def predictions_need(models: int, manifest: pd.DataFrame, lower: str) -> Need:
     """The tables of what so many models (trials times snapshots) say of each held-out image."""
     kept = manifest[manifest["status"] == "kept"]
     rows = models * int((kept["split"] != "train").sum())
-    return Need(f"{rows:,} predictions", rows * PREDICTION_BYTES, lower)
+    return Need(f"{rows:,} predictions", rows * PREDICTION_BYTES, lower, in_main_memory=True)
 
 
 def needs_table(needs: Iterable[Need]) -> pd.DataFrame:
-    """One row per need, the largest first: what, bytes, lower."""
+    """One row per need, the largest first: what, bytes, lower, in_main_memory."""
     rows = [vars(need) for need in sorted(needs, key=lambda need: -need.bytes)]
-    return pd.DataFrame(rows, columns=["what", "bytes", "lower"])
+    return pd.DataFrame(rows, columns=[field.name for field in fields(Need)])
 
 
 def shortage(study: str, needs: Iterable[Need], free: int, where: str = "memory") -> str:
@@ -103,12 +105,14 @@ def shortage(study: str, needs: Iterable[Need], free: int, where: str = "memory"
 
 
 def warn_of_shortage(study: str, needs: Iterable[Need], device: torch.device) -> None:
-    """Log what is needed, and warn if it does not fit into the memory that is free on the device."""
-    needs = list(needs)
+    """Log what is needed, and warn if it does not fit into the memory that is free, on a GPU and beside it."""
+    needs, main = list(needs), torch.device("cpu")
     log.info("%s needs about %s of memory.", study, in_words(sum(need.bytes for need in needs)))
-    sentence = shortage(study, needs, free_bytes(device), "the GPU's memory" if device.type == "cuda" else "memory")
-    if sentence:
-        log.warning(sentence)
+    on_gpu = [need for need in needs if device.type == "cuda" and not need.in_main_memory]
+    beside = [need for need in needs if need not in on_gpu]
+    for place, part, where in ((device, on_gpu, "the GPU's memory"), (main, beside, "memory")):
+        if part and (sentence := shortage(study, part, free_bytes(place), where)):
+            log.warning(sentence)
 
 
 def in_words(count: float) -> str:

@@ -94,7 +94,12 @@ def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure) -> str:
             f"(nice {nice}, real {real})."
         )
     sections = [
-        Section("Run by run", [_news(arrivals)], [Table("Arrivals (images: nice + real)", arrivals_table(arrivals))], [figure])
+        Section(
+            "Run by run",
+            [_news(arrivals)],
+            [Table("Arrivals (images: nice + real)", arrivals_table(arrivals))],
+            [figure],
+        )
     ]
     question = (
         "How well does a network that keeps learning from two growing streams classify the images that arrive next?"

@@ -46,9 +46,9 @@ def transfer_needs(
     models = f"the number of models (now {len(trials)})"
     return [
         pixels_need(manifest, side, train, how.on_gpu),
-        Need(f"{widest} features of {len(kept):,} images", features, "the number of images"),
+        Need(f"{widest} features of {len(kept):,} images", features, "the number of images", in_main_memory=True),
         Need(f"{name} at {size} pixels", taken, f"input_sizes (now {size}) or the fine-tunings' batch_size"),
-        Need("probabilities", answers, models),
+        Need("probabilities", answers, models, in_main_memory=True),
         predictions_need(SNAPSHOTS_KEPT * len(trials), manifest, models),
     ]
 
