@@ -118,7 +118,7 @@ def test_a_later_run_refuses_damaged_images_by_name(shots, tmp_path, name, is_cu
         file.write_bytes(file.read_bytes()[:-100])
     else:
         flip(file, 0.9)
-    with pytest.raises(DatasetError, match=rf"{tmp_path / 'store'}.* damaged.* Run the ingestion pipeline"):
+    with pytest.raises(DatasetError, match=rf"{file} is damaged.* Run the ingestion pipeline"):
         ImageStoreDataset(filepath=str(tmp_path / "store")).load()
     ingested.save(PendingImages(source.load(), Decoding(size=24)))
     ImageStoreDataset(filepath=str(tmp_path / "store")).load()

@@ -133,6 +133,15 @@ def test_flipped_bytes_are_found_and_decoded_again(write, tmp_path, caplog, name
         assert re.search(rf"{name} is damaged: (1 images|the images) are decoded again", caplog.text)
 
 
+@pytest.mark.parametrize("name", ["pixels.npy", "inventory.parquet", "thumbnails.npy", "settings.json"])
+def test_files_that_are_cut_off_are_named_and_decoded_again(write, tmp_path, caplog, name):
+    before = np.array(write().pixels)
+    path = tmp_path / "store" / name
+    path.write_bytes(path.read_bytes()[:-100])
+    np.testing.assert_array_equal(write().pixels, before)
+    assert re.search(rf"{path} is damaged.*the images are decoded again", caplog.text, re.IGNORECASE)
+
+
 def test_pixels_of_a_whole_domain_that_were_inverted_are_decoded_again(write, tmp_path, monkeypatch):
     before = np.array(write().pixels)
     path = tmp_path / "store" / "pixels.npy"

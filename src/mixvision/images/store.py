@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,11 +106,9 @@ def read_store(folder: Path) -> ImageStore:
     if not (folder / SETTINGS).exists():
         raise FileNotFoundError(f"There are no decoded images in {folder}: run the ingestion pipeline first.")
     try:
-        unmapped = json.loads((folder / SETTINGS).read_text()).get("unmapped", {})
-        pixels, thumbnails = (np.load(folder / name, mmap_mode="r") for name in (PIXELS, THUMBNAILS))
-        return ImageStore(pd.read_parquet(folder / INVENTORY), pixels, unmapped, thumbnails)
-    except (OSError, ValueError, AttributeError, EOFError) as error:  # pyarrow's errors are of the first two kinds
-        raise ValueError(f"The decoded images in {folder} are damaged ({error}). {REMEDY}") from error
+        return _open_store(folder)
+    except ValueError as error:
+        raise ValueError(f"{error} {REMEDY}") from error
 
 
 def require_whole(folder: Path, store: ImageStore) -> None:
@@ -138,12 +138,12 @@ def write_store(pending: PendingImages, folder: Path) -> None:
     if before is not None and _is_current(before, files, raw, groups):
         logger.info("%s images: nothing changed, %d decoded files reused.", raw.domain, len(files))
         return
-    with replacing_folder(folder) as partial:
-        records = _decode_all(files, before, pending, (partial / PIXELS, partial / THUMBNAILS))
+    with replacing_folder(folder) as new:
+        records = _decode_all(files, before, pending, (new / PIXELS, new / THUMBNAILS))
         inventory = _described(pd.DataFrame(records, columns=list(COLUMNS)), raw, groups)
-        inventory.astype(COLUMNS).to_parquet(partial / INVENTORY)
-        checksums = {name: _checksum(partial / name) for name in CHECKED}
-        (partial / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped, "checksums": checksums}))
+        inventory.astype(COLUMNS).to_parquet(new / INVENTORY)
+        checksums = {name: _checksum(new / name) for name in CHECKED}
+        (new / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped, "checksums": checksums}))
         del before  # closes its pixels: Windows does not rename folders with open files
 
 
@@ -182,20 +182,38 @@ def _list_files(raw: RawImages) -> pd.DataFrame:
     return table.sort_values("path", ignore_index=True)
 
 
+def _open_store(folder: Path) -> ImageStore:
+    unmapped = _read(folder / SETTINGS, _read_json).get("unmapped", {})
+    pixels, thumbnails = (_read(folder / name, partial(np.load, mmap_mode="r")) for name in (PIXELS, THUMBNAILS))
+    return ImageStore(_read(folder / INVENTORY, pd.read_parquet), pixels, unmapped, thumbnails)
+
+
+def _read(file: Path, read: Callable[[Path], Any]) -> Any:
+    """What a function reads from a file; raises ValueError that names the file if it cannot."""
+    try:
+        return read(file)
+    except (OSError, ValueError, AttributeError, EOFError) as error:  # pyarrow's errors are of the first two kinds
+        raise ValueError(f"{file} is damaged ({error}).") from error
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text())
+
+
 def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
     """The folder's store, if it was made with the same settings, without unreadable files: these are tried again."""
+    if not (folder / SETTINGS).exists():
+        return None
     try:
-        kept = json.loads((folder / SETTINGS).read_text())
+        kept = _read(folder / SETTINGS, _read_json)
         if not settings.items() <= kept.items():
             return None
         if damaged := _damaged_files(folder):
             logger.warning("%s is damaged: the images are decoded again.", folder / damaged[0])
             return None
-        store = read_store(folder)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        logger.warning("The decoded images in %s cannot be read (%s): they are decoded again.", folder, error)
+        store = _open_store(folder)
+    except ValueError as error:
+        logger.warning("%s The images are decoded again.", error)
         return None
     flawed = _damaged_squares(store)
     if flawed.any():
@@ -205,7 +223,7 @@ def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
 
 
 def _damaged_files(folder: Path) -> list[str]:
-    known = json.loads((folder / SETTINGS).read_text()).get("checksums", {})  # earlier versions wrote none
+    known = _read(folder / SETTINGS, _read_json).get("checksums", {})  # earlier versions wrote none
     return [name for name in CHECKED if name in known and _checksum(folder / name) != known[name]]
 
 
