@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
-from mixvision.training import checkpoints as module
 from mixvision.training.checkpoints import SafeCheckpoints, checkpoint_to_continue
 
 CONTENT = {"weights": torch.arange(1000.0), "epoch": 3}
@@ -25,16 +28,21 @@ def test_the_last_but_one_is_kept(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3, "of the best only one is kept"
 
 
-def test_a_full_disk_leaves_the_checkpoint_that_was_there(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SystemExit(143), KeyboardInterrupt("^C")])
+def test_what_ends_the_writing_is_raised_and_leaves_the_checkpoint_that_was_there(tmp_path, monkeypatch, error):
+    """PyTorch itself raises a RuntimeError about positions instead, even for a signal."""
     save(tmp_path, epoch=1)
 
-    def fail(content, file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
+    class Ending(io.FileIO):
+        def write(self, content):
+            if self.tell() > 1000:
+                raise error
+            return super().write(content)
 
-    monkeypatch.setattr(module.torch, "save", fail)
-    with pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(Path, "open", lambda path, mode: Ending(path, mode))
+    with pytest.raises(type(error), match=re.escape(str(error))):
         save(tmp_path, epoch=2)
+    monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     assert torch.load(checkpoint_to_continue(tmp_path), weights_only=True)["epoch"] == 1
 

@@ -6,7 +6,7 @@ import logging
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
@@ -32,11 +32,18 @@ class SafeCheckpoints(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing_file(path) as partial:
             with partial.open("wb") as file:
-                torch.save(checkpoint, file)
+                _save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
             if path.name == LAST and path.exists():
                 path.replace(path.with_name(PREVIOUS))
+
+
+def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:  # PyTorch hides what ended its writing: a full disk, Ctrl-C or termination
+        raise error.__context__ or error from None
 
 
 def checkpoint_to_continue(folder: Path, *also_needed: str) -> Path | None:
