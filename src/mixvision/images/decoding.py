@@ -21,6 +21,7 @@ from mixvision.images.hashing import perceptual_hash, pixels_hash, thumbnail_of
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 STATES_DEPTH = ("PPM",)  # formats whose deep samples Pillow scales to 16 bits
 FIRST_IS_PHOTO = ("MPO", "HEIF")  # phones write a second view or a gain map after the photo
+BITMAPS = ("BMP", "DIB")
 HELD_WHOLE = ("WEBP", "AVIF", "HEIF", "JPEG2000")  # formats whose decoders hold several copies of the picture
 QUICK_PIXELS = 2_000_000  # more are timed
 LOOKS, LARGEST_BLOCK = 64, 65_536  # at the clock while a large picture is read, and bytes between two looks at most
@@ -166,6 +167,8 @@ def _decode_or_mend(content: bytes, kind: str, decoding: Decoding, record: Image
     """The picture as Pillow reads it, if need be without what is damaged beside the pixels."""
     if kind == "JPEG":
         jpeg.refuse_many_scans(content)
+    if kind == "PNG":
+        png.refuse_many_chunks(content)
     try:
         return _decode(content, kind, decoding, record, clock)
     except Undecodable:
@@ -196,6 +199,8 @@ def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord, 
         return _upright(picture, *exif_of(image), record)
     image.draft(None, (2 * decoding.size, 2 * decoding.size))
     image.load()
+    if kind in BITMAPS and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        image = image.convert("RGB")  # Windows often leaves the opacity empty, and viewers ignore it then
     opaque, grey = None, image
     if kind == "PNG":
         opaque = png.opacity(image, content)
@@ -221,7 +226,7 @@ def _decode_tiff(content: bytes, kind: str, decoding: Decoding, record: ImageRec
     except Exception:  # Pillow reads some files that tifffile does not, and says what is wrong with others
         return _decode(content, kind, decoding, record, clock)
     record.width, record.height, record.mode = page.width, page.height, page.mode
-    if page.needs_scaling and page.unsupported:
+    if page.unsupported and (page.needs_scaling or page.is_subsampled):
         raise Undecodable(page.unsupported)
     _refuse_large(page.width, page.height, page.pixels * page.pixel_bytes, decoding)
     orientation: object = page.first(ORIENTATION, 1)
@@ -234,6 +239,7 @@ def _decode_tiff(content: bytes, kind: str, decoding: Decoding, record: ImageRec
         orientation, taken_by = exif_of(image)
         if not page.needs_scaling:
             image.load()  # which turns it, too
+            tiff.mend_palette(image, page)
             record.mode, (record.width, record.height) = image.mode, image.size
             return _upright(to_rgb(image), 1, taken_by, record)
     except Undecodable:
@@ -248,10 +254,14 @@ def _decode_tiff(content: bytes, kind: str, decoding: Decoding, record: ImageRec
 
 def _open(content: bytes, kind: str, clock: Clock) -> Image.Image:
     """The opened picture. While a large one is decoded, the clock is looked at, if its decoder reads part by part."""
-    image = _opened(io.BytesIO(content), kind)
-    is_long = image.width * image.height > QUICK_PIXELS or len(content) > READ_AT_ONCE  # others are quick
-    if is_long and kind not in HELD_WHOLE:
+    if kind in HELD_WHOLE:
+        return _opened(io.BytesIO(content), kind)
+    is_long = len(content) > READ_AT_ONCE  # others are quick to open
+    image = _opened(TimedContent(content, clock) if is_long else io.BytesIO(content), kind)
+    if not is_long and image.width * image.height > QUICK_PIXELS:
+        is_long = True
         image = _opened(TimedContent(content, clock), kind)  # opened again, as readers keep the stream in other places
+    if is_long:
         image.decodermaxblock = min(LARGEST_BLOCK, max(SMALL_READ, len(content) // LOOKS))
     return image
 

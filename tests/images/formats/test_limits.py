@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import imagecodecs
 import numpy as np
@@ -190,3 +191,50 @@ def test_a_cut_file_says_that_no_part_can_be_kept(tmp_path, name, accept):
     for content in [NOT_KEPT[name], *(DEEP if "8 bits" in name else [])]:
         reason = decode(tmp_path, content[: len(content) * 2 // 3], accept_truncated=accept)[0].reason
         assert reason.endswith(f"(accept_truncated keeps no parts of {name})")
+
+
+def beside_the_pixels(kind: str, size: int) -> bytes:
+    """A small picture with so many bytes of nothing before its pixels."""
+    if kind == "PPM":
+        return b"P6\n#" + bytes(size).replace(b"\0", b"c") + b"\n64 64\n255\n" + bytes(3 * SIDE * SIDE)
+    content = encoded(np.zeros((SIDE, SIDE, 3), np.uint8), kind)
+    if kind == "JPEG":
+        return content[:2] + b"\xff\xfe\0\2" * (size // 4) + content[2:]
+    nothing = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
+    return content[:33] + nothing * (size // len(nothing)) + content[33:]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PPM"])
+def test_a_header_without_end_is_too_slow(tmp_path, kind):
+    """Pillow reads it byte by byte before it knows the picture's size."""
+    record, _ = decode(tmp_path, beside_the_pixels(kind, 2_000_000), max_seconds=0.2)
+    assert record.reason == "too slow: decoding took over max_seconds, 0.2"
+
+
+def test_a_png_of_very_many_empty_chunks_is_refused(tmp_path):
+    assert decode(tmp_path, beside_the_pixels("PNG", 600_000))[0].reason == ""
+    record, _ = decode(tmp_path, beside_the_pixels("PNG", 1_300_000))
+    assert record.reason == "too many chunks: over 100000 in a PNG"
+
+
+@pytest.mark.parametrize("subsampling", [(2, 2), None])
+@pytest.mark.parametrize("accept", [False, True])
+def test_subsampled_colours_without_compression_are_refused_rather_than_read_wrongly(tmp_path, subsampling, accept):
+    """Blocks of four grey values and two colours: 1.5 bytes a pixel, which Pillow takes for a file that was cut off."""
+    tags = {256: SIDE, 257: SIDE, 258: 8, 259: 1, 262: 6, 273: 8, 277: 3, 278: SIDE, 279: SIDE * SIDE * 3 // 2}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    if subsampling:
+        entries.append(struct.pack("<HHIHH", 530, 3, 2, *subsampling))
+    ifd = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    content = b"II*\0" + struct.pack("<I", 8 + tags[279]) + bytes(tags[279]) + ifd
+    record, _ = decode(tmp_path, content, accept_truncated=accept)
+    assert record.reason == "unsupported image: TIFF with YCbCr of fewer colours than pixels, convert it to RGB"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_samples_of_24_bits_are_refused_rather_than_read_wrongly(tmp_path, order):
+    tags = {256: SIDE, 257: SIDE, 258: 24, 259: 1, 262: 1, 273: 8, 277: 1, 278: SIDE, 279: 3 * SIDE * SIDE}
+    entries = b"".join(struct.pack(f"{order}HHII", tag, 4, 1, value) for tag, value in tags.items())
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8 + tags[279])
+    content = start + bytes(tags[279]) + struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
+    assert decode(tmp_path, content)[0].reason == "unusual samples: 1 x uint24, convert it to 16 bits"

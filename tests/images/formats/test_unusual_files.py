@@ -150,6 +150,12 @@ NOT_READ = {
     b"<svg xmlns=''/>": "not an image: XML or SVG",
     b"8BPS\0\1": "not an image: Photoshop document, export it as PNG or TIFF",
     b"%PDF-1.7": "not an image: PDF",
+    b"version https://git-lfs.github.com/spec/v1\noid": "not an image: Git LFS pointer, fetch the file by git lfs pull",
+    b"\0\0\1\0\1\0": "unsupported image: icon, convert it to PNG",
+    b"P7\nWIDTH 4": "unsupported image: PAM, convert it to PNG",
+    b"qoif\0\0": "unsupported image: QOI, convert it to PNG",
+    b"v/1\x01\2": "unsupported image: OpenEXR, convert it to TIFF",
+    b"II\xbc\1": "unsupported image: JPEG XR, convert it to TIFF",
     b"file,label\n": "not an image",
 }
 
@@ -262,3 +268,44 @@ def test_large_transparent_pictures_are_blended_in_parts(tmp_path, mode):
     _, pixels = decode(tmp_path, encoded(picture.crop((0, 1000, 40, 1040)), "PNG"))
     whole = decode(tmp_path, encoded(picture, "PNG"))[1]
     np.testing.assert_array_equal(whole[16], np.broadcast_to(pixels[16, 0], (32, 3)))
+
+
+def bitmap(colours: np.ndarray, alpha: np.ndarray) -> bytes:
+    """A BMP of 32 bits a pixel with a mask for its opacity, as Windows' clipboard makes it."""
+    rows = np.dstack([colours[..., ::-1], alpha])[::-1].astype(np.uint8).tobytes()
+    sizes = struct.pack("<IiiHHIIiiII", 108, colours.shape[1], colours.shape[0], 1, 32, 3, len(rows), 0, 0, 0, 0)
+    header = sizes + struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000).ljust(68, b"\0")
+    return b"BM" + struct.pack("<IHHI", 14 + len(header) + len(rows), 0, 0, 14 + len(header)) + header + rows
+
+
+def test_an_empty_opacity_of_a_bitmap_is_ignored_as_viewers_do(tmp_path):
+    colours = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    halved = np.full((32, 32), 128)
+    assert (decode(tmp_path, bitmap(colours, np.zeros((32, 32))))[1] == colours).all()
+    expected = np.rint(colours * (128 / 255) + 127)
+    assert np.abs(decode(tmp_path, bitmap(colours, halved))[1] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("scale", [1, 257])
+def test_a_tiffs_palette_may_have_8_bits(tmp_path, bits, scale):
+    """The standard wants 16; old programs wrote 8."""
+    colours = np.random.default_rng(bits).integers(0, 256, (3, 2**bits), dtype=np.uint16)
+    places = np.arange(32 * 32).reshape(32, 32) % 2**bits
+    single = (places[..., None] >> np.arange(bits)[::-1]) & 1
+    pixels = np.packbits(single.astype(np.uint8).reshape(32, -1), axis=1).tobytes()
+    tags = {256: 32, 257: 32, 258: bits, 259: 1, 262: 3, 273: 8, 277: 1, 278: 32, 279: len(pixels)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    entries += struct.pack("<HHII", 320, 3, colours.size, 8 + len(pixels) + 2 + 12 * 10 + 4)
+    palette = (colours * scale).astype("<u2").tobytes()
+    content = (
+        b"II*\0" + struct.pack("<I", 8 + len(pixels)) + pixels + struct.pack("<H", 10) + entries + bytes(4) + palette
+    )
+    record, decoded = decode(tmp_path, content)
+    assert record.reason == "" and (decoded == np.moveaxis(colours, 0, -1)[places]).all()
+
+
+def test_a_png_whose_palette_is_missing_is_damaged(tmp_path):
+    content = encoded(Image.new("P", (32, 32)), "PNG")
+    content = content[: content.index(b"PLTE") - 4] + content[content.index(b"IDAT") - 4 :]
+    assert decode(tmp_path, content)[0].reason.startswith("damaged image: its parts do not fit together")

@@ -25,6 +25,8 @@ def reason_of(error: Exception, kind: str, content: bytes) -> str:
     """
     if isinstance(error.__cause__, Undecodable):  # raised while a decoder read the content
         return str(error.__cause__)
+    if not str(error):  # a failed assertion
+        return f"damaged image: its parts do not fit together ({type(error).__name__})"
     words = str(error).lower()
     if isinstance(error, UnidentifiedImageError):
         if kind == "JPEG" and (unsupported := jpeg.unsupported_kind(content)):

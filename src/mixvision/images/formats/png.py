@@ -7,9 +7,12 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from mixvision.images.formats.recognise import Undecodable
+
 SIGNATURE = 8  # bytes
 NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"}
 MAX_CHUNKS = 100_000
+SMALLEST_CHUNK = 12  # bytes
 GREY, RGB = 0, 2  # colour types
 
 
@@ -20,7 +23,7 @@ def without_texts(content: bytes) -> bytes:
     """
     parts, place = [content[:SIGNATURE]], SIGNATURE
     for _ in range(MAX_CHUNKS):
-        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        end = place + SMALLEST_CHUNK + int.from_bytes(content[place : place + 4], "big")
         if end > len(content) or place == len(content):
             break
         name = content[place + 4 : place + 8]
@@ -28,6 +31,19 @@ def without_texts(content: bytes) -> bytes:
             parts.append(content[place:end])
         place = end
     return b"".join([*parts, content[place:]])
+
+
+def refuse_many_chunks(content: bytes) -> None:
+    """Refuse a file of very many small chunks, each of which takes Pillow hundreds of bytes and some time.
+
+    Raises:
+        Undecodable: it has more than 100,000 chunks.
+    """
+    place, count = SIGNATURE, 0
+    while place < len(content) and len(content) > SMALLEST_CHUNK * MAX_CHUNKS:
+        place, count = place + SMALLEST_CHUNK + int.from_bytes(content[place : place + 4], "big"), count + 1
+        if count > MAX_CHUNKS:
+            raise Undecodable(f"too many chunks: over {MAX_CHUNKS} in a PNG")
 
 
 def _is_intact(chunk: bytes) -> bool:

@@ -20,6 +20,10 @@ CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
 NEW_SUBFILE_TYPE, BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRA, FORMAT = 254, 258, 262, 277, 284, 338, 339
 LOWEST, HIGHEST = 340, 341  # SMinSampleValue, SMaxSampleValue
 COMPRESSION, TILE_WIDTH, TILE_HEIGHT, DEPTH = 259, 322, 323, 32997
+PALETTE, SUBSAMPLING = 320, 530
+YCBCR = 6
+WHOLE_BYTES = (8, 16, 32, 64)
+MOST_PACKED = 16  # bits: more that are no whole bytes are read wrongly by tifffile
 NOTHING = 42113  # GDAL's value for pixels without a measurement
 ASSOCIATED, UNASSOCIATED = 1, 2  # ExtraSamples: opacity by which the colours were multiplied, or not
 # What a part of a page unpacks to is bounded by the page's size with these: none, LZW, Deflate, PackBits, LZMA,
@@ -57,6 +61,12 @@ class Page:
         return self.first(PHOTOMETRIC, BLACK_IS_LOWEST) in (WHITE_IS_LOWEST, BLACK_IS_LOWEST, RGB)
 
     @property
+    def is_subsampled(self) -> bool:
+        """Whether colours are stored for blocks of pixels without compression, which no decoder here reads."""
+        kind = (self.first(PHOTOMETRIC, BLACK_IS_LOWEST), self.first(COMPRESSION, 1), self.first(BITS, 1))
+        return kind == (YCBCR, 1, 8) and self.tags.get(SUBSAMPLING, (2, 2)) != (1, 1)
+
+    @property
     def pixels(self) -> int:
         """Pixels of the picture or of one tile, whichever has more: both are held in memory."""
         return max(self.width * self.height, self.first(TILE_WIDTH, 0) * self.first(TILE_HEIGHT, 0))
@@ -70,11 +80,15 @@ class Page:
     def unsupported(self) -> str:
         """What keeps an intact page from being read as samples, or "" if nothing does."""
         colours, packed = self.first(PHOTOMETRIC, BLACK_IS_LOWEST), self.first(COMPRESSION, 1)
+        if self.is_subsampled:
+            return "unsupported image: TIFF with YCbCr of fewer colours than pixels, convert it to RGB"
         if not self.can_be_scaled:
             name = PHOTOMETRICS.get(colours, f"colours of kind {colours}")
             return f"unsupported image: TIFF with {name} of {self.first(BITS, 1)} bits, convert it to RGB"
         if self.first(SAMPLES, 1) not in (self.colours, self.colours + 1):
             return f"unusual samples: {self.mode}, but only colours and opacity can be used"
+        if self.first(BITS, 1) > MOST_PACKED and self.first(BITS, 1) not in WHOLE_BYTES and self.first(FORMAT, 1) != 3:
+            return f"unusual samples: {self.mode}, convert it to 16 bits"
         if self.first(DEPTH, 1) > 1:
             return "unusual samples: a volume"
         if packed not in BOUNDED:
@@ -138,6 +152,14 @@ def refuse_unsupported(page: Page, error: Exception) -> None:
     if isinstance(error, UnidentifiedImageError) or page.first(COMPRESSION, 1) not in (*BOUNDED, *BY_PILLOW):
         raise Undecodable(page.unsupported) from error
     raise error
+
+
+def mend_palette(image: Image.Image, page: Page) -> None:
+    """Give a picture the colours of a palette with 8 instead of 16 bits, which old programs wrote."""
+    if image.mode == "P" and PALETTE in page.tags:
+        colours = np.reshape(page.tags[PALETTE], (3, -1))
+        if colours.max() < 256:
+            image.putpalette(colours.T.astype(np.uint8).tobytes())
 
 
 def read_samples(content: bytes, page: Page) -> tuple[Image.Image, str]:
