@@ -24,6 +24,8 @@ EXCLUDED = {
     "08_reporting/*/transfer/summary.md": "shows images per second",
 }
 
+SET_ASIDE = ".damaged"  # what a run found damaged is kept under another name
+
 
 def digests(project: Project) -> dict[str, str]:
     """The digest of every file in data/ by its path, without times; "" for one that is not compared."""
@@ -34,7 +36,8 @@ def digests(project: Project) -> dict[str, str]:
 def differences(found: dict[str, str], expected: dict[str, str]) -> list[str]:
     """What is missing, left over or different, in words."""
     words = [f"missing: {name}" for name in sorted(expected.keys() - found.keys())]
-    words += [f"left over: {name}" for name in sorted(found.keys() - expected.keys())]
+    left = sorted(name for name in found.keys() - expected.keys() if not name.endswith(SET_ASIDE))
+    words += [f"left over: {name}" for name in left]
     both = sorted(expected.keys() & found.keys())
     return words + [f"different: {name}" for name in both if found[name] != expected[name]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 from comparison import differences, digests
@@ -21,6 +22,7 @@ class Kept:
     pattern: str
     arguments: tuple[str, ...] = ()  # of the next run, if not those of the first
     interrupted: bool = False  # only a run that was killed leaves it
+    folder: bool = False  # whether its whole folder is to be deleted if it is refused
 
 
 AFTER_INGESTION = ("--pipelines=mixing", "--from-nodes=mixing.plan_trials")
@@ -42,8 +44,8 @@ KEPT = [
     Kept("transfer", "data/06_models/digits/transfer/checkpoints/**/last.ckpt", interrupted=True),
     Kept("submission", "data/06_models/digits/transfer/networks/**/*.safetensors", ("--pipelines=submission",)),
     Kept("tuning", "data/06_models/digits/tuning/studies/studies.db", interrupted=True),
-    Kept("streams", "data/06_models/digits/streams/state/run-001/network.safetensors"),
-    Kept("streams", "data/06_models/digits/streams/state/run-001/images.parquet"),
+    Kept("streams", "data/06_models/digits/streams/state/run-001/network.safetensors", folder=True),
+    Kept("streams", "data/06_models/digits/streams/state/run-001/images.parquet", folder=True),
 ]
 COUNT, SUBJECTS = 2 * len(KEPT), [kept.subject for kept in KEPT]
 SECONDS = 0.5  # at most, between the first file of its kind and the kill
@@ -77,7 +79,10 @@ def disturb(reference: Reference, place: Place, seed: Sequence[int]) -> Case:
     case.outcome = _outcome(run, damaged)
     if not ended_well:
         for file in damaged:
-            file.unlink(missing_ok=True)
+            if case.kept.folder:
+                rmtree(file.parent)
+            else:
+                file.unlink(missing_ok=True)
         ended_well = start(project).finish()
     case.differences = differences(digests(project), reference.files) if ended_well else ["the last run failed"]
     if case.lost:

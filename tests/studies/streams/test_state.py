@@ -29,7 +29,7 @@ def test_state_is_read_as_it_was_saved(images, network, tmp_path, remember):
 def test_a_damaged_state_is_refused_by_name(images, network, tmp_path, remember, name):
     remember(None, receive(images, None), network).save(tmp_path)
     flip(tmp_path / "run-001" / name, 0.01)
-    with pytest.raises(ValueError, match=r"^The state after run-001 in .* cannot be read: "):
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/run-001/{name} cannot be read: .* delete it to go on from"):
         State.newest(tmp_path)
 
 

@@ -6,8 +6,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,31 +49,24 @@ class State:
 
     @classmethod
     def _read(cls, run: Path) -> State:
-        try:
-            network, settings = TrainedNetwork.load(run / NETWORK), json.loads((run / SETTINGS).read_text())
-            images, arrivals = (
-                pd.read_parquet(run / name, page_checksum_verification=True) for name in (IMAGES, ARRIVALS)
-            )
-            return cls(network, images, arrivals, settings, run.parent)
-        except (OSError, ValueError) as error:
-            raise ValueError(
-                f"The state after {run.name} in {run.parent} cannot be read: {error} Copy the folder from a backup, or "
-                f"delete it to go on from the run before."
-            ) from error
+        read_table = partial(pd.read_parquet, page_checksum_verification=True)
+        images, arrivals = (_read_part(run / name, read_table) for name in (IMAGES, ARRIVALS))
+        settings = _read_part(run / SETTINGS, lambda file: json.loads(file.read_text()))
+        return cls(_read_part(run / NETWORK, TrainedNetwork.load), images, arrivals, settings, run.parent)
 
     def save(self, folder: Path) -> None:
         """Write ``run-<number>`` into the folder; it gets this name only when complete, so a killed run leaves none.
 
         Unlike `mixvision.files.replacing_folder`, it replaces nothing: raises OSError if another run left this state.
         """
-        partial = folder / f".partial-{os.getpid()}"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        self.network.save(partial / NETWORK)
-        self.images.to_parquet(partial / IMAGES, write_page_checksum=True)
-        self.arrivals.to_parquet(partial / ARRIVALS, write_page_checksum=True)
-        (partial / SETTINGS).write_text(json.dumps(dict(self.settings)))
-        partial.rename(folder / f"run-{len(self.arrivals):03d}")
+        unfinished = folder / f".partial-{os.getpid()}"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        self.network.save(unfinished / NETWORK)
+        self.images.to_parquet(unfinished / IMAGES, write_page_checksum=True)
+        self.arrivals.to_parquet(unfinished / ARRIVALS, write_page_checksum=True)
+        (unfinished / SETTINGS).write_text(json.dumps(dict(self.settings)))
+        unfinished.rename(folder / f"run-{len(self.arrivals):03d}")
 
     def require(self, settings: Mapping[str, Any]) -> None:
         """Raise ValueError if the settings differ from those of the runs so far."""
@@ -82,3 +76,13 @@ class State:
                     f"{name} is {value!r}, but this network was trained with {self.settings.get(name)!r} so far. "
                     f"Set it back, or delete {self.folder} to start over."
                 )
+
+
+def _read_part(file: Path, read: Callable[[Path], Any]) -> Any:
+    try:
+        return read(file)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{file} cannot be read: {error} Copy the folder {file.parent.name} from a backup, or delete it to go on "
+            "from the run before."
+        ) from error
