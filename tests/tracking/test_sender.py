@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
+from unittest.mock import Mock
 
 import mlflow
+import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from mixvision.tracking import sender as sending
+from mixvision.tracking.hooks import TrackedRun
 from mixvision.tracking.journal import STATE, Journal
 from mixvision.tracking.sender import BackgroundSender, Sender, send_what_is_left
+from mixvision.training.events import TrainingEvents
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +168,49 @@ def test_runs_of_a_killed_process_are_marked_as_killed(client, journal):
 
 def refuse(sender: Sender) -> None:
     raise MlflowException("connection refused", TEMPORARILY_UNAVAILABLE)
+
+
+class FullDisk:
+    """Entries on a disk without room."""
+
+    def seek(self, *_):
+        return 0
+
+    def write(self, _):
+        return 0
+
+    def truncate(self, _):
+        pass
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_a_full_disk_does_not_hide_that_runs_have_ended(client, journal, monkeypatch, is_reached):
+    """MLflow is told without the journal, or by the next run, which finds the journal."""
+    run = TrackedRun(journal, TrainingEvents(), is_foreign=False)
+    run.trials.started(pd.DataFrame({"trial": ["a"]}))
+    monkeypatch.setattr(journal, "output", FullDisk())
+    if not is_reached:
+        monkeypatch.setattr(run.sender.sender.client, "set_terminated", Mock(side_effect=OSError("disk is full")))
+    parent = journal.state.runs[""]
+    assert run.end("FAILED") is is_reached
+    (child,) = children(client, journal)
+    if is_reached:
+        assert not journal.folder.exists()
+    else:
+        assert (client.get_run(parent).info.status, child.info.status) == ("RUNNING", "RUNNING")
+        assert set(send_what_is_left(journal.folder.parent, "another")) == {parent, child.info.run_id}
+    expected = "FAILED" if is_reached else "KILLED"
+    assert {client.get_run(run_id).info.status for run_id in (parent, child.info.run_id)} == {expected}
+
+
+def test_a_run_that_someone_else_opened_is_not_ended(client, journal):
+    parent = journal.state.runs[""]
+    foreign = Journal.create(journal.folder.with_name("foreign"), client.tracking_uri, "1", parent, is_foreign=True)
+    assert TrackedRun(foreign, TrainingEvents(), is_foreign=True).end("FINISHED")
+    assert client.get_run(parent).info.status == "RUNNING"
 
 
 def test_journals_that_cannot_be_sent_or_read_stay_and_stop_nothing(journal, tmp_path, monkeypatch):

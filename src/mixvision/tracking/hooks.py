@@ -56,14 +56,28 @@ class TrackedRun:
         if not self.is_foreign:
             self.journal.write("set_terminated", status=status, end_time=milliseconds())
         if self.sender.close():
-            self.journal.remove()
-            return True
+            return self._remove_journal(status)
         what, why = f"{self.journal.unsent()} entries of this run", first_line(self.sender.error or TimeoutError())
         log.warning(
             "MLflow could not record %s (%s). They are kept in %s, and the next run of this study sends them.",
             *(what, why, self.journal.folder),
         )
         return False
+
+    def _remove_journal(self, status: str) -> bool:
+        """Remove a journal that was sent, unless MLflow does not know that a run has ended: a full disk may hide it."""
+        for run in self.journal.state.open:
+            try:
+                self.sender.sender.set_terminated(run, status, milliseconds())
+            except Exception as error:  # whatever it is, the run has ended
+                log.warning(
+                    "MLflow does not know that this run has ended (%s): the next run of this study will tell it.",
+                    first_line(error),
+                )
+                self.journal.close()
+                return False
+        self.journal.remove()
+        return True
 
 
 class Tracking:
@@ -105,7 +119,11 @@ class Tracking:
         if run:
             dead = send_what_is_left(self.folder, run.info.run_id)
             journal = Journal.create(
-                self.folder / run.info.run_id, mlflow.get_tracking_uri(), run.info.experiment_id, run.info.run_id
+                self.folder / run.info.run_id,
+                mlflow.get_tracking_uri(),
+                run.info.experiment_id,
+                run.info.run_id,
+                self.plugin.is_foreign,
             )
             if dead:
                 log.warning("%d runs of a process that was killed are marked as KILLED in MLflow.", len(dead))

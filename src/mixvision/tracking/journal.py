@@ -38,7 +38,7 @@ class State:
         tracking_uri: the address of MLflow's database or server.
         experiment: the id of the runs' experiment.
         runs: the id of each run that was created, by its name.
-        open: the names of runs that have not ended.
+        open: the names of runs that have not ended, without those that someone else ends.
         sent: how many bytes of the entries have been sent.
     """
 
@@ -68,10 +68,10 @@ class Journal:
         self.files = 0
 
     @classmethod
-    def create(cls, folder: Path, tracking_uri: str, experiment: str, parent: str) -> Journal:
-        """Begin the journal of a run that is open: its id is ``parent``."""
+    def create(cls, folder: Path, tracking_uri: str, experiment: str, parent: str, is_foreign: bool = False) -> Journal:
+        """Begin the journal of an open run, which someone else ends if it is foreign: its id is ``parent``."""
         folder.mkdir(parents=True)
-        state = State(tracking_uri, experiment, {PARENT: parent}, [PARENT])
+        state = State(tracking_uri, experiment, {PARENT: parent}, [] if is_foreign else [PARENT])
         (folder / STATE).write_text(json.dumps(asdict(state)))
         return cls(folder)
 
