@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.images.alignment import FINE
+from mixvision.images.arrays import new_array
 from mixvision.images.copies import SMALLEST_SIDE, altered_copies, grey_pictures
 from mixvision.images.duplicates import Duplicates, near_duplicates, thumbnails_of
 from mixvision.images.parts import read_arrays, write_arrays
@@ -138,10 +139,7 @@ def pairs_by_hash(kept: pd.DataFrame, squares: np.ndarray, wholes: np.ndarray, d
 def _grey_pictures(stores: list[tuple[np.ndarray, np.ndarray]], count: int, folder: Path | None) -> np.ndarray:
     """Grey pictures of the stores' rows, one store after the other, uint8 (count, 64, 64); on disk if there is one."""
     shape = (count, FINE, FINE)
-    if folder is None:
-        grey = np.empty(shape, np.uint8)
-    else:
-        grey = np.lib.format.open_memmap(folder / "grey.npy", mode="w+", dtype=np.uint8, shape=shape)
+    grey = np.empty(shape, np.uint8) if folder is None else new_array(folder / "grey.npy", shape)
     start = 0
     for pixels, rows in stores:
         grey_pictures(pixels, rows, grey[start : start + len(rows)])

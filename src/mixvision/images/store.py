@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from mixvision.files import replacing_folder
+from mixvision.images.arrays import new_array
 from mixvision.images.decoding import Decoding, ImageRecord, decode_files
 from mixvision.images.groups import group_images
 from mixvision.images.hashing import THUMBNAIL_SIDE
@@ -250,7 +251,7 @@ def _decode_all(
 ) -> list[dict]:
     """Decode every file into the arrays, or copy it from the old store; return the inventory rows, in order."""
     pixels, thumbnails = (
-        np.lib.format.open_memmap(array, mode="w+", dtype=np.uint8, shape=(len(files), side, side, 3))
+        new_array(array, (len(files), side, side, 3))
         for array, side in zip(arrays, (pending.decoding.size, THUMBNAIL_SIDE), strict=True)
     )
     inventory = files.to_dict("records")
