@@ -217,6 +217,19 @@ def test_a_png_of_very_many_empty_chunks_is_refused(tmp_path):
     assert record.reason == "too many chunks: over 100000 in a PNG"
 
 
+@pytest.mark.parametrize(("side", "reason"), [(256, ""), (600, "too many parts: 360000 strips or tiles in a TIFF")])
+def test_a_tiff_of_a_tile_for_every_pixel_is_refused(tmp_path, side, reason):
+    tags = {256: side, 257: side, 258: 16, 259: 1, 262: 1, 277: 1, 322: 1, 323: 1, 324: 0, 325: 0}
+    count = side**2
+    places, sizes = 8 + 2 + 12 * len(tags) + 4, 8 + 2 + 12 * len(tags) + 4 + 4 * count
+    lists = {324: (count, places), 325: (count, sizes)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, *lists.get(tag, (1, value))) for tag, value in tags.items())
+    content = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    content += np.full(count, 8, "<u4").tobytes() + np.full(count, 2, "<u4").tobytes()
+    record, _ = decode(tmp_path, content)
+    assert record.reason.startswith(reason) and bool(record.reason) == bool(reason)
+
+
 @pytest.mark.parametrize("subsampling", [(2, 2), None])
 @pytest.mark.parametrize("accept", [False, True])
 def test_subsampled_colours_without_compression_are_refused_rather_than_read_wrongly(tmp_path, subsampling, accept):

@@ -14,6 +14,9 @@ from mixvision.images.formats.depth import on_white, to_8_bits
 from mixvision.images.formats.recognise import Undecodable
 
 MAX_THUMBNAILS = 20
+MAX_PARTS = 350_000  # tiles of 16x16 pixels, the smallest of the standard, in a picture of 80 million pixels are fewer
+LONGEST = 3 * 2**16  # values of a palette of 16 bits
+STRIPS, TILES = 273, 324  # StripOffsets, TileOffsets
 REDUCED, MASK = 1, 4  # bits of NewSubfileType
 WHITE_IS_LOWEST, BLACK_IS_LOWEST, RGB = 0, 1, 2  # PhotometricInterpretation
 CAMERA_RAW = (32803, 34892)  # colour filter array, linear raw
@@ -125,7 +128,7 @@ def find_page(content: bytes) -> Page:
                 page: Any = file.pages[number]
             except IndexError:
                 break
-            found = Page(number, page.imagewidth, page.imagelength, {tag.code: _values(tag) for tag in page.tags})
+            found = Page(number, page.imagewidth, page.imagelength, _tags(page))
             kind = found.first(NEW_SUBFILE_TYPE, 0)
             if kind & REDUCED and page.subifds and _holds_raw(page):
                 raise Undecodable("not an image: camera raw file, export it")
@@ -202,6 +205,19 @@ def _nothing(page: Page) -> float | None:
         return float(str(page.tags[NOTHING][0]).strip("\0 "))
     except (KeyError, ValueError):
         return None
+
+
+def _tags(page: Any) -> dict[int, tuple]:
+    """A page's tags, without long ones, such as the places of its strips or tiles.
+
+    Raises:
+        Undecodable: it has very many strips or tiles, each of which takes a decoder time and memory.
+    """
+    counts = {tag.code: tag.count for tag in page.tags}
+    parts = max(counts.get(STRIPS, 0), counts.get(TILES, 0))
+    if parts > MAX_PARTS:
+        raise Undecodable(f"too many parts: {parts} strips or tiles in a TIFF, over {MAX_PARTS}")
+    return {tag.code: _values(tag) for tag in page.tags if tag.count <= LONGEST}
 
 
 def _values(tag: object) -> tuple:
