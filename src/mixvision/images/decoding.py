@@ -203,6 +203,8 @@ def _decode(content: bytes, kind: str, decoding: Decoding, record: ImageRecord, 
         image = image.convert("RGB")  # Windows often leaves the opacity empty, and viewers ignore it then
     opaque, grey = None, image
     if kind == "PNG":
+        if not decoding.accept_truncated and png.lacks_rows(image, content):
+            raise EOFError("its last rows are missing")
         opaque = png.opacity(image, content)
     if image.mode.startswith(DEEP_MODES):
         all_bits = kind in STATES_DEPTH or (kind == "PNG" and png.states_significant_bits(content))

@@ -305,6 +305,32 @@ def test_a_tiffs_palette_may_have_8_bits(tmp_path, bits, scale):
     assert record.reason == "" and (decoded == np.moveaxis(colours, 0, -1)[places]).all()
 
 
+@pytest.mark.parametrize("kind", ["L", "RGB", "RGBA", "P", "1"])
+def test_a_png_without_its_last_rows_is_cut_unless_they_are_black(tmp_path, kind):
+    """Its data are complete for zlib, so that Pillow has nothing to complain of."""
+    picture = Image.new(kind, (32, 32))
+    picture.paste(1, (0, 0, 32, 16))
+    whole = encoded(picture, "PNG")
+    assert decode(tmp_path, whole)[0].reason == ""
+    place = whole.index(b"IDAT") + 4
+    rows = zlib.decompress(whole[place : whole.index(b"IEND") - 8])
+    short = whole[: place - 8] + chunk(b"IDAT", zlib.compress(rows[: len(rows) // 2])) + chunk(b"IEND", b"")
+    assert decode(tmp_path, short)[0].reason.startswith("truncated image: its last rows are missing (")
+    assert decode(tmp_path, short, Decoding(size=32, accept_truncated=True))[0].reason == ""
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_tiff_that_does_not_say_what_white_is_has_its_lowest_value_black(tmp_path, bits):
+    stream = io.BytesIO()
+    ramp = np.arange(1024, dtype=f"u{bits // 8}").reshape(32, 32) * (257 if bits == 16 else 1)
+    tifffile.imwrite(stream, ramp, photometric="miniswhite", metadata=None)
+    said = stream.getvalue()
+    place = said.index(struct.pack("<HHI", 262, 3, 1))
+    unsaid = said[:place] + struct.pack("<HHI", 263, 3, 1) + said[place + 8 :]  # Threshholding, which says nothing
+    dark, light = (decode(tmp_path, content)[1].astype(int) for content in (unsaid, said))
+    assert (dark + light == 255).all() and dark[0, 0, 0] == 0
+
+
 def test_a_png_whose_palette_is_missing_is_damaged(tmp_path):
     content = encoded(Image.new("P", (32, 32)), "PNG")
     content = content[: content.index(b"PLTE") - 4] + content[content.index(b"IDAT") - 4 :]

@@ -14,6 +14,8 @@ NEEDED = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT"
 MAX_CHUNKS = 100_000
 SMALLEST_CHUNK = 12  # bytes
 GREY, RGB = 0, 2  # colour types
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by colour type
+AT_ONCE = 2**20  # bytes that are decompressed together
 
 
 def without_texts(content: bytes) -> bytes:
@@ -44,6 +46,27 @@ def refuse_many_chunks(content: bytes) -> None:
         place, count = place + SMALLEST_CHUNK + int.from_bytes(content[place : place + 4], "big"), count + 1
         if count > MAX_CHUNKS:
             raise Undecodable(f"too many chunks: over {MAX_CHUNKS} in a PNG")
+
+
+def lacks_rows(image: Image.Image, content: bytes) -> bool:
+    """Whether a picture's data end before its last row, which Pillow then leaves black without a word.
+
+    Only pictures whose last row is black are looked at, as this takes a second decompression. Interlaced ones are not.
+    """
+    depth, kind, interlaced = content[24], content[25], content[28]
+    if interlaced or np.asarray(image.crop((0, image.height - 1, *image.size))).any():
+        return False
+    row = 1 + (image.width * depth * SAMPLES[kind] + 7) // 8
+    decompressor, length, place = zlib.decompressobj(), 0, SIGNATURE
+    while place < len(content) and content[place + 4 : place + 8] != b"IEND":
+        end = place + SMALLEST_CHUNK + int.from_bytes(content[place : place + 4], "big")
+        if content[place + 4 : place + 8] == b"IDAT":
+            rest = content[place + 8 : end - 4]
+            while rest and length < row * image.height:
+                length += len(decompressor.decompress(rest, AT_ONCE))
+                rest = decompressor.unconsumed_tail
+        place = end
+    return length < row * image.height
 
 
 def _is_intact(chunk: bytes) -> bool:

@@ -56,7 +56,9 @@ class Page:
     def needs_scaling(self) -> bool:
         """Whether samples have other depths or formats than Pillow's 8 bits."""
         deep = self.first(BITS, 1) > 8 or self.first(FORMAT, 1) != 1
-        return self.can_be_scaled and (deep or self.first(EXTRA, 0) == ASSOCIATED)
+        # Without the tag Pillow takes the lowest value for white, unlike other readers.
+        unsaid = PHOTOMETRIC not in self.tags and self.first(SAMPLES, 1) == 1 and self.first(COMPRESSION, 1) in BOUNDED
+        return self.can_be_scaled and (deep or unsaid or self.first(EXTRA, 0) == ASSOCIATED)
 
     @property
     def can_be_scaled(self) -> bool:
