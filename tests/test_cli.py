@@ -7,8 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from kedro.framework.cli import project
+from kedro.framework.cli.utils import find_run_command
+from kedro.io import DatasetError
 
 from mixvision.cli import cli
+from mixvision.images.text_files import decode_text
 
 
 @pytest.fixture
@@ -77,3 +81,103 @@ def test_an_existing_study_is_not_overwritten(run):
     result = run("weeds", "--nice", "field", "--real", "field")
     assert result.exit_code != 0 and f"{file} already exists" in result.output
     assert file.read_text() == written
+
+
+@pytest.fixture
+def failing(tmp_path, monkeypatch):
+    """A function: the result of ``kedro run`` with these arguments, if running raises what another function raises."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(fail, *arguments: str):
+        def callback(**_):
+            fail()
+
+        monkeypatch.setattr(project.run, "callback", callback)
+        return CliRunner().invoke(cli, ["run", *arguments])
+
+    return run
+
+
+def read_a_workbook():
+    decode_text(b"PK\x03\x04", Path("labels.csv"))
+
+
+WORKBOOK = "labels.csv is an Excel workbook or another zip file, not a text: save it as CSV."
+
+
+def load_a_workbook():
+    """As Kedro's catalog does, which wraps the error twice."""
+    try:
+        try:
+            read_a_workbook()
+        except ValueError as error:
+            raise DatasetError(f"Failed while loading data from dataset Table(filepath=labels).\n{error}") from error
+    except DatasetError as error:
+        error.add_note("Lower image_size.")
+        raise DatasetError(f"labels: {error}") from error
+
+
+def use_a_missing_key():
+    raise KeyError("ratio")
+
+
+def convert_a_word():
+    raise ValueError("could not convert string to float: 'ten'")
+
+
+@pytest.mark.parametrize(
+    ("fail", "sentence"),
+    [
+        (read_a_workbook, WORKBOOK),
+        (load_a_workbook, f"{WORKBOOK} Lower image_size."),
+        (use_a_missing_key, "KeyError: 'ratio'"),
+        (convert_a_word, "ValueError: could not convert string to float: 'ten'"),
+    ],
+)
+def test_an_error_of_a_run_ends_in_one_sentence_and_its_traceback_is_in_a_file(failing, fail, sentence):
+    result = failing(fail)
+    assert result.exit_code == 1
+    told, *faults, last = result.output.strip().splitlines()
+    (file,) = Path("logs").iterdir()
+    assert told == f"The traceback is in {file}; kedro run --verbose shows it."
+    assert last == f"Error: {sentence}"
+    assert faults == (
+        ["This looks like a fault of Mixvision: please report it with that file."] if "Key" in last else []
+    )
+    assert f"in {fail.__name__}" in file.read_text()
+
+
+@pytest.mark.parametrize("way", ["--verbose", "full disk"])
+def test_the_traceback_is_shown_if_asked_for_or_if_it_cannot_be_kept(failing, way):
+    if way == "full disk":
+        Path("logs").touch()  # no folder can be made there
+        result = failing(read_a_workbook)
+    else:
+        result = failing(read_a_workbook, way)
+    assert isinstance(result.exception, ValueError) and not result.output
+    assert not Path("logs").is_dir()
+
+
+@pytest.mark.parametrize("option", ["--pipelines", "--pipeline"])
+def test_an_unknown_pipeline_is_refused_before_anything_is_set_up(failing, option):
+    def fail():
+        pytest.fail("it ran")
+
+    assert failing(fail, f"{option}=mixin").output.strip().splitlines()[-1] == (
+        "Error: There is no pipeline 'mixin': did you mean mixing?"
+    )
+    last = failing(fail, f"{option}=nosuch").output.strip().splitlines()[-1]
+    assert last.startswith("Error: There is no pipeline 'nosuch': use one of ingestion, mixing, leakage, ")
+
+
+def test_options_reach_kedro(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen = {}
+    monkeypatch.setattr(project.run, "callback", lambda **options: seen.update(options))
+    result = CliRunner().invoke(cli, ["run", "--env=fruits", "--pipelines=mixing", "--params=mixing.training.seed=3"])
+    assert result.exit_code == 0, result.output
+    assert (seen["env"], seen["pipelines"]) == ("fruits", ["mixing"])
+    assert seen["params"] == {"mixing": {"training": {"seed": 3}}}
+    with pytest.raises(SystemExit):  # python -m mixvision
+        find_run_command("mixvision")(["--pipelines=mixing"])
+    assert seen["env"] is None

@@ -13,7 +13,7 @@ LAYERS = (  # from the ground up
     {"training", "evaluation", "reporting"},
     {"studies"},
     {"datasets", "pipelines"},
-    {"hooks", "locks", "tracking", "cancellations", "memory_errors"}
+    {"hooks", "locks", "tracking", "cancellations", "memory_errors", "plain_errors"}
     | {"pipeline_registry", "settings", "cli", "__main__"},
 )
 NEVER = {("training", "reporting"), ("evaluation", "reporting")}

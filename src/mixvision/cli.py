@@ -1,13 +1,21 @@
-"""The project's own command: ``kedro study`` makes an environment for your own images, of one domain or both."""
+"""The project's own commands.
+
+``kedro study`` makes an environment for your own images, of one domain or both. ``kedro run`` is Kedro's, but an error
+ends in one sentence.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import click
+from kedro.framework.cli import project
 
 ENVIRONMENT = """\
 study: {name}
@@ -54,6 +62,42 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
     click.echo(f"  {kedro} run --env={name} --pipelines=ingestion")
     pipeline = "baselines" if nice is None or real is None else "mixing"
     click.echo(f"  {kedro} run --env={name} --pipelines={pipeline}")
+
+
+@cli.command(params=project.run.params, help="Run a pipeline. An error ends in one sentence.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def run(context: click.Context, verbose: bool, **options: Any) -> Any:
+    """Run Kedro's command; an error ends in one sentence, and its traceback goes to a file."""
+    from mixvision.plain_errors import FAULT, is_programming_error, sentence_of, write_traceback
+
+    try:
+        _refuse_unknown_pipelines([*(options["pipelines"] or []), *filter(None, [options["pipeline"]])])
+        return context.invoke(project.run, **options)
+    except click.ClickException:
+        raise
+    except Exception as error:
+        if verbose:
+            raise
+        file = write_traceback(error)
+        if file is None:  # such as on a full disk
+            raise
+        click.echo(f"\nThe traceback is in {file}; kedro run --verbose shows it.", err=True)
+        if is_programming_error(error):
+            click.echo(FAULT, err=True)
+        click.secho(f"Error: {sentence_of(error)}", fg="red", err=True)
+        context.exit(1)
+
+
+def _refuse_unknown_pipelines(names: Sequence[str]) -> None:
+    from mixvision.pipeline_registry import register_pipelines
+
+    known = [name for name in register_pipelines() if name != "__default__"]
+    for name in names:
+        if name not in known and name != "__default__":
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}."
+            raise ValueError(f"There is no pipeline {name!r}: {hint}")
 
 
 def _find(domain: str, source: str | None) -> str | None:
