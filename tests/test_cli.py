@@ -176,7 +176,7 @@ def test_options_reach_kedro(tmp_path, monkeypatch):
     monkeypatch.setattr(project.run, "callback", lambda **options: seen.update(options))
     result = CliRunner().invoke(cli, ["run", "--env=fruits", "--pipelines=mixing", "--params=mixing.training.seed=3"])
     assert result.exit_code == 0, result.output
-    assert (seen["env"], seen["pipelines"]) == ("fruits", ["mixing"])
+    assert (seen["env"], seen["pipelines"]) == ("fruits", ["mixing"]) and "verbose" not in seen
     assert seen["params"] == {"mixing": {"training": {"seed": 3}}}
     with pytest.raises(SystemExit):  # python -m mixvision
         find_run_command("mixvision")(["--pipelines=mixing"])

@@ -64,7 +64,7 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
     click.echo(f"  {kedro} run --env={name} --pipelines={pipeline}")
 
 
-@cli.command(params=project.run.params, help="Run a pipeline. An error ends in one sentence.")
+@cli.command(params=[*project.run.params], help="Run a pipeline. An error ends in one sentence.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def run(context: click.Context, verbose: bool, **options: Any) -> Any:

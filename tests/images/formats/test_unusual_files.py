@@ -97,6 +97,16 @@ def test_a_jpeg_that_lacks_only_its_end_marker_is_whole(tmp_path, photo, progres
     assert_like(tmp_path, content[:-cut], content)
 
 
+def test_a_jpeg_that_is_cut_where_a_restart_is_due_is_cut(tmp_path, photo):
+    """The decoder skips what follows up to the next marker, so that no ending changes the picture."""
+    whole = encoded(photo, "JPEG", restart_marker_rows=1)
+    places = [place for place in range(len(whole) - 1) if whole[place] == 0xFF and 0xD0 <= whole[place + 1] <= 0xD7]
+    assert len(places) > 2
+    for place in places:
+        assert decode(tmp_path, whole[:place])[0].reason.startswith("truncated image"), place
+    assert_like(tmp_path, whole[:-2], whole)
+
+
 @pytest.mark.parametrize("progressive", [False, True])
 def test_a_jpeg_that_lacks_any_byte_of_its_pixels_is_cut(tmp_path, photo, progressive):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import numpy as np
 from PIL import Image
@@ -73,10 +74,13 @@ def is_complete(content: bytes) -> bool:
     """Whether a JPEG without its end marker has all its pixels.
 
     A decoder makes up what is missing from whatever follows. So if two different ends, and none at all, give the
-    same picture, nothing is missing.
+    same picture, nothing is missing. Where a restart is due, it reads on only after the restart's marker.
     """
     body = content.removesuffix(b"\xff")
-    tails = (b"", b"\x55" * 64, b"\xaa" * 64)  # a missing bit is 0 in one of them and 1 in another
+    fillings = (b"\x55" * 64, b"\xaa" * 64)  # a missing bit is 0 in one of them and 1 in the other
+    restarts = re.findall(rb"\xff([\xd0-\xd7])", body)
+    due = bytes([0xFF, RESTARTS[(RESTARTS.index(restarts[-1][0]) + 1) % len(RESTARTS) if restarts else 0]])
+    tails = (b"", *fillings, *(due + filling for filling in fillings))
     try:
         pictures = (np.asarray(Image.open(io.BytesIO(body + tail + END), formats=["JPEG"])) for tail in tails)
         first = next(pictures)
