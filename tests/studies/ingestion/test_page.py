@@ -113,6 +113,23 @@ def test_the_page_parses_and_has_tables_and_pictures_of_everything():
     require_explained_terms(html)
 
 
+def test_components_are_counted_only_where_groups_make_them_differ_from_clusters():
+    def columns(*rows: dict) -> list[str]:
+        html = ingestion_page("Fruits", results_of(manifest_of(*rows)), Sheets(PICTURE, PICTURE, PICTURE))
+        return list(Reader(html).table("category", "leaks"))
+
+    few = ["domain", "category", "images", "clusters", "largest cluster", "train", "validation", "test", "leaks"]
+    assert columns() == few
+    grouped = [{"split": "test", "component": 7}] * 2
+    assert columns(*grouped) == [*few[:5], "components", "largest component", *few[5:]]
+
+
+def test_a_study_of_one_domain_does_not_count_the_other():
+    manifest = manifest_of()
+    html = ingestion_page("Fruits", results_of(manifest[manifest["domain"] == "real"]), Sheets(*[PICTURE] * 3))
+    assert Reader(html).key_numbers[0] == "48" and "nice images" not in html.partition("</dl>")[0]
+
+
 def test_without_copies_and_exclusions_there_are_no_empty_pictures():
     html = ingestion_page("Fruits", results_of(manifest_of()), Sheets(PICTURE, PICTURE, PICTURE))
     assert [image["alt"][:4] for image in Reader(html).images] == ["Rows"]

@@ -14,13 +14,14 @@ from mixvision.reporting.contact_sheets import cluster_sheet, excluded_sheet, sa
 from mixvision.reporting.image_tables import excluded_files, image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.sections import untested_notes
-from mixvision.vocabulary import DOMAINS
+from mixvision.vocabulary import DOMAINS, SPLITS
 
 QUESTION = (
     "Are these the images that you mean, in the right categories, and are there enough of them to train and to test?"
 )
 FEW_TO_TEST = 10  # images of a category: each is worth 10 percentage points of its accuracy
 MUCH_EXCLUDED = 0.2  # of a category's files
+UNITS = {"cluster": ("clusters", "largest_cluster"), "component": ("components", "largest_component")}
 CATEGORIES_SHOWN, CLUSTERS_SHOWN, EXCLUDED_SHOWN = 60, 24, 36
 
 
@@ -157,7 +158,8 @@ def _categories(manifest: pd.DataFrame) -> list[str]:
 def _numbers(results: IngestionResults) -> list[tuple[str, str]]:
     manifest = results.manifest
     kept = manifest[manifest["status"] == "kept"]
-    by_domain = [(f"{(kept['domain'] == domain).sum():,}", f"{domain} images") for domain in DOMAINS]
+    domains = [domain for domain in DOMAINS if (manifest["domain"] == domain).any()]
+    by_domain = [(f"{(kept['domain'] == domain).sum():,}", f"{domain} images") for domain in domains]
     together = kept.loc[kept["cluster"].duplicated(keep=False), "id"].nunique()
     return [
         *by_domain,
@@ -174,8 +176,15 @@ def _images_section(results: IngestionResults, sheets: Sheets) -> Section:
         "Random images of every category, as they are stored", sheets.samples,
         "Rows of random images, one row for each category, nice images on the left and real ones on the right."
     )  # fmt: skip
-    counts = Table("Images of every category", results.split_audit)
+    counts = Table("Images of every category", _counts(results.split_audit))
     return Section("The images", text, [counts], pictures=[samples])
+
+
+def _counts(audit: pd.DataFrame) -> pd.DataFrame:
+    """The audit's columns that fit a page: components only where they are not the clusters; the rest is in points."""
+    grouped = not audit["components"].equals(audit["clusters"])
+    units = [*UNITS["cluster"], *(UNITS["component"] if grouped else ())]
+    return audit[[*STRATUM, "images", *units, *SPLITS, "leaks"]].rename(columns=lambda name: name.replace("_", " "))
 
 
 def _excluded_section(results: IngestionResults, sheets: Sheets) -> Section:
