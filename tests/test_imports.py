@@ -8,7 +8,15 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (  # from the ground up
-    {"mixvision", "vocabulary", "schema", "parameter_names", "addresses", "files"},  # the first has the version
+    {
+        "mixvision",
+        "vocabulary",
+        "schema",
+        "parameter_names",
+        "parameter_types",
+        "addresses",
+        "files",
+    },  # the first has the version
     {"images", "models", "transforms"},
     {"training", "evaluation", "reporting"},
     {"studies"},

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from mixvision.images.archive_links import follow_links
 from mixvision.images.archive_members import Member, NoEndError, is_tar, members_of
 from mixvision.images.layout import is_ignored, root_of
+from mixvision.parameter_types import require_types
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 SUFFIXES = {"tar", "tgz", "tbz", "tbz2", "txz", "zip"}
@@ -51,6 +52,7 @@ class Unpacking:
     max_ratio: float = 200.0
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("max_bytes", "max_file_bytes", "max_ratio"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"unpacking.{name} is {getattr(self, name)}, but must be above 0.")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mixvision.parameter_types import require_types
+
 logger = logging.getLogger(__name__)
 
 LEAVE_OUT = "leave out"
@@ -33,6 +35,7 @@ class Categories:
     too_few: str = "error"
 
     def __post_init__(self) -> None:
+        require_types(self)
         for name in ("unmatched", "too_few"):
             if getattr(self, name) not in WAYS:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, but must be one of {WAYS}.")

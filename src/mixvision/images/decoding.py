@@ -17,6 +17,7 @@ from mixvision.images.formats.colours import DEEP_MODES, grey_of_deep, rgb_of_de
 from mixvision.images.formats.faults import all_or_nothing, reason_of
 from mixvision.images.formats.recognise import HEAD, Undecodable, recognise
 from mixvision.images.hashing import perceptual_hash, pixels_hash, thumbnail_of
+from mixvision.parameter_types import require_types
 
 LARGEST_MAX_PIXELS = 178_956_970  # above this Pillow itself refuses to open a file
 STATES_DEPTH = ("PPM",)  # formats whose deep samples Pillow scales to 16 bits
@@ -52,6 +53,7 @@ class Decoding:
     accept_truncated: bool = False
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not 8 <= self.size <= 1024:
             raise ValueError(f"size is {self.size} pixels, but must be 8 to 1024.")
         if not 1 <= self.max_pixels <= LARGEST_MAX_PIXELS:

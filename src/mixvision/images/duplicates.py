@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from mixvision.images.descriptors import area_weights
 from mixvision.images.hashing import THUMBNAIL_SIDE
+from mixvision.parameter_types import require_types
 
 HASH_BITS = 64
 SUBSTRINGS = 3
@@ -39,6 +40,7 @@ class Duplicates:
     altered_copies: bool = True
 
     def __post_init__(self) -> None:
+        require_types(self)
         if not 0 <= self.radius <= LARGEST_RADIUS:
             raise ValueError(f"radius is {self.radius} bits, but must be 0 (equal hashes) to {LARGEST_RADIUS}.")
         if not 0 <= self.difference <= 255:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mixvision.parameter_types import require_types
+
 
 @dataclass(frozen=True)
 class Outliers:
@@ -23,6 +25,7 @@ class Outliers:
     largest_aspect_ratio: float | None = None
 
     def __post_init__(self) -> None:
+        require_types(self)
         for pair in self.dimensions or []:
             if len(pair) != 2 or min(pair) < 1:
                 raise ValueError(f"dimensions holds {pair}, but must hold [width, height] pairs of pixels.")

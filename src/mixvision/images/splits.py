@@ -9,6 +9,7 @@ import pandas as pd
 
 from mixvision.images.components import components_of
 from mixvision.images.division import TEST, TRAIN, VALIDATION, divide, units_of
+from mixvision.parameter_types import require_types
 from mixvision.vocabulary import DOMAINS, SPLITS
 
 METHODS = ("grouped", "plain", "published")
@@ -49,6 +50,7 @@ class Splits:
     test_only: str | None = None
 
     def __post_init__(self) -> None:
+        require_types(self)
         if self.method not in METHODS:
             raise ValueError(f"method is {self.method!r}, but must be one of {METHODS}.")
         if self.on_single_group not in ON_SINGLE_GROUP:

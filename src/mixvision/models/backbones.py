@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from mixvision.models.normalisation import Normalise
 from mixvision.models.seeding import seeded
 from mixvision.models.timm_network import TimmNetwork
+from mixvision.parameter_types import require_types
 
 # The networks of the studies, and their names in timm.
 STUDIES = {
@@ -61,6 +62,7 @@ class Backbone:
     weights: str = "package"
 
     def __post_init__(self) -> None:
+        require_types(self)
         _require_model(self.name)
         if self.weights not in WEIGHTS and Path(self.weights).suffix not in SUFFIXES:
             raise ValueError(

@@ -11,6 +11,7 @@ from scipy.optimize import least_squares
 
 from mixvision.evaluation.metrics import performance
 from mixvision.evaluation.selection import best_label
+from mixvision.parameter_types import require_types
 from mixvision.vocabulary import DOMAINS, MEASURES
 
 PARAMETERS_OF_LAW = 3
@@ -54,6 +55,7 @@ class Proxies:
     iteration_shares: Sequence[float] = (0.25, 0.5, 1.0)
 
     def __post_init__(self) -> None:
+        require_types(self)
         for ratios in self.ratio_sets:
             if len(set(ratios)) < PARAMETERS_OF_LAW or not all(0 <= ratio <= 100 for ratio in ratios):
                 raise ValueError(

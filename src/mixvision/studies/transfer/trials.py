@@ -10,6 +10,7 @@ import pandas as pd
 from mixvision.models.backbones import Backbone, PretrainedBackbone, require_input_size
 from mixvision.models.heads import HEADS
 from mixvision.models.imagenet import CLASSES, imagenet_classes
+from mixvision.parameter_types import require_types
 from mixvision.training.config import EpochTraining, is_number
 from mixvision.training.fine_tuning.config import FineTuning
 from mixvision.training.optimizer import require_optimizer
@@ -55,6 +56,7 @@ class Transfer:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        require_types(self, "optimizer", "test_views")
         self._make_tuples()
         self._require_models()
         self._require_fine_tunings()

@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Literal
 
 from mixvision.models.heads import HEADS
+from mixvision.parameter_types import require_types
 from mixvision.training.config import is_number
 from mixvision.training.optimizer import OPTIMIZERS
 
@@ -93,6 +94,7 @@ class FineTuning:
     ema_decay: float | None = None
 
     def __post_init__(self) -> None:
+        require_types(self, "head", "optimizer")
         has_phases = isinstance(self.phases, list | tuple) and bool(self.phases)
         decays = is_number(self.weight_decay) and self.weight_decay >= 0
         falls = is_number(self.layer_decay) and 0 < self.layer_decay <= 1
