@@ -9,7 +9,8 @@ import subprocess
 import mlflow
 import pytest
 
-from mixvision.tracking.failures import check_database, explained
+from mixvision.tracking.database import check_database, create_database
+from mixvision.tracking.failures import explained
 
 
 @pytest.fixture
@@ -77,6 +78,37 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(monkeypatch
     wanted = r"^The MLflow server http://127\.0\.0\.1:9 cannot be reached: start it, or correct server\."
     with pytest.raises(RuntimeError, match=wanted):
         use("http://me:secret@127.0.0.1:9")
+
+
+def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    """A process that was killed while MLflow made one left a file with which no run could start."""
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(mlflow, "MlflowClient", killed)
+        create_database(address)
+    assert not list(tmp_path.iterdir())
+    for leftover in (".mlflow.partial.db", ".mlflow.partial.db-journal"):
+        (tmp_path / leftover).write_bytes(b"half")
+    create_database(address)
+    made = (tmp_path / "mlflow.db").stat().st_ino
+    use(address)
+    create_database(address)
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+    assert (tmp_path / "mlflow.db").stat().st_ino == made
+    create_database("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("lacking", ["DROP TABLE alembic_version", "DROP TABLE experiments"])
+def test_a_half_made_database_is_named(database, lacking):
+    with sqlite3.connect(database) as connection:
+        connection.execute("DELETE FROM alembic_version")
+        connection.execute(lacking)
+    with pytest.raises(RuntimeError, match=rf"^MLflow's database {database} was only half made by a process .* delete"):
+        use(f"sqlite:///{database}")
 
 
 def test_other_errors_pass():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from mixvision.addresses import shown
 
 SQLITE = "sqlite:///"
 SETTING = "server.mlflow_tracking_uri in mlflow.yml"
+HALF_MADE = "was only half made by a process that was stopped: delete it, and the next run makes a new one"
 DAMAGED = "is damaged: move it away, and the next run makes a new one. mlruns/ still has the artifacts of its runs"
 REMEDIES = {  # by a part of SQLite's message
     "database is locked": "is locked by another program: close what writes to it (a backup, a database browser)",
@@ -19,6 +19,10 @@ REMEDIES = {  # by a part of SQLite's message
     "is full": "cannot grow, because the disk is full: make room",
     "not a database": DAMAGED,
     "malformed": DAMAGED,
+    "duplicate column name": HALF_MADE,
+    "OperationalError) table": HALF_MADE,  # "... already exists"
+    "found version None": HALF_MADE,
+    "out-of-date database schema": "is of another version of MLflow: copy it, then run mlflow db upgrade for it",
 }
 
 
@@ -33,19 +37,8 @@ def explained(address: str) -> Iterator[None]:
         raise
 
 
-def check_database(address: str) -> None:
-    """Raise RuntimeError if MLflow's SQLite file has damaged pages, which it would notice only when it uses them."""
-    file = _file_of(address)
-    if not file or not file.is_file():
-        return
-    with explained(address), closing(sqlite3.connect(file, timeout=1)) as database:
-        (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
-        if answer != "ok":
-            raise sqlite3.DatabaseError("malformed")
-
-
 def _explain(error: Exception, address: str) -> str | None:
-    text, file = str(error), _file_of(address)
+    text, file = str(error), file_of(address)
     if file:
         found = (remedy for sign, remedy in REMEDIES.items() if sign in text)
         return next((f"MLflow's database {file} {remedy}." for remedy in found), None)
@@ -57,6 +50,6 @@ def _explain(error: Exception, address: str) -> str | None:
     return None
 
 
-def _file_of(address: str) -> Path | None:
+def file_of(address: str) -> Path | None:
     """The file of a SQLite address; None for a server."""
     return Path(address.removeprefix(SQLITE).partition("?")[0]) if address.startswith(SQLITE) else None

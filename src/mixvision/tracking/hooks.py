@@ -23,7 +23,8 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from mixvision.hooks import file_of, role, said_of, study_of
-from mixvision.tracking.failures import check_database, explained
+from mixvision.tracking.database import check_database, create_database
+from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import TrialRuns, milliseconds
 from mixvision.tracking.sender import BackgroundSender, first_line, send_what_is_left
@@ -100,6 +101,7 @@ class Tracking:
         self.folder = Path(context.project_path) / FOLDER / study_of(context)
         server = cast(OmegaConfigLoader, context.config_loader)["mlflow"].get("server") or {}
         self.address = str(server.get("mlflow_tracking_uri") or "")  # without one, MLflow has its own
+        create_database(self.address)
         with explained(self.address):
             self.plugin.after_context_created(context)
 
