@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from kedro.framework.cli import project
 from kedro.framework.cli.utils import find_run_command
 from kedro.io import DatasetError
+from kedro.pipeline import Pipeline
+from kedro.validation.exceptions import ParameterValidationError
 
 from mixvision.cli import cli
 from mixvision.images.text_files import decode_text
@@ -168,6 +170,63 @@ def test_an_unknown_pipeline_is_refused_before_anything_is_set_up(failing, optio
     )
     last = failing(fail, f"{option}=nosuch").output.strip().splitlines()[-1]
     assert last.startswith("Error: There is no pipeline 'nosuch': use one of ingestion, mixing, leakage, ")
+
+
+def test_an_unknown_runner_is_refused(failing):
+    last = failing(use_a_missing_key, "--runner=ThredRunner").output.strip().splitlines()[-1]
+    assert last == "Error: There is no runner 'ThredRunner': did you mean ThreadRunner?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--nodes=sanity_check.overfit_image"],
+            "node 'sanity_check.overfit_image': did you mean sanity_check.overfit_images?",
+        ),
+        (
+            ["--from-nodes=ingestion.decode_real_images,ingestion.asign"],
+            "node 'ingestion.asign': did you mean ingestion.assign",
+        ),
+        (["--to-outputs=sanity_check.tabel"], "dataset 'sanity_check.tabel': did you mean sanity_check.table?"),
+        (["--namespaces=sanity"], "namespace 'sanity': did you mean sanity_check?"),
+        (["--tags=chek"], "tag 'chek': "),
+    ],
+)
+def test_what_the_pipeline_does_not_have_is_named_with_what_it_has(failing, arguments, sentence):
+    def fail():  # as Kedro does
+        Pipeline([]).only_nodes("nosuch")
+
+    result = failing(fail, "--pipelines=sanity_check", *arguments)
+    where = sentence.replace("':", "' in sanity_check:")
+    assert result.output.strip().splitlines()[-1].startswith(f"Error: There is no {where}")
+
+
+def test_wrong_parameters_are_named_without_the_class_that_they_were_to_become(failing):
+    def fail():
+        raise ParameterValidationError(
+            "Parameter validation failed:\n"
+            "- Parameter 'mixing.training': Failed to instantiate Training for parameter 'mixing.training': iterations "
+            "is 'ten'; give a whole number of 1 or more.\n"
+            "- Parameter 'ingestion.splits': Failed to instantiate Splits for parameter 'ingestion.splits': "
+            "Splits.__init__() got an unexpected keyword argument 'tset'"
+        )
+
+    assert failing(fail).output.strip().splitlines()[-1] == (
+        "Error: In mixing.training: iterations is 'ten'; give a whole number of 1 or more. In ingestion.splits: there "
+        "is no 'tset'; conf/base/parameters_*.yml list all parameters."
+    )
+
+
+def test_a_study_is_made_in_the_project_from_any_of_its_folders(run, tmp_path, monkeypatch):
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\n")
+    inside = tmp_path / "photos" / "field"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "photos")
+    result = run("weeds", "--nice", "../catalogue", "--real", "field")
+    assert result.exit_code == 0, result.output
+    settings = yaml.safe_load((tmp_path / "conf/weeds/globals.yml").read_text())
+    assert (settings["nice"], settings["real"]) == ({"source": "catalogue"}, {"source": "photos/field"})
 
 
 def test_options_reach_kedro(tmp_path, monkeypatch):

@@ -8,20 +8,13 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (  # from the ground up
-    {
-        "mixvision",
-        "vocabulary",
-        "schema",
-        "parameter_names",
-        "parameter_types",
-        "addresses",
-        "files",
-    },  # the first has the version
+    {"mixvision", "vocabulary", "schema", "parameter_names", "parameter_types"}  # the first has the version
+    | {"suggestions", "addresses", "files"},
     {"images", "models", "transforms"},
     {"training", "evaluation", "reporting"},
     {"studies"},
     {"datasets", "pipelines"},
-    {"hooks", "locks", "tracking", "cancellations", "memory_errors", "plain_errors"}
+    {"hooks", "locks", "tracking", "cancellations", "memory_errors", "plain_errors", "run_options"}
     | {"pipeline_registry", "settings", "cli", "__main__"},
 )
 NEVER = {("training", "reporting"), ("evaluation", "reporting")}

@@ -18,6 +18,7 @@ from mixvision.parameter_names import (
     refuse_fixed_globals,
     refuse_old_names,
     refuse_unknown_names,
+    require_mappings,
 )
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.training.mixtures import Mixtures
@@ -121,3 +122,12 @@ def test_an_unknown_study_is_refused_with_the_known_ones(tmp_path):
         ParameterNames.require_environment(loader(env))
     with pytest.raises(ValueError, match=r"There is no study 'wedes' in .* \(there are weeds\).*make study NAME=wedes"):
         ParameterNames.require_environment(loader("wedes"))
+
+
+@pytest.mark.parametrize("value", ["photos", ["a"], 3])
+def test_what_must_be_a_mapping_is_named(value):
+    with pytest.raises(
+        ValueError, match=r"^The global setting nice is .*, but must be a mapping of some of source, group\.$"
+    ):
+        require_mappings({"nice": value}, {"nice": {"source": None, "group": None}})
+    require_mappings({"nice": None, "seed": 3}, {"nice": {"source": None}, "seed": 0})

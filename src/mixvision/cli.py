@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 from kedro.framework.cli import project
+from kedro.utils import find_kedro_project
 
 ENVIRONMENT = """\
 study: {name}
@@ -47,9 +46,9 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
         )
     if nice is None and real is None:
         raise click.UsageError("No images are given: use --nice, --real or both.")
-    file = Path("conf") / name / "globals.yml"
+    file = _project() / "conf" / name / "globals.yml"
     if file.exists():
-        raise click.ClickException(f"{file} already exists: edit it, or choose another name.")
+        raise click.ClickException(f"{_shown(file)} already exists: edit it, or choose another name.")
     texts = {"title": name.replace("_", " ").capitalize(), "nice": _find("nice", nice), "real": _find("real", real)}
     file.parent.mkdir(parents=True, exist_ok=True)
     quoted = {key: json.dumps(text, ensure_ascii=False) for key, text in {"name": name, **texts}.items()}
@@ -57,7 +56,7 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
     if nice is not None and real is not None:  # the baselines train by epochs
         environment += f"iterations: {iterations}\n"
     file.write_text(environment, encoding="utf-8")
-    click.echo(f"Wrote {file}. Look at your images first, then train:")
+    click.echo(f"Wrote {_shown(file)}. Look at your images first, then train:")
     kedro = sys.argv[0] if Path(sys.argv[0]).name == "kedro" else "kedro"  # as the user called it
     click.echo(f"  {kedro} run --env={name} --pipelines=ingestion")
     pipeline = "baselines" if nice is None or real is None else "mixing"
@@ -69,35 +68,26 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
 @click.pass_context
 def run(context: click.Context, verbose: bool, **options: Any) -> Any:
     """Run Kedro's command; an error ends in one sentence, and its traceback goes to a file."""
-    from mixvision.plain_errors import FAULT, is_programming_error, sentence_of, write_traceback
+    from mixvision.plain_errors import FAULT, is_of_kedro, is_programming_error, sentence_of, write_traceback
+    from mixvision.run_options import require_pipelines, unknown_name
 
     try:
-        _refuse_unknown_pipelines([*(options["pipelines"] or []), *filter(None, [options["pipeline"]])])
+        require_pipelines(options)
         return context.invoke(project.run, **options)
     except click.ClickException:
         raise
     except Exception as error:
         if verbose:
             raise
-        file = write_traceback(error)
+        file = write_traceback(error, _project() / "logs")
         if file is None:  # such as on a full disk
             raise
-        click.echo(f"\nThe traceback is in {file}; kedro run --verbose shows it.", err=True)
+        click.echo(f"\nThe traceback is in {_shown(file)}; kedro run --verbose shows it.", err=True)
         if is_programming_error(error):
             click.echo(FAULT, err=True)
-        click.secho(f"Error: {sentence_of(error)}", fg="red", err=True)
+        sentence = unknown_name(options) if is_of_kedro(error) else ""
+        click.secho(f"Error: {sentence or sentence_of(error)}", fg="red", err=True)
         context.exit(1)
-
-
-def _refuse_unknown_pipelines(names: Sequence[str]) -> None:
-    from mixvision.pipeline_registry import register_pipelines
-
-    known = [name for name in register_pipelines() if name != "__default__"]
-    for name in names:
-        if name not in known and name != "__default__":
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}."
-            raise ValueError(f"There is no pipeline {name!r}: {hint}")
 
 
 def _find(domain: str, source: str | None) -> str | None:
@@ -107,6 +97,15 @@ def _find(domain: str, source: str | None) -> str | None:
     path = Path(source).expanduser()
     if not source or not path.exists():
         raise click.BadParameter(f"{source!r} does not exist.", param_hint=f"--{domain}")
-    path = path.resolve()
-    inside = path.is_relative_to(Path.cwd())
-    return (path.relative_to(Path.cwd()) if inside else path).as_posix()
+    path, project_folder = path.resolve(), _project()
+    inside = path.is_relative_to(project_folder)
+    return (path.relative_to(project_folder) if inside else path).as_posix()
+
+
+def _project() -> Path:
+    """The project's folder, from any folder inside it."""
+    return find_kedro_project(Path.cwd()) or Path.cwd()
+
+
+def _shown(file: Path) -> Path:
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file

@@ -32,6 +32,7 @@ from mixvision.parameter_names import (
     refuse_fixed_globals,
     refuse_old_names,
     refuse_unknown_names,
+    require_mappings,
 )
 
 
@@ -43,12 +44,14 @@ class ParameterNames:
         loader = cast(OmegaConfigLoader, context.config_loader)
         self.require_environment(loader)
         base, patterns = Path(loader.conf_source) / "base", loader.config_patterns
-        parameters, settings, runtime = loader["parameters"], loader["globals"], loader.runtime_params
+        settings, runtime = loader["globals"], loader.runtime_params
+        known_settings = declared(base, patterns["globals"])
+        refuse_unknown_names(settings, known_settings, "global setting")
+        require_mappings(settings, known_settings)  # before parameters are read, which refer to them
+        parameters = loader["parameters"]
         changeable = names_of_runtime_params(base, [*patterns["parameters"], *patterns["catalog"]])
         known = {**dict.fromkeys(changeable), **declared(base, patterns["parameters"])}
-        known_settings = declared(base, patterns["globals"])
         refuse_old_names(parameters)
-        refuse_unknown_names(settings, known_settings, "global setting")
         refuse_fixed_globals(runtime, known_settings, known)
         refuse_unknown_names(parameters, known)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from mixvision.suggestions import suggestion
+
 # By the path of the old parameter; "*" stands for any key or list index.
 NEW_NAMES = {
     "mixing.mixtures.thin": "balance",
@@ -67,6 +69,14 @@ def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any]
                     _require(key, known[name][part], f"{name}.{part}.", kind)
 
 
+def require_mappings(settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raise ValueError for a global setting that is no mapping, but is one among those that are known."""
+    for name, value in settings.items():
+        if value is not None and isinstance(known[name], Mapping) and not isinstance(value, Mapping):
+            names = ", ".join(known[name])
+            raise ValueError(f"The global setting {name} is {value!r}, but must be a mapping of some of {names}.")
+
+
 def _shared_mappings(value: object, known: object) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and isinstance(known, Mapping):
         yield from value.items()
@@ -74,8 +84,7 @@ def _shared_mappings(value: object, known: object) -> Iterator[tuple[str, Any]]:
 
 def _require(name: str, known: Collection[str], before: str, kind: str) -> None:
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {before}{close[0]}?" if close else f"use one of {', '.join(map(before.__add__, known))}."
+        hint = suggestion(name, known, before)
         raise ValueError(f"There is no {kind} {before}{name}: {hint} Declare new ones in conf/base.")
 
 

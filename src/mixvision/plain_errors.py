@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import traceback
 from pathlib import Path
 
 from kedro.io import DatasetError
+from kedro.validation.exceptions import ParameterValidationError
 
-LOGS = Path("logs")
+WRONG_PARAMETER = re.compile(r"^- Parameter '([^']+)': Failed to instantiate \w+ for parameter '[^']+': (.*)$", re.M)
+UNEXPECTED = re.compile(r"got an unexpected keyword argument '(.*?)'")
 FAULT = "This looks like a fault of Mixvision: please report it with that file."
 
 
@@ -25,12 +28,12 @@ def sentence_of(error: Exception) -> str:
         error = error.__cause__
         for note in notes:
             error.add_note(note)
-    text = str(error) or "no further words"
+    text = _plain(error) or "no further words"
     sentence = text if _is_ours(error) else f"{type(error).__name__}: {text}"
     return " ".join([sentence, *getattr(error, "__notes__", [])])
 
 
-def write_traceback(error: Exception, folder: Path = LOGS) -> Path | None:
+def write_traceback(error: Exception, folder: Path) -> Path | None:
     """Write the error's traceback to a new file in a folder; returns the file, or None if it cannot be written."""
     file = folder / f"error-{time.strftime('%Y-%m-%d-%H%M%S')}-{os.getpid()}.txt"
     try:
@@ -46,8 +49,32 @@ def is_programming_error(error: Exception) -> bool:
     return isinstance(error, AttributeError | AssertionError | LookupError | NameError | TypeError)
 
 
+def is_of_kedro(error: Exception) -> bool:
+    """Whether Kedro itself raised the error, such as one on a node that does not exist."""
+    return _raised_by(error) == "kedro"
+
+
+def _plain(error: Exception) -> str:
+    """An error's text; of wrong parameters only what is wrong, without the class that they were to become."""
+    if not isinstance(error, ParameterValidationError):
+        return str(error)
+    found = WRONG_PARAMETER.findall(str(error))
+    return " ".join(f"In {name}: {_unknown_or(text)}" for name, text in found) or str(error)
+
+
+def _unknown_or(text: str) -> str:
+    unknown = UNEXPECTED.search(text)
+    return f"there is no {unknown[1]!r}; conf/base/parameters_*.yml list all parameters." if unknown else text
+
+
 def _is_ours(error: Exception) -> bool:
     """Whether Mixvision raised the error on purpose: in its own code, and not by using something wrongly."""
+    if isinstance(error, ParameterValidationError):  # raised by Kedro with what our parameters say
+        return True
+    return _raised_by(error) == "mixvision" and not is_programming_error(error)
+
+
+def _raised_by(error: Exception) -> str:
+    """The package whose code raised an error."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    raised_by = frames[-1].f_globals.get("__name__", "") if frames else ""
-    return raised_by.partition(".")[0] == "mixvision" and not is_programming_error(error)
+    return frames[-1].f_globals.get("__name__", "").partition(".")[0] if frames else ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -166,6 +167,17 @@ def test_the_message_says_why_there_are_too_few(folder, stores):
     nice, real = stores()
     files, counts = excluded_files(select_images(nice, real, Categories(), Outliers()), {})
     assert (files["domain"] == "real").sum() == 10 + 3 and counts["files"].sum() == len(files)
+
+
+def test_the_same_folder_for_both_domains_is_guessed(folder, stores):
+    same = "are both sources the same folder?"
+    with pytest.raises(ValueError, match="Too few") as different:
+        manifest_of(stores, Categories(minimum=12))
+    shutil.rmtree(folder / "real")
+    shutil.copytree(folder / "nice", folder / "real")
+    with pytest.raises(ValueError, match="Too few") as equal:
+        manifest_of(stores)
+    assert same in str(equal.value) and same not in str(different.value)
 
 
 def test_unmatched_categories_suggest_near_misses(caplog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
     def _read(self, rows: int | None = None) -> pd.DataFrame:
         self._require_suffix()
         if not self.filepath.exists():
-            raise FileNotFoundError(f"There is no {self.filepath}: run the node that writes it first.")
+            raise FileNotFoundError(f"There is no {self.filepath}: run {self._writer()} first.")
         try:
             if self.filepath.suffix == ".csv":
                 return _read_csv(self.filepath, self.table, rows)
@@ -101,6 +102,14 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
                 guard(frame).to_csv(partial, index=False, quoting=csv.QUOTE_NONNUMERIC if _has_returns(frame) else 0)
             else:
                 _write_parquet(_typed(frame, self.table), partial)
+
+    def _writer(self) -> str:
+        """The command that writes the file, which is in data/<layer>/<study>/<pipeline>/, or else "the node ..."."""
+        parts = self.filepath.parts
+        layer = next((place for place, part in enumerate(parts) if re.fullmatch(r"0\d_\w+", part)), len(parts))
+        if layer + 3 < len(parts):
+            return f"kedro run --pipelines={parts[layer + 2]}"
+        return "the node that writes it"
 
     def _written_by(self) -> str:
         """Which version of Mixvision wrote the file, in words; a CSV file does not say."""

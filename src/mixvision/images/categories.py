@@ -115,8 +115,10 @@ def large_categories(
     large = sorted(set(common) - {category for category, _, _ in few})
     if few and (categories.too_few == "error" or len(large) < 2):
         names = ", ".join(f"{domain} {name!r} ({count}{_why(images, domain, name)})" for name, domain, count in few)
+        same = "Every file of one domain is a copy of one of the other: are both sources the same folder? "
         raise ValueError(
-            f"Too few usable images, below categories.minimum = {categories.minimum}: {names}. Add images, lower the "
+            f"Too few usable images, below categories.minimum = {categories.minimum}: {names}. "
+            f"{same if _are_copies(images) else ''}Add images, lower the "
             'minimum, or set categories.too_few to "leave out" (at least two categories must remain). '
             "excluded_files.csv in the study's ingestion reports lists every excluded file."
         )
@@ -124,6 +126,15 @@ def large_categories(
         names = ", ".join(f"{domain} {category!r} ({count})" for category, domain, count in few)
         logger.warning("Left out categories with fewer than %d images in a domain: %s.", categories.minimum, names)
     return large
+
+
+def _are_copies(images: pd.DataFrame) -> bool:
+    """Whether all files of a domain are exact duplicates of those of the other."""
+    copies = [
+        reason.startswith(f"exact duplicate: of {'real' if domain == 'nice' else 'nice'}/")
+        for domain, reason in zip(images["domain"], images["reason"], strict=True)
+    ]
+    return bool(pd.Series(copies, images.index, dtype=bool).groupby(images["domain"]).all().any())
 
 
 def _why(images: pd.DataFrame, domain: str, category: str) -> str:
