@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mixvision.images.names import tidied
 from mixvision.images.sources import RawImages
 
 
@@ -165,7 +166,20 @@ def test_blanks_within_categories_are_one_blank(read, caplog):
     content = "file,label\n1.png,big cat\n2.png,big\xa0cat\n3.png,big \u2009 cat\n4.png,\ufeffbig\u200b cat \n"
     with caplog.at_level(logging.WARNING):
         assert set(labelled(read("labels.csv", content)).values()) == {"big cat"}
-    assert "3 names of categories have unusual blanks, such as" in caplog.text
+    assert "3 names of categories have unusual blanks or invisible characters, such as" in caplog.text
+
+
+@pytest.mark.parametrize("sign", "\xad\u061c\u200b\u200c\u200d\u200e\u200f\u202a\u2060\u2066\ufeff")
+def test_invisible_characters_in_labels_do_not_count(read, sign):
+    content = f"{sign}file,label{sign}\n{sign}1.png,cat\n2{sign}.png,c{sign}at\n3.png,cat{sign}\n4.png,{sign} dog\n"
+    assert labelled(read("labels.csv", content)) == {"1.png": "cat", "2.png": "cat", "3.png": "cat", "4.png": "dog"}
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0633\u06cc\u0628\u200c\u0632\u0645\u06cc\u0646\u06cc", "\U0001f469\u200d\U0001f33e"]
+)
+def test_joiners_that_have_a_meaning_stay(name):
+    assert tidied(f"{name}\u200c ") == name
 
 
 def test_labels_that_fit_no_file_are_shown_beside_one(read):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mixvision.images.names import composed
+from mixvision.images.names import composed, tidied
 from mixvision.images.text_files import decode_text, lines_of, read_table, require_one_line, separator_of
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def _read(table: FileTable, root: Path, domain: str) -> dict[str, str]:
     for line in lines[1:]:
         fields = [line.fields[index] if index < len(line.fields) else "" for index in indices]
         require_one_line(line, fields, name)
-        file, value = composed(fields[0].strip().replace("\\", "/").removeprefix("./")), fields[1].strip()
+        file, value = composed(fields[0].strip().replace("\\", "/").removeprefix("./")), tidied(fields[1])
         if file and found.setdefault(file, value) != value:
             raise ValueError(
                 f"Line {line.number} of {name} gives {file!r} the {table.setting} {value!r}, but an earlier line "

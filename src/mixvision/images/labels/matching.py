@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from mixvision.images.formats.recognise import SUFFIXES
 from mixvision.images.labels.reading import Labels
+from mixvision.images.names import tidied
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ def match_labels(paths: Sequence[str], labels: Labels, domain: str) -> dict[str,
     """Find the label of every image: the file as the labels name it, by path.
 
     A label belongs to the image with its path; or to the only one whose path ends like it, or that has its name, then
-    in any case, then without the suffix.
+    in any case and with any blanks and invisible characters, then without the suffix.
 
     Args:
         paths: of the images, below the root.
@@ -86,9 +87,9 @@ def _name(path: str) -> list[str]:
 
 
 def _name_in_any_case(path: str) -> list[str]:
-    return [PurePosixPath(path).name.casefold()]
+    return [tidied(PurePosixPath(path).name).casefold()]
 
 
 def _stem(path: str) -> list[str]:
-    name = PurePosixPath(path).name.casefold()
+    (name,) = _name_in_any_case(path)
     return [name.removesuffix(PurePosixPath(name).suffix) if PurePosixPath(name).suffix in SUFFIXES else name]

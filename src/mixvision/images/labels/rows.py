@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from mixvision.images.formats.recognise import SUFFIXES
-from mixvision.images.names import composed
+from mixvision.images.names import composed, tidied
 
 # Usual names of columns, as `normal` writes them.
 FILE_COLUMNS = (
@@ -68,7 +68,7 @@ def place_of(names: list[str], known: Sequence[str]) -> int | None:
 
 def normal(name: str) -> str:
     """A column's name without what writers vary: case, blanks and underscores."""
-    return re.sub(r"[\s_-]", "", name.casefold())
+    return re.sub(r"[\s_-]", "", tidied(name).casefold())
 
 
 def path_of(name: str) -> str:
