@@ -215,6 +215,22 @@ def test_other_json(read, content):
         read("labels.json", content[:-1])
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "key"),
+    [
+        ("labels.json", '{"1.png": "cat", "2.png": "dog", "1.png": "dog"}', "1.png"),
+        ("labels.json", '[{"file": "1.png", "label": "cat", "label": "dog"}]', "label"),
+        ("labels.jsonl", '{"file": "1.png", "label": "cat", "label": "dog"}', "label"),
+    ],
+)
+def test_a_key_with_two_values_in_json_is_refused(read, name, content, key):
+    with pytest.raises(
+        ValueError, match=f'labels.* have \'{key}\' twice in one object, with "cat" and with "dog": keep'
+    ):
+        read(name, content)
+    assert set(labelled(read(name, content.replace('"dog"', '"cat"'))).values()) == {"cat"}
+
+
 VOC = "<annotation><filename>photo of old {}.png</filename>{}</annotation>"
 OBJECT = "<object><name>{}</name></object>"
 

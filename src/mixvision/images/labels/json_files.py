@@ -102,7 +102,18 @@ def _shown(value: Any) -> str:
 
 
 def _parse(text: str, path: Path) -> Any:
+    def refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found and found[key] != value:
+                raise ValueError(
+                    f"The labels {path} have {key!r} twice in one object, with {_shown(found[key])} and with "
+                    f"{_shown(value)}: keep one."
+                )
+            found[key] = value
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=refuse_twice)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"The labels {path} are not JSON: {error}.") from None
