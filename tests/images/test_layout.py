@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from timm.data import ImageNetInfo
 
-from mixvision.images.layout import category_of, is_ignored, read_mapping, require_clear_domain, root_of
+from mixvision.images.layout import category_of, read_mapping, require_clear_domain, root_of
 
 
 @pytest.mark.parametrize(
@@ -54,19 +54,6 @@ def test_a_folder_named_after_the_domain_beside_others(files, clear):
         return
     with pytest.raises(ValueError, match=r"'nice' beside (fake|masks)\. .*nice/{category}/\*\*. .*\"{category}/"):
         require_clear_domain(paths, root_of(paths, "nice"), "nice")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "@eaDir/1.jpg/SYNOPHOTO_THUMB_M.jpg", "#recycle/1.jpg", "lost+found/1.jpg", ".AppleDouble/1.jpg", "._1.jpg",
-        "System Volume Information/1.jpg", "$RECYCLE.BIN/1.jpg", "apple/Thumbs.db", "@Recycle/1.jpg", ".@__thumb/1.jpg",
-        "__MACOSX/apple/._1.jpg", "apple/ehthumbs.db", "apple/.ipynb_checkpoints/1.jpg", "THUMBS.DB", "Icon\r",
-        "PaxHeader/1.jpg", "PaxHeaders.1234/1.jpg", "_gsdata_/1.jpg", "@appdata/1.jpg", "Recycle Bin/1.jpg",
-    ],
-)  # fmt: skip
-def test_litter_of_systems_is_ignored(name):
-    assert is_ignored(PurePosixPath("shots") / name) and not is_ignored(PurePosixPath("shots/apple/1.jpg"))
 
 
 def test_wrong_mappings_are_refused_with_folder_and_file(tmp_path):

@@ -19,7 +19,7 @@ from mixvision.images.archives import Unpacking, require_archive, unpack
 from mixvision.images.samples import SAMPLES
 
 STAMP, REFUSED = ".source.json", ".refused.json"
-VERSION = 3  # raise it when unpacking changes, so that archives are unpacked again
+VERSION = 4  # raise it when unpacking changes, so that archives are unpacked again
 SAMPLE_PREFIX = "package:"
 
 

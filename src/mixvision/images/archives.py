@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from mixvision.images.archive_links import follow_links
 from mixvision.images.archive_members import Member, NoEndError, is_tar, members_of
-from mixvision.images.layout import is_ignored, root_of
+from mixvision.images.layout import root_of
+from mixvision.images.litter import is_ignored
 from mixvision.parameter_types import require_types
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)

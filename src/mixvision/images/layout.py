@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from mixvision.images.formats.recognise import SUFFIXES
+from mixvision.images.litter import is_ignored
 from mixvision.images.names import composed, tidied, tidied_categories
 from mixvision.images.split_names import split_named
 from mixvision.vocabulary import DOMAINS
@@ -20,21 +21,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_LAYOUT = "{category}/**"
 LEAVE_OUT = "!"  # begins a layout of files that do not count
-# Names that systems, and not people, give to files and folders; in lower case.
-LITTER = {
-    *("thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "icon\r", "picasa.ini"),  # desktops
-    *("$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"),  # disks
-    *("@eadir", "#recycle", "@recycle", "@recently-snapshot", "#snapshot", "@tmp", "@__thumb", "@sharesnap"),  # storage
-    *("~snapshot", "network trash folder", "temporary items", "thevolumesettingsfolder", "aquota.user"),  # in networks
-    *("@appdata", "recycle bin", "_gsdata_"),
-    *("paxheader", "__pycache__", "node_modules"),
-}
-LITTER_STARTS = (".", "PaxHeaders", "@eaDir", "@SynoEAStream", "FOUND.0", "found.0")
-
-
-def is_ignored(path: PurePosixPath) -> bool:
-    """Whether a file is hidden, or was left by an operating system or network storage."""
-    return any(part.startswith(LITTER_STARTS) or part.lower() in LITTER for part in path.parts)
 
 
 def root_of(files: Iterable[PurePosixPath], domain: str, labelled: bool = False) -> PurePosixPath:

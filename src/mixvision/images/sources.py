@@ -20,13 +20,13 @@ from mixvision.images.labels.reading import Labels, read_label_source, read_labe
 from mixvision.images.labels.rows import LabelSource, is_image
 from mixvision.images.layout import (
     DEFAULT_LAYOUT,
-    is_ignored,
     map_categories,
     place_files,
     read_mapping,
     require_clear_domain,
     root_of,
 )
+from mixvision.images.litter import litter_in, warn_of_doubtful_folders
 from mixvision.images.published import known_splits, published_splits, read_split_table
 from mixvision.images.split_folders import (
     require_categories,
@@ -138,6 +138,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
         placed = without_texts(placed, domain)
         require_categories(placed, domain)
         warn_of_inner_splits(placed, domain)
+        warn_of_doubtful_folders((path for category, path in placed if category), domain)
     elif labelled is None:
         warn_of_split_categories({category for category, _ in placed} - {""}, domain)
     unmapped: dict[str, int] = {}
@@ -224,8 +225,8 @@ def list_files(
     faults = {PurePosixPath(path): reason for path, reason in refused.items()}
     found, litter = list(faults), Counter[str]()
     for path, reason in _walk(top):
-        if is_ignored(path):
-            litter[next(part for part in path.parts if is_ignored(PurePosixPath(part)))] += 1
+        if left := litter_in(path):
+            litter[left] += 1
             continue
         if not _is_text(path):  # no table can hold such a name
             path, reason = PurePosixPath(_escaped(path)), "unreadable file: its name is not valid UTF-8"
