@@ -248,13 +248,65 @@ def test_voc_annotations(read, shots):
         read(labels="Annotations", layout="images/*")
 
 
+@pytest.mark.parametrize("labels", ["xml", "xml/**/*.xml", "xml/*"])
+def test_voc_annotations_in_folders_as_the_images_are(read, shots, labels):
+    for number, name in ((1, "cat"), (2, "dog")):
+        (shots / name).mkdir()
+        shutil.copy(shots / "images" / f"{number}.png", shots / name / "1.png")
+        read(f"xml/{name}/1.xml", VOC.format(1, OBJECT.format(name)), labels=None, layout="{category}/*")
+    images = read(labels=labels)
+    assert [pair for pair in images.files if pair[0]] == [("cat", "cat/1.png"), ("dog", "dog/1.png")]
+
+
+@pytest.mark.parametrize(
+    ("stem", "filename"), [("a", "x.y"), ("2020.05.01", "2020.05.01"), ("a.png", "a.png"), ("a", "../old.1/a")]
+)
+def test_voc_names_have_other_dots(read, shots, stem, filename):
+    Image.new("L", (8, 8), 9).save(shots / "images" / f"{stem.removesuffix('.png')}.png")
+    content = VOC.replace("photo of old {}.png", filename)
+    assert read(f"xml/{stem}.xml", content.format(OBJECT.format("cat")), labels="xml").refused == {}
+
+
+LITTER = {"xml": "._1.xml", "Main": "._cat_train.txt", "*.csv": "._labels.csv", "**/labels.csv": "@eaDir/labels.csv"}
+
+
+@pytest.mark.parametrize("labels", LITTER)
+def test_litter_beside_labels_is_ignored(read, shots, labels):
+    folder = shots / labels if "*" not in labels else shots
+    folder.mkdir(exist_ok=True)
+    (folder / LITTER[labels]).parent.mkdir(exist_ok=True)
+    (folder / LITTER[labels]).write_bytes(b"\0\5\x16\7\0\2")
+    (folder / "1.xml").write_text(VOC.format(1, OBJECT.format("cat")))
+    if labels != "xml":
+        (folder / "1.xml").unlink()
+    (folder / "cat_train.txt").write_text("1  1\n")
+    (folder / "labels.csv").write_text("file,label\n1.png,cat\n")
+    assert labelled(read(labels=labels)) == {"1.png": "cat"}
+
+
+def test_folders_without_labels_are_described(read, shots):
+    (shots / "more").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"more holds no labels .*: looked for XML .*, and found nothing\."):
+        read(labels="more")
+    message = r"found 'a\.csv', 'b\.csv', 'c\.csv' and 1 more\. .* by a pattern such as more/\*\.csv"
+    with pytest.raises(FileNotFoundError, match=message):
+        for name in "dabc":
+            read(f"more/{name}.csv", "1.png,cat\n", labels="more" if name == "c" else f"more/{name}.csv")
+    with pytest.raises(
+        ValueError, match=r"boxes/1_2\.txt have lines such as '0 0\.5 0\.5 1 1': a number and a box, as"
+    ):
+        read("boxes/1_2.txt", "0 0.5 0.5 1 1\n", labels="boxes")
+    with pytest.raises(ValueError, match=r"xml/1\.xml are no XML file: .*encoding"):
+        read("xml/1.xml", b'<?xml version="1.0" encoding="gb2312"?><annotation/>', labels="xml")
+
+
 def test_voc_lists(read, shots):
     folder = shots / "ImageSets" / "Main"
     folder.mkdir(parents=True)
     (folder / "train.txt").write_text("1\n2\n3\n")
-    (folder / "apple_train.txt").write_text("1  1\n2 -1\n3  1\n")
+    (folder / "apple_train.txt").write_text("1\t1\n2 -1\n3  1\n")
     (folder / "pear_train.txt").write_text("1 -1\n2  1\n3  0\n")
-    (folder / "apple_trainval.txt").write_text("1  1\n2 -1\n3  1\n")
+    (folder / "apple_trainval.txt").write_text("1\t1\n2\t-1\n3\t1\n\n")
     images = read(labels="ImageSets/Main")
     assert labelled(images) == {"1.png": "apple", "2.png": "pear", "3.png": "apple"}
 

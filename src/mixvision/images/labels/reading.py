@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 from mixvision.images.labels.json_files import rows_of_json, rows_of_json_lines
 from mixvision.images.labels.rows import LabelSource, Row, path_of
 from mixvision.images.labels.tables import rows_of_table
-from mixvision.images.labels.voc import rows_of_voc, rows_of_voc_lists
+from mixvision.images.labels.voc import FORMS, rows_of_voc, rows_of_voc_folder
+from mixvision.images.litter import is_ignored
 from mixvision.images.names import tidied_categories
 from mixvision.images.text_files import decode_text
 
@@ -63,34 +64,50 @@ def read_labels(source: LabelSource, root: Path, domain: str, top: Path | None =
     top = top or root
     is_pattern = any(sign in source.place for sign in "*?[")
     if is_pattern:
-        places = sorted(root.glob(source.place))
+        fitting = ((place, PurePosixPath(place.relative_to(root))) for place in root.glob(source.place))
+        places = sorted(place for place, below in fitting if not is_ignored(below))
     else:  # the path may begin above the folder to which the only folders led
         above = (folder / source.place for folder in (root, *root.parents) if folder == top or top in folder.parents)
         places = [next((place for place in above if place.exists()), root / source.place)]
     found = {place: rows for place in places if (rows := _rows_of(place, source)) is not None}
     if not found:
-        raise FileNotFoundError(
-            f"The labels of {domain!r} images are not in the source: looked for {(root / source.place).absolute()}. "
-            "Correct the path `labels` in the configuration, or give a source that has them."
-        )
+        raise FileNotFoundError(_nothing_found(places, source, root, domain))
     tidy = tidied_categories({row.category for rows in found.values() for row in rows})
     labels = Labels()
     for place, rows in found.items():
         # Names in one of several files are relative to its folder.
-        inside = PurePosixPath(place.parent.relative_to(root).as_posix()) if is_pattern else PurePosixPath()
+        folder = place if place.is_dir() else place.parent
+        inside = PurePosixPath(folder.relative_to(root).as_posix()) if is_pattern else PurePosixPath()
         for row in rows:
             file = (inside / path_of(row.file)).as_posix()
             _add(labels, row._replace(file=file, category=tidy[row.category]), f"{row.where} {place}")
     return labels
 
 
+def _nothing_found(places: list[Path], source: LabelSource, root: Path, domain: str) -> str:
+    """What was looked for, and what is there instead."""
+    folder = next((place for place in places if place.is_dir()), None)
+    if folder is None:
+        return (
+            f"The labels of {domain!r} images are not in the source: looked for {(root / source.place).absolute()}. "
+            "Correct the path `labels` in the configuration, or give a source that has them."
+        )
+    names = sorted(path.name for path in folder.iterdir() if not is_ignored(PurePosixPath(path.name)))
+    there = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (
+        f"The folder {folder.absolute()} holds no labels of {domain!r} images: looked for {FORMS}, and found "
+        f"{there or 'nothing'}. For other forms name a file, or several by a pattern such as {source.place}/*.csv."
+    )
+
+
 def _rows_of(place: Path, source: LabelSource) -> list[Row] | None:
     """What a file or folder of labels says; None if there is none."""
     if place.is_dir():
-        annotations = sorted(place.glob("*.xml"))
-        return (rows_of_voc(annotations) if annotations else rows_of_voc_lists(sorted(place.glob("*_*.txt")))) or None
+        return rows_of_voc_folder(place) or None
     if not place.is_file():
         return None
+    if place.suffix.lower() == ".xml":
+        return rows_of_voc([place], place.parent)
     text = decode_text(place.read_bytes(), place)
     if place.suffix.lower() == ".json":
         return rows_of_json(text, place, source)
