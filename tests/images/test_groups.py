@@ -89,6 +89,7 @@ def test_a_table_may_be_in_the_project(tmp_path, monkeypatch):
         ("", ValueError, r"plants\.csv has no column 'name'; its columns are none"),
         ("name,plant\na.jpg,7\na.jpg,8\n", ValueError, "Line 3 .* gives 'a.jpg' the group '8', but .* gives it '7'"),
         ("name,plant\nb.jpg,7\n", ValueError, r"names the file 'b\.jpg', but several .* fig/b\.jpg and plum/b\.jpg"),
+        ("name,plant\na.jpg,7, 8\n", ValueError, r"Line 2 of .*plants\.csv is 'a\.jpg,7, 8', with 3 fields, but"),
         ('name,plant\na.jpg,"1\nb.jpg,2\n', ValueError, r"Line 2 of .*plants\.csv has a quotation mark that is not"),
         ("name,plant\nz.jpg,7\n", ValueError, r"finds no group for any of its 3 images, such as fig/a\.jpg"),
     ],

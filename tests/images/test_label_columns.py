@@ -182,6 +182,27 @@ def test_joiners_that_have_a_meaning_stay(name):
     assert tidied(f"{name}\u200c ") == name
 
 
+@pytest.mark.parametrize(
+    ("content", "number"),
+    [
+        ("file,label\n1.png,dog\n2.png,cat, big\n", 3),
+        ("file,label\na, 1.png,dog\n2.png,cat\n", 2),
+        ("file;label\n1.png;cat; big\n2.png;dog\n", 2),
+        ("file\tlabel\n1.png\tcat\tbig\n2.png\tdog\n", 2),
+        ("1.png,dog\n2.png,cat, big\n", 2),
+        ("1.png,cat, big\n2.png,dog\n", 1),
+    ],
+)
+def test_a_separator_within_a_name_is_named(read, content, number):
+    with pytest.raises(ValueError, match=rf"Line {number} of the labels .* 3 fields, but others have 2: put a name"):
+        read("labels.csv", content)
+
+
+@pytest.mark.parametrize("content", ["file,label\n1.png,cat,,\n2.png,dog\n", "1.png,cat,\n2.png,dog\n"])
+def test_empty_fields_at_the_end_do_not_count(read, content):
+    assert labelled(read("labels.csv", content)) == {"1.png": "cat", "2.png": "dog"}
+
+
 def test_labels_that_fit_no_file_are_shown_beside_one(read):
     with pytest.raises(ValueError, match=r"in labels\.csv \(which names files such as 'x7', and the source has .*png'"):
         read("labels.csv", "file,label\nx7,a\nx8,b\n")

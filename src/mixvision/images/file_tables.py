@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from mixvision.images.names import composed, tidied
-from mixvision.images.text_files import decode_text, lines_of, read_table, require_one_line, separator_of
+from mixvision.images.text_files import (
+    decode_text,
+    lines_of,
+    read_table,
+    require_no_more_fields,
+    require_one_line,
+    separator_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +94,7 @@ def _read(table: FileTable, root: Path, domain: str) -> dict[str, str]:
     for line in lines[1:]:
         fields = [line.fields[index] if index < len(line.fields) else "" for index in indices]
         require_one_line(line, fields, name)
+        require_no_more_fields(line, len(columns), name)
         file, value = composed(fields[0].strip().replace("\\", "/").removeprefix("./")), tidied(fields[1])
         if file and found.setdefault(file, value) != value:
             raise ValueError(

@@ -133,6 +133,19 @@ def require_one_line(line: Line, fields: Sequence[str], name: str) -> None:
         raise ValueError(f"Line {line.number} of {name} has a quotation mark that is not closed before its end.")
 
 
+def require_no_more_fields(line: Line, most: int, name: str) -> None:
+    """Refuse a line with more fields than the heading: a sign in a name would be taken for the end of the name.
+
+    Raises:
+        ValueError: with the number of the line.
+    """
+    if any(field.strip() for field in line.fields[most:]):
+        raise ValueError(
+            f"Line {line.number} of {name} is {line.text!r}, with {len(line.fields)} fields, but others have {most}: "
+            "put a name that has a separator in it into quotation marks."
+        )
+
+
 def _split(line: str, separator: str) -> list[str]:
     return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
 

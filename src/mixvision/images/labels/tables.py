@@ -19,7 +19,15 @@ from mixvision.images.labels.rows import (
     place_of,
 )
 from mixvision.images.split_names import split_named
-from mixvision.images.text_files import Line, lines_of, read_table, require_one_line, separator_of, split_line
+from mixvision.images.text_files import (
+    Line,
+    lines_of,
+    read_table,
+    require_no_more_fields,
+    require_one_line,
+    separator_of,
+    split_line,
+)
 
 FORM = "file name, tab, category"
 ADVICE = f" If the columns mean something else, {NAME_COLUMNS}."
@@ -52,6 +60,8 @@ def rows_of_table(text: str, path: Path, source: LabelSource) -> list[Row]:
     columns = _columns(lines, path, source)
     if by_blanks:
         _require_clear_ends(lines, columns, path)
+    else:
+        _require_even_lines(lines, columns, path)
     rows: list[Row] = []
     wrong: list[Line] = []
     for line in lines[columns.has_heading :]:
@@ -111,6 +121,15 @@ def _require_clear_ends(lines: list[Line], columns: Columns, path: Path) -> None
                 f"Line {line.number} of the labels {path} is {line.text!r}, with several words after the file's name, "
                 "so that it is unclear where the category ends: separate the columns by tabs or commas."
             )
+
+
+def _require_even_lines(lines: list[Line], columns: Columns, path: Path) -> None:
+    """Refuse lines with more fields than the heading, or than others. Names have no tabs: more fields may follow."""
+    counts = [len(line.fields) for line in lines if len(line.fields) > 1]
+    most = len(lines[0].fields) if columns.has_heading else min(counts, default=2)
+    for line in lines:
+        if columns.has_heading or "\t" not in line.text:
+            require_no_more_fields(line, most, f"the labels {path}")
 
 
 def _columns(lines: list[Line], path: Path, source: LabelSource) -> Columns:
