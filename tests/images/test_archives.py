@@ -236,6 +236,16 @@ OTHERS = {
     b"\x28\xb5\x2f\xfd rest": "is compressed by Zstandard, which is not supported: unpack it",
     b"7z\xbc\xaf\x27\x1c rest": "is a 7z archive, which is not supported: unpack it",
     b"Rar!\x1a\x07\x01\0": "is a RAR archive, which is not supported: unpack it",
+    b"\x5d\x2a\x4d\x18\4\0\0\0": "is compressed by Zstandard or LZ4, which is not supported: unpack it",
+    b"\x04\x22\x4d\x18 rest": "is compressed by LZ4, which is not supported: unpack it",
+    b"\x1f\x9d\x90 rest": "is compressed by compress (.Z), which is not supported: unpack it (tar -xf)",
+    b"LZIP\1\x0c rest": "is compressed by lzip, which is not supported: unpack it (tar --lzip -xf)",
+    b"\x89LZO\0\r\n\x1a\n rest": "is compressed by lzop, which is not supported: unpack it (tar --lzop -xf)",
+    b"\xff\x06\0\0sNaPpY rest": "is compressed by Snappy, which is not supported: unpack it",
+    b"LRZI\0\6 rest": "is compressed by lrzip, which is not supported: unpack it (lrzuntar)",
+    b"MSCF rest": "is a cabinet, which is not supported: unpack it",
+    b"PAR1 rest": "is a Parquet file, which is not supported: unpack it",
+    b"PK\x07\x08PK\x03\x04": "is one part of several: join them",
     b"\n <html><body>404": "is a web page or a text, not an archive",
     b"hello": "is damaged: download or copy it again",
 }
@@ -246,6 +256,14 @@ def test_what_is_no_archive_is_named(tmp_path, source, start):
     archive = tmp_path / "a.tar.zst"
     archive.write_bytes(start + bytes(1000))
     with pytest.raises(ValueError, match=re.escape(str(archive)) + ".*" + re.escape(OTHERS[start])):
+        source(archive)
+
+
+@pytest.mark.parametrize("name", ["a.zip.001", "a.tar.gz.002", "a.z01", "a.tar.part1"])
+def test_parts_of_archives_are_named(tmp_path, source, name):
+    archive = tmp_path / name
+    archive.write_bytes(b"PK\x03\x04" + bytes(range(256)))
+    with pytest.raises(ValueError, match=rf"{re.escape(name)} is one part of several: join them"):
         source(archive)
 
 

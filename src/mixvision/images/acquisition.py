@@ -15,7 +15,8 @@ import pooch
 from mixvision.addresses import shown, without_secrets
 from mixvision.files import replacing_folder
 from mixvision.images import downloads
-from mixvision.images.archives import Unpacking, require_archive, unpack
+from mixvision.images.archive_kinds import require_archive
+from mixvision.images.archives import Unpacking, unpack
 from mixvision.images.samples import SAMPLES
 
 STAMP, REFUSED = ".source.json", ".refused.json"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
 import errno
-import gzip
 import lzma
 import shutil
 import tarfile
@@ -19,23 +17,15 @@ from typing import Any
 from tqdm import tqdm
 
 from mixvision.images.archive_links import follow_links
-from mixvision.images.archive_members import Member, NoEndError, is_tar, members_of
+from mixvision.images.archive_members import Member, NoEndError, members_of
 from mixvision.images.layout import root_of
 from mixvision.images.litter import is_ignored
 from mixvision.parameter_types import require_types
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
-SUFFIXES = {"tar", "tgz", "tbz", "tbz2", "txz", "zip"}
 SMALL = 10_000_000  # bytes; a small file may be compressed by any ratio
 NAME_FAULTS = {errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
 LONG_NAME = 100
-COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
-NOT_ARCHIVES = (
-    (b"\x28\xb5\x2f\xfd", "is compressed by Zstandard, which is not supported: unpack it (tar --zstd -xf)"),
-    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive, which is not supported: unpack it"),
-    (b"Rar!\x1a\x07", "is a RAR archive, which is not supported: unpack it"),
-    (b"\x04\x22\x4d\x18", "is compressed by LZ4, which is not supported: unpack it"),
-)
 
 
 @dataclass(frozen=True)
@@ -69,33 +59,6 @@ def read_unpacking(given: Mapping[str, Any] | None) -> Unpacking:
     if given is not None and (not isinstance(given, Mapping) or not set(given) <= set(names)):
         raise ValueError(f"unpacking is {given!r}, but must be a mapping of some of {', '.join(names)}, or null.")
     return Unpacking(**(given or {}))
-
-
-def require_archive(path: Path) -> None:
-    """Refuse a file that is no tar or zip archive.
-
-    Raises:
-        ValueError: it is another kind of file, or damaged; the message says which, and what to do.
-    """
-    if is_tar(path) or zipfile.is_zipfile(path):
-        return
-    with path.open("rb") as file:
-        head = file.read(512)
-    known = next((what for start, what in NOT_ARCHIVES if head.startswith(start)), None)
-    if known is not None:
-        raise ValueError(f"The archive {path} {known}, and give the folder as the source.")
-    if path.suffix == ".br":
-        raise ValueError(f"The archive {path} is compressed by Brotli, which is not supported: unpack it.")
-    text = _text_in(head) or _text_in(_unpacked_head(path))
-    begins = f" It begins with {text!r}." if text else ""
-    is_named_so = bool(SUFFIXES.intersection(path.name.lower().split(".")))
-    if text.startswith(("<", "{")) or (text and is_named_so):
-        raise ValueError(
-            f"{path} is a web page or a text, not an archive: download it again, by its direct address.{begins}"
-        )
-    if is_named_so:
-        raise ValueError(f"The archive {path} is damaged: download or copy it again.")
-    raise ValueError(f"{path} is neither a folder nor a tar or zip archive: give one of these as the source.{begins}")
 
 
 def unpack(archive: Path, target: Path, domain: str, limits: Unpacking, strict: bool = False) -> dict[str, str]:
@@ -132,29 +95,6 @@ def unpack(archive: Path, target: Path, domain: str, limits: Unpacking, strict: 
         raise ValueError(
             f"The archive {archive} is damaged, encrypted or unsafe ({error}): download or copy it again."
         ) from error
-
-
-def _unpacked_head(path: Path) -> bytes:
-    """The beginning of a compressed file's content; empty if it is not compressed, or damaged."""
-    for opened in (gzip.open, bz2.open, lzma.open):
-        try:
-            with opened(path) as file:
-                return file.read(512)
-        except (OSError, EOFError, zlib.error, lzma.LZMAError):
-            continue
-    return b""
-
-
-def _text_in(head: bytes) -> str:
-    """The beginning of the web page or text that a file begins with, or ""."""
-    text = head.replace(b"\0", b"").decode("utf-8-sig", "replace").lstrip("\ufffd \t\r\n")
-    is_page = text.startswith(("<", "{"))
-    is_text = b"\0" not in head and not head.startswith(COMPRESSED) and all(map(_is_of_text, head.decode("latin-1")))
-    return " ".join(text.split())[:60] if is_page or is_text else ""
-
-
-def _is_of_text(sign: str) -> bool:
-    return sign.isprintable() or sign.isspace() or sign > "\x7f"  # of any encoding
 
 
 class _TooMuchError(ValueError):

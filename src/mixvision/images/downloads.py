@@ -12,7 +12,7 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from mixvision.images.archives import require_archive
+from mixvision.images.archive_kinds import require_archive
 
 WAIT = 60  # seconds without an answer
 MOST = 1_000_000_000_000  # bytes
