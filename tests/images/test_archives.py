@@ -153,6 +153,17 @@ def test_backslashes_do_not_lead_out(tmp_path, source, name):
     assert not list(tmp_path.rglob("escaped*"))
 
 
+@pytest.mark.parametrize("pack", [tar_of, zip_of])
+def test_colons_in_names_are_no_drives(tmp_path, source, pack):
+    archive = pack(
+        tmp_path / "a.tar", {"a: apples/1.png": picture(1), "b:/1.png": picture(2), "C:pears/1.png": picture(3)}
+    )
+    with pytest.raises(ValueError, match=r"'b:/1\.png' would lie outside the folder it is unpacked to"):
+        source(archive)
+    archive = pack(tmp_path / "b.tar", {"a: apples/1.png": picture(1), "C:pears/1.png": picture(3)})
+    assert source(archive).files == (("C:pears", "C:pears/1.png"), ("a: apples", "a: apples/1.png"))
+
+
 LINKED = {"pool/0.png": picture(10), "pool/1.png": picture(20)}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import lzma
+import os
+import re
 import stat
 import tarfile
 import zipfile
@@ -11,11 +13,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 logger = logging.getLogger(__name__)
 
+DRIVE = re.compile(r"[A-Za-z]:" if os.name == "nt" else r"[A-Za-z]:[/\\]")  # elsewhere "a: apples" is a name
 UTF8_NAME = 0x800  # flag of a zip's member
 UNICODE_PATH = 0x7075  # extra field of a zip's member
 
@@ -155,7 +158,7 @@ def _unicode_path(extra: bytes, raw: bytes) -> str | None:
 
 def _safe(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive:
+    if path.is_absolute() or ".." in path.parts or DRIVE.match(name):
         raise ValueError(f"{name!r} would lie outside the folder it is unpacked to")
     return path
 
