@@ -226,6 +226,27 @@ def test_names_in_an_unknown_code_page_are_named(tmp_path, source, caplog, encod
     assert not caplog.records
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_tars_behind_each_other_are_read_whole(tmp_path, source, caplog, pack):
+    parts = [
+        tar_of(tmp_path / "part", {f"{name}/1.png": picture(1), f"{name}/2.png": picture(2)}).read_bytes()
+        for name in ("apple", "pear", "plum")
+    ]
+    (tmp_path / "a.tar").write_bytes(b"".join(map(pack, parts)))
+    images = source(tmp_path / "a.tar")
+    assert [path for _, path in images.files] == [
+        f"{name}/{n}.png" for name in ("apple", "pear", "plum") for n in (1, 2)
+    ]
+    (tmp_path / "a.tar").write_bytes(pack(parts[0] + bytes(5 * 2**19) + parts[1]))
+    assert len(source(tmp_path / "a.tar").files) == 4 and not caplog.records
+    (tmp_path / "a.tar").write_bytes(pack(parts[0] + parts[1][:1024] + b"?" + parts[1][1025:]))
+    with pytest.raises(ValueError, match=r"a\.tar is damaged, .*\(a header in it is damaged\)"):
+        source(tmp_path / "a.tar")
+    (tmp_path / "a.tar").write_bytes(pack(parts[0] + parts[1] + b"some more" * 1000))
+    assert len(source(tmp_path / "a.tar").files) == 4
+    assert "has something behind its end that is no tar: it is left out" in caplog.text
+
+
 TEXTS = (b"<!DOCTYPE html>", b"\n\n <html>" + b" " * 5000, b'{"message": "denied"}', b"Not found", b"Acc\xe8s non")
 
 

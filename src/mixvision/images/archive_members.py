@@ -88,11 +88,18 @@ def _members_of_tar(
     tar: tarfile.TarFile, require_ratio: Callable[[int], None], most: int, strict: bool
 ) -> list[Member]:
     """The members of an undamaged archive; tarfile itself would take a damaged header for the archive's end."""
-    members = []
-    while (member := tar.next()) is not None:
-        require_ratio(member.offset_data + member.size)
-        if not member.isdir():
-            members.append(_member_of_tar(tar, member))
+    members, is_more = [], True
+    while is_more:
+        while (member := tar.next()) is not None:
+            require_ratio(member.offset_data + member.size)
+            if not member.isdir():
+                members.append(_member_of_tar(tar, member))
+        _require_end(tar, strict)
+        is_more = _go_to_appended(tar, most)
+    return members
+
+
+def _require_end(tar: tarfile.TarFile, strict: bool) -> None:
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
     end = tar.fileobj.read(tarfile.BLOCKSIZE)
@@ -102,9 +109,34 @@ def _members_of_tar(
         if strict:
             raise NoEndError("the blocks that end a tar are missing, so it was probably cut off")
         logger.warning("The archive %s has no end: files may be missing, if it was not copied whole.", tar.name)
-    while (block := tar.fileobj.read(2**20)) and most > 0:  # a compressed archive's checksum is at its end
-        most -= len(block)
-    return members
+
+
+def _go_to_appended(tar: tarfile.TarFile, most: int) -> bool:
+    """Whether another tar follows the end of one, as after `cat a.tar b.tar`; its members are next then."""
+    assert tar.fileobj is not None
+    place = tar.fileobj.tell()
+    last = place + most
+    while (block := tar.fileobj.read(2**20)) and place < last:  # a compressed archive's checksum is at its end
+        zeros = len(block) - len(block.lstrip(b"\0"))
+        if zeros < len(block):
+            tar.fileobj.seek(place + zeros // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE)
+            return _is_header_next(tar, last)
+        place += zeros
+    return False
+
+
+def _is_header_next(tar: tarfile.TarFile, last: int) -> bool:
+    assert tar.fileobj is not None
+    place = tar.fileobj.tell()
+    try:
+        tarfile.TarInfo.frombuf(tar.fileobj.read(tarfile.BLOCKSIZE), tar.encoding or "utf-8", tar.errors or "strict")
+    except tarfile.HeaderError:
+        logger.warning("The archive %s has something behind its end that is no tar: it is left out.", tar.name)
+        while tar.fileobj.tell() < last and tar.fileobj.read(2**20):
+            pass
+        return False
+    tar.offset = place
+    return True
 
 
 def _member_of_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
