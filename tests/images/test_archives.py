@@ -338,6 +338,28 @@ def test_a_compressed_tar_of_zeros_is_refused_by_its_ratio(tmp_path, source):
     assert len(source(tmp_path / "a.tar.gz", unpacking=Unpacking(max_ratio=5000)).files) == 8
 
 
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path, source, kind, is_first):
+    header = tarfile.TarInfo("long")
+    header.type, header.size = kind, 2**20 + 1
+    content = tar_of(tmp_path / "plain.tar", {} if is_first else FILES).read_bytes().rstrip(b"\0")
+    content += bytes(-len(content) % 512) + header.tobuf() + bytes(2**20 + 512) + bytes(2048)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(content))
+    with pytest.raises(ValueError, match=r"unsafe \(a header in it has 1048577 bytes, but at most 1048576 are read\)"):
+        source(tmp_path / "a.tar.gz")
+
+
+def test_long_names_and_attributes_are_read(tmp_path, source):
+    for form in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        with tarfile.open(tmp_path / "a.tar", "w", format=form) as archive:
+            for name in ("apple/" + "x" * 150 + "/1.png", "pear/1.png"):
+                info = tarfile.TarInfo(name)
+                info.pax_headers = {"SCHILY.xattr.user.note": "x" * 100_000}
+                archive.addfile(info)
+        assert len(source(tmp_path / "a.tar").files) == 2
+
+
 def test_an_archive_larger_than_the_disk_is_refused(tmp_path, source, monkeypatch):
     archive = tar_of(tmp_path / "a.tar", FILES)
     usage = type("Usage", (), {"free": 100})

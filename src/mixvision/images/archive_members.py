@@ -14,11 +14,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Self
 
 logger = logging.getLogger(__name__)
 
 DRIVE = re.compile(r"[A-Za-z]:" if os.name == "nt" else r"[A-Za-z]:[/\\]")  # elsewhere "a: apples" is a name
+LONG_HEADERS = {  # of names and attributes that do not fit into a usual one
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+}
+MOST_IN_HEADER = 2**20  # bytes
 UTF8_NAME = 0x800  # flag of a zip's member
 UNICODE_PATH = 0x7075  # extra field of a zip's member
 
@@ -48,6 +52,21 @@ class NoEndError(ValueError):
     """The archive does not have the blocks that end a tar: it was probably cut off."""
 
 
+class LongHeaderError(ValueError):
+    """A header of a tar claims more bytes than names and attributes need: reading it would fill the memory."""
+
+
+class Header(tarfile.TarInfo):
+    """A header of a tar that is not too long to be read."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in LONG_HEADERS and header.size > MOST_IN_HEADER:
+            raise LongHeaderError(f"a header in it has {header.size} bytes, but at most {MOST_IN_HEADER} are read")
+        return header
+
+
 @contextmanager
 def members_of(archive: Path, require_ratio: Callable[[int], None], most: int, strict: bool) -> Iterator[list[Member]]:
     """The members of an undamaged archive, while it is open.
@@ -63,7 +82,7 @@ def members_of(archive: Path, require_ratio: Callable[[int], None], most: int, s
         tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError: it is damaged or unsafe.
     """
     if is_tar(archive):
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, tarinfo=Header) as tar:
             yield _members_of_tar(tar, require_ratio, most, strict)
     else:
         with zipfile.ZipFile(archive) as packed:
@@ -74,9 +93,12 @@ def members_of(archive: Path, require_ratio: Callable[[int], None], most: int, s
 def is_tar(path: Path) -> bool:
     """Whether a file is a tar archive, perhaps compressed; not one whose beginning is damaged."""
     try:
-        return tarfile.is_tarfile(path)
-    except (EOFError, zlib.error, lzma.LZMAError, OSError):  # the beginning of a compressed file that was cut off
+        tarfile.open(path, tarinfo=Header).close()
+    except LongHeaderError:
+        return True
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError):  # the beginning of one that was cut off
         return False
+    return True
 
 
 def nothing() -> IO[bytes]:
@@ -129,7 +151,7 @@ def _is_header_next(tar: tarfile.TarFile, last: int) -> bool:
     assert tar.fileobj is not None
     place = tar.fileobj.tell()
     try:
-        tarfile.TarInfo.frombuf(tar.fileobj.read(tarfile.BLOCKSIZE), tar.encoding or "utf-8", tar.errors or "strict")
+        Header.frombuf(tar.fileobj.read(tarfile.BLOCKSIZE), tar.encoding or "utf-8", tar.errors or "strict")
     except tarfile.HeaderError:
         logger.warning("The archive %s has something behind its end that is no tar: it is left out.", tar.name)
         while tar.fileobj.tell() < last and tar.fileobj.read(2**20):
