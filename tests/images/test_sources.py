@@ -218,6 +218,14 @@ def test_other_files_are_refused(tmp_path, raw):
         open_source(str(note), "nice", raw)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path, raw):
+    os.mkfifo(tmp_path / "a.tar")
+    for check in (lambda path: check_source(path, "nice"), lambda path: open_source(path, "nice", raw)):
+        with pytest.raises(ValueError, match=r"a\.tar, is a pipe or a device: write it into a file first"):
+            check(str(tmp_path / "a.tar"))
+
+
 def test_archive_does_not_replace_a_users_folder(folder, tmp_path, raw, make_folder):
     make_folder(raw, {"mine": 1})
     with pytest.raises(ValueError, match=re.escape(f"{raw} holds files that were not unpacked")):

@@ -74,14 +74,19 @@ def require_source(source: str, domain: str) -> None:
     """Refuse a folder or archive that does not exist; URLs and samples are checked only when fetched.
 
     Raises:
-        FileNotFoundError: with the path that was looked for, and what to do.
+        FileNotFoundError, ValueError: with the path that was looked for, and what to do.
     """
     path = Path(source).expanduser()
-    if not (source.startswith(SAMPLE_PREFIX) or "://" in source or path.exists()):
-        raise FileNotFoundError(
-            f"The source of {domain!r} images, {source!r}, does not exist: looked for {path.absolute()}. "
-            f"Put the images there or give another source: --params={domain}=<folder, archive or URL>."
+    if source.startswith(SAMPLE_PREFIX) or "://" in source or path.is_dir() or path.is_file():
+        return
+    if path.exists():  # opening a pipe would wait for ever
+        raise ValueError(
+            f"The source of {domain!r} images, {path.absolute()}, is a pipe or a device: write it into a file first."
         )
+    raise FileNotFoundError(
+        f"The source of {domain!r} images, {source!r}, does not exist: looked for {path.absolute()}. "
+        f"Put the images there or give another source: --params={domain}=<folder, archive or URL>."
+    )
 
 
 def _write_sample(name: str, folder: Path) -> Acquired:

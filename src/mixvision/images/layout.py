@@ -172,7 +172,7 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
     Raises:
         FileNotFoundError, ValueError: the file does not exist, or does not have this form.
     """
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"The mapping of categories, {path.absolute()}, does not exist: correct its path.")
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict) or not content:
