@@ -291,6 +291,40 @@ def test_what_is_no_archive_is_named(tmp_path, source, start):
         source(archive)
 
 
+def with_fields(archive: Path, members: range, *fields: tuple[int, int]) -> Path:
+    """Set 16-bit fields, by their places in a member's central header, of some members of a zip."""
+    content, starts = bytearray(archive.read_bytes()), []
+    while (start := content.find(b"PK\x01\x02", starts[-1] + 1 if starts else 0)) >= 0:
+        starts.append(start)
+    for member in members:
+        for place, value in fields:
+            content[starts[member] + place : starts[member] + place + 2] = value.to_bytes(2, "little")
+    archive.write_bytes(content)
+    return archive
+
+
+METHOD, FLAGS = 10, 8
+UNREADABLE = [
+    ([(METHOD, 9)], "compressed by Deflate64, which is not supported"),
+    ([(METHOD, 95)], "compressed by XZ, which is not supported"),
+    ([(METHOD, 77)], "compressed by method 77, which is not supported"),
+    ([(FLAGS, 1)], "encrypted in the archive"),
+    ([(METHOD, 99), (FLAGS, 1)], "encrypted in the archive"),
+]
+
+
+@pytest.mark.parametrize(("fields", "why"), UNREADABLE)
+def test_files_in_a_zip_that_cannot_be_read_are_named(tmp_path, source, fields, why):
+    archive = with_fields(zip_of(tmp_path / "a.zip", FILES), range(1), *fields)
+    assert source(archive).refused == {"apple/1.png": f"unreadable file: {why}"}
+    with_fields(archive, range(3), *fields)
+    message = (
+        rf"No file of the archive .*a\.zip can be unpacked, such as 'top/apple/1\.png': {why}\. Unpack it yourself"
+    )
+    with pytest.raises(ValueError, match=message):
+        source(archive)
+
+
 @pytest.mark.parametrize("name", ["a.zip.001", "a.tar.gz.002", "a.z01", "a.tar.part1"])
 def test_parts_of_archives_are_named(tmp_path, source, name):
     archive = tmp_path / name

@@ -199,18 +199,6 @@ def test_a_header_damaged_in_the_middle_is_not_taken_for_the_end(folder, tmp_pat
         open_source(str(archive), "nice", raw)
 
 
-def test_an_encrypted_archive_is_refused(folder, tmp_path, raw):
-    archive = packed(folder, tmp_path / "a.zip")
-    content = bytearray(archive.read_bytes())
-    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        start = -1
-        while (start := content.find(signature, start + 1)) >= 0:
-            content[start + offset] |= 1
-    archive.write_bytes(content)
-    with pytest.raises(ValueError, match=re.escape(f"{archive} is ") + r".*\(File .* is encrypted, password required"):
-        open_source(str(archive), "nice", raw)
-
-
 def test_other_files_are_refused(tmp_path, raw):
     note = tmp_path / "note.txt"
     note.write_text("hello")

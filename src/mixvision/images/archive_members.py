@@ -23,6 +23,10 @@ LONG_HEADERS = {  # of names and attributes that do not fit into a usual one
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 }
 MOST_IN_HEADER = 2**20  # bytes
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}  # of zips, that are read
+METHODS |= {getattr(zipfile, "ZIP_ZSTANDARD", zipfile.ZIP_STORED)}  # by newer Pythons
+OTHER_METHODS = {1: "Shrink", 6: "Implode", 9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}
+ENCRYPTED = 0x1  # flag of a zip's member
 UTF8_NAME = 0x800  # flag of a zip's member
 UNICODE_PATH = 0x7075  # extra field of a zip's member
 
@@ -102,7 +106,7 @@ def is_tar(path: Path) -> bool:
 
 
 def nothing() -> IO[bytes]:
-    """The content of a link."""
+    """The content of what cannot be opened."""
     raise ValueError("a link has no content of its own")
 
 
@@ -179,10 +183,23 @@ def _member_of_tar(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
 
 def _member_of_zip(packed: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     path = _safe(_zip_name(info))
+    fault = _fault_of_zip(info)
+    if fault:
+        return Member(path, info.file_size, nothing, info.compress_size, reason=f"unreadable file: {fault}")
     if stat.S_ISLNK(info.external_attr >> 16) and info.file_size < 4096:
         target = packed.read(info).decode("utf-8", "replace")
         return _link(path, target, PurePosixPath(target).is_absolute(), path.parent)
     return Member(path, info.file_size, lambda: packed.open(info), info.compress_size)
+
+
+def _fault_of_zip(info: zipfile.ZipInfo) -> str:
+    """Why a member of a zip cannot be read, or ""."""
+    if info.flag_bits & ENCRYPTED:
+        return "encrypted in the archive"
+    if info.compress_type not in METHODS:
+        name = OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
+        return f"compressed by {name}, which is not supported"
+    return ""
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:

@@ -90,15 +90,15 @@ def unpack(archive: Path, target: Path, domain: str, limits: Unpacking, strict: 
             "is like that, download it yourself and give its path as the source."
         ) from error
     except DAMAGE as error:
-        if isinstance(error, _TooMuchError) or (isinstance(error, OSError) and error.errno):  # a full disk, say
+        if isinstance(error, _RefusedError) or (isinstance(error, OSError) and error.errno):  # a full disk, say
             raise
         raise ValueError(
             f"The archive {archive} is damaged, encrypted or unsafe ({error}): download or copy it again."
         ) from error
 
 
-class _TooMuchError(ValueError):
-    """The archive holds more than the limits or the disk allow."""
+class _RefusedError(ValueError):
+    """The archive is not unpacked, although it may be whole; the message says why and what to do."""
 
 
 def _most_bytes(packed: int, limits: Unpacking) -> int:
@@ -107,7 +107,7 @@ def _most_bytes(packed: int, limits: Unpacking) -> int:
 
 def _require_ratio(archive: object, unpacked: int, packed: int, limits: Unpacking) -> None:
     if unpacked > _most_bytes(packed, limits):
-        raise _TooMuchError(
+        raise _RefusedError(
             f"The archive {archive} unpacks to over {limits.max_ratio:g} times its size, the limit "
             "unpacking.max_ratio: raise it in the study's globals.yml if you trust the archive."
         )
@@ -119,6 +119,12 @@ def _unpack(archive: Path, members: list[Member], target: Path, domain: str, lim
     wanted = [member for member in members if member.path.is_relative_to(root) and not is_ignored(member.path)]
     wanted = [replace(member, reason=member.reason or _over_limits(member, limits)) for member in wanted]
     taken = [member for member in wanted if not member.reason]
+    if wanted and not taken:
+        first = wanted[0]
+        raise _RefusedError(
+            f"No file of the archive {archive} can be unpacked, such as {str(first.path)!r}: "
+            f"{first.reason.removeprefix('unreadable file: ')}. Unpack it yourself, and give the folder as the source."
+        )
     needed = sum(member.size for member in taken)
     _require_ratio(archive, needed, archive.stat().st_size, limits)
     _require_room(archive, needed, target, limits)
@@ -149,13 +155,13 @@ def _over_limits(member: Member, limits: Unpacking) -> str:
 
 def _require_room(archive: Path, needed: int, target: Path, limits: Unpacking) -> None:
     if needed > limits.max_bytes:
-        raise _TooMuchError(
+        raise _RefusedError(
             f"The files of the archive {archive} take {needed} bytes, over unpacking.max_bytes, {limits.max_bytes}: "
             "raise it in the study's globals.yml if you trust the archive."
         )
     free = shutil.disk_usage(target).free
     if needed > free:
-        raise _TooMuchError(
+        raise _RefusedError(
             f"The files of the archive {archive} take {needed / 1e9:.1f} GB, but the disk of {target.absolute()} has "
             f"only {free / 1e9:.1f} GB left: make room, or give an unpacked folder as the source."
         )
