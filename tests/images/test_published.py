@@ -9,8 +9,8 @@ import pytest
 
 from mixvision.images.audit import summarise_audit
 from mixvision.images.leaks import list_leaks
-from mixvision.images.published import split_named
 from mixvision.images.sources import open_source
+from mixvision.images.split_names import split_meant, split_named, splits_among
 from mixvision.images.splits import Splits, assign_splits
 
 PUBLISHED = Splits(method="published", validation=0.25)
@@ -201,6 +201,43 @@ def test_an_independent_test_domain_is_tested_whatever_was_published():
 )
 def test_names_of_splits(names, split):
     assert {split_named(name) for name in names} == {split}
+
+
+BESIDE = {
+    "of Kaggle": {"train": "train", "test1": "test"},
+    "of versions": {"train_v2": "train", "test_v1": "test", "Val-v3": "validation"},
+    "of one set": {"dataset_train": "train", "dataset_test": "test"},
+    "of one kind": {"train_cropped": "train", "test_cropped": "test", "Valid_cropped": "validation"},
+    "in short": {"trn": "train", "tst": "test"},
+    "of a search": {"train": "train", "query": "test", "gallery": "test"},
+    "of FER": {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"},
+    "of CycleGAN": {"trainA": "train", "testA": "test", "trainB": "train", "testB": "test"},
+    "of sizes": {"train256": "train", "val256": "validation"},
+    "in capitals": {"TRAIN-jpg": "train", "TEST-jpg": "test"},
+    "of DCASE": {"development": "train", "evaluation": "validation"},
+    "of VOC": {"trainval": "train", "test": "test"},
+    "with numbers before": {"1_train": "train", "2_test": "test"},
+    "kept aside": {"train": "train", "holdout": "test"},
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_names_that_are_splits_beside_each_other(name):
+    assert splits_among({*BESIDE[name], "apple"}) == BESIDE[name]
+    assert {each: split_meant(each) for each in BESIDE[name]} == BESIDE[name]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"bullet train", "crash test"}, {"train_station", "test_tube"}, {"train", "gallery", "museum"},
+        {"query", "gallery"}, {"train", "bus"}, {"test1", "test2"}, {"trainer", "tester"},
+        {"evaluation", "holdup"}, {"steam train", "test"},
+    ],
+)  # fmt: skip
+def test_names_that_are_categories_beside_each_other(names):
+    assert splits_among(names) == {}
+    assert split_meant("train_test") == split_meant("apple") == ""
 
 
 @pytest.mark.parametrize(

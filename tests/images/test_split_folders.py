@@ -75,6 +75,19 @@ def test_the_first_layout_offered_reads_the_splits(opened, name):
     assert all(images.published[path] for category, path in images.files if category)
 
 
+@pytest.mark.parametrize(
+    "splits", [("train", "val", "test1"), ("x_train", "x_val_v2", "x_test"), ("trn", "valid", "query")]
+)
+def test_splits_of_unusual_names_are_read_by_the_layout_offered(opened, splits):
+    paths = in_folders(*(f"{split}/{name}" for split in splits for name in "ab"))
+    layout = offered(opened, paths)[0]
+    assert layout == "{split}/{category}/**"
+    images = opened(paths, layout)
+    assert {path.split("/")[0]: split for path, split in images.published.items()} == dict(
+        zip(splits, ("train", "validation", "test"), strict=True)
+    )
+
+
 @pytest.mark.parametrize("names", [("Train", "Test"), ("Train", "Bus", "Test"), ("test", "train", "a", "b", "c")])
 def test_categories_may_be_called_train_and_test(opened, names):
     layout = "{category}/**"

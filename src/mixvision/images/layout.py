@@ -14,7 +14,7 @@ import yaml
 from mixvision.images.formats.recognise import SUFFIXES
 from mixvision.images.litter import is_ignored
 from mixvision.images.names import composed, tidied, tidied_categories
-from mixvision.images.split_names import split_named
+from mixvision.images.split_names import split_meant
 from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def require_clear_domain(files: Iterable[PurePosixPath], root: PurePosixPath, do
 def _readings(name: str, below: Iterable[PurePosixPath]) -> str:
     """What a folder with the name of a domain may be, as layouts with their meanings."""
     folders = {path.parts[1] for path in below if path.parts[0] == name and len(path.parts) > 2}
-    if not all(map(split_named, folders)):
+    if not all(map(split_meant, folders)):
         return (
             f'"{name}/{{category}}/**" if its folders are the categories, or to "{{category}}/**" if it is one itself'
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mixvision.images.file_tables import FileTable, look_up
 from mixvision.images.layout import name_splits
-from mixvision.images.split_names import NAMES, split_named
+from mixvision.images.split_names import KNOWN, split_meant
 
 logger = logging.getLogger(__name__)
 
@@ -36,14 +36,14 @@ def known_splits(names: Mapping[str, str], domain: str) -> dict[str, str]:
     Returns:
         splits by path; empty, with a warning, if some are unknown or lacking.
     """
-    splits = {path: split_named(name) for path, name in names.items()}
+    splits = {path: split_meant(name) for path, name in names.items()}
     if all(splits.values()):
         return splits
     if any(names.values()):
         path, name = next((path, names[path]) for path, split in splits.items() if not split)
         has = f"the split {name!r}" if name else "none"
         text = "%s: the labels name splits, but not of every image: %s has %s. They are not used; known are %s."
-        logger.warning(text, domain, path, has, ", ".join(NAMES))
+        logger.warning(text, domain, path, has, KNOWN)
     return {}
 
 
@@ -68,14 +68,13 @@ def published_splits(
     if by_layout and table is not None:
         raise ValueError(f"Both layout and split name the splits of {domain!r} images: remove one of the two.")
     names = name_splits(paths, layouts) if table is None else look_up(paths, table, root, domain)
-    splits = {path: split_named(name) for path, name in zip(paths, names, strict=True)}
+    splits = {path: split_meant(name) for path, name in zip(paths, names, strict=True)}
     unknown = next((path for path, split in splits.items() if not split), None)
     if unknown is not None:
         name = dict(zip(paths, names, strict=True))[unknown]
         has = f"the split {name!r}" if name else "no split"
-        known = ", ".join(NAMES)
         raise ValueError(
-            f"The {domain!r} image {unknown} has {has}, but each must have one of {known}: correct its name, or leave "
+            f"The {domain!r} image {unknown} has {has}, but each must have one of {KNOWN}: correct its name, or leave "
             f'the image out by a layout such as "!{unknown.partition("/")[0]}/**".'
         )
     return splits

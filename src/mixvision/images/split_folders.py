@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from mixvision.images.split_names import split_named
+from mixvision.images.split_names import splits_among
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ def require_categories(placed: Sequence[tuple[str, str]], domain: str) -> None:
         above = f"{names.pop()}/"
         paths = [parts[1:] for parts in paths if len(parts) > 2]
         names = {parts[0] for parts in paths}
-    splits = {name for name in names if split_named(name)}
-    if len({split_named(name) for name in splits}) < 2:
+    splits = set(splits_among(names))
+    if not splits:
         return
     are = "which are splits" if splits == names else f"of which {', '.join(sorted(splits))} look like splits"
     raise ValueError(
@@ -69,7 +69,7 @@ def warn_of_split_categories(names: set[str], domain: str) -> None:
         names: of the categories.
         domain: for the message.
     """
-    if len(names) > 1 and all(map(split_named, names)):
+    if names and names == set(splits_among(names)):
         text = '%s: the categories are called %s. If these are splits, say so in the layout: "{split}/{category}/**".'
         logger.warning(text, domain, ", ".join(sorted(names)))
 
@@ -87,7 +87,7 @@ def warn_of_inner_splits(files: Iterable[tuple[str, str]], domain: str) -> None:
         if category and len(parts) > 2:
             within.setdefault(category, set()).add(parts[1])
     names = set().union(*within.values())
-    if len({split_named(name) for name in names} - {""}) > 1 and all(split_named(name) for name in names):
+    if names and names == set(splits_among(names)):
         text = '%s: the folders within the categories are called %s. To keep these splits, set layout to "%s".'
         logger.warning(text, domain, ", ".join(sorted(names)), "{category}/{split}/**")
 
@@ -106,7 +106,8 @@ def _readings(paths: Iterable[Sequence[str]], splits: set[str], others: set[str]
         return f'"{categories}" if these are categories, too, or to {without} to leave them out'
     layout = f"{above}{{split}}/{wrappers}{'{category}/' if has_folders else ''}**"
     listed = _listed([f"!{above}{name}/**" for name in sorted(others)] + [layout])
-    labels = "" if has_folders else ", name the categories by labels"
+    by_name = f'"{above}{{split}}/{wrappers}{{category}}_*"'
+    labels = "" if has_folders else f", name the categories by labels (or by the files' names, as in {by_name})"
     return f'{listed}{labels}, {KEEP}; or, if they are the categories, set layout to "{categories}"'
 
 

@@ -22,7 +22,7 @@ LABEL_COLUMNS = (
     *("label", "category", "class", "classname", "categoryname", "labelname", "target", "species", "breed"),
     *("variety", "labels", "diagnosis", "y"),
 )
-SPLIT_COLUMNS = ("split", "subset", "partition", "set", "fold")
+SPLIT_COLUMNS = ("split", "subset", "partition", "set", "fold", "usage")
 NAME_COLUMNS = "name both in the configuration, labels: {table: ..., file: ..., label: ...}"
 _ADDRESS = re.compile(r"\w+://[^/]*/(?P<path>[^?#]*)")
 
