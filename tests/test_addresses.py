@@ -23,6 +23,8 @@ from mixvision.addresses import shown, with_shown_addresses, without_secrets
         ("http://me:p%40ss%2Fw@example.org/a.tar", "http://example.org/a.tar"),
         ("http://me:secret@example.org/a.tar?mail=a@b", "http://example.org/a.tar?..."),
         ("http://example.org:8080/@scope/a.tar", "http://example.org:8080/@scope/a.tar"),
+        ("https://example.org/a;token=secret;v=1/b.tar", "https://example.org/a;...;.../b.tar"),
+        ("https://example.org/a;b/c.tar", "https://example.org/a;b/c.tar"),
         ("http://[::1/a.tar?token=secret", "http://..."),
         ("photos/a@b?c", "photos/a@b?c"),
         ("package:mnist", "package:mnist"),
@@ -40,6 +42,24 @@ def test_messages_of_libraries():
         "404 for url: https://example.org/a.tar?... (Max retries with url: /a.tar?...) by ..., "
         "'https://example.org/a.tar?...'"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "(host='x', port=1): with url: /o.tar?Sig=SECRET&y=1 (Caused by E)",
+            "(host='x', port=1): with url: /o.tar?... (Caused by E)",
+        ),
+        ("(with url: /o.tar?Sig=S'EC)RET&y=1)", "(with url: /o.tar?...)"),
+        ("url: /a;tok=SECRET/o.tar#SECRET, no", "url: /a;.../o.tar?..., no"),
+        ("at 'https://h/o?a=SECRET', 'x'", "at 'https://h/o?...', 'x'"),
+        ("Is it there? No; x = 5", "Is it there? No; x = 5"),
+    ],
+)
+def test_secrets_of_other_addresses(text, expected):
+    """As of one that a server redirects to."""
+    assert without_secrets(text, "https://example.org/a.tar") == expected
 
 
 def test_parameters_of_any_depth():

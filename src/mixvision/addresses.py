@@ -7,22 +7,29 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 HIDDEN = "..."
+_QUERY = re.compile(r"(?<=\S)[?#](?:\.\.\.|\S+?)(?=[)\]}>'\",.;:]*(?:\s|$))")  # or fragment, of an address or a path
+_PATH_PARAMETER = re.compile(r";[^\s/?#;=]*=[^\s/?#;)'\"]*")
 LONG = 8  # characters; a shorter secret is hidden only where it is a whole word
 
 
 def shown(source: str | None) -> str | None:
-    """A source of images as it may be shown: a URL without user, password and query; anything else as it is."""
+    """A source of images as it may be shown: a URL without user, password, query and parameters, or what is no URL."""
     if not isinstance(source, str) or "://" not in source:
         return source
     scheme, _, parts = _split(source)
     if parts is None:
         return f"{scheme}://{HIDDEN}"
-    return urlunsplit((scheme, parts.netloc.rpartition("@")[2], parts.path, HIDDEN if parts.query else "", ""))
+    path = _PATH_PARAMETER.sub(f";{HIDDEN}", parts.path)
+    return urlunsplit((scheme, parts.netloc.rpartition("@")[2], path, HIDDEN if parts.query else "", ""))
 
 
 def without_secrets(text: str, address: str) -> str:
-    """A message without what :func:`shown` leaves out, of this address and of all others in it."""
+    """A message without what :func:`shown` leaves out, of this address and of all others in it.
+
+    A server may redirect to another address with a signature, of which a message has the path and the query only.
+    """
     text = re.sub(r"\w+://[^\s'\"<>]+", lambda match: str(shown(match[0])), text)
+    text = _PATH_PARAMETER.sub(f";{HIDDEN}", _QUERY.sub(f"?{HIDDEN}", text))
     _, user, parts = _split(address)
     secrets = {*re.split(r"[:@/?#]", user), user.partition(":")[2], parts.query if parts else ""}
     secrets |= {unquote(secret) for secret in secrets}
