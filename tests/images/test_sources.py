@@ -60,7 +60,7 @@ def server(tmp_path):
     """Serves `tmp_path / "www"`; counts requests, and cuts short the files named in `truncated`."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
-        requests, truncated, slow, encoded = [], set(), set(), {}
+        requests, truncated, slow, slow_headers, encoded = [], set(), set(), set(), {}
 
         def do_GET(self):
             self.requests.append(self.path)
@@ -75,9 +75,9 @@ def server(tmp_path):
                 self.send_header("Content-Encoding", self.encoded[self.path.lstrip("/")])
                 self.end_headers()
                 self.wfile.write((www / self.path.lstrip("/")).read_bytes())
-            elif self.path.lstrip("/") in self.slow:
+            elif self.path.lstrip("/") in self.slow | self.slow_headers:
                 self.send_response(200)
-                self.end_headers()
+                self.end_headers() if self.path.lstrip("/") in self.slow else self.flush_headers()
                 with contextlib.suppress(OSError):
                     for _ in range(100):
                         self.wfile.write(b"x")
@@ -292,10 +292,11 @@ def test_a_download_that_turns_out_to_be_damaged_is_not_kept(folder, server, raw
     assert categories(open_source(address, "nice", raw)) == {"apple": 3, "pear": 2}
 
 
-def test_a_download_that_is_too_slow_ends(folder, server, raw, monkeypatch):
+@pytest.mark.parametrize("what", ["slow", "slow_headers"])
+def test_a_download_that_is_too_slow_ends(folder, server, raw, monkeypatch, what):
     packed(folder, server.folder / "a.tar")
     monkeypatch.setattr(downloads, "WINDOW", 0.3)
-    server.handler.slow.add("a.tar")
+    monkeypatch.setattr(server.handler, what, {"a.tar"})
     with pytest.raises(OSError, match=r"Could not download .*: only [0-9]+ bytes arrived in 0 seconds"):
         open_source(f"{server.address}/a.tar", "nice", raw)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,40 +29,76 @@ def download(address: str, file: str | Path, mirror: Any) -> None:
         OSError, ValueError: it cannot be had, arrives too slowly, ends early, or is no archive.
     """
     if urlsplit(address).scheme in ("http", "https"):
-        try:
-            _download_by_http(address, Path(file))
-        except urllib3.exceptions.HTTPError as error:  # neither kind of the two
-            raise OSError(str(error)) from error
+        _watched(lambda given_up: _download_by_http(address, Path(file), given_up), Path(file))
     else:
-        pooch.core.choose_downloader(address, progressbar=True)(address, file, mirror)
+        by_ftp = pooch.core.choose_downloader(address, progressbar=True)
+        _watched(lambda _: by_ftp(address, file, mirror), Path(file))
     try:
         require_archive(Path(file))
     except ValueError as error:
         raise ValueError(str(error).replace(str(file), "what arrived")) from None
 
 
-def _download_by_http(address: str, file: Path) -> None:
+def _watched(fetch: Callable[[Event], None], file: Path) -> None:
+    """Fetch a file in a thread, which is given up if too little arrives: headers may come byte by byte for ever.
+
+    Args:
+        fetch: writes the file; ends soon after it is given up, if it can.
+        file: whose size is looked at.
+
+    Raises:
+        OSError: it arrives too slowly, is too large, or cannot be had.
+    """
+    errors: list[Exception] = []
+    given_up = Event()
+
+    def run() -> None:
+        try:
+            fetch(given_up)
+        except Exception as error:
+            errors.append(error)
+
+    def received() -> int:
+        return file.stat().st_size if file.exists() else 0
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    before = 0
+    try:
+        while thread.is_alive():
+            thread.join(WINDOW)
+            now = received()
+            if thread.is_alive() and now - before < SLOWEST * WINDOW:
+                raise OSError(f"only {now - before} bytes arrived in {WINDOW:.0f} seconds")
+            if now > MOST:
+                raise OSError(f"over {MOST} bytes arrived")
+            before = now
+    finally:
+        given_up.set()
+    for error in errors:
+        if isinstance(error, urllib3.exceptions.HTTPError):  # neither an OSError nor a ValueError
+            raise OSError(str(error)) from error
+        raise error
+
+
+def _download_by_http(address: str, file: Path, given_up: Event) -> None:
     name = Path(urlsplit(address).path).name
     with requests.get(address, stream=True, timeout=WAIT, headers={"Accept-Encoding": "identity"}) as answer:
         answer.raise_for_status()
         encoding = answer.headers.get("Content-Encoding", "").strip().lower()
         announced = answer.headers.get("Content-Length", "")
         expected = int(announced) if announced.isdigit() else None
-        began, since, received = time.monotonic(), 0, 0
+        received = 0
         with (
             file.open("wb") as target,
             tqdm(desc=f"downloading {name}", total=expected, unit="B", unit_scale=True) as bar,
         ):
             while block := answer.raw.read1(2**16):  # what has arrived; read would wait for all of it
+                if given_up.is_set():
+                    return
                 target.write(block)
                 received += len(block)
                 bar.update(len(block))
-                if received > MOST:
-                    raise OSError(f"over {MOST} bytes arrived")
-                if time.monotonic() - began > WINDOW:
-                    if received - since < SLOWEST * WINDOW:
-                        raise OSError(f"only {received - since} bytes arrived in {WINDOW:.0f} seconds")
-                    began, since = time.monotonic(), received
     if encoding not in NO_ENCODING:  # it was asked for none
         raise OSError(f"it was sent compressed ({encoding}), which is not supported")
     if expected is not None and received != expected:
