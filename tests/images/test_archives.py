@@ -325,6 +325,18 @@ def test_files_in_a_zip_that_cannot_be_read_are_named(tmp_path, source, fields, 
         source(archive)
 
 
+def test_a_zip_within_another_archive_and_a_name_like_a_mark_do_not_mislead(tmp_path, source):
+    inner = zip_of(tmp_path / "inner.zip", FILES).read_bytes()
+    (tmp_path / "a.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + inner)
+    with pytest.raises(ValueError, match=r"a\.7z is a 7z archive"):
+        source(tmp_path / "a.7z")
+    (tmp_path / "a.tar.lz").write_bytes(b"LZIP\1\x0c" + bytes(600))  # the old LZMA would read it as zeros
+    with pytest.raises(ValueError, match=r"a\.tar\.lz is compressed by lzip"):
+        source(tmp_path / "a.tar.lz")
+    named = {"LZIP/1.png": picture(1), "xar!/1.png": picture(2)}
+    assert len(source(tar_of(tmp_path / "a.tar", named)).files) == 2
+
+
 @pytest.mark.parametrize("name", ["a.zip.001", "a.tar.gz.002", "a.z01", "a.tar.part1"])
 def test_parts_of_archives_are_named(tmp_path, source, name):
     archive = tmp_path / name

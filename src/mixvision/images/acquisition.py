@@ -107,7 +107,7 @@ def _download(address: str, store: Path, sha256: str | None) -> Path:
         return Path(pooch.retrieve(address, known_hash, fname=name, path=store, downloader=downloads.download))
     except (OSError, ValueError) as error:
         raise OSError(
-            f"Could not download {shown(address)}: {without_secrets(str(error), address).rstrip('.')}. "
+            f"Could not download {shown(address)}: {without_secrets(str(error).rstrip('.'), address)}. "
             "Check the URL, the checksum and the connection, then run again; or download the archive yourself and "
             "give its path as the source."
         ) from None  # the error itself has the whole address, with passwords

@@ -46,11 +46,12 @@ def require_archive(path: Path) -> None:
     Raises:
         ValueError: it is another kind of file, or damaged; the message says which, and what to do.
     """
-    if is_tar(path) or zipfile.is_zipfile(path):
-        return
     with path.open("rb") as file:
         head = file.read(512)
-    known = next((row[1:] for row in NOT_READ if head.startswith(row[0])), None)
+    is_plain_tar = head[257:262] == b"ustar"  # whose first file may have any name
+    known = next((row[1:] for row in NOT_READ if head.startswith(row[0]) and not is_plain_tar), None)
+    if known is None and (is_tar(path) or zipfile.is_zipfile(path)):
+        return
     if path.suffix == ".br":
         known = "compressed by Brotli", ""
     if known is not None:
