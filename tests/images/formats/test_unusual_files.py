@@ -162,6 +162,7 @@ NOT_READ = {
     b"%PDF-1.7": "not an image: PDF",
     b"version https://git-lfs.github.com/spec/v1\noid": "not an image: Git LFS pointer, fetch the file by git lfs pull",
     b"\0\0\1\0\1\0": "unsupported image: icon, convert it to PNG",
+    b"\x89PNG\r\n\x1a\n\0\0\0\4CgBI": "unsupported image: PNG as Xcode packs it for iPhones, take the original",
     b"P7\nWIDTH 4": "unsupported image: PAM, convert it to PNG",
     b"qoif\0\0": "unsupported image: QOI, convert it to PNG",
     b"v/1\x01\2": "unsupported image: OpenEXR, convert it to TIFF",

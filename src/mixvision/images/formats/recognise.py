@@ -66,6 +66,8 @@ def recognise(head: bytes) -> str:
         raise Undecodable("empty file")
     if head[4:8] == b"ftyp":
         return _by_brand(head)
+    if head.startswith(b"\x89PNG") and head[12:16] == b"CgBI":
+        raise Undecodable("unsupported image: PNG as Xcode packs it for iPhones, take the original")
     if head[:4] == b"RIFF":
         if head[8:12] == b"WEBP":
             return "WEBP"
