@@ -66,12 +66,8 @@ def recognise(head: bytes) -> str:
         raise Undecodable("empty file")
     if head[4:8] == b"ftyp":
         return _by_brand(head)
-    if head.startswith(b"\x89PNG") and head[12:16] == b"CgBI":
-        raise Undecodable("unsupported image: PNG as Xcode packs it for iPhones, take the original")
     if head[:4] == b"RIFF":
-        if head[8:12] == b"WEBP":
-            return "WEBP"
-        raise Undecodable("not an image: video" if head[8:12] == b"AVI " else "not an image")
+        return _by_riff_type(head)
     for start, reason in _NOT_READ:
         if head.startswith(start):
             raise Undecodable(reason)
@@ -83,6 +79,8 @@ def recognise(head: bytes) -> str:
     found = next((name for start, name in _STARTS if head.startswith(start)), None)
     if found is None:
         raise Undecodable("not an image")
+    if found == "PNG" and head[12:16] == b"CgBI":
+        raise Undecodable("unsupported image: PNG as Xcode packs it for iPhones, take the original")
     return _readable(found)
 
 
@@ -95,6 +93,12 @@ def _by_brand(head: bytes) -> str:
     if found is None:
         raise Undecodable("not an image: camera raw file, export it" if b"crx " in brands else "not an image: video")
     return _readable(found)
+
+
+def _by_riff_type(head: bytes) -> str:
+    if head[8:12] == b"WEBP":
+        return _readable("WEBP")
+    raise Undecodable("not an image: video" if head[8:12] == b"AVI " else "not an image")
 
 
 def _readable(name: str) -> str:
