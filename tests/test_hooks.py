@@ -57,3 +57,28 @@ def test_passwords_in_the_commands_addresses_are_hidden_before_they_are_recorded
         "env": "base",
     }
     assert given["nice"].startswith("https://me:secret@"), "the run itself needs them"
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "begin", "missing"),
+    [
+        (
+            "mixing",
+            "mixing.choose_images",
+            r"_primary/digits/manifest.parquet: run kedro run --pipelines=ingestion first",
+        ),
+        (
+            "conclusions",
+            "conclusions.judge",
+            r"digits/(mixing|iterative)/.*: run kedro run --pipelines=(mixing|iterative)",
+        ),
+        ("submission", None, r"_reporting/digits/transfer/.*: run kedro run --pipelines=transfer first"),
+    ],
+)
+def test_a_table_that_a_run_needs_and_nobody_has_written_is_named_before_it_does_anything(
+    catalog, pipeline, begin, missing
+):
+    """A run that starts in the middle trained for hours before it missed a table of the report."""
+    whole = register_pipelines()[pipeline]
+    with pytest.raises(FileNotFoundError, match=f"There is no .*{missing}"):
+        SourceCheck().before_pipeline_run({}, whole.from_nodes(begin) if begin else whole, catalog)

@@ -69,7 +69,7 @@ class ParameterNames:
 
 
 class SourceCheck:
-    """Checks every image source and the published numbers before any image is fetched or decoded.
+    """Checks every image source, table and the published numbers that a run reads before it does anything.
 
     Nodes with the tag "check", which only look at parameters, run then, too. And passwords in the command's addresses
     are hidden before MLflow records it.
@@ -79,13 +79,14 @@ class SourceCheck:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         from mixvision.datasets.images import ImageSourceDataset
         from mixvision.datasets.published import PublishedDataset
+        from mixvision.datasets.tables import TableDataset
 
         for name in ("runtime_params", "extra_params"):
             if run_params.get(name):
                 run_params[name] = with_shown_addresses(run_params[name])
         for name in sorted(pipeline.inputs()):
             dataset = catalog.get(name)
-            if isinstance(dataset, ImageSourceDataset | PublishedDataset):
+            if isinstance(dataset, ImageSourceDataset | PublishedDataset | TableDataset):
                 dataset.check()
         for node in pipeline.only_nodes_with_tags("check").nodes:
             node.run({name: catalog.load(name) for name in node.inputs})

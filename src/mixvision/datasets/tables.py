@@ -76,14 +76,18 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
             self._write(frame.reset_index(drop=True))
             self._checked = self._stamp()
 
+    def check(self) -> None:
+        """Raise FileNotFoundError if there is no file to load."""
+        if not self.filepath.exists():
+            raise FileNotFoundError(f"There is no {self.filepath}: run {self._writer()} first.")
+
     def preview(self, nrows: int = 5) -> TablePreview:
         """The first rows, for kedro-viz."""
         return self._read(nrows).to_dict(orient="split")
 
     def _read(self, rows: int | None = None) -> pd.DataFrame:
         self._require_suffix()
-        if not self.filepath.exists():
-            raise FileNotFoundError(f"There is no {self.filepath}: run {self._writer()} first.")
+        self.check()
         try:
             if self.filepath.suffix == ".csv":
                 return _read_csv(self.filepath, self.table, rows)
@@ -104,12 +108,12 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
                 _write_parquet(_typed(frame, self.table), partial)
 
     def _writer(self) -> str:
-        """The command that writes the file, which is in data/<layer>/<study>/<pipeline>/, or else "the node ..."."""
+        """The command that writes the file: it is in data/<layer>/<study>/<pipeline>/, or <study>/ after ingestion."""
         parts = self.filepath.parts
         layer = next((place for place, part in enumerate(parts) if re.fullmatch(r"0\d_\w+", part)), len(parts))
-        if layer + 3 < len(parts):
-            return f"kedro run --pipelines={parts[layer + 2]}"
-        return "the node that writes it"
+        if layer + 2 >= len(parts):
+            return "the node that writes it"
+        return f"kedro run --pipelines={parts[layer + 2] if layer + 3 < len(parts) else 'ingestion'}"
 
     def _written_by(self) -> str:
         """Which version of Mixvision wrote the file, in words; a CSV file does not say."""
