@@ -80,12 +80,16 @@ class SourceCheck:
         from mixvision.datasets.images import ImageSourceDataset
         from mixvision.datasets.published import PublishedDataset
         from mixvision.datasets.tables import TableDataset
+        from mixvision.images.categories import NO_IMAGES
 
         for name in ("runtime_params", "extra_params"):
             if run_params.get(name):
                 run_params[name] = with_shown_addresses(run_params[name])
-        for name in sorted(pipeline.inputs()):
-            dataset = catalog.get(name)
+        inputs = [catalog.get(name) for name in sorted(pipeline.inputs())]
+        sources = [dataset for dataset in inputs if isinstance(dataset, ImageSourceDataset)]
+        if sources and all(source.is_absent for source in sources):
+            raise ValueError(NO_IMAGES)
+        for dataset in inputs:
             if isinstance(dataset, ImageSourceDataset | PublishedDataset | TableDataset):
                 dataset.check()
         for node in pipeline.only_nodes_with_tags("check").nodes:

@@ -82,6 +82,11 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         with errors_as_sentences():
             check_source(self._source, self._domain, self._mapping, self._group, self._split, self._labels)
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether the study does not have this domain."""
+        return self._source is None
+
     def save(self, _: None) -> None:
         raise DatasetError(f"The source of {self._domain!r} images is read-only.")
 

@@ -17,6 +17,10 @@ LEAVE_OUT = "leave out"
 WAYS = (LEAVE_OUT, "error")
 TOO_FEW = "category with too few images"
 REASONS_NAMED = 3
+NO_IMAGES = (
+    "The study has no images: set nice.source, real.source or both in its globals.yml, or give --params=nice=<folder, "
+    "archive or URL>, or the same for real."
+)
 
 
 @dataclass(frozen=True)
@@ -150,10 +154,7 @@ def _why(images: pd.DataFrame, domain: str, category: str) -> str:
 
 def _categories_of_one_domain(nice: Collection[str], real: Collection[str]) -> list[str]:
     if not nice and not real:
-        raise ValueError(
-            "The study has no images: set nice.source, real.source or both in its globals.yml, or give "
-            "--params=nice=<folder, archive or URL>, or the same for real."
-        )
+        raise ValueError(NO_IMAGES)
     domain, found = ("nice", nice) if nice else ("real", real)
     if len(found) < 2:
         raise ValueError(
