@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from mixvision.cancellations import Cancellations
@@ -38,3 +39,14 @@ def test_a_run_that_ended_well_leaves_nothing_to_cancel(hook, events, tmp_path):
     (tmp_path / ".cancel" / "weeds").mkdir(parents=True)
     hook.after_pipeline_run()
     assert not events.listeners and not (tmp_path / ".cancel" / "weeds").exists()
+
+
+@pytest.mark.parametrize(("name", "warnings"), [("ratio-050", 1), ("ratio-050-seed-0", 0)])
+def test_a_file_with_the_name_of_no_model_is_warned_of(hook, events, tmp_path, caplog, name, warnings):
+    folder = tmp_path / ".cancel" / "weeds"
+    folder.mkdir(parents=True)
+    (folder / name).touch()
+    events.started(pd.DataFrame({"trial": ["ratio-050-seed-0"]}))
+    caplog.clear()
+    hook.after_pipeline_run()
+    assert [f"No model was called {name}" in record.message for record in caplog.records] == [True] * warnings

@@ -27,6 +27,7 @@ class Cancellations(TrainingListener):
 
     def __init__(self) -> None:
         self.folder = Path()
+        self.known: set[str] = set()  # the models of this run
         self.events: TrainingEvents | None = None  # set while listening
 
     @hook_impl
@@ -36,6 +37,7 @@ class Cancellations(TrainingListener):
     @hook_impl
     def before_pipeline_run(self, catalog: CatalogProtocol) -> None:
         self._stop()  # an earlier run in this process may have ended without a word, as in a notebook
+        self.known = set()
         events: TrainingEvents = catalog.load("training_events")
         events.listen(self)
         self.events = events
@@ -43,6 +45,11 @@ class Cancellations(TrainingListener):
     @hook_impl
     def after_pipeline_run(self) -> None:
         self._stop()
+        if unknown := sorted(self.to_cancel() - self.known):
+            some = ", ".join(sorted(self.known)[:3])
+            log.warning(
+                "No model was called %s, as a file in %s is (there were %s, ...).", unknown[0], self.folder, some
+            )
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @hook_impl
@@ -50,7 +57,8 @@ class Cancellations(TrainingListener):
         self._stop()
 
     def started(self, trials: pd.DataFrame) -> None:
-        named = sorted(self.to_cancel() & set(trials["trial"]))
+        self.known |= set(trials["trial"])
+        named = sorted(self.to_cancel() & self.known)
         if named:
             log.warning("To be cancelled, as %s has files of these names: %s.", self.folder, ", ".join(named))
 

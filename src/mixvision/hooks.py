@@ -16,6 +16,8 @@ from __future__ import annotations
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -108,6 +110,20 @@ class Termination:
     @staticmethod
     def _leave(number: int, _: object) -> None:
         raise SystemExit(128 + number)
+
+
+@contextmanager
+def without_signals() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM for a moment: an impatient second one must not cut off what the first one began."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 class RunSummary:

@@ -111,6 +111,16 @@ def test_a_half_made_database_is_named(database, lacking):
         use(f"sqlite:///{database}")
 
 
+def test_a_database_that_is_a_folder_or_in_none_is_named_at_once(tmp_path):
+    """MLflow itself tries for two minutes."""
+    (tmp_path / "mlflow.db").mkdir()
+    for name in ("mlflow.db", "nowhere/mlflow.db"):
+        address = f"sqlite:///{tmp_path}/{name}"
+        with pytest.raises(RuntimeError, match=rf"^MLflow's database {tmp_path}/{name} cannot be opened: allow it"):
+            create_database(address)
+            check_database(address)
+
+
 def test_other_errors_pass():
     with pytest.raises(ValueError, match="something else"), explained("sqlite:///mlflow.db"):
         raise ValueError("something else")

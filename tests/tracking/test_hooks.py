@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,3 +88,20 @@ def test_how_a_trial_ended_is_its_status_in_mlflow(tracking):
         found.append((entry.run, *(entry.arguments[name] for name in ("name", "status") if name in entry.arguments)))
         journal.advance()
     assert found == [("a", "cancelled"), ("a", "KILLED"), ("run-002", "failure"), ("run-002", "FAILED")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals to send to one process")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_cut_off_what_the_first_one_began(sent):
+    """The impatient Ctrl-C: MLflow took a run that was stopped in the middle for FINISHED."""
+    hook, ended = Tracking(), []
+
+    def end(status):
+        os.kill(os.getpid(), sent)
+        ended.append(status)
+
+    before = signal.getsignal(sent)
+    hook.plugin = SimpleNamespace(leave=lambda: ended.append("left"))
+    hook.run = SimpleNamespace(end=end)
+    hook.interrupted()
+    assert ended == ["KILLED", "left"] and signal.getsignal(sent) is before

@@ -19,13 +19,15 @@ def create_database(address: str) -> None:
     with explained(address), replacing_file(file) as partial:
         for leftover in (partial, partial.with_name(f"{partial.name}-journal")):  # of a process that was killed
             leftover.unlink(missing_ok=True)
+        with closing(sqlite3.connect(partial)):  # fails at once where MLflow would try for minutes
+            pass
         MlflowClient(f"sqlite:///{partial}").search_experiments()
 
 
 def check_database(address: str) -> None:
     """Raise RuntimeError if the file has damaged pages, which MLflow would notice only when it uses them."""
     file = file_of(address)
-    if not file or not file.is_file():
+    if not file or not file.exists():
         return
     with explained(address), closing(sqlite3.connect(file, timeout=1)) as database:
         (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()

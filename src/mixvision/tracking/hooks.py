@@ -22,7 +22,7 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from mixvision.hooks import file_of, role, said_of, study_of
+from mixvision.hooks import file_of, role, said_of, study_of, without_signals
 from mixvision.tracking.database import check_database, create_database
 from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
@@ -98,6 +98,7 @@ class Tracking:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs SQL before it raises an error
         self.folder = Path(context.project_path) / FOLDER / study_of(context)
         server = cast(OmegaConfigLoader, context.config_loader)["mlflow"].get("server") or {}
         self.address = str(server.get("mlflow_tracking_uri") or "")  # without one, MLflow has its own
@@ -170,7 +171,9 @@ class Tracking:
 
     def interrupted(self) -> None:
         """Mark a run as killed when the process ends in the middle of it: Ctrl-C raises no pipeline error."""
-        self._end("KILLED")
+        if self.run:
+            with without_signals():
+                self._end("KILLED")
 
     def _end(self, status: str) -> None:
         if self.run:
