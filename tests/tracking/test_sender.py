@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from unittest.mock import Mock
@@ -168,6 +169,20 @@ def test_runs_of_a_killed_process_are_marked_as_killed(client, journal):
 
 def refuse(sender: Sender) -> None:
     raise MlflowException("connection refused", TEMPORARILY_UNAVAILABLE)
+
+
+@pytest.mark.parametrize("kept", [0, 100, None])
+def test_a_journal_that_is_cut_off_is_said_to_be(client, journal, caplog, kept):
+    write_a_trial(journal)
+    Sender(journal).send()
+    journal.write("set_tag", name="late", value="yes")
+    entries = (journal.folder / "entries").read_bytes()
+    (journal.folder / "entries").write_bytes(entries[:-5] if kept is None else entries[:kept])
+    os.utime(journal.folder / "entries", (5000, 5000))
+    parent = journal.state.runs[""]
+    send_what_is_left(journal.folder.parent, "another")
+    assert "is cut off: MLflow will miss a part of that run" in caplog.text
+    assert client.get_run(parent).info.end_time == 5_000_000, "when the process wrote last"
 
 
 class FullDisk:

@@ -126,6 +126,16 @@ class Journal:
         self.input.seek(self.state.sent)
         return sum(line.endswith(b"\n") for line in self.input)
 
+    def is_cut(self) -> bool:
+        """Whether the entries end in the middle of one, or before what was sent: a part of them is lost."""
+        size = self.input.seek(0, 2)
+        self.input.seek(max(0, size - 1))
+        return size < self.state.sent or self.input.read(1) not in (b"\n", b"")
+
+    def ended_at(self) -> int:
+        """When the last entry was written, in milliseconds since 1970."""
+        return int((self.folder / ENTRIES).stat().st_mtime * 1000)
+
     def close(self) -> None:
         self.input.close()
         self.output.close()

@@ -172,12 +172,14 @@ def send_what_is_left(folder: Path, found_by: str) -> list[str]:
 
 
 def _send_one_left(journal: Journal, found_by: str) -> list[str]:
-    unsent, sender = journal.unsent(), Sender(journal)
+    unsent, ended, sender = journal.unsent(), journal.ended_at(), Sender(journal)
+    if journal.is_cut():
+        log.warning("MLflow's journal %s is cut off: MLflow will miss a part of that run.", journal.folder)
     sender.send()
     dead = [journal.state.runs[run] for run in journal.state.open]
     for run_id in dead:
         sender.client.set_tag(run_id, "ended", f"found dead by the run {found_by}")
-        sender.client.set_terminated(run_id, "KILLED")
+        sender.client.set_terminated(run_id, "KILLED", ended)
     if unsent:
         log.warning("MLflow now has %d entries that an earlier run could not send.", unsent)
     journal.remove()

@@ -17,6 +17,7 @@ SIGNS = (
     "could not create a primitive",  # oneDNN, seen where the address space was full
     "could not create a memory",
     "excessive memory usage",
+    "can't start new thread",  # Python, where its stack does not fit the address space
 )
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in glibc's malloc.h
