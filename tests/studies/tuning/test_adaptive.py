@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -119,13 +121,27 @@ class Recorder(TrainingListener):
         self.heard["finished"].add(trial)
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory) -> tuple[Path, tuple[pd.DataFrame, ...]]:
+    """The file of a finished search, to be copied, and its tables: to search takes longer than what most tests do."""
+    folder = tmp_path_factory.mktemp("searched")
+    return folder / "studies.db", search_adaptively(SEARCH, GRID, KnownSweeps(), folder)
+
+
+@pytest.fixture
+def finished(searched, tmp_path) -> tuple[pd.DataFrame, ...]:
+    """The tables of a finished search, whose studies are in the test's folder."""
+    shutil.copy(searched[0], tmp_path)
+    return searched[1]
+
+
 def assert_same(one, other) -> None:
     for table, expected in zip(one, other, strict=True):
         pd.testing.assert_frame_equal(table, expected)
 
 
-def test_it_spends_the_grids_budget_within_the_grids_range(tmp_path):
-    trials, history, outcomes = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+def test_it_spends_the_grids_budget_within_the_grids_range(finished):
+    trials, history, outcomes = finished
     spent = outcomes["iterations"].sum()
     assert GRID.budget - 2 * 40 < spent <= GRID.budget
     assert trials["learning_rate"].between(0.001, 0.1).all() and trials["l2"].between(0.01, 1.0).all()
@@ -134,9 +150,15 @@ def test_it_spends_the_grids_budget_within_the_grids_range(tmp_path):
     assert history.groupby("trial")["iteration"].max().to_dict() == outcomes.set_index("trial")["iterations"].to_dict()
 
 
-def test_it_prunes_by_the_median_of_the_complete_trials_of_the_ratio(tmp_path):
-    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 13) / 12))
-    trials, history, outcomes = search_adaptively(SEARCH, grid, KnownSweeps(), tmp_path)
+@pytest.fixture(scope="module")
+def long_search(tmp_path_factory) -> tuple[pd.DataFrame, ...]:
+    """The tables of a search whose budget is enough for many trials."""
+    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
+    return search_adaptively(SEARCH, grid, KnownSweeps(), tmp_path_factory.mktemp("long"))
+
+
+def test_it_prunes_by_the_median_of_the_complete_trials_of_the_ratio(long_search):
+    trials, history, outcomes = long_search
     told = trials.merge(outcomes, on="trial", suffixes=("", "_trained"))
     assert set(told["status"]) == {"finished", "pruned"}
     for trial in told.itertuples():
@@ -150,9 +172,8 @@ def test_it_prunes_by_the_median_of_the_complete_trials_of_the_ratio(tmp_path):
     assert (cheaper < 40).all()
 
 
-def test_it_learns_where_the_good_settings_are(tmp_path):
-    grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))
-    trials, _, _ = search_adaptively(SEARCH, grid, KnownSweeps(), tmp_path)
+def test_it_learns_where_the_good_settings_are(long_search):
+    trials, _, _ = long_search
     heights = pd.Series([near_the_middle(trial) for trial in trials.itertuples()])
     third = trials["round"].max() // 3
     assert heights[trials["round"] > 2 * third].mean() > heights[trials["round"] < third].mean() + 0.02
@@ -203,8 +224,7 @@ def test_a_kill_while_writing_the_studies_neither_loses_nor_doubles_trials(tmp_p
         None,
     ],
 )
-def test_damaged_studies_are_set_aside_and_the_search_starts_anew(tmp_path, damage):
-    expected = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+def test_damaged_studies_are_set_aside_and_the_search_starts_anew(tmp_path, finished, damage):
     file = tmp_path / "studies.db"
     if damage:
         with closing(sqlite3.connect(file)) as database:
@@ -212,30 +232,28 @@ def test_damaged_studies_are_set_aside_and_the_search_starts_anew(tmp_path, dama
             database.commit()
     else:
         file.write_bytes(file.read_bytes()[:8192])
-    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path), expected)
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path), finished)
     assert (tmp_path / "studies.db.damaged").exists()
-    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), expected)
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), finished)
 
 
-def test_a_finished_search_is_reported_again_without_training(tmp_path):
-    first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
-    trials, history, outcomes = first
+def test_a_finished_search_is_reported_again_without_training(tmp_path, finished):
+    trials, history, outcomes = finished
     recorder = Recorder()
-    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path, recorder), first)
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path, recorder), finished)
     names = set(trials["trial"])
     assert recorder.heard["started"] == names and len(recorder.heard["evaluated"]) == len(history)
     by_status = outcomes.groupby("status")["trial"].agg(set)
     assert {name: recorder.heard[name] for name in ("pruned", "finished")} == by_status.to_dict()
 
 
-def test_the_tables_show_what_was_trained_and_not_what_would_be_proposed_now(tmp_path, monkeypatch):
-    first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+def test_the_tables_show_what_was_trained_and_not_what_would_be_proposed_now(tmp_path, monkeypatch, finished):
     monkeypatch.setattr("mixvision.studies.tuning.adaptive._propose", lambda *_: {"learning_rate": 0.05, "l2": 0.5})
-    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), first)
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), finished)
 
 
+@pytest.mark.usefixtures("finished")
 def test_another_optuna_starts_a_new_search(tmp_path, monkeypatch):
-    search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
     monkeypatch.setattr(optuna, "__version__", "1000.0")
     search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
     assert len(optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")) == 4
@@ -244,11 +262,8 @@ def test_another_optuna_starts_a_new_search(tmp_path, monkeypatch):
 def test_changed_pruning_settings_do_not_use_old_checkpoints(tmp_path):
     """All trials are random here, so that both searches propose the same until the pruner makes a difference."""
     old, new = replace(SEARCH, startup_trials=1, warmup_iterations=0), replace(SEARCH, startup_trials=1)
-    (folder := tmp_path / "whole").mkdir()
-    whole = KnownSweeps()
-    search_adaptively(old, GRID, whole, folder)
-    expected = search_adaptively(new, GRID, KnownSweeps(), folder)
-    for kill_at in range(1, whole.evaluations + 1, KILL_EVERY):
+    expected = search_adaptively(new, GRID, KnownSweeps(), tmp_path)
+    for kill_at in (11, 14):  # the third and the fourth round, after the old settings pruned one trial and both
         (folder := tmp_path / str(kill_at)).mkdir()
         sweeps = KnownSweeps(kill_at=kill_at)
         with pytest.raises(Killed):
@@ -265,12 +280,11 @@ def test_changed_pruning_settings_do_not_use_old_checkpoints(tmp_path):
         (SEARCH, replace(GRID, final_iterations=30)),
     ],
 )
-def test_changed_settings_start_a_new_search(tmp_path, search, grid):
-    first = search_adaptively(SEARCH, GRID, KnownSweeps(), tmp_path)
+def test_changed_settings_start_a_new_search(tmp_path, finished, search, grid):
     changed = search_adaptively(search, grid, KnownSweeps(), tmp_path)
-    assert not changed[0].equals(first[0])
+    assert not changed[0].equals(finished[0])
     assert len(optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")) == 4
-    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), first)  # the old one is still there
+    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), finished)  # the old one is still there
 
 
 def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
