@@ -31,11 +31,17 @@ NAMES = {
 }
 
 
+@pytest.fixture(scope="module")
+def settings() -> dict:
+    """The catalog of the sample study as it is configured."""
+    return OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"]
+
+
 @pytest.fixture
-def catalog(tmp_path, monkeypatch) -> DataCatalog:
-    """The catalog of the sample study, its files in a folder of its own."""
+def catalog(settings, tmp_path, monkeypatch) -> DataCatalog:
+    """The same, its files in a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    return DataCatalog.from_config(OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
+    return DataCatalog.from_config(settings)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,8 +80,7 @@ def test_the_main_tables_of_every_pipeline_are_checked(catalog):
     assert declared == set(TABLES) - {"probabilities"}  # the schema of every file in a folder
 
 
-def test_the_catalog_repeats_no_columns():
-    settings = OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"]
+def test_the_catalog_repeats_no_columns(settings):
     plain = [entry for entry in settings.values() if entry["type"].startswith("pandas.")]
     assert {CSVDataset.__name__, ParquetDataset.__name__} >= {entry["type"].partition(".")[2] for entry in plain}
     naming = {"columns", "names", "usecols", "dtype"}
