@@ -37,6 +37,12 @@ def runs(project) -> tuple[pd.Series, pd.DataFrame]:
     return parent, found[found["tags.mlflow.parentRunId"] == parent["run_id"]].set_index("tags.mlflow.runName")
 
 
+def read_scores(project) -> pd.DataFrame:
+    """The scores of all trials."""
+    report = project / "data/08_reporting/digits/tuning"
+    return pd.concat([pd.read_csv(report / f"{search}_scores.csv") for search in ("grid", "adaptive")])
+
+
 def check_results(project) -> pd.DataFrame:
     """Check the results of a finished run; return the scores of all trials."""
     report = project / "data/08_reporting/digits/tuning"
@@ -66,7 +72,7 @@ def check_results(project) -> pd.DataFrame:
     assert (project / "data/06_models/digits/tuning/studies/studies.db").exists()
     assert not (project / "data/06_models/digits/tuning/checkpoints").exists()
 
-    scores = pd.concat([grid, adaptive]).set_index("trial")
+    scores = read_scores(project).set_index("trial")
     parent, children = runs(project)
     assert parent["status"] == "FINISHED" and set(children.index) == set(scores.index)
     children = children.loc[scores.index]
@@ -76,7 +82,7 @@ def check_results(project) -> pd.DataFrame:
     pd.testing.assert_series_equal(final, scores["performance_top1"], check_names=False)
     ended = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
     assert (children["status"] == scores["status"].map(ended)).all()
-    return scores
+    return read_scores(project)
 
 
 class Killer(TrainingListener):
@@ -87,25 +93,30 @@ class Killer(TrainingListener):
             raise KeyError("the machine went down")
 
 
-def test_tuning_killed_in_the_adaptive_search_resumes_to_the_same_result(run_pipeline, project, few_digits):
+MIXING = {
+    "mixtures": {"ratios": [0, 50], "learning_rate": 0.001, "l2": 0.9},
+    "training": {"iterations": 4, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"},
+    "report": {"bootstrap_draws": 20},
+}
+
+
+@pytest.fixture(scope="module")
+def tuned_mixing(run_apart, few_digits):
+    return run_apart("tuned_mixing", {**BRIEF, "mixing": MIXING}, few_digits)
+
+
+def test_tuning_killed_in_the_adaptive_search_resumes_to_the_same_result(
+    run_pipeline, project, few_digits, tuned_mixing
+):
     with pytest.raises(KeyError, match="the machine went down"):
         run_pipeline("tuning", BRIEF, few_digits, listener=Killer())
     assert runs(project)[0]["status"] == "FAILED"
     run_pipeline("tuning", BRIEF, few_digits)
-    resumed = check_results(project)
-
-    (project / "data/06_models/digits/tuning/studies/studies.db").unlink()
-    run_pipeline("tuning", BRIEF, few_digits)
-    pd.testing.assert_frame_equal(check_results(project), resumed)
+    pd.testing.assert_frame_equal(check_results(project), read_scores(tuned_mixing))
 
 
-def test_mixed_training_uses_the_setting_that_tuning_chose(run_pipeline, project, few_digits):
-    mixing = {
-        "mixtures": {"ratios": [0, 50], "learning_rate": 0.001, "l2": 0.9},
-        "training": {"iterations": 4, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"},
-        "report": {"bootstrap_draws": 20},
-    }
-    run_pipeline("tuned_mixing", {**BRIEF, "mixing": mixing}, few_digits)
+def test_mixed_training_uses_the_setting_that_tuning_chose(tuned_mixing):
+    project = tuned_mixing
     chosen = yaml.safe_load((project / "data/08_reporting/digits/tuning/chosen.yml").read_text())
     trials = pd.read_csv(project / "data/05_model_input/digits/mixing/trials.csv")
     assert trials["trial"].tolist() == ["ratio-000-seed-0", "ratio-050-seed-0"]
