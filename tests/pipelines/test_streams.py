@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -33,31 +33,60 @@ BRIEF = {
 DATA = "data/06_models/digits/streams"
 
 
-@pytest.fixture
-def folders(tmp_path_factory, small_pixels):
-    """A function that fills two folders: ``folders(first, last)`` adds these images of every digit."""
-    root = tmp_path_factory.mktemp("streams")
+class Folders:
+    """Two folders of images that grow."""
 
-    def grow(first: int, last: int, digits: tuple[int, ...] = (0, 1, 2)) -> None:
-        for domain, pixels in small_pixels.items():
+    def __init__(self, root: Path, pixels: dict[str, np.ndarray]) -> None:
+        self.root, self.pixels = root, pixels
+        self.settings = {
+            "image_size": 16,
+            "nice": {"source": str(root / "nice")},
+            "real": {"source": str(root / "real")},
+        }
+
+    def grow(self, first: int, last: int, digits: tuple[int, ...] = (0, 1, 2)) -> None:
+        """Add these images of every digit."""
+        for domain, pixels in self.pixels.items():
             for digit in digits:
-                folder = root / domain / str(digit)
+                folder = self.root / domain / str(digit)
                 folder.mkdir(parents=True, exist_ok=True)
                 for number in range(first, last):
                     Image.fromarray(pixels[digit * 40 + number]).save(folder / f"{number:03d}.png")
 
-    grow.settings = {
-        "image_size": 16,
-        "nice": {"source": str(root / "nice")},
-        "real": {"source": str(root / "real")},
-    }
-    return grow
+
+@pytest.fixture
+def folders(tmp_path_factory, small_pixels):
+    return Folders(tmp_path_factory.mktemp("streams"), small_pixels)
 
 
 @pytest.fixture
 def learn(run_pipeline, folders):
     """A function that runs the pipeline on the folders and returns the project."""
     return lambda **options: run_pipeline("streams", BRIEF, folders.settings, **options)
+
+
+@dataclass(frozen=True)
+class TwoRuns:
+    """Two runs: on 28 images of every digit, and on 12 more."""
+
+    folders: Folders
+    project: Path
+    after_the_first: Path  # the project's data
+    trained: list[Course]  # what the second run trained
+
+
+@pytest.fixture(scope="module")
+def two_runs(run_apart, tmp_path_factory, small_pixels) -> TwoRuns:
+    folders = Folders(tmp_path_factory.mktemp("streams"), small_pixels)
+    folders.grow(0, 28)
+    project = run_apart("streams", BRIEF, folders.settings)
+    data = shutil.copytree(project / "data", tmp_path_factory.mktemp("first run") / "data")
+    folders.grow(28, 40)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(learning, "train_sweep", spy := Mock(wraps=train_sweep))
+        run_apart("streams", BRIEF, folders.settings, project=project)
+    courses = [given for given in spy.call_args.args if isinstance(given, Course)]
+    return TwoRuns(folders, project, data, courses)
 
 
 def network(project: Path, run: int) -> TrainedNetwork:
@@ -72,25 +101,19 @@ def equal(one: TrainedNetwork, other: TrainedNetwork) -> bool:
     return all(torch.equal(value, other.tensors[name]) for name, value in one.tensors.items())
 
 
-def test_a_second_run_continues_training_with_the_new_images(learn, folders, monkeypatch):
-    folders(0, 28)
-    project = learn()
-    first = arrivals(project).iloc[0]
+def test_a_second_run_continues_training_with_the_new_images(two_runs):
+    project = two_runs.project
+    first, second = (arrivals(project).iloc[run] for run in (0, 1))
     assert first[["run", "iterations", "nice_new", "real_new"]].tolist() == [1, 6, 84, 84]
     assert first[["nice_buffer", "real_buffer"]].tolist() == [50, 50]
     assert first["nice_trained"] * 7 == first["real_trained"] * 3 > 0
     assert np.isnan(first["performance_top1"])
 
-    folders(28, 40)
-    spy = Mock(wraps=train_sweep)
-    monkeypatch.setattr(learning, "train_sweep", spy)
-    learn()
     assert len(arrivals(project)) == 2
-    second = arrivals(project).iloc[1]
     assert second[["run", "iterations", "nice_new", "real_new"]].tolist() == [2, 12, 36, 36]
     before, after = network(project, 1), network(project, 2)
     assert not equal(before, after)
-    (course,) = (given for given in spy.call_args.args if isinstance(given, Course))
+    (course,) = two_runs.trained
     assert equal(before, replace(after, tensors=course.continuation.starts["run-002"].weights))
 
     # Measured with the network of the first run, on images that it had never seen.
@@ -119,23 +142,22 @@ def test_a_second_run_continues_training_with_the_new_images(learn, folders, mon
     assert [point.step for point in curve] == [9, 12]
 
 
-def test_without_new_images_nothing_changes_and_another_image_size_is_refused(learn, folders):
-    folders(0, 20)
-    project = learn()
+def test_without_new_images_nothing_changes_and_another_image_size_is_refused(run_pipeline, project, two_runs):
+    shutil.copytree(two_runs.project / "data", project / "data")
     table = arrivals(project)
     report = project / "data/08_reporting/digits/streams"
     told = {name: (report / name).read_text() for name in ("summary.md", "page.html")}
-    learn()
-    assert [path.name for path in (project / DATA / "state").iterdir()] == ["run-001"]
+    run_pipeline("streams", BRIEF, two_runs.folders.settings)
+    assert sorted(path.name for path in (project / DATA / "state").iterdir()) == ["run-001", "run-002"]
     pd.testing.assert_frame_equal(arrivals(project), table)
     assert {name: (report / name).read_text() for name in told} == told, (
         "so that a kill before the report loses nothing"
     )
-    assert read_markdown(told["summary.md"])[["run", "new"]].to_numpy().tolist() == [["1", "60 + 60"]]
-    assert told["summary.md"].splitlines()[-1] == "Run 1: 60 new nice and 60 new real images."
-    folders.settings["image_size"] = 24
+    shown = read_markdown(told["summary.md"])[["run", "new"]].to_numpy().tolist()
+    assert shown == [["1", "84 + 84"], ["2", "36 + 36"]]
+    assert told["summary.md"].splitlines()[-1] == "Run 2: 36 new nice and 36 new real images."
     with pytest.raises(ValueError, match="image_size is 24, .* with 16 .*state to start over"):
-        learn()
+        run_pipeline("streams", BRIEF, two_runs.folders.settings | {"image_size": 24})
 
 
 class Killer(TrainingListener):
@@ -145,27 +167,19 @@ class Killer(TrainingListener):
         raise KeyError("the machine went down")
 
 
-def test_a_killed_run_resumes_to_the_same_result(learn, folders, project):
-    folders(0, 28)
-    learn()
-    shutil.copytree(project / DATA / "state", project / "state after the first run")
-    folders(28, 40)
-    learn()
-    uninterrupted = network(project, 2)
-
-    shutil.rmtree(project / DATA / "state")
-    shutil.move(project / "state after the first run", project / DATA / "state")
+def test_a_killed_run_resumes_to_the_same_result(run_pipeline, project, two_runs):
+    shutil.copytree(two_runs.after_the_first, project / "data")
     with pytest.raises(KeyError, match="the machine went down"):
-        learn(listener=Killer())
+        run_pipeline("streams", BRIEF, two_runs.folders.settings, listener=Killer())
     assert [path.name for path in (project / DATA / "state").iterdir()] == ["run-001"]
     assert len(list((project / DATA / "checkpoints").glob("*/last.ckpt"))) == 1
-    learn()
-    assert equal(network(project, 2), uninterrupted)
+    run_pipeline("streams", BRIEF, two_runs.folders.settings)
+    assert equal(network(project, 2), network(two_runs.project, 2))
     assert arrivals(project)["iterations"].tolist() == [6, 12]
 
 
 def test_a_kill_after_the_state_is_saved_loses_no_run(learn, folders, project, monkeypatch):
-    folders(0, 20)
+    folders.grow(0, 20)
     save = TableDataset.save
 
     def killed(dataset: TableDataset, table: pd.DataFrame) -> None:
@@ -184,12 +198,12 @@ def test_a_kill_after_the_state_is_saved_loses_no_run(learn, folders, project, m
 
 
 def test_a_vanished_category_is_kept_and_a_new_one_is_left_out(learn, folders, project):
-    folders(0, 20, digits=(0, 1))
+    folders.grow(0, 20, digits=(0, 1))
     learn()
     for domain in ("nice", "real"):
         shutil.rmtree(Path(folders.settings[domain]["source"]) / "0")
-    folders(20, 30, digits=(1,))
-    folders(0, 20, digits=(2,))
+    folders.grow(20, 30, digits=(1,))
+    folders.grow(0, 20, digits=(2,))
     learn()
     assert network(project, 2).categories == ("0", "1")
     assert arrivals(project)["real_new"].tolist() == [40, 10]
