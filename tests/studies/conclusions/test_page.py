@@ -21,7 +21,7 @@ from mixvision.reporting.tables import metric_table
 from mixvision.studies.conclusions.mixing_law import Proxies
 from mixvision.studies.conclusions.page import answer, law_sentences, seeds_sentence, verdict_table
 
-REPORT = ReportParameters(title="Five fruits", bootstrap_draws=200)
+REPORT = ReportParameters(title="Five fruits", bootstrap_draws=100)
 NONE_LOST = pd.DataFrame(columns=["trial", "status", "reason"])
 PROXIES = Proxies(ratio_sets=[[0, 30, 100], [0, 30, 60, 100], [0, 1, 2]], iteration_shares=[0.5, 1.0])
 
@@ -70,7 +70,12 @@ def concluded(study, published) -> dict:
     return conclude(study, published)
 
 
-def test_terms_are_explained(study, published, concluded):
+@pytest.fixture(scope="module")
+def unpublished(study) -> dict:
+    return conclude(study)
+
+
+def test_terms_are_explained(study, concluded):
     require_explained_terms(concluded["page"])
     require_explained_terms(conclude(study, iterative=False)["page"])
 
@@ -158,11 +163,10 @@ def test_figures_draw_the_tables(concluded):
     assert filled[-1] == ("circle",) * 4
 
 
-def test_nothing_published_leaves_no_trace(study):
-    concluded = conclude(study)
-    assert "ublished" not in concluded["summary"]
-    assert "published" not in verdict_table(concluded["verdicts"])
-    names = [trace.name for figure in concluded["figures"] for trace in figure.data]
+def test_nothing_published_leaves_no_trace(unpublished):
+    assert "ublished" not in unpublished["summary"]
+    assert "published" not in verdict_table(unpublished["verdicts"])
+    names = [trace.name for figure in unpublished["figures"] for trace in figure.data]
     assert not [name for name in names if name and "published" in name]
 
 
@@ -181,8 +185,8 @@ def test_missing_parts_do_not_stop_the_report(study, published):
     assert sentence in page.section("A law of mixing") and sentence in concluded["summary"]
 
 
-def test_the_number_of_seeds_is_given(study, study_of_three_seeds):
-    assert seeds_sentence(conclude(study)["settings"]).startswith("One seed:")
+def test_the_number_of_seeds_is_given(unpublished, study_of_three_seeds):
+    assert seeds_sentence(unpublished["settings"]).startswith("One seed:")
     settings = conclude(study_of_three_seeds)["settings"]
     assert (settings["trials"] == 3).all()
     assert seeds_sentence(settings).startswith("3 seeds a setting")

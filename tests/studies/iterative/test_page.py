@@ -40,7 +40,7 @@ PUBLISHED = PublishedIterative(
     accuracy_at_switch=0.95,
     accuracy_after_200=0.2,
 )
-REPORT = ReportParameters("Five fruits", bootstrap_draws=200)
+REPORT = ReportParameters("Five fruits", bootstrap_draws=50)
 
 
 def make_trials(shares=SHARES, seeds: int = 1) -> pd.DataFrame:
@@ -147,17 +147,32 @@ def run(study) -> Run:
     return Run(study.manifest, PUBLISHED)
 
 
-@pytest.fixture
-def outcomes() -> pd.DataFrame:
-    return LOST
+@pytest.fixture(scope="module")
+def html(run) -> str:
+    return run.page(LOST)
+
+
+@pytest.fixture(scope="module")
+def drawn(run) -> tuple:
+    return run.figures()
+
+
+@pytest.fixture(scope="module")
+def unpublished(study) -> Run:
+    return Run(study.manifest)
+
+
+@pytest.fixture(scope="module")
+def of_two_seeds(study) -> Run:
+    return Run(study.manifest, seeds=2)
 
 
 def named(figure) -> dict:
     return {trace.name: trace for trace in figure.data}
 
 
-def test_terms_are_explained(run, outcomes):
-    require_explained_terms(run.page(outcomes))
+def test_terms_are_explained(html):
+    require_explained_terms(html)
 
 
 def numbers(text: str) -> list[str]:
@@ -224,7 +239,7 @@ def test_the_summary_holds_the_table_and_the_answer(run):
     assert run.summary.endswith(answer(run.results))
 
 
-def test_without_leaking_images_performance_is_measured_anew(study):
+def test_without_leaking_images_performance_is_measured_anew(study, unpublished):
     """The one test image that leaks is a nice one that all models have right."""
     ids = study.manifest.query("split == 'test' and domain == 'nice'")["id"]
     leaking = Run(study.manifest.assign(leaks=study.manifest["id"] == ids.iloc[0]))
@@ -236,20 +251,20 @@ def test_without_leaking_images_performance_is_measured_anew(study):
         expected[str(share)] = f"{performance((nice * len(ids) - 1) / (len(ids) - 1), real):.3f}"
     assert shown.to_dict() == expected
     assert numbers(leaking.summary.split(". ")[-1]) == [expected["90"]]
-    whole = Run(study.manifest).summary
+    whole = unpublished.summary
     assert "without leaks" not in whole and "near-duplicate" not in whole
 
 
-def test_several_seeds_show_mean_and_deviation(study):
-    run = Run(study.manifest, seeds=2)
+def test_several_seeds_show_mean_and_deviation(of_two_seeds):
+    run = copy(of_two_seeds)
     run.table = run.table.assign(performance_top1_std=0.0123)
     shown = shares_table(run.results).set_index("% initial")["last"]
     assert shown[90] == f"{performance(*ACCURACIES[90]['last']):.3f} ± 0.012"
     assert "2 seeds" in run.figures()[0].layout.title.subtitle.text
 
 
-def test_the_page_shows_the_tables_of_the_run(run, outcomes):
-    page = Reader(run.page(outcomes))
+def test_the_page_shows_the_tables_of_the_run(run, html):
+    page = Reader(html)
     assert answer(run.results) in page.section("")
     measures = page.table("% initial", "average accuracy").set_index("% initial")
     speed = page.table("% initial", "iterations to half").set_index("% initial")
@@ -267,8 +282,8 @@ def test_the_page_shows_the_tables_of_the_run(run, outcomes):
         assert best.loc[str(share)].tolist() == expected
 
 
-def test_published_numbers_and_failures_are_on_the_page(run, outcomes):
-    page = Reader(run.page(outcomes))
+def test_published_numbers_and_failures_are_on_the_page(html):
+    page = Reader(html)
     assert f"never above {PUBLISHED.highest_performance:.3f}" in page.section(
         "Performance by share of the initial training"
     )
@@ -278,40 +293,40 @@ def test_published_numbers_and_failures_are_on_the_page(run, outcomes):
     assert PUBLISHED.origin in notes and "Missing: initial-010-seed-0 (failed). it diverged." in notes
 
 
-def test_variants_of_the_restricted_training_are_noted(run, outcomes):
+def test_variants_of_the_restricted_training_are_noted(run, html):
     variant = copy(run)
     variant.phases = Phases(trainable="all", replay=20)
-    plain, varied = (Reader(each.page(outcomes)).section("Notes") for each in (run, variant))
+    of_variant = variant.page(LOST)
+    plain, varied = (Reader(page).section("Notes") for page in (html, of_variant))
     assert "two fully connected layers" in plain and "20%" not in plain
     assert "all layers" in varied and "20%" in varied
-    settings = Reader(variant.page(outcomes)).table("setting", "value").set_index("setting")["value"]
+    settings = Reader(of_variant).table("setting", "value").set_index("setting")["value"]
     assert settings[["trainable", "replay", "first"]].tolist() == ["all", "20", "nice"]
 
 
-def test_nothing_published_leaves_no_trace(study, outcomes):
-    run = Run(study.manifest)
-    texts = [run.summary, *(figure.to_json() for figure in run.figures())]
+def test_nothing_published_leaves_no_trace(unpublished):
+    texts = [unpublished.summary, *(figure.to_json() for figure in unpublished.figures())]
     assert not [text for text in texts if "published" in text.lower()]
-    assert "Published" not in run.page(outcomes)
+    assert "Published" not in unpublished.page(LOST)
 
 
-def test_what_the_paper_does_not_say_is_left_out(study, outcomes):
+def test_what_the_paper_does_not_say_is_left_out(study):
     run = Run(study.manifest, PublishedIterative("Section 5 of a paper"))
     texts = [run.summary, *(figure.to_json() for figure in run.figures())]
     assert not [text for text in texts if "published" in text.lower()]
-    assert "Published numbers: Section 5 of a paper." in run.page(outcomes)
+    assert "Published numbers: Section 5 of a paper." in run.page(LOST)
 
 
-def test_only_published_numbers_are_called_published(study, outcomes):
+def test_only_published_numbers_are_called_published(study):
     """A highest performance alone does not say whether the restricted training ever helped."""
     run = Run(study.manifest, PublishedIterative("Section 5 of a paper", highest_performance=0.45))
-    section = Reader(run.page(outcomes)).section("Performance by share of the initial training")
+    section = Reader(run.page(LOST)).section("Performance by share of the initial training")
     published = section.partition("Published: ")[2].partition("Performance (top-1)")[0]
     assert numbers(published) == ["0.450"] and "improved" not in published
 
 
-def test_forgetting_curves_have_a_panel_and_a_switch_for_each_share(run):
-    figure = run.figures()[1]
+def test_forgetting_curves_have_a_panel_and_a_switch_for_each_share(run, drawn):
+    figure = drawn[1]
     assert [note.text for note in figure.layout.annotations] == ["10% initial", "50% initial", "90% initial"]
     assert [(line.x0, line.x1) for line in figure.layout.shapes] == [(100, 100), (500, 500), (900, 900)]
     history = run.history[(run.history["split"] == "test") & run.history["trial"].str.startswith("initial-010")]
@@ -320,37 +335,37 @@ def test_forgetting_curves_have_a_panel_and_a_switch_for_each_share(run):
     assert np.allclose(nice.y, history["nice_top1"])
 
 
-def test_the_zoom_starts_at_the_switch_and_shows_the_published_fall(run):
-    traces = named(run.figures()[2])
+def test_the_zoom_starts_at_the_switch_and_shows_the_published_fall(drawn):
+    traces = named(drawn[2])
     assert list(traces["50%"].x) == list(range(0, figures.FIRST_ITERATIONS + 1, 50))
     assert traces["50%"].y[0] == pytest.approx(0.9)
     assert traces["50%"].y[1] == pytest.approx(0.25 + 0.65 / 4)
     assert (list(traces["published"].x), list(traces["published"].y)) == ([0, 200], [0.95, 0.2])
 
 
-def test_performance_is_drawn_at_the_end_of_both_trainings(run):
-    figure = run.figures()[0]
+def test_performance_is_drawn_at_the_end_of_both_trainings(drawn):
+    figure = drawn[0]
     initial, _, last = figure.data
     assert np.allclose(initial.y, [performance(*ACCURACIES[share]["after_initial"]) for share in SHARES])
     assert np.allclose(last.y, [performance(*ACCURACIES[share]["last"]) for share in SHARES])
     assert figure.layout.shapes[0].y0 == 0.45
 
 
-def test_matrices_have_trainings_down_and_domains_across(run):
-    middle = run.figures()[3].data[1]
+def test_matrices_have_trainings_down_and_domains_across(drawn):
+    middle = drawn[3].data[1]
     assert middle.z.tolist() == [[0.9, 0.1], [0.25, 0.4]]
     assert (list(middle.x), list(middle.y)) == (["nice", "real"], ["after initial", "after restricted"])
 
 
-def test_interpolation_has_a_panel_for_each_domain_and_performance(run):
-    figure = run.figures()[4]
+def test_interpolation_has_a_panel_for_each_domain_and_performance(drawn):
+    figure = drawn[4]
     assert [note.text for note in figure.layout.annotations] == list(COLOURS)
     assert len(figure.data) == 3 * len(SHARES)
     assert np.allclose(figure.data[0].y, [0.6, 0.35, 0.1])
 
 
-def test_every_figure_has_a_title_and_survives_json(run):
-    for figure in run.figures():
+def test_every_figure_has_a_title_and_survives_json(drawn):
+    for figure in drawn:
         assert figure.layout.title.text and figure.layout.title.subtitle.text
         text = figure.to_json()
         assert json.loads(plotly.io.from_json(text).to_json()) == json.loads(text)
@@ -367,13 +382,13 @@ def test_the_fruits_numbers_are_the_papers(pytestconfig):
     assert (paper.highest_performance, *paper.forgetting) == (0.45, 0.95, 0.2)
 
 
-def test_trials_that_diverged_do_not_count_in_the_curves(study):
+def test_trials_that_diverged_do_not_count_in_the_curves(of_two_seeds):
     """Their histories go on until they do; their predictions are missing."""
-    run = Run(study.manifest, seeds=2)
+    run, sound = copy(of_two_seeds), copy(of_two_seeds)
     lost = run.history["trial"] == run.trials["trial"].iloc[-1]
-    run.history.loc[lost, ["nice_top1", "real_top1", "performance_top1"]] = 0.0
-    run.metrics = run.metrics[run.metrics["trial"] != run.trials["trial"].iloc[-1]]
-    sound = Run(study.manifest, seeds=2)
+    numbers = ["nice_top1", "real_top1", "performance_top1"]
+    run.history = run.history.assign(**{name: run.history[name].where(~lost, 0.0) for name in numbers})
     sound.history = sound.history[~lost]
+    run.metrics = run.metrics[run.metrics["trial"] != run.trials["trial"].iloc[-1]]
     drawn, wanted = (run.figures()[1], sound.figures()[1])
     assert drawn.to_json() == wanted.to_json()

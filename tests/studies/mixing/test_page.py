@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import pytest
 from page_reader import Reader
 from page_terms import require_explained_terms
 from PIL import Image
@@ -22,7 +23,7 @@ from mixvision.vocabulary import METRICS, SNAPSHOTS
 def make_page(study, published=None, notes=(), **changes) -> tuple[str, pd.DataFrame]:
     joined = join_predictions(study.predictions, study.manifest)
     summary = summarise(trial_metrics(joined), study.trials)
-    intervals = performance_intervals(joined, study.trials, np.random.default_rng(0), draws=200)
+    intervals = performance_intervals(joined, study.trials, np.random.default_rng(0), draws=50)
     table = metric_table(summary, intervals, published)
     sheet = Image.new("RGB", (40, 30), "red")
     audit = {
@@ -37,8 +38,19 @@ def make_page(study, published=None, notes=(), **changes) -> tuple[str, pd.DataF
     return mixing_page("Five fruits", MixingResults(**results | audit | figures | changes), published, notes), table
 
 
-def test_the_page_parses_and_needs_nothing_from_outside(study, published):
-    html, _ = make_page(study, published)
+@pytest.fixture(scope="module")
+def made(study) -> tuple[str, pd.DataFrame]:
+    """The page and its table, with nothing published."""
+    return make_page(study)
+
+
+@pytest.fixture(scope="module")
+def with_published(study, published) -> str:
+    return make_page(study, published)[0]
+
+
+def test_the_page_parses_and_needs_nothing_from_outside(with_published):
+    html = with_published
     page = Reader(html)
     assert page.addresses
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
@@ -47,16 +59,15 @@ def test_the_page_parses_and_needs_nothing_from_outside(study, published):
     assert page.tags.count("h1") == 1
 
 
-def test_images_have_alternative_text_and_their_size(study):
-    images = Reader(make_page(study)[0]).images
+def test_images_have_alternative_text_and_their_size(made):
+    images = Reader(made[0]).images
     assert len(images) == 2
     assert all(image["alt"] and (image["width"], image["height"]) == ("40", "30") for image in images)
 
 
-def test_terms_are_explained(study, published):
-    html, table = make_page(study, published)
-    require_explained_terms(html)
-    require_explained_terms(make_page(study, table_without_leaks=table)[0])
+def test_terms_are_explained(study, made, with_published):
+    require_explained_terms(with_published)
+    require_explained_terms(make_page(study, table_without_leaks=made[1])[0])
 
 
 def at_best_validation(table: pd.DataFrame, *ratios: int) -> list[str]:
@@ -71,8 +82,8 @@ def picked(table: pd.DataFrame) -> int:
     return rows["validation_performance_top1"].idxmax()
 
 
-def test_the_answer_gives_the_best_ratio_with_its_interval_and_both_pure_ones(study):
-    html, table = make_page(study)
+def test_the_answer_gives_the_best_ratio_with_its_interval_and_both_pure_ones(made):
+    html, table = made
     best = picked(table)
     assert best not in (0, 100)
     bounds = table.dropna(subset="performance_top1_low").set_index("ratio").loc[best]
@@ -84,8 +95,8 @@ def test_the_answer_gives_the_best_ratio_with_its_interval_and_both_pure_ones(st
     assert answer(table) in Reader(html).section("")
 
 
-def test_a_pure_ratio_that_is_best_is_not_repeated(study):
-    _, table = make_page(study)
+def test_a_pure_ratio_that_is_best_is_not_repeated(made):
+    table = made[1].copy()
     table.loc[table["ratio"] == 100, "validation_performance_top1"] = 1.0
     performance, *accuracies = at_best_validation(table, 100)
     numbers = re.findall(r"\d\.\d{3}", answer(table))
@@ -93,21 +104,21 @@ def test_a_pure_ratio_that_is_best_is_not_repeated(study):
     assert numbers[5:] == at_best_validation(table, 0)
 
 
-def test_the_key_numbers_are_those_of_the_data(study):
-    html, table = make_page(study)
+def test_the_key_numbers_are_those_of_the_data(made):
+    html, table = made
     performances = at_best_validation(table, picked(table), 0, 100)[::3]
     assert Reader(html).key_numbers == [f"{picked(table)}%", *performances, "100", "100", "5", "1"]
 
 
-def test_the_green_row_is_the_best_ratio(study):
-    html, table = make_page(study)
+def test_the_green_row_is_the_best_ratio(made):
+    html, table = made
     (green,) = re.findall(r'<tr class="best">(.*)</tr>', html)
     cells = re.findall(r"<td[^>]*>(.*?)</td>", green)
     assert cells[:2] == [str(picked(table)), at_best_validation(table, picked(table))[0]]
 
 
-def test_every_metric_is_shown_at_every_snapshot(study):
-    html, table = make_page(study)
+def test_every_metric_is_shown_at_every_snapshot(made):
+    html, table = made
     shown = [rows for rows in Reader(html).tables if rows[0][:2] == ["% real", "nice top-1"]]
     assert len(shown) == len(SNAPSHOTS)
     for snapshot, (_, *rows) in zip(SNAPSHOTS, shown, strict=True):
@@ -126,8 +137,8 @@ def test_notes_audit_and_excluded_files_are_on_the_page(study):
     assert "Published" not in page.text
 
 
-def test_the_published_numbers_stand_in_our_table_with_their_source(study, published):
-    page = Reader(make_page(study, published)[0])
+def test_the_published_numbers_stand_in_our_table_with_their_source(published, with_published):
+    page = Reader(with_published)
     shown = page.table("% real", "published").set_index("% real")["published"]
     paper = {row["ratio"]: f"{row['performance_top1']:.3f}" for row in published.rows if "performance_top1" in row}
     assert shown.to_dict() == {ratio: paper.get(int(ratio), DASH) for ratio in shown.index} and paper
@@ -135,9 +146,9 @@ def test_the_published_numbers_stand_in_our_table_with_their_source(study, publi
     assert published.origin in page.section("Notes")
 
 
-def test_where_images_leak_the_results_without_them_are_shown_as_well(study):
-    _, table = make_page(study)
-    assert "without leaks" not in Reader(make_page(study)[0]).text
+def test_where_images_leak_the_results_without_them_are_shown_as_well(study, made):
+    html, table = made
+    assert "without leaks" not in Reader(html).text
     clean = table.assign(performance_top1=table["performance_top1"] / 2, nice_top1=table["nice_top1"] / 2)
     page = Reader(make_page(study, table_without_leaks=clean)[0])
     rows = clean[clean["snapshot"] == "best_validation"].set_index("ratio")
@@ -149,5 +160,5 @@ def test_where_images_leak_the_results_without_them_are_shown_as_well(study):
     assert page.section("").count(f"that performance is {expected[str(picked(table))]}.") == 1
 
 
-def test_equal_input_gives_an_equal_page(study):
-    assert make_page(study)[0] == make_page(study)[0]
+def test_equal_input_gives_an_equal_page(study, made):
+    assert make_page(study)[0] == made[0]

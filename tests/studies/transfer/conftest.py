@@ -73,7 +73,7 @@ def make_transfer(test_only: str | None = None) -> Transfer:
         parameters=3_000_000,
     )
     splits = set(joined["split"]) - {"validation"}
-    intervals = {split: accuracy_intervals(joined, generator, split=split, draws=200) for split in splits}
+    intervals = {split: accuracy_intervals(joined, generator, split=split, draws=50) for split in splits}
     table = transfer_table(trials, members, accuracies(joined), intervals, history, outcomes, backbones, joined)
     published = Published(
         transfer=PublishedTransfer(
@@ -129,7 +129,7 @@ def make_ratios() -> pd.DataFrame:
     """Results of heads on frozen features by the share of real images."""
     study = make_study(1)
     joined = join_predictions(study.predictions, study.manifest)
-    return ratio_table(joined, study.trials, np.random.default_rng(0), draws=200)
+    return ratio_table(joined, study.trials, np.random.default_rng(0), draws=50)
 
 
 @pytest.fixture(scope="session")
