@@ -51,9 +51,9 @@ def lite0() -> PretrainedBackbone:
 
 @pytest.fixture
 def samples(shared_data) -> list[tuple[int, Image.Image]]:
-    """Every second of the ImageNet photos, with its class number, cropped as timm does to evaluate this network."""
+    """Every fourth of the ImageNet photos, with its class number, cropped as timm does to evaluate this network."""
     with tarfile.open(shared_data("imagenet-samples.tar")) as archive:
-        members = sorted(archive.getmembers(), key=lambda member: member.name)[::2]
+        members = sorted(archive.getmembers(), key=lambda member: member.name)[::4]
         return [(int(member.name[:3]), square(archive.extractfile(member).read())) for member in members]
 
 
@@ -112,8 +112,8 @@ def test_the_weights_of_the_package_classify_photos(lite0, samples):
     labels = torch.tensor([label for label, _ in samples])
     images = as_floats([image for _, image in samples])
     accuracy = (classify(lite0, images, lite0.input_size).argmax(1) == labels).float().mean()
-    assert len(samples) == 119
-    assert accuracy > 0.8
+    assert len(samples) == 60
+    assert accuracy > 0.75
     smaller = (classify(lite0, images, 128).argmax(1) == labels).float().mean()
     assert 0.4 < smaller < accuracy  # a smaller input size works, but costs accuracy
 

@@ -126,7 +126,7 @@ def accuracy(frame: pd.DataFrame, pool: ImagePool, split: str = "validation") ->
 
 
 def test_probabilities_are_those_of_the_saved_networks(result, pool, tmp_path):
-    pixels = pool.pixels[pool.all_held_out].numpy()
+    pixels = pool.pixels[pool.all_held_out][::4].numpy()
     assert set(result.models) == {name for name in result.probabilities if not name.startswith("as-is")}
     for name, model in result.models.items():
         model.save(tmp_path / "network.safetensors")
@@ -134,7 +134,7 @@ def test_probabilities_are_those_of_the_saved_networks(result, pool, tmp_path):
         assert (loaded.categories, loaded.image_size) == (pool.categories, 16)
         frame = result.probabilities[name].set_index("view")[list(pool.categories)]
         for view, shown in (("whole", pixels), ("mirrored", pixels[:, :, ::-1])):
-            np.testing.assert_allclose(loaded.classify(shown), frame.loc[view], rtol=1e-3, atol=1e-5)
+            np.testing.assert_allclose(loaded.classify(shown), frame.loc[view][::4], rtol=1e-3, atol=1e-5)
 
 
 def test_heads_are_saved_alone_and_fine_tuned_networks_whole(result):
