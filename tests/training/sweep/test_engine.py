@@ -346,17 +346,17 @@ def test_predictions_agree_with_the_history_and_with_the_saved_networks(sweep, s
 
 
 def test_it_learns(sweep):
-    """Rounding alone moves one network by a tenth or two, but the mean of six by hundredths: 0.81 to 0.88 is seen.
+    """Rounding alone moves one network by a tenth or two, but the mean of six by hundredths: 0.80 is seen.
 
-    Guessing reaches 0.33, a head on features that stay random 0.50, a hundredth of the learning rate 0.54.
+    Guessing reaches 0.33, a head on features that stay random 0.50, a hundredth of the learning rate 0.45.
     """
     result = sweep(
-        Mixtures(ratios=(50,), seeds=tuple(range(6)), learning_rate=0.02, l2=0.1),
-        Training(iterations=240, evaluate_every=240, accelerator="cpu"),
+        Mixtures(ratios=(50,), seeds=tuple(range(6)), learning_rate=0.03, l2=0.1),
+        Training(iterations=120, evaluate_every=120, accelerator="cpu"),
         build=RESNET,
     )
     test = result.history[result.history["split"] == "test"]
-    assert len(test) == 6 and test["performance_top1"].mean() > 0.7
+    assert len(test) == 6 and test["performance_top1"].mean() > 0.65
 
 
 def test_a_listener_hears_of_every_trial(sweep):
