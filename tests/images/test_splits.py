@@ -70,7 +70,7 @@ def clustered(draw) -> pd.DataFrame:
     return table(rows)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=45)
 @given(pictures=clustered(), seed=st.integers(0, 1000), test=st.sampled_from([0.2, 0.4]))
 def test_no_cluster_ever_crosses_and_every_image_has_one_split(pictures, seed, test):
     splits = Splits(seed=seed, test=test, validation=0.1)
@@ -85,7 +85,7 @@ def test_no_cluster_ever_crosses_and_every_image_has_one_split(pictures, seed, t
             assert abs((stratum["split"] == split).sum() - share * len(stratum)) <= tolerance
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(pictures=clustered(), seed=st.integers(0, 1000))
 def test_plain_split_is_exactly_stratified_and_names_what_leaks(pictures, seed):
     result = assign_splits(pictures, Splits(method="plain", seed=seed))
@@ -253,7 +253,7 @@ def test_a_category_smaller_than_the_test_number_leaves_no_training_images():
         assign_splits(table(singles(90) + singles(5, category="pear", first=100)), Splits(validation=30, test=20))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(pictures=clustered(), seed=st.integers(0, 1000), method=st.sampled_from(["grouped", "plain"]))
 def test_an_independent_test_set_is_tested_on_and_never_seen_in_training(pictures, seed, method):
     splits = Splits(method=method, seed=seed, validation=3, test=0.2, test_only="real")
@@ -427,7 +427,7 @@ def in_groups(draw) -> pd.DataFrame:
     return grouped(rows)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(pictures=in_groups(), seed=st.integers(0, 99), single=st.sampled_from(["refuse", "train"]))
 def test_no_cluster_and_no_group_ever_crosses_whatever_the_sizes(pictures, seed, single):
     try:
@@ -442,7 +442,7 @@ def test_no_cluster_and_no_group_ever_crosses_whatever_the_sizes(pictures, seed,
     assert again["split"].sort_index().equals(result["split"]), "the order of the rows makes no difference"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=35)
 @given(
     sizes=st.lists(st.integers(1, 20), min_size=8, max_size=30),
     seed=st.integers(0, 99),
@@ -463,7 +463,7 @@ def moved(before: pd.DataFrame, after: pd.DataFrame) -> pd.Series:
     return splits[splits["split"] != splits["split_after"]].groupby(["domain", "category"]).size()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(pictures=clustered(), seed=st.integers(0, 99), name=st.text("abcxyz", min_size=1))
 def test_an_image_moves_none_of_the_categories_that_it_is_not_linked_with(pictures, seed, name):
     linked = pictures.groupby("component")["category"].transform("nunique") > 1
