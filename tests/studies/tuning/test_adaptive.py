@@ -284,7 +284,9 @@ def test_changed_settings_start_a_new_search(tmp_path, finished, search, grid):
     changed = search_adaptively(search, grid, KnownSweeps(), tmp_path)
     assert not changed[0].equals(finished[0])
     assert len(optuna.get_all_study_names(f"sqlite:///{tmp_path / 'studies.db'}")) == 4
-    assert_same(search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), finished)  # the old one is still there
+    assert_same(
+        search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path), finished
+    )  # the old one is still there
 
 
 def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
