@@ -113,7 +113,7 @@ def test_the_weights_of_the_package_classify_photos(lite0, samples):
     images = as_floats([image for _, image in samples])
     accuracy = (classify(lite0, images, lite0.input_size).argmax(1) == labels).float().mean()
     assert len(samples) == 60
-    assert accuracy > 0.75
+    assert accuracy > 0.78  # 0.8, and 0.77 or less with another mean or deviation
     smaller = (classify(lite0, images, 128).argmax(1) == labels).float().mean()
     assert 0.4 < smaller < accuracy  # a smaller input size works, but costs accuracy
 
