@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +16,15 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from kedro.framework.cli.cli import KedroCLI
+from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 from page_reader import Reader, read_markdown
 from PIL import Image
 
 from mixvision.pipeline_registry import register_pipelines
+from mixvision.settings import HOOKS
+from mixvision.tracking.hooks import Tracking
+from mixvision.training.events import TrainingListener
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +36,9 @@ def kedro(*arguments: str) -> str:
     return result.stdout
 
 
-def kedro_process(*arguments: str) -> str:
-    result = subprocess.run([sys.executable, "-m", "kedro", *arguments], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-3000:]
-    return result.stdout
+def kedro_process(log: Path, *arguments: str) -> subprocess.Popen:
+    with log.open("w") as file:
+        return subprocess.Popen([sys.executable, "-m", "kedro", *arguments], stdout=file, stderr=subprocess.STDOUT)
 
 
 @pytest.fixture
@@ -67,7 +72,7 @@ def test_a_study_of_a_users_own_two_folders(project, photos):
         }
     }
     (project / "conf/digits_of_mine/parameters.yml").write_text(yaml.safe_dump(settings))
-    printed = kedro_process("run", "--env=digits_of_mine", "--pipelines=mixing")
+    printed = kedro("run", "--env=digits_of_mine", "--pipelines=mixing")
     report = project / "data/08_reporting/digits_of_mine/mixing"
     metrics = pd.read_csv(report / "metrics.csv")
     tested = metrics[(metrics["split"] == "test") & (metrics["snapshot"] == "last")]
@@ -91,48 +96,84 @@ def test_a_study_of_a_users_own_two_folders(project, photos):
     assert reasons == excluded.str.partition(":")[0].value_counts().to_dict()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals to send to one process")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal to send to one process")
+def test_a_terminated_process_says_so_and_leaves_a_run_that_is_killed(project):
+    """MLflow is updated when the process exits. This one is terminated as it waits for images from a silent server."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nowhere = f"http://127.0.0.1:{server.getsockname()[1]}/images.tar"
+        (project / "conf/local/globals.yml").write_text(yaml.safe_dump({"nice": {"source": nowhere}}))
+        process = kedro_process(project / "log", "run", "--pipelines=ingestion")
+        while process.poll() is None and not select.select([server], [], [], 0.5)[0]:
+            pass  # however long it takes: a busy machine is no failure
+        process.terminate()
+        assert process.wait() == 143, (project / "log").read_text()
+    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    assert mlflow.search_runs(experiment_names=["digits"])["status"].tolist() == ["KILLED"]
+
+
+class Signal(TrainingListener):
+    """Sends the process a signal in the middle of training."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def evaluated(self, history):
+        assert signal.getsignal(self.number) != signal.SIG_DFL, "it would end the process without a word"
+        signal.raise_signal(self.number)
+
+
+@pytest.fixture
+def as_in_a_terminal():
+    """The signals' handlers as a command finds them, for this test alone."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("as_in_a_terminal")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_and_termination_leave_a_checkpoint_and_runs_that_say_killed(project, few_digits, sent):
-    """In a process of its own, because MLflow is updated when the process exits."""
-    endless = {"iterations": 100_000, "evaluate_every": 50_000, "checkpoint_every": 2, "accelerator": "cpu"}
+def test_ctrl_c_and_termination_leave_a_checkpoint_and_runs_that_say_killed(run_pipeline, project, few_digits, sent):
+    endless = {"iterations": 100_000, "evaluate_every": 4, "checkpoint_every": 2, "accelerator": "cpu"}
     parameters = {"mixing": {"mixtures": {"ratios": [0, 100]}, "training": endless}}
-    (project / "conf/local/parameters.yml").write_text(yaml.safe_dump(parameters))
-    (project / "conf/local/globals.yml").write_text(yaml.safe_dump(few_digits))
-    with (project / "log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "kedro", "run", "--pipelines=mixing"],
-            stdout=log,
-            stderr=log,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # as in a terminal
-        )
-        while process.poll() is None and not list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")):
-            time.sleep(0.5)  # however long it takes: a busy machine is no failure
-        process.send_signal(sent)
-        status = process.wait()
-    assert status == 143 if sent == signal.SIGTERM else status != 0
-    assert list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")), (project / "log").read_text()
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
+        run_pipeline("mixing", parameters, few_digits, listener=Signal(sent))
+    status = getattr(ended.value, "code", 1)  # of the process; a KeyboardInterrupt makes it 1 or more
+    assert status == 143 if sent == signal.SIGTERM else status
+    (tracking,) = (hook for hook in HOOKS if isinstance(hook, Tracking))
+    tracking.interrupted()  # as at the exit of the process
+    assert list(project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt"))
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     runs = mlflow.search_runs(experiment_names=["digits"])
     assert runs["status"].tolist() == ["KILLED"] * 3
 
 
-def test_two_runs_at_once_in_a_new_project_both_end_well(project, few_digits):
-    """Both set up MLflow's database and decode the same images: the second waits for the first."""
-    (project / "conf/local/globals.yml").write_text(yaml.safe_dump(few_digits))
-    processes = []
-    for name in ("one", "two"):
-        log = (project / name).open("w")
-        command = [sys.executable, "-m", "kedro", "run", "--pipelines=ingestion"]
-        processes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
-        log.close()
-    logs = [
-        (process.wait(), (project / name).read_text()) for process, name in zip(processes, ("one", "two"), strict=True)
-    ]
-    assert [status for status, _ in logs] == [0, 0], logs
-    together = " ".join(" ".join(log.split()) for _, log in logs)
-    assert "Waiting for another run of the study 'digits' to end: process" in together
-    assert "nothing changed" in together, "the second run uses what the first decoded"
+class SecondRun:
+    """Starts a run in a process of its own, and lets the first one go on when the second waits for it."""
+
+    def __init__(self, log: Path) -> None:
+        self.log, self.process = log, None
+
+    def printed(self) -> str:
+        return " ".join(self.log.read_text().split())
+
+    @hook_impl
+    def before_node_run(self) -> None:
+        if not self.process:
+            self.process = kedro_process(self.log, "run", "--pipelines=ingestion")
+            while self.process.poll() is None and "Waiting for another run" not in self.printed():
+                time.sleep(0.2)  # however long it takes: a busy machine is no failure
+
+
+def test_two_runs_at_once_both_end_well(run_pipeline, project, few_digits):
+    """They decode the same images: the second waits for the first."""
+    second = SecondRun(project / "log")
+    run_pipeline("ingestion", None, few_digits, hook=second)
+    assert second.process.wait() == 0, second.printed()
+    assert "Waiting for another run of the study 'digits' to end: process" in second.printed()
+    assert "nothing changed" in second.printed(), "the second run uses what the first decoded"
 
 
 def test_a_missing_source_is_refused_before_anything_is_fetched(run_pipeline, project):
