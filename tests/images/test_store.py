@@ -208,14 +208,15 @@ def test_the_store_of_an_absent_domain_is_empty_and_of_the_usual_types(write, tm
 
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "memory_maps"), reason="this system does not list open files")
-def test_no_pixels_are_open_when_the_folder_is_replaced(write, folder, make_folder, monkeypatch):
-    """Windows refuses to rename a folder with an open file in it."""
+def test_no_pixels_are_open_when_the_folder_is_replaced(write, folder, make_folder, monkeypatch, tmp_path):
+    """Windows refuses to rename a folder with an open file in it. Other tests may have left theirs open."""
+    own = f"{tmp_path}/"
     write()
     make_folder(folder, {"plum": 1})
     rename, found = Path.rename, []
 
     def note(self, target):
-        found.append([entry.path for entry in psutil.Process().memory_maps() if entry.path.endswith("pixels.npy")])
+        found.append([entry.path for entry in psutil.Process().memory_maps() if entry.path.startswith(own)])
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", note)
