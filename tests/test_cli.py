@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -127,9 +128,31 @@ def convert_a_word():
     raise ValueError("could not convert string to float: 'ten'")
 
 
+def fill_the_disk():
+    raise OSError(errno.ENOSPC, "No space left on device", "data/pixels.npy")
+
+
+def fill_the_disk_of_a_database():
+    raise RuntimeError("(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT]")
+
+
+FULL_DISK = (
+    "The disk is full ([Errno 28] No space left on device: 'data/pixels.npy'). Make room, and run the same command "
+    "again: it keeps what is done."
+)
+
+
 @pytest.mark.parametrize(
     ("fail", "sentence"),
     [
+        (fill_the_disk, FULL_DISK),
+        (
+            fill_the_disk_of_a_database,
+            FULL_DISK.replace(
+                "[Errno 28] No space left on device: 'data/pixels.npy'",
+                "(sqlite3.OperationalError) database or disk is full",
+            ),
+        ),
         (read_a_workbook, WORKBOOK),
         (load_a_workbook, f"{WORKBOOK} Lower image_size."),
         (use_a_missing_key, "KeyError: 'ratio'"),
@@ -149,15 +172,19 @@ def test_an_error_of_a_run_ends_in_one_sentence_and_its_traceback_is_in_a_file(f
     assert f"in {fail.__name__}" in file.read_text()
 
 
-@pytest.mark.parametrize("way", ["--verbose", "full disk"])
-def test_the_traceback_is_shown_if_asked_for_or_if_it_cannot_be_kept(failing, way):
-    if way == "full disk":
-        Path("logs").touch()  # no folder can be made there
-        result = failing(read_a_workbook)
-    else:
-        result = failing(read_a_workbook, way)
+def test_the_traceback_is_shown_if_asked_for(failing):
+    result = failing(read_a_workbook, "--verbose")
     assert isinstance(result.exception, ValueError) and not result.output
-    assert not Path("logs").is_dir()
+    assert not Path("logs").exists()
+
+
+def test_the_traceback_is_shown_before_the_sentence_if_it_cannot_be_kept(failing):
+    Path("logs").touch()  # no folder can be made there
+    result = failing(fill_the_disk)
+    assert result.exit_code == 1
+    *shown, last = result.output.strip().splitlines()
+    assert shown[0].startswith("Traceback") and any(f"in {fill_the_disk.__name__}" in line for line in shown)
+    assert last == f"Error: {FULL_DISK}"
 
 
 @pytest.mark.parametrize("option", ["--pipelines", "--pipeline"])

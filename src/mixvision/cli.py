@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +81,10 @@ def run(context: click.Context, verbose: bool, **options: Any) -> Any:
         if verbose:
             raise
         file = write_traceback(error, _project() / "logs")
-        if file is None:  # such as on a full disk
-            raise
-        click.echo(f"\nThe traceback is in {_shown(file)}; kedro run --verbose shows it.", err=True)
+        if file:
+            click.echo(f"\nThe traceback is in {_shown(file)}; kedro run --verbose shows it.", err=True)
+        else:  # such as on a full disk
+            click.echo("".join(traceback.format_exception(error)), err=True)
         if is_programming_error(error):
             click.echo(FAULT, err=True)
         sentence = unknown_name(options) if is_of_kedro(error) else ""

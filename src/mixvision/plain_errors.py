@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -13,6 +14,7 @@ from kedro.validation.exceptions import ParameterValidationError
 
 WRONG_PARAMETER = re.compile(r"^- Parameter '([^']+)': Failed to instantiate \w+ for parameter '[^']+': (.*)$", re.M)
 UNEXPECTED = re.compile(r"got an unexpected keyword argument '(.*?)'")
+DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|disk is full", re.I)
 FAULT = "This looks like a fault of Mixvision: please report it with that file."
 
 
@@ -28,6 +30,9 @@ def sentence_of(error: Exception) -> str:
         error = error.__cause__
         for note in notes:
             error.add_note(note)
+    if _is_of_a_full_disk(error):
+        what = _first_line(error)
+        return f"The disk is full ({what}). Make room, and run the same command again: it keeps what is done."
     text = _plain(error) or "no further words"
     sentence = text if _is_ours(error) else f"{type(error).__name__}: {text}"
     return " ".join([sentence, *getattr(error, "__notes__", [])])
@@ -65,6 +70,15 @@ def _plain(error: Exception) -> str:
 def _unknown_or(text: str) -> str:
     unknown = UNEXPECTED.search(text)
     return f"there is no {unknown[1]!r}; conf/base/parameters_*.yml list all parameters." if unknown else text
+
+
+def _is_of_a_full_disk(error: Exception) -> bool:
+    """Whether the system says so, or a library whose own errors say it only in their text, such as SQLite's."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(DISK_IS_FULL.search(str(error)))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _is_ours(error: Exception) -> bool:

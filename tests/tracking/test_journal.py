@@ -48,7 +48,7 @@ def test_a_later_process_goes_on_after_what_was_sent(journal):
 def test_half_a_line_at_the_end_is_none(journal):
     journal.write("create_run", "a", start_time=0)
     whole = (journal.folder / ENTRIES).read_bytes()
-    (journal.folder / ENTRIES).write_bytes(whole + whole[:-4])
+    (journal.folder / ENTRIES).write_bytes(whole + whole.splitlines(keepends=True)[-1][:-4])
     assert [entry.run for entry in take_all(Journal(journal.folder))] == ["a"]
 
 
@@ -60,11 +60,30 @@ def test_a_line_with_flipped_bytes_is_left_out(journal):
     assert [entry.run for entry in take_all(Journal(journal.folder))] == ["a", "c"]
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"sent": 3}', "[]"])
-def test_a_state_that_cannot_be_read_is_refused(journal, text):
-    (journal.folder / STATE).write_text(text)
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize("text", [None, "", "{", '{"sent": 3}', "[]", "flipped"])
+def test_a_state_that_is_lost_or_damaged_begins_anew(journal, text):
+    for name in "ab":
+        journal.write("create_run", name, start_time=0)
+        journal.state.runs[name] = f"id of {name}"
+        journal.advance()
+    file = journal.folder / STATE
+    if text is None:
+        file.unlink()
+    else:
+        file.write_bytes(flip_a_byte(file.read_bytes()) if text == "flipped" else text.encode())
+    later = Journal(journal.folder)
+    assert (later.state.tracking_uri, later.state.experiment) == ("sqlite:///mlflow.db", "1")
+    assert later.state.runs == {"": "id of the parent"} and later.state.is_lost
+    assert [entry.run for entry in take_all(later)] == ["a", "b"]
+    (journal.folder / ENTRIES).write_bytes(b"")
+    file.unlink()
+    with pytest.raises(ValueError, match="checksum"):
         Journal(journal.folder)
+
+
+def flip_a_byte(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
 
 
 class FullDisk:

@@ -15,7 +15,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 
 from mixvision.tracking import sender as sending
 from mixvision.tracking.hooks import TrackedRun
-from mixvision.tracking.journal import STATE, Journal
+from mixvision.tracking.journal import ENTRIES, STATE, Journal
 from mixvision.tracking.sender import BackgroundSender, Sender, send_what_is_left
 from mixvision.training.events import TrainingEvents
 
@@ -88,7 +88,7 @@ def test_a_run_whose_creation_was_not_confirmed_is_not_created_twice(client, jou
 def test_what_a_killed_process_had_sent_but_not_noted_is_sent_again_without_doubling(client, journal):
     write_a_trial(journal)
     Sender(journal).send()
-    for line, name in enumerate(["create_run", "log_params", "log_metrics"]):
+    for line, name in enumerate(["create_run", "log_params", "log_metrics"], start=1):
         state = (journal.folder / STATE).read_text()
         journal.state.sent = sum(map(len, (journal.folder / "entries").read_bytes().splitlines(True)[:line]))
         assert journal.next().do == name
@@ -98,6 +98,32 @@ def test_what_a_killed_process_had_sent_but_not_noted_is_sent_again_without_doub
         (journal.folder / STATE).write_text(state)
     (child,) = children(client, journal)
     assert [point.step for point in client.get_metric_history(child.info.run_id, "loss")] == [4, 8]
+
+
+def test_a_journal_that_lost_its_state_is_sent_again_without_doubling(client, journal):
+    write_a_trial(journal)
+    Sender(journal).send()
+    before = children(client, journal)
+    with journal.new_file("page.html") as path:
+        path.write_text("the page")
+    (journal.folder / STATE).unlink()
+    journal.close()
+    send_what_is_left(journal.folder.parent, "the next run")
+    assert [child.to_dictionary() for child in children(client, journal)] == [child.to_dictionary() for child in before]
+    history = client.get_metric_history(before[0].info.run_id, "loss")
+    assert [point.step for point in history] == [4, 8]
+    assert [file.path for file in client.list_artifacts(journal.state.runs[""])] == ["page.html"]
+    assert not journal.folder.exists()
+
+
+def test_a_file_that_is_damaged_before_it_is_sent_stays_out_of_mlflow(client, journal):
+    for name in ("first.html", "second.html"):
+        with journal.new_file(name) as path:
+            path.write_text("a page")
+    (journal.folder / "files/1/first.html").write_text("b page")
+    Sender(journal).send()
+    assert [file.path for file in client.list_artifacts(journal.state.runs[""])] == ["second.html"]
+    assert journal.unsent() == 0
 
 
 def test_an_entry_that_mlflow_refuses_does_not_hold_up_the_others(client, journal):
@@ -233,6 +259,7 @@ def test_journals_that_cannot_be_sent_or_read_stay_and_stop_nothing(journal, tmp
     broken = tmp_path / "digits" / "broken"
     shutil.copytree(journal.folder, broken)
     (broken / STATE).write_text("{")
+    (broken / ENTRIES).write_text("{")
     with monkeypatch.context() as away:
         away.setattr(Sender, "send", refuse)
         assert send_what_is_left(journal.folder.parent, "the next run") == []

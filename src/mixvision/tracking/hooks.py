@@ -99,6 +99,7 @@ class Tracking:
     def after_context_created(self, context: KedroContext) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs SQL before it raises an error
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each try of a server
         self.folder = Path(context.project_path) / FOLDER / study_of(context)
         server = cast(OmegaConfigLoader, context.config_loader)["mlflow"].get("server") or {}
         self.address = str(server.get("mlflow_tracking_uri") or "")  # without one, MLflow has its own

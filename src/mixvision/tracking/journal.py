@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import logging
 import shutil
@@ -17,7 +18,8 @@ from mixvision.files import replacing_file
 
 log = logging.getLogger(__name__)
 
-STATE, ENTRIES, FILES = "state.json", "entries", "files"
+STATE, ENTRIES, FILES = "state", "entries", "files"
+BEGIN = "begin"  # what the first entry does, which holds the state that the journal began with
 PARENT = ""  # the name of the run that all others are children of
 
 
@@ -40,6 +42,7 @@ class State:
         runs: the id of each run that was created, by its name.
         open: the names of runs that have not ended, without those that someone else ends.
         sent: how many bytes of the entries have been sent.
+        is_lost: whether the state was lost and began anew, so that entries may have been sent before.
     """
 
     tracking_uri: str
@@ -47,6 +50,7 @@ class State:
     runs: dict[str, str]
     open: list[str]
     sent: int = 0
+    is_lost: bool = False
 
 
 class Journal:
@@ -56,12 +60,9 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open a journal; raises OSError or ValueError if its state cannot be read."""
+        """Open a journal; raises OSError or ValueError if neither its state nor its first entry can be read."""
         self.folder = folder
-        try:
-            self.state = State(**json.loads((folder / STATE).read_text()))
-        except TypeError as error:
-            raise ValueError(f"{folder / STATE} is no state of a journal: {error}.") from error
+        self.state = _read_state(folder)
         self.output = (folder / ENTRIES).open("ab", buffering=0)
         self.input = (folder / ENTRIES).open("rb")
         self.missed = 0  # entries that could not be written
@@ -72,13 +73,15 @@ class Journal:
         """Begin the journal of an open run, which someone else ends if it is foreign: its id is ``parent``."""
         folder.mkdir(parents=True)
         state = State(tracking_uri, experiment, {PARENT: parent}, [] if is_foreign else [PARENT])
-        (folder / STATE).write_text(json.dumps(asdict(state)))
+        first = _line([BEGIN, PARENT, asdict(state)])
+        (folder / ENTRIES).write_bytes(first)
+        state.sent = len(first)
+        (folder / STATE).write_bytes(_line(asdict(state)))
         return cls(folder)
 
     def write(self, do: str, run: str = PARENT, /, **arguments: Any) -> None:
         """Add an entry. A full disk costs the entry, but does not stop the run: tracking never does."""
-        text = json.dumps([do, run, arguments]).encode()
-        line = b"%08x %s\n" % (zlib.crc32(text), text)
+        line = _line([do, run, arguments])
         end = self.output.seek(0, 2)
         try:
             if self.output.write(line) < len(line):
@@ -101,25 +104,26 @@ class Journal:
         try:
             path.parent.mkdir(parents=True)
             yield path
-            self.write("log_artifact", run, file=str(path.relative_to(self.folder)), folder=folder)
+            checksum = checksum_of(path)
+            self.write("log_artifact", run, file=str(path.relative_to(self.folder)), folder=folder, checksum=checksum)
         except OSError as error:
             self.miss(error)
 
     def next(self) -> Entry | None:
         """The first entry that has not been sent, or None if there is none (or only half of one)."""
-        while line := self._line():
-            checksum, _, text = line.rstrip(b"\n").partition(b" ")
-            if checksum == b"%08x" % zlib.crc32(text):
-                return Entry(*json.loads(text))
-            log.warning("A line of MLflow's journal %s is damaged and is not sent.", self.folder / ENTRIES)
-            self.advance()
+        while line := self._next_line():
+            try:
+                return Entry(*_value(line))
+            except ValueError:
+                log.warning("A line of MLflow's journal %s is damaged and is not sent.", self.folder / ENTRIES)
+                self.advance()
         return None
 
     def advance(self) -> None:
         """Go on to the entry after the next one, which was sent."""
-        self.state.sent += len(self._line())
+        self.state.sent += len(self._next_line())
         with replacing_file(self.folder / STATE) as partial:
-            partial.write_text(json.dumps(asdict(self.state)))
+            partial.write_bytes(_line(asdict(self.state)))
 
     def unsent(self) -> int:
         """How many entries have not been sent."""
@@ -145,7 +149,40 @@ class Journal:
         self.close()
         shutil.rmtree(self.folder)
 
-    def _line(self) -> bytes:
+    def _next_line(self) -> bytes:
         self.input.seek(self.state.sent)
         line = self.input.readline()
         return line if line.endswith(b"\n") else b""
+
+
+def checksum_of(file: Path) -> str:
+    """The BLAKE2 digest of a file's bytes."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "blake2b").hexdigest()
+
+
+def _read_state(folder: Path) -> State:
+    """Read a journal's state. If it is lost or damaged, begin anew: MLflow takes what it has already without harm."""
+    try:
+        return State(**_value((folder / STATE).read_bytes()))
+    except (FileNotFoundError, ValueError):
+        with (folder / ENTRIES).open("rb") as entries:
+            first = entries.readline()
+    begin, _, state = _value(first)
+    if begin != BEGIN:
+        raise ValueError(f"{folder / ENTRIES} does not say where it goes")
+    return State(**{**state, "sent": len(first), "is_lost": True})
+
+
+def _line(value: Any) -> bytes:
+    """A value as one line of JSON with a checksum before it."""
+    text = json.dumps(value).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _value(line: bytes) -> Any:
+    """The value of a line; raises ValueError if the line is damaged."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(text):
+        raise ValueError("its checksum is wrong")
+    return json.loads(text)

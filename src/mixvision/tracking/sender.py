@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixvision.tracking.journal import PARENT, STATE, Journal
+from mixvision.tracking.journal import PARENT, Journal, checksum_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,6 +29,10 @@ REFUSALS = {  # errors that stay the same however often a call is repeated
 }
 
 
+class DamagedFileError(ValueError):
+    """A file of the journal is not what was written."""
+
+
 class Sender:
     """Plays a journal's entries to MLflow in their order. Each method below ``send`` is an entry's ``do``."""
 
@@ -37,7 +41,7 @@ class Sender:
 
         self.journal, self.state = journal, journal.state
         self.client: MlflowClient = MlflowClient(self.state.tracking_uri)
-        self.repeats = self.state.sent > 0  # whether the next call may have reached MLflow before
+        self.repeats = True  # whether the next call may have reached MLflow before
 
     def send(self) -> None:
         """Send all entries; raises what MLflow raises where it cannot be reached. Skips what MLflow refuses."""
@@ -46,13 +50,15 @@ class Sender:
         while entry := self.journal.next():
             try:
                 getattr(self, entry.do)(entry.run, **entry.arguments)
+            except DamagedFileError as error:
+                log.warning("%s", error)
             except Exception as error:
                 refused = isinstance(error, MlflowException) and error.error_code in REFUSALS
                 if not refused and not isinstance(error, FileNotFoundError | KeyError):
                     self.repeats = True
                     raise
                 log.warning("MLflow did not record an entry (%s of %r): %s", entry.do, entry.run, error)
-            self.repeats = False
+            self.repeats = self.state.is_lost
             self.journal.advance()
 
     def create_run(self, run: str, start_time: int) -> None:
@@ -76,9 +82,13 @@ class Sender:
     def set_tag(self, run: str, name: str, value: str) -> None:
         self.client.set_tag(self.state.runs[run], name, value)
 
-    def log_artifact(self, run: str, file: str, folder: str = "") -> None:
+    def log_artifact(self, run: str, file: str, folder: str, checksum: str) -> None:
         """``file`` is a path in the journal's folder. It is deleted when it has been sent."""
         path = self.journal.folder / file
+        if self.repeats and not path.exists():
+            return  # it was sent
+        if checksum_of(path) != checksum:
+            raise DamagedFileError(f"{path}, which was kept for MLflow, is damaged and is not sent.")
         self.client.log_artifact(self.state.runs[run], str(path), folder or None)
         path.unlink()
 
@@ -156,17 +166,17 @@ def send_what_is_left(folder: Path, found_by: str) -> list[str]:
     Only for a run (its id is ``found_by``) with the study's lock: no other run of it is alive then.
     """
     dead = []
-    for path in sorted(folder.glob(f"*/{STATE}")):
+    for path in sorted(folder.glob("*/")):
         try:
-            journal = Journal(path.parent)
+            journal = Journal(path)
         except (OSError, ValueError) as error:
-            log.warning("MLflow's journal %s cannot be read (%s): delete this folder.", path.parent, error)
+            log.warning("MLflow's journal %s cannot be read (%s): delete this folder.", path, error)
             continue
         try:
             dead += _send_one_left(journal, found_by)
         except Exception as error:  # whatever it is, this run goes on
             what = f"{journal.unsent()} entries of an earlier run for MLflow at {journal.state.tracking_uri}"
-            log.warning("%s still cannot be sent (%s): they stay in %s.", what, first_line(error), path.parent)
+            log.warning("%s still cannot be sent (%s): they stay in %s.", what, first_line(error), path)
             journal.close()
     return dead
 
