@@ -280,6 +280,7 @@ OTHERS = {
     b"PK\x07\x08PK\x03\x04": "is one part of several: join them",
     b"\n <html><body>404": "is a web page or a text, not an archive",
     b"hello": "is damaged: download or copy it again",
+    b"\xbd<\xa5\x97H\x06\x1b-S\x11\x98": "is damaged: download or copy it again",
 }
 
 

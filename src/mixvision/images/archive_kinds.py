@@ -91,7 +91,7 @@ def _unpacked_head(path: Path) -> bytes:
 def _text_in(head: bytes) -> str:
     """The beginning of the web page or text that a file begins with, or ""."""
     text = head.replace(b"\0", b"").decode("utf-8-sig", "replace").lstrip("\ufffd \t\r\n")
-    is_page = text.startswith(("<", "{"))
+    is_page = text.startswith(("<", "{")) and all(map(_is_of_text, text))  # damaged bytes may begin like one
     is_text = b"\0" not in head and not head.startswith(COMPRESSED) and all(map(_is_of_text, head.decode("latin-1")))
     return " ".join(text.split())[:60] if is_page or is_text else ""
 
