@@ -210,7 +210,12 @@ def darkened(picture: Image.Image) -> Image.Image:
     return picture.point([round(255 * (level / 255) ** 1.2) for level in range(256)] * 3)
 
 
-# Twelve kinds for which 98% are to be found, harder ones, and eight that show where the search ends.
+def with_strip(picture: Image.Image, share: float) -> Image.Image:
+    """With a white strip at its right."""
+    return ImageOps.expand(picture, (0, 0, round(picture.width * share), 0), "white")
+
+
+# Twelve kinds for which 98% are to be found, harder ones, and those that show where the search ends.
 KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "JPEG quality 40": lambda picture: encoded(picture, 40),
     "WebP quality 60": lambda picture: encoded(picture, 60, "WEBP"),
@@ -229,12 +234,17 @@ KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "gamma 1.2": lambda picture: encoded(darkened(picture)),
     "turned by 3 degrees": lambda picture: encoded(turned(picture, 3)),
     "turned by 5 degrees": lambda picture: encoded(turned(picture, 5)),
+    "white border 7%": lambda picture: encoded(bordered(picture, 0.07)),
+    "white border 8%": lambda picture: encoded(bordered(picture, 0.08)),
     "white border 10%": lambda picture: encoded(bordered(picture, 0.1)),
     "8% cut off all sides": lambda picture: encoded(cut(picture, 0.08, 0.08, 0.08, 0.08)),
     "25% brighter": lambda picture: encoded(ImageEnhance.Brightness(picture).enhance(1.25)),
     "10% wider": lambda picture: encoded(scaled(picture, 1.1, 1)),
     "10% narrower": lambda picture: encoded(scaled(picture, 0.9, 1)),
     "15% cut off one side": lambda picture: encoded(cut(picture, 0.15, 0, 0, 0)),
+    "7% cut off two sides": lambda picture: encoded(cut(picture, 0.07, 0.07, 0, 0)),
+    "10% cut off two sides": lambda picture: encoded(cut(picture, 0.1, 0.1, 0, 0)),
+    "white strip of 15%": lambda picture: encoded(with_strip(picture, 0.15)),
     "14% cut off all sides": lambda picture: encoded(cut(picture, 0.14, 0.14, 0.14, 0.14)),
     "turned by 8 degrees": lambda picture: encoded(turned(picture, 8)),
     "20% wider": lambda picture: encoded(scaled(picture, 1.2, 1)),
@@ -242,6 +252,7 @@ KINDS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "squashed to a square": lambda picture: encoded(picture.resize([min(picture.size)] * 2)),
     "padded to a square": lambda picture: encoded(ImageOps.pad(picture, [max(picture.size)] * 2)),
     "a quarter turn": lambda picture: encoded(picture.transpose(Image.Transpose.ROTATE_90)),
+    "upside down": lambda picture: encoded(ImageOps.flip(picture)),
 }
 
 if __name__ == "__main__":

@@ -71,6 +71,21 @@ def flowers(shared_data) -> list[Image.Image]:
         return [Image.open(archive.extractfile(name)).convert("RGB") for name in names]
 
 
+@pytest.fixture(scope="session")
+def berries(shared_data) -> list[Image.Image]:
+    """Twelve real photos."""
+    with tarfile.open(shared_data("berries.tar")) as archive:
+        names = sorted(name for name in archive.getnames() if name.endswith(".jpg"))[::225][:12]
+        return [Image.open(archive.extractfile(name)).convert("RGB") for name in names]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.07, 0.08, 0.1])
+def test_a_white_border_of_any_width_is_found(berries, share):
+    copies = [jpeg(ImageOps.expand(picture, round(min(picture.size) * share), "white")) for picture in berries]
+    pairs = altered_copies(grey([*berries, *copies], 64))
+    assert (pairs[:, 1] - pairs[:, 0] == len(berries)).all() and len(pairs) >= len(berries) - 1
+
+
 @pytest.mark.parametrize("alteration", ALTERATIONS)
 def test_altered_copies_of_photos_are_found_and_nothing_else(flowers, alteration):
     copies = [ALTERATIONS[alteration](picture) for picture in flowers]

@@ -16,6 +16,8 @@ LEAST_DEVIATION = 1.5  # grey levels: smaller residuals are never outliers
 PRIOR = np.array([0.06, 0.06, 0.08, 0.06, 0.06, 0.08])
 PRIOR_LEVELS = 4.0  # grey levels: how strong the prior is beside the residuals
 
+SMOOTHED = 1  # cells at the edge of a picture whose average may hold cells of a border laid around it
+
 BLOCKS = 7  # across and down, of 4x4 or 8x8 cells, within the margin
 DETAIL = 1.2  # grey levels: blocks with a smaller standard deviation of their detail say nothing
 FEWEST_BLOCKS = 10
@@ -134,7 +136,7 @@ def _alike(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
 
 def _same_blocks(one: np.ndarray, other: np.ndarray, maps: np.ndarray) -> np.ndarray:
     """Whether the blocks of aligned pictures (P, 64, 64) agree: bool (P,)."""
-    moved, seen = _moved(other, maps, _grid(FINE, MARGIN))
+    moved, seen = _moved(other, maps, _grid(FINE, MARGIN), SMOOTHED)
     values = _inner(one)
     left, right, inside = map(_blocks, (values, _retoned(values, moved, seen), seen))
     busy, correlations = _compare_details(left, right, inside)
@@ -202,13 +204,17 @@ def _jacobian(pictures: np.ndarray) -> np.ndarray:
     return np.concatenate([changes, np.ones_like(changes[:, :2])], axis=1)
 
 
-def _moved(pictures: np.ndarray, maps: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The pictures at the places that the maps send the grid to, bilinear, (P, K); and which places are inside."""
+def _moved(pictures: np.ndarray, maps: np.ndarray, places: np.ndarray, edge: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures at the places that the maps send the grid to, bilinear, (P, K).
+
+    Also which places are inside, without a number of cells at each edge.
+    """
     side = pictures.shape[1]
     half = np.float32(side / 2)
     targets = np.matmul(maps[:, :, :2] * half, places) + (maps[:, :, 2:] * half + (half - np.float32(0.5)))
     x, y = targets[:, 0], targets[:, 1]
-    seen = (x > -0.5) & (x < side - 0.5) & (y > -0.5) & (y < side - 0.5)
+    low, high = edge - 0.5, side - 0.5 - edge
+    seen = (x > low) & (x < high) & (y > low) & (y < high)
     np.clip(targets, 0, side - 1.001, out=targets)
     corner = targets.astype(np.intp)
     targets -= corner
