@@ -131,7 +131,8 @@ def test_exif_groups_by_camera_and_day():
     [
         ("fruits", "group is 'fruits', but must be one of 'fruits-360', 'fruits-360 series', or a mapping"),
         ([1], "group is [1], but must be a mapping"),
-        ({"regex": "x"}, "group is {'regex': 'x'}, but must be a mapping"),
+        ({"patern": "x"}, "group has no 'patern': did you mean pattern?"),
+        (["x"], "group is ['x'], but must be a mapping"),
         ({}, "group gives nothing, but must give either pattern, or table, file and group together, or exif"),
         ({"pattern": "(?P<group>x)", "exif": ["day"]}, "group gives pattern, exif, but must give either"),
         ({"table": "a.csv", "file": "name"}, "group gives table, file, but must give either"),

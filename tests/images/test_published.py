@@ -67,6 +67,7 @@ def test_a_table_names_published_splits(open_published):
     split = {"table": "splits.csv", "file": "name", "split": "subset"}
     raw = open_published({"apple": 2, "pear": 2}, table, split=split)
     assert raw.published == dict(zip(files, ["train", "test"] * 2, strict=True))
+    assert [path for _, path in raw.files] == files, "the table is no file that was left out"
     message = re.escape("The 'nice' image pear/001.png has no split, but each must have one of train, training,")
     with pytest.raises(ValueError, match=message):
         open_published({}, table.rsplit("\n", 1)[0], split=split)

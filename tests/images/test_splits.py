@@ -544,6 +544,15 @@ def test_groups_that_would_all_be_trained_on_give_up_one_for_testing(seed):
     assert result["split"].value_counts().to_dict() == {"train": 30, "validation": 30, "test": 30}
 
 
+def test_the_audit_counts_groups_over_several_categories():
+    pictures = grouped(series("apple", *[4] * 20) + series("fig", *[4] * 20))
+    pictures.loc[pictures["group"].isin(pictures["group"].unique()[[0, 25]]), "group"] = "a day"
+    splits = Splits()
+    summary = summarise(assign_splits(pictures, splits), pd.DataFrame({"id_a": [], "id_b": []}), splits)
+    found = summary.set_index("finding").loc["groups with images of several categories"].tolist()
+    assert found == [1, "such as a day, with 2 categories"]
+
+
 def test_the_audit_says_what_groups_do():
     pictures = grouped(series("apple", *[4] * 20) + series("fig", 40) + series("pear", *[1] * 30))
     none = pd.DataFrame({"id_a": [], "id_b": []})
@@ -560,6 +569,7 @@ def test_the_audit_says_what_groups_do():
         result = assign_splits(pictures, splits)
         summary = summarise(result, none, splits).set_index("finding")
         assert summary.loc["images with a group"].tolist() == [150, "51 groups"]
+        assert summary.loc["groups with images of several categories"].tolist() == [0, ""]
         assert summary.loc["categories of a single object or group"].tolist() == [1, text]
         assert summary.loc["held-out images of a group that a plain random split would train on", "count"] == seen > 40
         leaks[single] = summary.loc["held-out images of a group trained on in the splits used", "count"]

@@ -86,6 +86,7 @@ def summarise_audit(
             f"{largest['domain']} {largest['category']}, {share:.0%} of its images",
         ),
         ("images with a group", int((kept["group"] != "").sum()), f"{_count_groups(kept)} groups"),
+        ("groups with images of several categories", *_over_categories(kept)),
         ("held-out images of a group that a plain random split would train on", _seen(plain), f"seed {splits.seed}"),
         ("held-out images of a group trained on in the splits used", _seen(kept), f"method {splits.method}"),
         ("clusters or groups too large for the splits", len(large), _what_was_done(large, singles, splits)),
@@ -122,6 +123,14 @@ def _kinds(leaks: pd.DataFrame, splits: Splits) -> str:
 
 def _count_groups(kept: pd.DataFrame) -> int:
     return len(kept.loc[kept["group"] != "", ["domain", "group"]].drop_duplicates())
+
+
+def _over_categories(kept: pd.DataFrame) -> tuple[int, str]:
+    """How many groups have images of several categories, and an example: few objects are of two kinds, but days are."""
+    grouped = kept[kept["group"] != ""]
+    categories = grouped.groupby(["domain", "group"])["category"].nunique()
+    several = categories[categories > 1]
+    return len(several), f"such as {several.index[0][1]}, with {several.iloc[0]} categories" if len(several) else ""
 
 
 def _seen(kept: pd.DataFrame) -> int:

@@ -12,6 +12,7 @@ from unicodedata import normalize
 import pandas as pd
 
 from mixvision.images.file_tables import FileTable, look_up
+from mixvision.suggestions import suggestion
 
 logger = logging.getLogger(__name__)
 
@@ -73,8 +74,11 @@ def read_groups(given: str | Mapping[str, object] | None) -> Groups | None:
                 f"group is {given!r}, but must be one of {names}, or a mapping with pattern, table or exif."
             )
         return Groups(pattern=READY_MADE[given])
-    if not isinstance(given, Mapping) or not given.keys() <= vars(Groups(exif=EXIF)).keys():
+    if not isinstance(given, Mapping):
         raise ValueError(f"group is {given!r}, but must be a mapping of pattern; of table, file and group; or of exif.")
+    known = vars(Groups(exif=EXIF)).keys()
+    for name in given.keys() - known:
+        raise ValueError(f"group has no {name!r}: {suggestion(str(name), known)}")
     exif = given.get("exif") or ()
     named = [exif] if isinstance(exif, str) else list(exif)  # type: ignore[call-overload]
     texts = {name: None if value is None else str(value) for name, value in given.items() if name != "exif"}

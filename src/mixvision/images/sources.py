@@ -117,6 +117,8 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     top = acquired.folder
     found, faults = list_files(top, acquired.refused, domain)
     root = root_of(found, domain, labelled=label_source is not None)
+    tables = {root / table for table in (groups and groups.table, split_table and split_table.table) if table}
+    found = [path for path in found if path not in tables]
     if layout is None and label_source is None:
         require_clear_domain(found, root, domain)
     labelled = None if label_source is None else read_labels(label_source, top / root, domain, top)

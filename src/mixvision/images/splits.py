@@ -243,8 +243,8 @@ def _remedy(single: bool, splits: Splits) -> str:
     if single:
         return (
             "Add images of other objects, or set ingestion.splits.on_single_group to train (without testing the "
-            "category) or divide (its test images then leak). If the images are not near-duplicates, set "
-            "ingestion.duplicates.altered_copies to false."
+            "category) or divide (its test images then leak). If these do show different objects, correct the source's "
+            "group, or set ingestion.duplicates.altered_copies to false if they were taken for near-duplicates."
         )
     return (
         "There are too few images, or nearly all are of one group or near-duplicates of each other. Add other "

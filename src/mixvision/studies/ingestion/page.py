@@ -130,7 +130,10 @@ def points(results: IngestionResults) -> list[str]:
     ]  # fmt: skip
     if len(results.split_leaks):
         leaking = results.split_leaks["id"].nunique()
-        found.append(f"{leaking:,} held-out images leak: copies or other images of their group are in training.")
+        found.append(
+            f"{leaking:,} held-out images leak: copies of them or others of their group are in training, or, of test "
+            "images, in validation."
+        )
     assumed = ((manifest["assumed"] != "") & (manifest["status"] == "kept")).sum()
     if assumed:
         found.append(f"Files that leave the range of their values open: {assumed:,}. See whether they look right.")
@@ -201,7 +204,8 @@ def _clusters_section(manifest: pd.DataFrame, sheets: Sheets) -> Section:
     count = int((sizes > 1).sum())
     shown = f", of which the {CLUSTERS_SHOWN} largest are shown" if count > CLUSTERS_SHOWN else ""
     number = f"{count:,} cluster{'s' * (count != 1)}{shown}."
-    text = [f"{number} A cluster stays in one split unless the split is a plain random one."]
+    divided = int((kept.groupby("cluster")["split"].nunique() > 1).sum())
+    text = [f"{number} Divided between splits: {divided:,}."]
     picture = Picture("Near-duplicates side by side", sheets.clusters, "Rows of images, one row for each cluster.")
     return Section("Near-duplicates", text, pictures=[picture] if count else [])
 
