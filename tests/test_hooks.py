@@ -64,12 +64,12 @@ def test_passwords_in_the_commands_addresses_are_hidden_before_they_are_recorded
     [
         (
             "mixing",
-            "mixing.choose_images",
+            "mixing.train.choose_images",
             r"_primary/digits/manifest.parquet: run kedro run --pipelines=ingestion first",
         ),
         (
             "conclusions",
-            "conclusions.judge",
+            "conclusions.judge_hypotheses",
             r"digits/(mixing|iterative)/.*: run kedro run --pipelines=(mixing|iterative)",
         ),
         ("submission", None, r"_reporting/digits/transfer/.*: run kedro run --pipelines=transfer first"),

@@ -74,7 +74,8 @@ def test_studies_do_not_import_each_other_nor_do_pipelines():
 
 def test_only_the_top_layer_datasets_and_pipeline_wiring_import_kedro_and_mlflow():
     knowing = {module for module, names in IMPORTS.items() if names & FRAMEWORKS}
-    wiring = {module for module in IMPORTS if part_of(module) == "pipelines" and module.endswith(".pipeline")}
+    ends = (".pipeline", ".wiring")
+    wiring = {module for module in IMPORTS if part_of(module) == "pipelines" and module.endswith(ends)}
     assert {part_of(module) for module in knowing - wiring} <= LAYERS[-1] | {"datasets"}
 
 

@@ -9,15 +9,17 @@ from mixvision.memory_errors import MemoryErrors, what_to_lower
 from mixvision.studies.transfer.trials import Transfer
 from mixvision.training.config import Training
 
-NODE = Node(lambda: None, None, "output", name="mixing.train")
+NODE = Node(lambda: None, None, "output", name="mixing.train.train_models")
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA error: out of memory")])
 def test_an_error_of_memory_names_the_step_and_what_to_lower(error):
-    MemoryErrors().on_node_error(error, NODE, {"params:mixing.training": Training(stack_size=11), "manifest": 1})
+    MemoryErrors().on_node_error(
+        error, NODE, {"params:mixing.train.train_modelsing": Training(stack_size=11), "manifest": 1}
+    )
     (note,) = error.__notes__
-    lower = "mixing.training.stack_size (now 11) or image_size in globals.yml, or the number of images"
-    assert note == f"mixing.train ran out of memory: lower {lower}."
+    lower = "mixing.train.train_modelsing.stack_size (now 11) or image_size in globals.yml, or the number of images"
+    assert note == f"mixing.train.train_models ran out of memory: lower {lower}."
 
 
 def test_other_errors_stay_as_they_are():

@@ -25,7 +25,7 @@ class Kept:
     folder: bool = False  # whether its whole folder is to be deleted if it is refused
 
 
-AFTER_INGESTION = ("--pipelines=mixing", "--from-nodes=mixing.plan_trials")
+AFTER_INGESTION = ("--pipelines=mixing", "--from-nodes=mixing.train.plan_trials")
 KEPT = [
     Kept("copies", "data/02_intermediate/digits/nice/pixels.npy"),
     Kept("copies", "data/02_intermediate/digits/nice/thumbnails.npy"),
@@ -36,7 +36,11 @@ KEPT = [
     Kept("mixing", "data/02_intermediate/digits/nice/pixels.npy", AFTER_INGESTION),
     Kept("mixing", "data/02_intermediate/digits/real/inventory.parquet", AFTER_INGESTION),
     Kept("mixing", "data/03_primary/digits/manifest.parquet", AFTER_INGESTION),
-    Kept("mixing", "data/07_model_output/digits/mixing/predictions.parquet", ("--from-nodes=mixing.join",)),
+    Kept(
+        "mixing",
+        "data/07_model_output/digits/mixing/predictions.parquet",
+        ("--from-nodes=mixing.report.join_predictions",),
+    ),
     Kept("mixing", "data/06_models/digits/mixing/checkpoints/*/last.ckpt", interrupted=True),
     Kept("iterative", "data/06_models/digits/iterative/checkpoints/**/last.ckpt", interrupted=True),
     Kept("baselines", "data/06_models/digits/baselines/checkpoints/**/last.ckpt", interrupted=True),

@@ -58,10 +58,11 @@ def make_mistake(tmp_path_factory, few_digits, empty_tracking) -> Iterator[Calla
         yield run
 
 
+TRIAN = "no node 'mixing.train.trian_models' .* did you mean mixing.train.train_models"
 RUN = {  # of kedro run: arguments, global settings and parameters, and what the last line says
     "pipeline": (["--pipelines=mixin"], {}, {}, "no pipeline 'mixin': did you mean mixing"),
-    "node": (["--nodes=mixing.trian"], {}, {}, "no node 'mixing.trian' .* did you mean mixing.train"),
-    "first node": (["--from-nodes=mixing.trian"], {}, {}, "no node 'mixing.trian' .* did you mean mixing.train"),
+    "node": (["--nodes=mixing.train.trian_models"], {}, {}, TRIAN),
+    "first node": (["--from-nodes=mixing.train.trian_models"], {}, {}, TRIAN),
     "last output": (
         ["--to-outputs=mixing.summery"],
         {},
@@ -128,7 +129,7 @@ RUN = {  # of kedro run: arguments, global settings and parameters, and what the
         "has no images: set nice",
     ),
     "rule without a group": ([], SMALL | {"nice": {"source": "nice", "group": {"pattern": "x"}}}, {}, "group"),
-    "not ingested": (["--from-nodes=mixing.choose_images"], SMALL, {}, "no .*manifest.parquet: run kedro run"),
+    "not ingested": (["--from-nodes=mixing.train.choose_images"], SMALL, {}, "no .*manifest.parquet: run kedro run"),
     "not transferred": (["--pipelines=submission"], SMALL, {}, "no .*transfer.*: run kedro run --pipelines=transfer"),
     "network": (
         ["--pipelines=transfer"],

@@ -188,7 +188,7 @@ def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pip
     trials = pd.read_csv(file)
     trials["learning_rate"] = trials["learning_rate"].where(trials["ratio"] != 0, 1e12)
     trials.to_csv(file, index=False)
-    run_pipeline("mixing", BRIEF, few_digits, from_nodes=["mixing.train"])
+    run_pipeline("mixing", BRIEF, few_digits, from_nodes=["mixing.train.train_models"])
     parent, children = runs(finished)
     assert parent["status"] == "FINISHED"
     assert children.set_index("params.ratio")["status"].to_dict() == {

@@ -1,4 +1,8 @@
-"""Wire nodes with many inputs or outputs by name, so that none is mistaken for another."""
+"""Group nodes, and wire those with many inputs or outputs by name, so that none is mistaken for another."""
+
+from collections.abc import Iterable
+
+from kedro.pipeline import Node, Pipeline
 
 # The fields of mixvision.reporting.results.StudyResults, which every page of a study with images takes.
 STUDY_RESULTS = ("manifest", "trials", "outcomes", "split_audit", "split_summary")
@@ -12,6 +16,11 @@ def by_name(*datasets: str, **others: str) -> dict[str, str]:
         others: parameter=dataset, where the two names differ.
     """
     return {name.removeprefix("params:"): name for name in datasets} | others
+
+
+def stage(name: str, nodes: Iterable[Node]) -> Pipeline:
+    """Nodes that kedro-viz shows as one box, with the tag of that name; names of datasets stay as they are."""
+    return Pipeline(nodes, namespace=name, tags=name, prefix_datasets_with_namespace=False)
 
 
 # What the training of mixtures takes and gives, whatever else a pipeline adds or renames.

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.baselines import nodes
-from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, by_name, stage
 from mixvision.studies.baselines.settings import SETTINGS
 
 FIGURES = ["models_figure", "learning_curves_figure", *(f"{setting}_figure" for setting in SETTINGS)]
@@ -13,7 +13,8 @@ FIGURES = ["models_figure", "learning_curves_figure", *(f"{setting}_figure" for 
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "baselines."."""
     inputs = {"manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"}
-    return Pipeline([*_training(), *_report(), _page()], namespace="baselines", inputs=inputs)
+    stages = [stage("train", _training()), stage("report", [*_report(), _page()])]
+    return Pipeline(stages, namespace="baselines", inputs=inputs)
 
 
 def _training() -> list[Node]:
@@ -32,14 +33,14 @@ def _training() -> list[Node]:
                 "training_events",
             ],
             ["models", "history", "predictions", "outcomes"],
-            name="train",
+            name="train_models",
         ),
     ]
 
 
 def _report() -> list[Node]:
     return [
-        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join"),
+        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join_predictions"),
         Node(nodes.describe_networks, ["trials", "models"], "layers", name="describe_networks"),
         Node(
             nodes.measure,
@@ -53,7 +54,7 @@ def _report() -> list[Node]:
                 "params:report",
             ],
             ["metrics", "table", "leak", "summary"],
-            name="measure",
+            name="measure_models",
         ),
         Node(
             nodes.draw_figures,
@@ -65,13 +66,13 @@ def _report() -> list[Node]:
             nodes.examine_best,
             ["table", "joined_predictions", "params:report"],
             ["best_confusion", "mistakes", "confusion_figure"],
-            name="examine_best",
+            name="examine_best_model",
         ),
         Node(
             nodes.draw_sheets,
             ["manifest", "mistakes", "nice_images", "real_images", "params:report"],
             ["samples_sheet", "mistakes_sheet", "excluded_sheet"],
-            name="draw_sheets",
+            name="draw_contact_sheets",
         ),
     ]
 

@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
     """From both approaches' trials and predictions to one page; names are prefixed with "conclusions."."""
     results = [f"mixing.{name}" for name in ("trials", "joined_predictions", "history", "outcomes", "metric_table")]
     results += [f"iterative.{name}" for name in ("trials", "joined_predictions", "outcomes")]
-    return Pipeline([*_judging(), *_report()], namespace="conclusions", inputs={"published", *results})
+    return Pipeline([*_judging(), *_report()], namespace="conclusions", tags="report", inputs={"published", *results})
 
 
 def _judging() -> list[Node]:
@@ -26,7 +26,7 @@ def _judging() -> list[Node]:
                 "params:report",
             ],
             ["hypotheses", "best_ratios", "settings"],
-            name="judge",
+            name="judge_hypotheses",
         ),
         Node(
             nodes.fit_mixing_law,
@@ -44,7 +44,7 @@ def _report() -> list[Node]:
             nodes.draw,
             ["hypotheses", "best_ratios", "settings", "mixing_law_curves", "published"],
             by_name(*drawn),
-            name="draw",
+            name="draw_figures",
         ),
         Node(
             nodes.write_page,

@@ -74,5 +74,6 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         namespace="ingestion",
+        tags="ingest",
         prefix_datasets_with_namespace=False,
     )

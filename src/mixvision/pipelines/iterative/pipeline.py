@@ -4,13 +4,13 @@ from kedro.pipeline import Node, Pipeline
 
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.iterative import nodes, report
-from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
 
 
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "iterative."."""
     return Pipeline(
-        [*_training(), *_measures(), _figures(), _page()],
+        [stage("train", _training()), stage("report", [*_measures(), _figures(), _page()])],
         namespace="iterative",
         inputs={
             "manifest",
@@ -28,7 +28,7 @@ def _training() -> list[Node]:
     return [
         Node(nodes.plan_trials, ["params:phases", "params:training"], "trials", name="plan_trials"),
         Node(nodes.choose_images, ["manifest", "trials", "params:phases"], "training_sets", name="choose_images"),
-        Node(nodes.train, TRAINING | by_name("params:phases"), TRAINED, name="train"),
+        Node(nodes.train, TRAINING | by_name("params:phases"), TRAINED, name="train_models"),
         Node(
             nodes.interpolate_networks,
             ["models", "manifest", "nice_images", "real_images", "params:training"],
@@ -40,7 +40,7 @@ def _training() -> list[Node]:
 
 def _measures() -> list[Node]:
     return [
-        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join"),
+        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join_predictions"),
         Node(
             report.measure,
             [
@@ -64,7 +64,7 @@ def _measures() -> list[Node]:
                 "interpolation_table",
                 "summary",
             ),
-            name="measure",
+            name="measure_models",
         ),
     ]
 

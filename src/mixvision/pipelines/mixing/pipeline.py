@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.mixed_training import choose_images, train
 from mixvision.pipelines.mixing import nodes
-from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
 
 
 def create_pipeline(tuned: bool = False) -> Pipeline:
@@ -18,24 +18,25 @@ def create_pipeline(tuned: bool = False) -> Pipeline:
     if tuned:
         plan = Node(nodes.plan_tuned_trials, ["params:mixtures", "tuning.chosen"], "trials", name="plan_trials")
         inputs.add("tuning.chosen")
-    return Pipeline([plan, *_training(), *_report(), _page()], namespace="mixing", inputs=inputs)
+    stages = [stage("train", [plan, *_training()]), stage("report", [*_report(), _page()])]
+    return Pipeline(stages, namespace="mixing", inputs=inputs)
 
 
 def _training() -> list[Node]:
     return [
         Node(choose_images, ["manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
-        Node(train, TRAINING, TRAINED, name="train"),
+        Node(train, TRAINING, TRAINED, name="train_models"),
     ]
 
 
 def _report() -> list[Node]:
     return [
-        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join"),
+        Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join_predictions"),
         Node(
             nodes.measure,
             ["joined_predictions", "trials", "outcomes", "published", "params:report"],
             ["metrics", "metric_table", "metric_table_without_leaks", "metric_table_text", "summary"],
-            name="measure",
+            name="measure_models",
         ),
         Node(
             nodes.draw_curves,
@@ -54,13 +55,13 @@ def _report() -> list[Node]:
                 "category_accuracies_figure",
                 "confusion_figure",
             ),
-            name="examine_best",
+            name="examine_best_model",
         ),
         Node(
             nodes.draw_sheets,
             ["manifest", "mistakes", "nice_images", "real_images", "params:report"],
             ["samples_sheet", "mistakes_sheet"],
-            name="draw_sheets",
+            name="draw_contact_sheets",
         ),
     ]
 

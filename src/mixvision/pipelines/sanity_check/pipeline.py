@@ -12,6 +12,7 @@ def create_pipeline() -> Pipeline:
         ["manifest", "nice_images", "real_images", "params:models", "params:overfitting", "params:arithmetic"],
         ["table", "summary"],
         name="overfit_images",
+        tags="train",
     )
-    require = Node(nodes.require_overfit, "table", None, name="require_overfit")
+    require = Node(nodes.require_overfit, "table", None, name="require_overfitting", tags="report")
     return Pipeline([overfit, require], namespace="sanity_check", inputs={"manifest", "nice_images", "real_images"})

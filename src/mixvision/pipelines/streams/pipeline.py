@@ -22,13 +22,15 @@ def create_pipeline() -> Pipeline:
                     "training_events",
                 ],
                 ["state", "arrivals"],  # saved in this order: the state first
-                name="learn",
+                name="learn_from_new_images",
+                tags="train",
             ),
             Node(
                 nodes.report,
                 ["arrivals", "params:title"],
                 ["prequential_figure", "summary", "page"],
-                name="report",
+                name="write_page",
+                tags="report",
             ),
         ],
         namespace="streams",

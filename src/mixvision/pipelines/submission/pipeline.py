@@ -14,6 +14,7 @@ def create_pipeline() -> Pipeline:
                 ["params:unlabelled", "transfer.table", "transfer.models", "params:ingestion.decoding"],
                 "submission.answers",
                 name="classify_folder",
+                tags="report",
             )
         ]
     )

@@ -3,7 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.transfer import nodes
-from mixvision.pipelines.wiring import STUDY_RESULTS, by_name
+from mixvision.pipelines.wiring import STUDY_RESULTS, by_name, stage
 
 IMAGES = ["manifest", "nice_images", "real_images"]
 FIGURES = ["models_figure", "learning_curves_figure", "loss_figure", "input_sizes_figure", "ratios_figure"]
@@ -14,7 +14,7 @@ SHEETS = ["samples_sheet", "mistakes_sheet", "activations_sheet"]
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "transfer."."""
     return Pipeline(
-        [*_training(), *_measures(), *_report(), _page()],
+        [stage("train", _training()), stage("report", [*_measures(), *_report(), _page()])],
         namespace="transfer",
         inputs={*IMAGES, "split_audit", "split_summary", "published", "training_events"},
     )
@@ -34,26 +34,26 @@ def _training() -> list[Node]:
             nodes.train,
             by_name("trials", "backbones", *IMAGES, *how, events="training_events"),
             ["models", "history", "outcomes", "probabilities"],
-            name="train",
+            name="train_models",
         ),
         Node(
             nodes.predict,
             ["probabilities", "manifest", "trials", "params:study", "training_events"],
             ["predictions", "members"],
-            name="predict",
+            name="predict_categories",
         ),
         Node(
             nodes.train_by_ratio,
             [*IMAGES, "params:study", "params:training", "features", "training_events"],
             ["ratio_predictions", "ratio_outcomes"],
-            name="train_by_ratio",
+            name="train_heads_by_ratio",
         ),
     ]
 
 
 def _measures() -> list[Node]:
     return [
-        Node(nodes.join, ["predictions", "manifest", "params:report"], "joined_predictions", name="join"),
+        Node(nodes.join, ["predictions", "manifest", "params:report"], "joined_predictions", name="join_predictions"),
         Node(
             nodes.measure,
             [
@@ -66,7 +66,7 @@ def _measures() -> list[Node]:
                 "params:report",
             ],
             ["metrics", "table"],
-            name="measure",
+            name="measure_models",
         ),
         Node(
             nodes.measure_ratios,
@@ -78,7 +78,7 @@ def _measures() -> list[Node]:
             nodes.summarise,
             ["table", "ratios", "outcomes", "ratio_outcomes", "published", "params:report"],
             "summary",
-            name="summarise",
+            name="summarise_results",
         ),
     ]
 
@@ -95,7 +95,7 @@ def _report() -> list[Node]:
             nodes.examine_best,
             ["table", "joined_predictions", "params:report"],
             by_name("best_confusion", "mistakes", *CLOSE_UPS),
-            name="examine_best",
+            name="examine_best_models",
         ),
         Node(
             nodes.map_images,
@@ -107,7 +107,7 @@ def _report() -> list[Node]:
             nodes.draw_sheets,
             [*IMAGES, "mistakes", "table", "joined_predictions", "models", "params:report"],
             SHEETS,
-            name="draw_sheets",
+            name="draw_contact_sheets",
         ),
     ]
 

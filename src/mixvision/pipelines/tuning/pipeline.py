@@ -9,7 +9,7 @@ from mixvision.pipelines.wiring import by_name
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to the chosen setting and one page; names are prefixed with "tuning."."""
     return Pipeline(
-        [*_searches(), *_report()],
+        [Pipeline(_searches(), tags="train"), Pipeline(_report(), tags="report")],
         namespace="tuning",
         inputs={"manifest", "nice_images", "real_images", "published", "training_events"},
     )
@@ -42,7 +42,7 @@ def _searches() -> list[Node]:
             nodes.choose,
             [f"{search}_{table}" for search in ("grid", "adaptive") for table in ("trials", "history", "outcomes")],
             ["grid_scores", "adaptive_scores", "progress", "chosen"],
-            name="choose",
+            name="choose_setting",
         ),
     ]
 
@@ -50,7 +50,9 @@ def _searches() -> list[Node]:
 def _report() -> list[Node]:
     drawn = [f"{name}_figure" for name in ("rates", "factors", "final", "progress", "best_by_ratio", "adaptive_trials")]
     return [
-        Node(nodes.draw, ["grid_scores", "adaptive_scores", "progress", "chosen"], by_name(*drawn), name="draw"),
+        Node(
+            nodes.draw, ["grid_scores", "adaptive_scores", "progress", "chosen"], by_name(*drawn), name="draw_figures"
+        ),
         Node(
             nodes.write_page,
             by_name(
