@@ -158,6 +158,11 @@ def said_of(dataset: AbstractDataset | None, reader: str) -> dict[str, Any]:
     return (getattr(dataset, "metadata", None) or {}).get(reader) or {}
 
 
+def is_report(name: str, catalog: DataCatalog) -> bool:
+    """Whether the catalog keeps a dataset among the reports."""
+    return "08_reporting" in Path(catalog.config_resolver.resolve_pattern(name).get("filepath", "")).parts
+
+
 def file_of(name: str, catalog: DataCatalog) -> Path:
     """The file that the catalog names for a dataset."""
     return Path(catalog.config_resolver.resolve_pattern(name)["filepath"])

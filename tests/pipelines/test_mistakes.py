@@ -69,7 +69,7 @@ RUN = {  # of kedro run: arguments, global settings and parameters, and what the
         {},
         "no dataset 'mixing.summery' .* did you mean mixing.summary",
     ),
-    "tag": (["--tags=train"], {}, {}, "no tag 'train' .* use one of"),
+    "tag": (["--tags=trian"], {}, {}, "no tag 'trian' .* did you mean train"),
     "namespace": (["--namespaces=mixin"], {}, {}, "no namespace 'mixin' .* did you mean mixing"),
     "runner": (["--runner=ThredRunner"], {}, {}, "no runner 'ThredRunner': did you mean ThreadRunner"),
     "option": (["--pipeline_name=mixing"], {}, {}, "No such option"),

@@ -10,6 +10,7 @@ import json
 import plotly.graph_objects as go
 from PIL import Image
 
+from mixvision.datasets.models import FolderDataset
 from mixvision.datasets.reports import ABSENT, FigureDataset, PictureDataset, TextReportDataset
 
 
@@ -52,3 +53,11 @@ def test_what_is_absent_is_loaded_as_none_and_has_no_preview(tmp_path):
         assert dataset.exists() and dataset.load() is None and not dataset.preview()
         dataset.save(present)
         assert dataset.load() is not None
+
+
+def test_the_catalogs_description_is_shown_above_a_text(tmp_path):
+    about = {"description": "The answer."}
+    dataset = TextReportDataset(filepath=str(tmp_path / "summary.md"), metadata=about)
+    dataset.save("50%")
+    assert dataset.preview() == "<p>The answer.</p><pre>50%</pre>"
+    assert FolderDataset(str(tmp_path), metadata=about).preview() == "<p>The answer.</p>"

@@ -6,10 +6,11 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
+from mixvision.datasets.previews import Described
 from mixvision.training.events import TrainingEvents
 
 
-class TrainingEventsDataset(AbstractDataset[None, TrainingEvents]):
+class TrainingEventsDataset(Described, AbstractDataset[None, TrainingEvents]):
     """A catalog's only relay of events: every hook and node loads the same object (a MemoryDataset may copy it)."""
 
     def __init__(self, metadata: dict[str, Any] | None = None) -> None:

@@ -10,12 +10,13 @@ from kedro.io import AbstractDataset, DatasetError
 
 from mixvision.addresses import shown
 from mixvision.datasets.errors import errors_as_sentences
+from mixvision.datasets.previews import Described
 from mixvision.images.archives import read_unpacking
 from mixvision.images.sources import RawImages, check_source, open_source
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, require_whole, write_store
 
 
-class ImageSourceDataset(AbstractDataset[None, RawImages]):
+class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
     """The image files of one domain, fetched and unpacked when loaded; see `images.sources.open_source`.
 
     ```yaml
@@ -97,7 +98,7 @@ class ImageSourceDataset(AbstractDataset[None, RawImages]):
         return {"domain": self._domain, "source": shown(self._source)}
 
 
-class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
+class ImageStoreDataset(Described, AbstractDataset[PendingImages, ImageStore]):
     """A folder with pixels.npy, inventory.parquet and settings.json.
 
     Saving decodes the images file by file, so that they are never in memory together, and reuses what an

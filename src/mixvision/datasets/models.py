@@ -1,4 +1,4 @@
-"""Kedro datasets around training: trained networks as safetensors files, and the folder for checkpoints."""
+"""Kedro datasets around training: trained networks as safetensors files, folders of files, and working folders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset
+from kedro_datasets.partitions import PartitionedDataset
 
+from mixvision.datasets.previews import Described
 from mixvision.models.trained import TrainedNetwork
 
 
@@ -31,7 +33,11 @@ class TrainedNetworkDataset(AbstractDataset[TrainedNetwork, TrainedNetwork]):
         return {"filepath": str(self._filepath)}
 
 
-class FolderDataset(AbstractDataset[None, Path]):
+class FilesDataset(Described, PartitionedDataset):
+    """Kedro's PartitionedDataset with a preview for kedro-viz."""
+
+
+class FolderDataset(Described, AbstractDataset[None, Path]):
     """A folder that a node may work in, such as one for checkpoints; loading makes it if needed and gives its path."""
 
     def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:

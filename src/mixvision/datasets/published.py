@@ -7,10 +7,11 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from mixvision.datasets.previews import Described
 from mixvision.reporting.published import Published, read_published
 
 
-class PublishedDataset(AbstractDataset[None, Published]):
+class PublishedDataset(Described, AbstractDataset[None, Published]):
     """The published numbers of a study, from a YAML file; see `reporting.published`.
 
     ```yaml

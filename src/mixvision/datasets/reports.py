@@ -15,6 +15,8 @@ from kedro_datasets.plotly import JSONDataset
 from kedro_datasets.text import TextDataset
 from PIL import Image
 
+from mixvision.datasets.previews import described
+
 LARGEST_PREVIEW = (1600, 1600)
 
 
@@ -78,5 +80,5 @@ class TextReportDataset(TextDataset):
         """The text as HTML; kedro-viz runs no scripts, so figures need datasets of their own."""
         text = self.load()
         if self._filepath.suffix != ".html":
-            return HTMLPreview(f"<pre>{html.escape(text)}</pre>")
-        return HTMLPreview(re.sub(r"(?s)<(script|style)\b.*?</\1>", "", text))
+            return HTMLPreview(described(self.metadata, f"<pre>{html.escape(text)}</pre>"))
+        return HTMLPreview(described(self.metadata, re.sub(r"(?s)<(script|style)\b.*?</\1>", "", text)))

@@ -7,10 +7,11 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
+from mixvision.datasets.previews import Described
 from mixvision.studies.streams.state import State
 
 
-class StateDataset(AbstractDataset[State, "State | None"]):
+class StateDataset(Described, AbstractDataset[State, "State | None"]):
     """A folder with one state per run; loads the newest, or None before the first run.
 
     A state appears only when it is complete, so a killed run leaves no half-written one. A state that was loaded is not

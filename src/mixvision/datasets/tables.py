@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from kedro.io import AbstractDataset
 from kedro_datasets._typing import TablePreview
-from kedro_datasets.pandas import CSVDataset
+from kedro_datasets.pandas import CSVDataset, ParquetDataset
 from pandas.api.types import is_integer_dtype
 from pyarrow import parquet
 
@@ -35,6 +35,14 @@ class GuardedCSVDataset(CSVDataset):
 
     def load(self) -> pd.DataFrame:
         return unguard(super().load())
+
+
+class ShownParquetDataset(ParquetDataset):
+    """Kedro's ParquetDataset with a preview for kedro-viz."""
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """The first rows."""
+        return self.load()[:nrows].to_dict(orient="split")
 
 
 class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):

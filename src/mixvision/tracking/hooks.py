@@ -22,7 +22,7 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from mixvision.hooks import file_of, role, said_of, study_of, without_signals
+from mixvision.hooks import file_of, is_report, role, said_of, study_of, without_signals
 from mixvision.tracking.database import check_database, create_database
 from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
@@ -157,7 +157,7 @@ class Tracking:
             self.run.trials.log_final_metrics(data, table.metrics(data), trial, prefix)
         if role(dataset) == "models":
             self.run.trials.keep_networks(data)
-        if said_of(dataset, "kedro-viz").get("layer") == "reporting":
+        if is_report(dataset_name, self.catalog):
             file = file_of(dataset_name, self.catalog)
             with self.run.journal.new_file(file.name, PARENT, file.parent.name) as path:
                 shutil.copyfile(file, path)
