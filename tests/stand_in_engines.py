@@ -206,7 +206,15 @@ def _curves(evaluated: dict[str, np.ndarray], pool: ImagePool) -> pd.DataFrame:
     for trial, iterations in evaluated.items():
         for split in pool.held_out:
             generator = np.random.default_rng(list(f"{trial} {split}".encode()))
-            table = pd.DataFrame({"trial": trial, "iteration": iterations.astype(int), "split": split, "loss": 1.0})
+            table = pd.DataFrame(
+                {
+                    "trial": trial,
+                    "iteration": iterations.astype(int),
+                    "split": split,
+                    "loss": 1.0,
+                    "train_cross_entropy": 0.5,
+                }
+            )
             for top in ("top1", "top3"):
                 nice, real = generator.uniform(0.3, 0.9, (2, len(table)))
                 table = table.assign(**{f"nice_{top}": nice, f"real_{top}": real})

@@ -96,6 +96,6 @@ def make_history(trials: pd.DataFrame, generator: np.random.Generator) -> pd.Dat
                 nice, real = np.clip(iteration / 200 * np.array([0.9, 0.2 + 0.006 * trial.ratio]), 0.1, 1)
                 nice, real = np.clip(np.add((nice, real), generator.normal(0, 0.02, 2)), 0, 1)
                 performance = np.sqrt(nice * real)
-                rows.append((trial.trial, iteration, split, 2.0, nice, real, nice, real, performance, performance))
+                rows.append((trial.trial, iteration, split, 2.0, 1.0, nice, real, nice, real, performance, performance))
     columns = ["nice_top1", "real_top1", "nice_top3", "real_top3", "performance_top1", "performance_top3"]
-    return pd.DataFrame(rows, columns=["trial", "iteration", "split", "loss", *columns])
+    return pd.DataFrame(rows, columns=["trial", "iteration", "split", "loss", "train_cross_entropy", *columns])

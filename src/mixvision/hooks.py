@@ -3,10 +3,13 @@
 The catalog gives a dataset its role for all of them, ``metadata: {mixvision: {role: ...}}``:
 
 - final_metrics: a table with metrics of trials; its schema says which columns are metrics. ``trial`` and ``prefix``
-  are templates filled from each row, by default "{trial}" and "{snapshot}.": the trial's name and its metrics' prefix.
+  are templates filled from each row, by default "{trial}" and "{snapshot}/{split}/": the trial's name and what stands
+  before the names of its metrics.
+- answer: a table that says which ratio, share or model was chosen on validation images, and how it tests.
+- manifest: the images of the study, by which MLflow tells whether two runs used the same.
 - models: trained networks, stored with the trials' runs.
 - checkpoints: a folder that is removed when the run has finished.
-- summary: a text that is printed at the end; page: a file whose path is printed.
+- summary: a text that is printed at the end, and describes the run in MLflow; page: a file whose path is printed.
 
 Every Kedro command imports this module, so what imports torch or pandas is imported where it is used.
 """

@@ -15,9 +15,10 @@ from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 
 from mixvision.settings import CONFIG_LOADER_ARGS
+from mixvision.tracking.facts import counts_of, digest_of
 from mixvision.tracking.hooks import Tracking
 from mixvision.tracking.journal import Journal
-from mixvision.tracking.runs import TrialRuns
+from mixvision.tracking.runs import NOTE, TrialRuns
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -31,7 +32,7 @@ def tracking(tmp_path, monkeypatch) -> Tracking:
     trials.started(pd.DataFrame({"trial": ["a", "run-002"]}))
     hook = Tracking()
     hook.catalog = DataCatalog.from_config(OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
-    hook.run = SimpleNamespace(journal=journal, trials=trials)
+    hook.run = SimpleNamespace(journal=journal, trials=trials, has_images=False)
     yield hook
     hook.run = None
 
@@ -47,19 +48,25 @@ def logged(tracking: Tracking) -> dict[str, dict[str, float]]:
     return found
 
 
-def test_the_schemas_metrics_on_test_images_are_logged(tracking):
+def test_the_schemas_metrics_are_logged_under_the_name_of_their_split(tracking):
     rows = [("a", "last", "test", 0.5), ("a", "last", "validation", 0.6), ("other", "last", "test", 0.7)]
     metrics = pd.DataFrame(rows, columns=["trial", "snapshot", "split", "top1"])
     tracking.after_dataset_saved(
         "baselines.metrics", metrics.assign(images=3, top3=1.0, nice_top1=math.nan, real_top1=0.25)
     )
-    assert logged(tracking) == {"a": {"last.top1": 0.5, "last.top3": 1.0, "last.real_top1": 0.25}}
+    assert logged(tracking) == {
+        "a": {
+            f"last/{split}/{name}": value
+            for split, top1 in (("test", 0.5), ("validation", 0.6))
+            for name, value in (("top1", top1), ("top3", 1.0), ("real_top1", 0.25))
+        }
+    }
 
 
 def test_tuning_logs_scores_but_not_settings(tracking):
     scores = pd.DataFrame({"trial": ["a"], "learning_rate": 0.1, "l2": 0.2, "performance_top1": 0.75})
     tracking.after_dataset_saved("tuning.grid_scores", scores)
-    assert logged(tracking) == {"a": {"best_validation.validation_performance_top1": 0.75}}
+    assert logged(tracking) == {"a": {"selected/validation/performance_top1": 0.75}}
     tracking.after_dataset_saved("tuning.adaptive_scores", scores.assign(performance_top1=math.nan))
     assert logged(tracking) == {}  # it diverged
 
@@ -69,22 +76,64 @@ def test_metrics_of_an_arrival_are_logged_to_its_own_run(tracking):
         {"run": [1, 2], "nice_measured": [0, 4], "nice_top1": [None, 0.5], "real_top1": [None, 1.0]}
     )
     tracking.after_dataset_saved("streams.arrivals", arrivals)
-    assert logged(tracking) == {"run-002": {"prequential.nice_top1": 0.5, "prequential.real_top1": 1.0}}
+    assert logged(tracking) == {"run-002": {"prequential/nice_top1": 0.5, "prequential/real_top1": 1.0}}
 
 
 def test_other_tables_are_not_logged(tracking):
-    tracking.after_dataset_saved("mixing.metric_table", pd.DataFrame({"performance_top1": [0.5]}))
+    tracking.after_dataset_saved("mixing.mistakes", pd.DataFrame({"performance_top1": [0.5]}))
     assert logged(tracking) == {}
+
+
+def test_the_parent_says_which_ratio_was_chosen_and_its_trials_say_so(tracking):
+    """Chosen on validation images; the best on the test images is another one."""
+    journal = tracking.run.journal
+    tracking.run.trials.started(pd.DataFrame({"trial": ["ratio-050", "ratio-060"], "ratio": [50, 60]}))
+    table = pd.DataFrame(
+        {
+            "ratio": [50, 60, 60],
+            "snapshot": ["best_validation", "best_validation", "last"],
+            "validation_performance_top1": [0.8, 0.9, math.nan],
+            "performance_top1": [0.95, 0.7, 0.99],
+            "performance_top1_low": [0.9, 0.6, 0.9],
+            "performance_top1_high": [1.0, 0.8, 1.0],
+        }
+    )
+    while journal.next():
+        journal.advance()
+    tracking.after_dataset_saved("mixing.metric_table", table)
+    entries = []
+    while entry := journal.next():
+        entries.append(entry)
+        journal.advance()
+    parameters, metrics, tag = entries[:3]
+    assert parameters.arguments == {"params": {"selected/ratio": "60"}}
+    assert {name: value for name, value, *_ in metrics.arguments["points"]} == {
+        "selected/validation/performance_top1": 0.9,
+        "selected/test/performance_top1": 0.7,
+        "selected/test/performance_top1_low": 0.6,
+        "selected/test/performance_top1_high": 0.8,
+    }
+    assert (tag.run, tag.arguments) == ("ratio-060", {"name": "selected", "value": "yes"})
+
+
+def test_the_digest_of_images_changes_with_their_pixels_and_splits_alone():
+    images = pd.DataFrame({"id": ["a", "b"], "category": "fig", "status": "kept", "split": ["train", "test"]})
+    images = images.assign(square_sha256=["1", "2"], phash=[3, 4])
+    digest = digest_of(images)
+    assert digest == digest_of(images[::-1].assign(phash=0)) and 0 < len(digest) <= 36
+    assert digest != digest_of(images.assign(split="train")) and digest != digest_of(images.assign(square_sha256="1"))
+    assert counts_of(images) == {"images": 2, "train": 1, "test": 1}
 
 
 def test_how_a_trial_ended_is_its_status_in_mlflow(tracking):
     trials, journal = tracking.run.trials, tracking.run.journal
     trials.cancelled("a", "cancelled by the user")
     trials.failed("run-002", "the loss is not a number")
-    while (entry := journal.next()) and entry.do in ("create_run", "log_params"):
-        journal.advance()
     found = []
     while entry := journal.next():
+        if entry.do in ("create_run", "log_params") or entry.arguments.get("name") == NOTE:
+            journal.advance()
+            continue
         found.append((entry.run, *(entry.arguments[name] for name in ("name", "status") if name in entry.arguments)))
         journal.advance()
     assert found == [("a", "cancelled"), ("a", "KILLED"), ("run-002", "failure"), ("run-002", "FAILED")]

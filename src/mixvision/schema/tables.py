@@ -186,7 +186,9 @@ BACKBONES = Table(
 # How training progressed: one row per trial, evaluation and split.
 HISTORY = Table("history", (TRIAL, Column("iteration", WHOLE, "steps taken"), SPLIT), ("trial", "iteration", "split"))
 SWEEP_HISTORY = HISTORY.with_columns(
-    Column("loss", NUMBER, "mean training loss since the last evaluation", missing=True), *ACCURACIES
+    Column("loss", NUMBER, "mean training loss since the last evaluation, with the penalty of l2", missing=True),
+    Column("train_cross_entropy", NUMBER, "mean cross-entropy of the same batches, without it", missing=True),
+    *ACCURACIES,
 )
 EPOCHS_HISTORY = HISTORY.with_columns(
     Column("epoch", WHOLE, "epochs completed"),

@@ -8,6 +8,8 @@ from contextlib import closing
 from mixvision.files import replacing_file
 from mixvision.tracking.failures import explained, file_of
 
+ARTIFACTS = "mlruns"  # beside the database
+
 
 def create_database(address: str) -> None:
     """Make the file if there is none. It gets its name when it is complete: MLflow cannot go on with half of one."""
@@ -22,6 +24,21 @@ def create_database(address: str) -> None:
         with closing(sqlite3.connect(partial)):  # fails at once where MLflow would try for minutes
             pass
         MlflowClient(f"sqlite:///{partial}").search_experiments()
+
+
+def follow_move(address: str) -> None:
+    """Correct the places of artifacts if the project was moved or copied: MLflow stores them with full paths."""
+    file = file_of(address)
+    if not file or not file.exists():
+        return
+    folder = file.resolve().parent / ARTIFACTS
+    with explained(address), closing(sqlite3.connect(file, timeout=1)) as database, database:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            for (place,) in database.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall():
+                former, found, below = (place or "").partition(f"/{ARTIFACTS}/")
+                moved = folder / below
+                if found and "://" not in former and moved.exists():
+                    database.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (moved.as_posix(), place))
 
 
 def check_database(address: str) -> None:

@@ -22,11 +22,14 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from mixvision.addresses import shown
 from mixvision.hooks import file_of, is_report, role, said_of, study_of, without_signals
-from mixvision.tracking.database import check_database, create_database
+from mixvision.tracking.answers import answer_in
+from mixvision.tracking.database import check_database, create_database, follow_move
+from mixvision.tracking.facts import counts_of, digest_of, facts, gpu
 from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
-from mixvision.tracking.runs import TrialRuns, milliseconds
+from mixvision.tracking.runs import LONGEST_TAG, NOTE, TrialRuns, milliseconds
 from mixvision.tracking.sender import BackgroundSender, first_line, send_what_is_left
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class TrackedRun:
         self.journal, self.events, self.is_foreign = journal, events, is_foreign
         self.sender = BackgroundSender(journal)
         self.trials = TrialRuns(journal)
+        self.has_images = False
         self.events.listen(self.trials)
         self.sender.start()
 
@@ -54,6 +58,8 @@ class TrackedRun:
         """End the runs and send the rest; returns whether MLflow has everything. A foreign run stays open."""
         self.events.stop(self.trials)
         self.trials.close(status)
+        if name := gpu():
+            self.journal.write("set_tag", name="gpu", value=name)
         if not self.is_foreign:
             self.journal.write("set_terminated", status=status, end_time=milliseconds())
         if self.sender.close():
@@ -101,9 +107,11 @@ class Tracking:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs SQL before it raises an error
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each try of a server
         self.folder = Path(context.project_path) / FOLDER / study_of(context)
-        server = cast(OmegaConfigLoader, context.config_loader)["mlflow"].get("server") or {}
+        loader = cast(OmegaConfigLoader, context.config_loader)
+        self.settings, server = loader["globals"], loader["mlflow"].get("server") or {}
         self.address = str(server.get("mlflow_tracking_uri") or "")  # without one, MLflow has its own
         create_database(self.address)
+        follow_move(self.address)
         with explained(self.address):
             self.plugin.after_context_created(context)
 
@@ -132,6 +140,9 @@ class Tracking:
             if dead:
                 log.warning("%d runs of a process that was killed are marked as KILLED in MLflow.", len(dead))
                 journal.write("set_tag", name="predecessors", value=", ".join(dead))
+            names = ", ".join(run_params.get("pipeline_names") or [])
+            for name, value in {"study": self.folder.name, "pipeline": names, **facts(self.folder.parents[1])}.items():
+                journal.write("set_tag", name=name, value=value)
             self.plugin.journal = journal
             self.run = TrackedRun(journal, catalog.load("training_events"), self.plugin.is_foreign)
 
@@ -153,14 +164,34 @@ class Tracking:
         dataset = self.catalog.get(dataset_name)
         if role(dataset) == "final_metrics":
             about, table = said_of(dataset, "mixvision"), cast("TableDataset", dataset).table
-            trial, prefix = about.get("trial", "{trial}"), about.get("prefix", "{snapshot}.")
+            trial, prefix = about.get("trial", "{trial}"), about.get("prefix", "{snapshot}/{split}/")
             self.run.trials.log_final_metrics(data, table.metrics(data), trial, prefix)
+        if role(dataset) == "answer" and (answer := answer_in(data)):
+            self.run.trials.log_answer(answer)
         if role(dataset) == "models":
             self.run.trials.keep_networks(data)
+        if role(dataset) == "summary":
+            _describe(self.run.journal, data, dataset_name.partition(".")[0])
+        self._note_images(dataset_name, data)
         if is_report(dataset_name, self.catalog):
             file = file_of(dataset_name, self.catalog)
             with self.run.journal.new_file(file.name, PARENT, file.parent.name) as path:
                 shutil.copyfile(file, path)
+
+    @hook_impl
+    def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
+        self._note_images(dataset_name, data)
+
+    def _note_images(self, dataset_name: str, data: Any) -> None:
+        """Tell MLflow which images the run uses, once."""
+        if not self.run or role(self.catalog.get(dataset_name)) != "manifest" or self.run.has_images:
+            return
+        self.run.has_images = True
+        self.run.journal.write("set_tag", name="images", value=digest_of(data))
+        for domain, images in data.groupby("domain"):
+            source = shown(str((self.settings.get(domain) or {}).get("source")))
+            told = {"name": f"{self.folder.name}/{domain}", "digest": digest_of(images), "source": source}
+            self.run.journal.write("log_images", **told, counts=counts_of(images))
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -181,3 +212,11 @@ class Tracking:
             run, self.run = self.run, None
             run.end(status)
             self.plugin.leave()
+
+
+def _describe(journal: Journal, summary: str, pipeline: str) -> None:
+    """Make a summary the run's description, with a link to the page among the artifacts."""
+    state = journal.state
+    place = f"#/experiments/{state.experiment}/runs/{state.runs[PARENT]}/artifacts/{pipeline}/page.html"
+    text = f"{summary.strip()[: LONGEST_TAG - 1000]}\n\n[The page, with every table and picture]({place})"
+    journal.write("set_tag", name=NOTE, value=text)

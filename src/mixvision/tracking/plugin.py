@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from typing import Any
 
 from kedro.pipeline import Pipeline
@@ -33,6 +34,10 @@ class Plugin(MlflowHook):
             _active_run_stack.get().clear()
 
     def _log_param(self, name: str, value: Any) -> None:
+        if is_dataclass(value) and not isinstance(value, type):  # a parameter for each setting, so that runs compare
+            for field, setting in vars(value).items():
+                self._log_param(f"{name}.{field}", setting)
+            return
         text = str(value)
         if len(text) <= MAX_PARAM_VAL_LENGTH:
             self.journal.write("log_params", params={name: text})

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from mixvision.tracking.answers import Answer
 from mixvision.tracking.journal import Journal
+from mixvision.tracking.names import SELECTED, curve_name, prefix_of
 from mixvision.training.events import TrainingListener
-from mixvision.vocabulary import BEST_VALIDATION, TEST, split_snapshot_name
+from mixvision.vocabulary import BEST_VALIDATION, split_snapshot_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from mixvision.models.trained import TrainedNetwork
 
 SECONDS_BETWEEN_LOGS = 2.0
+NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description
+LONGEST_TAG = 8000  # characters that MLflow takes
 
 
 class TrialRuns(TrainingListener):
@@ -23,7 +27,7 @@ class TrialRuns(TrainingListener):
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.settings: dict[str, Any] = {}  # of the node that runs
-        self.known: set[str] = set()
+        self.known: dict[str, dict[str, str]] = {}  # the parameters of each trial, by its name
         self.open: set[str] = set()
         self.unlogged: list[dict] = []
         self.logged_at = 0.0
@@ -35,7 +39,9 @@ class TrialRuns(TrainingListener):
             settings = {**self.settings, **trial}  # the trial's own take precedence; NaN means none
             parameters = {key: str(value) for key, value in settings.items() if value == value}
             self.journal.write("log_params", name, params=parameters)
-            self.known.add(name)
+            told = ", ".join(f"{key} {trial[key]}" for key in trial if key in parameters and key != "trial")
+            self.journal.write("set_tag", name, name=NOTE, value=f"A model of this run: {told}.")
+            self.known[name] = parameters
             self.open.add(name)
 
     def evaluated(self, history: list[dict]) -> None:
@@ -64,17 +70,22 @@ class TrialRuns(TrainingListener):
             self._close(trial, status)
 
     def log_final_metrics(self, table: pd.DataFrame, metrics: list[str], trial: str, prefix: str) -> None:
-        """Log columns of a table to this run's trials; of a table with a split column only those on test images.
-
-        ``trial`` and ``prefix`` are templates, filled from each row.
-        """
-        tested = table[table["split"] == TEST] if "split" in table else table
-        for row in tested.to_dict("records"):
-            name, before = trial.format(**row), prefix.format(**row)
+        """Log columns of a table to this run's trials. ``trial`` and ``prefix`` are templates, filled from each row."""
+        for row in table.to_dict("records"):
+            name, before = trial.format(**row), prefix_of(row, prefix)
             points = [(before + metric, float(row[metric]), milliseconds(), 0) for metric in metrics]
             points = [point for point in points if point[1] == point[1]]  # no NaN
             if name in self.known and points:
                 self.journal.write("log_metrics", name, points=points)
+
+    def log_answer(self, answer: Answer) -> None:
+        """Log to the parent what was chosen, and mark the chosen trials."""
+        self.journal.write("log_params", params={f"{SELECTED}/{answer.setting}": answer.value})
+        points = [(name, value, milliseconds(), 0) for name, value in answer.metrics.items()]
+        self.journal.write("log_metrics", points=points)
+        for name, parameters in self.known.items():
+            if parameters.get(answer.setting) == answer.value:
+                self.journal.write("set_tag", name, name=SELECTED, value="yes")
 
     def keep_networks(self, networks: dict[str, TrainedNetwork]) -> None:
         """Store each trial's best network on the validation images with its run."""
@@ -88,11 +99,10 @@ class TrialRuns(TrainingListener):
         """Log all evaluations since the last call: a call takes 20 ms on SQLite, and short trials evaluate often."""
         by_trial: dict[str, dict[tuple[str, int], float]] = {}
         for row in self.unlogged:
-            prefix = "" if row["split"] == "test" else f"{row['split']}_"
             points = by_trial.setdefault(row["trial"], {})
             for name, value in row.items():
                 if name not in ("trial", "iteration", "epoch", "split"):
-                    points["loss" if name == "loss" else prefix + name, row["iteration"]] = float(value)
+                    points[curve_name(row["split"], name), row["iteration"]] = float(value)
         for trial, points in by_trial.items():
             rows = [(name, value, milliseconds(), step) for (name, step), value in points.items()]
             self.journal.write("log_metrics", trial, points=rows)

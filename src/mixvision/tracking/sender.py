@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -81,6 +82,14 @@ class Sender:
 
     def set_tag(self, run: str, name: str, value: str) -> None:
         self.client.set_tag(self.state.runs[run], name, value)
+
+    def log_images(self, run: str, name: str, digest: str, source: str, counts: dict[str, int]) -> None:
+        """Log a data set, by which MLflow tells whether two runs used the same images."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        told = {"source": json.dumps({"uri": source}), "profile": json.dumps(counts)}
+        images = Dataset(name, digest, source_type="images", **told)
+        self.client.log_inputs(self.state.runs[run], [DatasetInput(images, [])])
 
     def log_artifact(self, run: str, file: str, folder: str, checksum: str) -> None:
         """``file`` is a path in the journal's folder. It is deleted when it has been sent."""

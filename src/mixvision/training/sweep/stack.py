@@ -47,6 +47,7 @@ class Stack(lightning.LightningModule):
 
     network: StackedNetwork
     loss_sum: Tensor
+    cross_entropy_sum: Tensor
     learning_rates: Tensor
     l2: Tensor
     features: Tensor | None
@@ -68,7 +69,8 @@ class Stack(lightning.LightningModule):
         self.steps, self.head_only, self.prune, self.events = steps, head_only, prune, events
         # Everything that a stack keeps on the device has one row per trial: parameters, buffers, velocities, snapshots.
         self.plateau = schedules.Plateau(len(trials))
-        self.register_buffer("loss_sum", torch.zeros(len(trials)))
+        for name in ("loss_sum", "cross_entropy_sum"):  # since the last evaluation
+            self.register_buffer(name, torch.zeros(len(trials)))
         for name in ("learning_rates", "l2", "features"):
             self.register_buffer(name, None, persistent=False)
         self.iteration = self.evaluated_at = 0
@@ -104,7 +106,7 @@ class Stack(lightning.LightningModule):
         if self.head_only and self.features is None:
             self.features = self._embed()
         scheduled = self.steps.schedules_begin + self.iteration
-        losses = self._losses(self._next_batch(), schedules.batch_norm_momentum(scheduled))
+        losses, cross_entropy = self._losses(self._next_batch(), schedules.batch_norm_momentum(scheduled))
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(losses.sum())
@@ -114,6 +116,7 @@ class Stack(lightning.LightningModule):
         optimizer.optimizer.momentum = schedules.momentum(scheduled)
         optimizer.step()
         self.loss_sum += losses
+        self.cross_entropy_sum += cross_entropy.detach()
         self.iteration += 1
         kept = self.steps.begin + self.iteration in self.steps.keep
         if self.iteration % self.steps.evaluate_every == 0 or self.iteration == self.steps.iterations or kept:
@@ -129,8 +132,11 @@ class Stack(lightning.LightningModule):
             self.order = torch.from_numpy(np.stack(drawn, axis=1)).to(self.device)
         return self.order[batch]
 
-    def _losses(self, positions: Tensor, batch_norm_momentum: float) -> Tensor:
-        """Cross-entropy plus l2 / 2 times the sum of squared weights: positions ``(K, B)`` to losses ``(K,)``."""
+    def _losses(self, positions: Tensor, batch_norm_momentum: float) -> tuple[Tensor, Tensor]:
+        """Losses of images at positions ``(K, B)``: ``(K,)`` each.
+
+        The first is cross-entropy plus l2 / 2 times the sum of squared weights, the second cross-entropy alone.
+        """
         learner = self.learner.train()
         for module in learner.modules():
             if isinstance(module, MovingNorm):
@@ -140,7 +146,8 @@ class Stack(lightning.LightningModule):
         cross_entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
         weights = [value for name, value in learner.named_parameters() if name.endswith("weight")]
         squares = torch.stack([weight.flatten(1).square().sum(1) for weight in weights]).sum(0)
-        return cross_entropy.view_as(labels).mean(1) + self.l2 / 2 * squares
+        cross_entropy = cross_entropy.view_as(labels).mean(1)
+        return cross_entropy + self.l2 / 2 * squares, cross_entropy
 
     def _inputs(self, positions: Tensor) -> Tensor:
         """Inputs of the learner for images at positions ``(K, B)``, or ``(B,)`` if they are the same for all trials."""
@@ -172,9 +179,12 @@ class Stack(lightning.LightningModule):
         """Predict every held-out image, add to the history, and keep the best weights so far."""
         top, probability = predict(self.learner, self._inputs, self.held_out, self._evaluation_batch)
         correct = top == self.images.labels[self.held_out, None]
-        losses = self.loss_sum / (self.iteration - self.evaluated_at)
+        losses, cross_entropy = (
+            total / (self.iteration - self.evaluated_at) for total in (self.loss_sum, self.cross_entropy_sum)
+        )
         if self.iteration % self.steps.evaluate_every == 0:  # what is kept in between leaves no trace in later rows
             self.loss_sum.zero_()
+            self.cross_entropy_sum.zero_()
             self.evaluated_at = self.iteration
         now = self.steps.begin + self.iteration
         rows, first = [], 0
@@ -182,7 +192,7 @@ class Stack(lightning.LightningModule):
         for split, positions in self.images.held_out.items():
             here = slice(first, first + len(positions))
             measured = measure(correct[:, here], self.images.is_real[positions])
-            rows += self._rows(split, losses, measured)
+            rows += self._rows(split, {"loss": losses, "train_cross_entropy": cross_entropy, **measured})
             iteration = torch.full_like(losses, now)
             candidate = Snapshot(measured["performance_top1"], iteration, weights, top, probability)
             self.snapshots.setdefault(f"best_{split}", replace(candidate)).improve(candidate)
@@ -197,11 +207,11 @@ class Stack(lightning.LightningModule):
         self._stop_early(self.prune(rows) if self.prune else set(), self.events.to_cancel())
         self.trainer.should_stop = self._is_through
 
-    def _rows(self, split: str, losses: Tensor, measured: dict[str, Tensor]) -> list[dict]:
-        table = torch.stack([losses, *measured.values()], dim=1).tolist()
+    def _rows(self, split: str, measured: dict[str, Tensor]) -> list[dict]:
+        table = torch.stack(list(measured.values()), dim=1).tolist()
         return [
             {"trial": trial, "iteration": self.steps.begin + self.iteration, "split": split}
-            | dict(zip(["loss", *measured], row, strict=True))
+            | dict(zip(measured, row, strict=True))
             for trial, row in zip(self.trials["trial"], table, strict=True)
             if trial not in self.failures
         ]

@@ -1,0 +1,58 @@
+"""What a study's table of results answers: which model or share was chosen on validation images, and how it tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mixvision.tracking.names import SELECTED
+from mixvision.vocabulary import TEST, VALIDATION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENDS = ("", "_low", "_high")  # a value and the bounds of its 95% interval
+MEASURED = ("performance_top1", "nice_top1", "real_top1")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The chosen value of a setting of the trials, such as ratio, share or trial, and its metrics by name."""
+
+    setting: str
+    value: str
+    metrics: dict[str, float]
+
+
+def answer_in(table: pd.DataFrame) -> Answer | None:
+    """The answer of a metric table (a row per ratio or share) or a table of models; None if nothing was validated."""
+    from mixvision.evaluation.selection import best_model
+    from mixvision.reporting.tables import best_ratio
+
+    try:
+        if "trial" in table:
+            trial = best_model(table)
+            return Answer("trial", trial, _of_a_model(table.set_index("trial").loc[trial]))
+        by = "share" if "share" in table and table["share"].notna().any() else "ratio"
+        best = best_ratio(table, by)
+    except ValueError:
+        return None
+    rows = table[(table["snapshot"] == "best_validation") & (table[by] == best)]
+    return Answer(by, str(best), _of_a_ratio(rows.iloc[0]))
+
+
+def _of_a_model(row: pd.Series) -> dict[str, float]:
+    named = {f"{VALIDATION}/top1": "validation_top1"}
+    named |= {f"{TEST}/top1{end}": f"test{end or '_top1'}" for end in ENDS}
+    return _known(row, named)
+
+
+def _of_a_ratio(row: pd.Series) -> dict[str, float]:
+    named = {f"{VALIDATION}/performance_top1": "validation_performance_top1"}
+    named |= {f"{TEST}/{measure}{end}": f"{measure}{end}" for measure in MEASURED for end in ENDS}
+    return _known(row, named)
+
+
+def _known(row: pd.Series, named: dict[str, str]) -> dict[str, float]:
+    values = {f"{SELECTED}/{name}": row.get(column) for name, column in named.items()}
+    return {name: float(value) for name, value in values.items() if value is not None and value == value}
