@@ -1,4 +1,4 @@
-"""Every term of the glossary that a page uses is explained below its summary, and only those."""
+"""Every term of the glossary that a page uses is explained where it is first used, and only those."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mixvision.vocabulary import AFTER_INITIAL, SNAPSHOTS
 
 
 def page_of(section: Section) -> Page:
-    return Page("title", "question", "answer", sections=[section])
+    return Page("title", "question", "answer", evidence=[section])
 
 
 def figure_of(**layout) -> Section:
@@ -46,7 +46,8 @@ PLACES = {
 def test_a_term_is_explained_wherever_the_page_uses_it(place):
     html = render_page(PLACES[place])
     require_explained_terms(html)
-    assert html.count("<dfn>ECE</dfn>") == 1
+    assert html.count("<dt>ECE</dt>") == 1
+    assert html.count('popovertarget="term-ece"') == (place != "title")
 
 
 def test_a_page_without_terms_has_no_list_of_them():

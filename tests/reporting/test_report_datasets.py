@@ -11,7 +11,9 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.datasets.models import FolderDataset
-from mixvision.datasets.reports import ABSENT, FigureDataset, PictureDataset, TextReportDataset
+from mixvision.datasets.reports import ABSENT, FigureDataset, PageDataset, PictureDataset, TextReportDataset
+from mixvision.reporting.page import Page, Section, render_page
+from mixvision.reporting.scripts import SCRIPT_NAME
 
 
 def test_picture_preview_is_a_png_no_larger_than_needed(tmp_path):
@@ -61,3 +63,16 @@ def test_the_catalogs_description_is_shown_above_a_text(tmp_path):
     dataset.save("50%")
     assert dataset.preview() == "<p>The answer.</p><pre>50%</pre>"
     assert FolderDataset(str(tmp_path), metadata=about).preview() == "<p>The answer.</p>"
+
+
+def test_the_script_of_figures_is_saved_once_beside_the_pages(tmp_path):
+    page = Page("t", "q", "a", evidence=[Section("s", figures=[go.Figure(go.Scatter(y=[1]))])])
+    datasets = [PageDataset(filepath=str(tmp_path / pipeline / "page.html")) for pipeline in ("mixing", "leakage")]
+    for dataset in datasets:
+        dataset.save(render_page(page))
+    assert [path.name for path in tmp_path.glob("*.*")] == [SCRIPT_NAME]
+    assert (tmp_path / "mixing" / f"../{SCRIPT_NAME}").read_text(encoding="utf-8").count("plotly.js v") == 1
+    assert datasets[0].alone().count("plotly.js v") == 1 and datasets[0].load() == render_page(page)
+    plain = PageDataset(filepath=str(tmp_path / "other" / "ingestion" / "page.html"))
+    plain.save(render_page(Page("t", "q", "a")))
+    assert not list((tmp_path / "other").glob("*.*")), "a page without figures needs no script"

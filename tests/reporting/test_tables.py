@@ -96,7 +96,7 @@ def test_several_seeds_show_mean_and_deviation(study, study_of_three_seeds):
     hits = (said["prediction_1"] == said["category"]).groupby([said["seed"], said["domain"]]).mean().unstack()
     performances = np.sqrt(hits["nice"] * hits["real"])
     comparison, *_ = markdown_tables(metric_markdown(table, None))
-    shown = comparison.set_index("% real").loc["60", "last"]
+    shown = comparison.set_index("% real").loc["60", "end of training"]
     assert shown == f"{performances.mean():.3f} ± {performances.std():.3f}"
     assert performances.std() > 0 and (table["trials"] == 3).all()
 
@@ -107,8 +107,8 @@ def test_markdown_shows_the_comparison_and_every_metric_at_each_snapshot(study, 
     comparison, *by_snapshot = markdown_tables(text)
     assert comparison.set_index("% real").loc["60", "published"] == "0.648"
     headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
-    assert headings == list(SNAPSHOTS) and len(by_snapshot) == len(headings)
-    for snapshot, shown in zip(headings, by_snapshot, strict=True):
+    assert headings == ["Chosen on validation", "End of training", "Chosen on test"]
+    for snapshot, shown in zip(SNAPSHOTS, by_snapshot, strict=True):
         expected = table[table["snapshot"] == snapshot].set_index("ratio")
         shown = shown.set_index(shown["% real"].astype("int64"))
         for metric in METRICS:
@@ -167,7 +167,7 @@ def test_counts_of_a_study_of_one_domain(study):
 
 def test_settings_shared_by_all_trials_are_listed_once(study):
     shared, differing = trial_settings(study.trials)
-    assert shared.to_dict("records") == [{"setting": "seed", "value": "0"}, {"setting": "l2", "value": "0.5"}]
+    assert shared.to_dict("records") == [{"setting": "seed", "value": "0"}, {"setting": "L2", "value": "0.5"}]
     assert list(differing) == ["trial", "ratio"]
 
 
@@ -183,7 +183,7 @@ def test_small_settings_are_not_rounded_to_zero():
 def test_a_setting_that_is_left_to_the_program_is_automatic(study):
     shared, _ = trial_settings(study.trials.assign(**vars(Training(evaluate_every=12))))
     values = shared.set_index("setting")["value"]
-    assert values[["stack_size", "evaluate_every"]].tolist() == ["automatic", "12"]
+    assert values[["models trained together", "iterations between evaluations"]].tolist() == ["automatic", "12"]
 
 
 def test_zero_has_no_sign():

@@ -1,4 +1,4 @@
-"""Pictures, figures and texts that kedro-viz can preview; ABSENT stands for a picture or figure that a run lacks."""
+"""Pictures, figures, texts and pages that kedro-viz can preview; ABSENT stands for one that a run lacks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from kedro_datasets.text import TextDataset
 from PIL import Image
 
 from mixvision.datasets.previews import described
+from mixvision.reporting.scripts import SCRIPT_NAME, script, self_contained
 
 LARGEST_PREVIEW = (1600, 1600)
 
@@ -82,3 +83,21 @@ class TextReportDataset(TextDataset):
         if self._filepath.suffix != ".html":
             return HTMLPreview(described(self.metadata, f"<pre>{html.escape(text)}</pre>"))
         return HTMLPreview(described(self.metadata, re.sub(r"(?s)<(script|style)\b.*?</\1>", "", text)))
+
+
+class PageDataset(TextReportDataset):
+    """A page as HTML; the script that draws the figures of all pages is saved once, in the folder above the page's."""
+
+    def save(self, data: str) -> None:
+        path = self._filepath.parent.parent / SCRIPT_NAME
+        if SCRIPT_NAME in data and not self._fs.exists(str(path)):
+            self._fs.makedirs(str(path.parent), exist_ok=True)
+            partial = str(path.with_suffix(".partial"))
+            with self._fs.open(partial, "w", encoding="utf-8") as file:
+                file.write(script())
+            self._fs.mv(partial, str(path))
+        super().save(data)
+
+    def alone(self) -> str:
+        """The page as it can be sent or logged: with the script inside."""
+        return self_contained(self.load())

@@ -81,7 +81,7 @@ def confusion_matrices(matrices: Mapping[str, pd.DataFrame], best: str) -> go.Fi
     """
     if len(matrices[best]) > LARGEST_LABELLED_MATRIX:
         matrices = {best: matrices[best]}
-    figure = named_confusion_matrices(matrices, "snapshot best_validation")
+    figure = named_confusion_matrices(matrices, "snapshot chosen on validation")
     categories, labels = len(matrices[best]), 250  # pixels beside the matrices, and above and below them
     side = min(max(420, 22 * categories), (PAGE_WIDTH - labels) // len(matrices))
     if side < 24 * categories:  # pixels that a number needs; the hover text has it anyway

@@ -50,20 +50,23 @@ GLOSSARY = {
         r"\bperformances?\b",
     ),
     "snapshot": Term(
-        'the weights of a network at one moment of its training; "last" is the end of training.',
-        r"\bsnapshots?\b|\bbest_(validation|test)\b|\bafter_initial\b",
+        "the weights of a network at one moment of its training, such as its end (called last in the files).",
+        r"\bsnapshots?\b",
     ),
-    "best_validation": Term(
-        "the snapshot that scored highest on the validation images. The test images play no part in this choice, so "
-        "results on them are unbiased.",
-        r"\bbest_validation\b",
+    "chosen on validation": Term(
+        "the snapshot (best_validation in the files) that scored highest on the validation images. The test images "
+        "play no part in this choice, so results on them are unbiased.",
+        r"\b(best_|chosen on (the )?)validation\b",
     ),
-    "best_test": Term(
-        "the snapshot that scored highest on the test images themselves, as in the paper. Results on the same images "
-        "are therefore never too low and often too high.",
-        r"\bbest_test\b|\bbest on test\b",
+    "chosen on test": Term(
+        "the snapshot (best_test in the files) that scored highest on the test images themselves, as in the paper. "
+        "Results on the same images are therefore never too low and often too high.",
+        r"\bbest_test\b|\b(best|chosen) on (the )?test\b",
     ),
-    "after_initial": Term("the snapshot at the end of the initial training.", r"\bafter_initial\b"),
+    "after initial training": Term(
+        "the snapshot (after_initial in the files) at the end of the initial training.",
+        r"\bafter[_ ]initial\b",
+    ),
     "95% interval": Term(
         "the central 95% of the results on test sets drawn at random from the test images, with replacement (a "
         "bootstrap). It shows how much a result depends on which images are in the test set.",
@@ -92,9 +95,9 @@ GLOSSARY = {
         "that a data set comes with.",
         r"\bmethod (grouped|plain|published)\b",
     ),
-    "single_object": Term(
+    "a single object": Term(
         "all images of the category are in one component, for example because one object was filmed on a turntable.",
-        r"\bsingle_object\b",
+        r"\ba single object\b",
     ),
     "iteration": Term("one training step, on one batch of images.", r"\biterations?\b"),
     "learning rate": Term(
@@ -102,13 +105,13 @@ GLOSSARY = {
         r"\blearning[ _]rates?\b",
     ),
     "L2": Term("factor of the penalty on squared weights, which keeps them small.", r"\bL2\b"),
-    "evaluate_every, checkpoint_every": Term(
-        "iterations between two evaluations on the held-out images, and between two saved states of the training.",
-        r"\b(evaluate|checkpoint)_every\b",
+    "iterations between evaluations": Term(
+        "how often the held-out images are classified during training; likewise, how often its state is saved.",
+        r"\biterations between (evaluations|saved states)\b",
     ),
-    "stack_size": Term(
-        "the most models that train together as one network; automatic: as many as suit the device.",
-        r"\bstack_size\b",
+    "models trained together": Term(
+        "the most models that train as one network; automatic: as many as suit the device.",
+        r"\bmodels trained together\b",
     ),
     "accelerator": Term("the device used for training: cpu, gpu, or auto (a GPU if there is one).", r"\baccelerator\b"),
     "precision 32-true": Term(

@@ -1,37 +1,47 @@
-"""One self-contained HTML page from an ordered list of sections; it opens offline and needs no other file."""
+"""One HTML page from an ordered list of sections; beside it needs only the script of its figures, and no network."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-import plotly.io
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from PIL import Image
-from plotly.offline import get_plotlyjs
 
+from mixvision.reporting.drawing import drawing_of
+from mixvision.reporting.explanations import Explainer
 from mixvision.reporting.formatting import DASH, number
 from mixvision.reporting.glossary import explain_terms
+from mixvision.reporting.names import plain_name
+from mixvision.reporting.scripts import SCRIPT_NAME, SCRIPT_TAG
 
 
 @dataclass(frozen=True)
 class Table:
-    """A frame under a title; ``rows_shown`` cuts long ones short and says so."""
+    """A frame under a title; ``rows_shown`` cuts long ones short and says so.
+
+    Attributes:
+        highlighted_row: the best row.
+        tied_rows: those that cannot be told apart from it.
+    """
 
     title: str
     frame: pd.DataFrame
     rows_shown: int = 200
     highlighted_row: int | None = None
+    tied_rows: Collection[int] = ()
 
     def __post_init__(self) -> None:
         if self.rows_shown < 1:
             raise ValueError(f"rows_shown of table {self.title!r} is {self.rows_shown}; it must be at least 1.")
+
+    def headings(self) -> list[str]:
+        """Plain names of the columns."""
+        return [plain_name(str(column)) for column in self.frame.columns]
 
     def rows(self) -> list[list[str]]:
         """The shown cells as text; floats with three decimals."""
@@ -42,6 +52,10 @@ class Table:
         """For each column, whether all its shown cells read as numbers (and are right-aligned)."""
         columns = zip(*self.rows(), strict=True)
         return [all(cell[:1] in set("0123456789.+-" + DASH) for cell in column) for column in columns]
+
+    def kind(self, row: int) -> str:
+        """How a row is marked: "best", "tied" or not at all."""
+        return "best" if row == self.highlighted_row else "tied" if row in self.tied_rows else ""
 
 
 @dataclass(frozen=True)
@@ -76,29 +90,36 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The content of a page.
+    """The content of a page, in the order of all pages.
 
     Args:
-        title: its heading.
+        title: its heading, with the pipeline's name.
         question: what was asked, in a sentence.
         answer: the answer, in a sentence computed from the data.
         key_numbers: pairs of a number (as text) and what it is.
-        sections: in reading order.
-        footnotes: how the numbers were made, and what to be careful about.
+        evidence: sections that support the answer.
+        data: sections on the images and the settings.
+        footnotes: how to read this: how the numbers were made, and what to be careful about.
     """
 
     title: str
     question: str
     answer: str
     key_numbers: Sequence[tuple[str, str]] = ()
-    sections: Sequence[Section] = ()
+    evidence: Sequence[Section] = ()
+    data: Sequence[Section] = ()
     footnotes: Sequence[str] = ()
+
+    @property
+    def sections(self) -> list[Section]:
+        return [*self.evidence, *self.data]
 
 
 def render_page(page: Page) -> str:
-    """Render the page as HTML with all scripts, figures and images inside; equal pages give equal text.
+    """Render the page as HTML with all figures and images inside; equal pages give equal text.
 
-    Below the summary the page explains the terms of the glossary that it uses.
+    Each term of the glossary that it uses is explained at its first use, and once more at the end. Figures are drawn by
+    the script :data:`SCRIPT_NAME` in the folder above; without it the page says that they are missing.
     """
     environment = Environment(
         loader=PackageLoader("mixvision.reporting", "."),
@@ -108,12 +129,26 @@ def render_page(page: Page) -> str:
         lstrip_blocks=True,
     )
     figures = [figure for section in page.sections for figure in section.figures]
-    places = {id(figure): f"figure-{place}" for place, figure in enumerate(figures, start=1)}
+    drawings = {id(figure): drawing_of(figure, f"figure-{place}") for place, figure in enumerate(figures, start=1)}
+    anchors = {id(section): f"section-{place}" for place, section in enumerate(page.sections, start=1)}
+    terms = explain_terms(_texts_of_page(page))
+    reading = "How to read this" if page.footnotes or terms else ""
+    parts = [
+        ("evidence", "Evidence", page.evidence),
+        ("data", "Data and settings", page.data),
+        ("reading", reading, []),
+    ]
     return environment.get_template("page.html").render(
         page=page,
-        terms=explain_terms(_texts_of_page(page)),
-        plotly_script=Markup(get_plotlyjs()) if figures else "",
-        draw=lambda figure: _drawn(figure, places[id(figure)]),
+        parts=[part for part in parts if part[2] or (part[0] == "reading" and reading)],
+        reading=reading,
+        terms=terms,
+        explain=Explainer(),
+        drawn=lambda figure: drawings[id(figure)],
+        anchor=lambda section: anchors[id(section)],
+        draws=bool(figures),
+        script=SCRIPT_TAG,
+        script_name=SCRIPT_NAME,
     )
 
 
@@ -125,37 +160,14 @@ def _texts_of_page(page: Page) -> Iterator[str]:
     for section in page.sections:
         yield from (section.title, *section.text)
         for table in section.tables:
-            yield from (table.title, *map(str, table.frame.columns))
+            yield from (table.title, *table.headings())
             for row in table.rows():
                 yield from row
         for figure in section.figures:
-            yield from _texts_of_figure(figure.to_plotly_json())
+            drawing = drawing_of(figure, "")
+            yield from (drawing.title, drawing.subtitle, *drawing.texts)
         for picture in section.pictures:
             yield from (picture.title, picture.description)
-
-
-def _texts_of_figure(part: Any) -> Iterator[str]:
-    """All texts within a figure's JSON or a part of it, titles, names and labels among them."""
-    if isinstance(part, str):
-        yield part
-    elif isinstance(part, dict):
-        for value in part.values():
-            yield from _texts_of_figure(value)
-    elif isinstance(part, list | tuple):
-        for value in part:
-            yield from _texts_of_figure(value)
-
-
-def _drawn(figure: go.Figure, name: str) -> Markup:
-    """The figure's HTML, without plotly.js itself."""
-    html = plotly.io.to_html(
-        figure,
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        config={"responsive": True, "displayModeBar": False},
-    )
-    return Markup(html)
 
 
 def _text(cell: object) -> str:

@@ -66,8 +66,8 @@ def snapshot_note(manifest: pd.DataFrame, every: int, training: str) -> str:
     )
     return (
         f"Each network is evaluated after every {every} iterations of {training} and at its end. The snapshot with the "
-        f"highest performance on the validation images ({validation}) is best_validation, the one with the highest on "
-        f"the test images ({test}) is best_test; ties go to the earliest."
+        f"highest performance on the validation images ({validation}) is chosen on validation, the one with the "
+        f"highest on the test images ({test}) is chosen on test; ties go to the earliest."
     )
 
 

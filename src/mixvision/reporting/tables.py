@@ -7,6 +7,7 @@ import pandas as pd
 from mixvision.evaluation.selection import best_first, best_label
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
 from mixvision.reporting.glossary import explain_terms
+from mixvision.reporting.names import plain_name
 from mixvision.reporting.published import PublishedMixing
 from mixvision.vocabulary import SNAPSHOTS
 
@@ -90,13 +91,13 @@ def comparison_table(
     shown = {}
     for snapshot in SNAPSHOTS:
         rows = table[table["snapshot"] == snapshot].set_index(by)
-        shown[snapshot] = with_spread(rows, "performance_top1")
+        shown[plain_name(snapshot)] = with_spread(rows, "performance_top1")
         if snapshot == "best_validation":
             bounds = zip(rows["performance_top1_low"], rows["performance_top1_high"], strict=True)
             shown["95% interval"] = pd.Series([interval(*pair) for pair in bounds], index=rows.index)
             if table_without_leaks is not None:
                 clean = table_without_leaks[table_without_leaks["snapshot"] == snapshot].set_index(by)
-                shown[f"{snapshot} without leaks"] = with_spread(clean, "performance_top1")
+                shown[f"{plain_name(snapshot)}, without leaks"] = with_spread(clean, "performance_top1")
         if snapshot == "best_test" and "published_performance_top1" in rows:
             shown["published"] = rows["published_performance_top1"].map(number)
     return pd.DataFrame(shown).fillna(DASH).rename_axis(SETTINGS[by]).reset_index()
@@ -118,7 +119,7 @@ def metric_markdown(table: pd.DataFrame, published: PublishedMixing | None) -> s
     """The comparison, a table for each of the three snapshots, and the terms that they use, as Markdown."""
     parts = ["# Accuracy by share of real training images", markdown_table(comparison_table(table))]
     for snapshot in SNAPSHOTS:
-        parts += [f"## {snapshot}", markdown_table(snapshot_table(table, snapshot))]
+        parts += [f"## {plain_name(snapshot).capitalize()}", markdown_table(snapshot_table(table, snapshot))]
     parts.append("\n".join(f"- **{term}**: {meaning}" for term, meaning in explain_terms(parts).items()))
     if (table["trials"] > 1).any():
         parts.append("± is the standard deviation over the seeds of a ratio.")
@@ -133,4 +134,4 @@ def trial_settings(trials: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     values = [setting_value(trials[name].iloc[0]) for name in same]
     differing = trials.drop(columns=same)
     numbers = differing.select_dtypes("float").map(setting_value)
-    return pd.DataFrame({"setting": same, "value": values}), differing.assign(**numbers)
+    return pd.DataFrame({"setting": list(map(plain_name, same)), "value": values}), differing.assign(**numbers)

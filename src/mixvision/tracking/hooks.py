@@ -33,6 +33,7 @@ from mixvision.tracking.runs import LONGEST_TAG, NOTE, TrialRuns, milliseconds
 from mixvision.tracking.sender import BackgroundSender, first_line, send_what_is_left
 
 if TYPE_CHECKING:
+    from mixvision.datasets.reports import PageDataset
     from mixvision.datasets.tables import TableDataset
     from mixvision.tracking.plugin import Plugin
     from mixvision.training.events import TrainingEvents
@@ -176,7 +177,10 @@ class Tracking:
         if is_report(dataset_name, self.catalog):
             file = file_of(dataset_name, self.catalog)
             with self.run.journal.new_file(file.name, PARENT, file.parent.name) as path:
-                shutil.copyfile(file, path)
+                if role(dataset) == "page":  # MLflow shows it in a frame, where it finds no other file
+                    path.write_text(cast("PageDataset", dataset).alone(), encoding="utf-8")
+                else:
+                    shutil.copyfile(file, path)
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:

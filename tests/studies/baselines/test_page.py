@@ -70,7 +70,7 @@ def test_sections_stand_in_their_order(page):
         "Split audit",
         "Excluded files",
         "Trial settings",
-        "Notes",
+        "How to read this",
     ]
 
 
@@ -87,7 +87,7 @@ def test_the_page_needs_nothing_from_outside_and_is_the_same_each_time(baselines
 def test_every_figure_stands_in_its_section(baselines):
     html = make_page(baselines)
     places = [html.index(f'aria-label="figure of {name}.') for name in ("models", *ABLATIONS, "learning_curves")]
-    starts = [html.index(f"<h2>{name}</h2>") for name in ("Models compared", *ABLATIONS.values(), "Learning curves")]
+    starts = [html.index(f">{name}</h3>") for name in ("Models compared", *ABLATIONS.values(), "Learning curves")]
     assert sorted(starts + places) == [place for pair in zip(starts, places, strict=True) for place in pair]
 
 
@@ -132,7 +132,7 @@ def test_only_floors_with_a_result_that_are_not_the_best_are_compared(baselines)
 
 
 def test_the_green_row_is_the_best_on_validation(baselines):
-    green = re.findall(r'(?s)<tr class="best"><td[^>]*>(.*?)</td>', make_page(baselines))
+    green = re.findall(r'<tr class="best"><th[^>]*>(.*?)</th>', make_page(baselines))
     rows = baselines.table.set_index("trial")["validation_top1"]
     batch_sizes = {"cnn": "8", "cnn-batch-size-64": "64"}
     assert green[0] == rows[["random", "linear", "cnn"]].idxmax()
@@ -168,21 +168,21 @@ def test_networks_are_listed_with_their_totals(page):
 def test_figures_of_several_models_do_not_stand_under_one_models_name(baselines):
     html = make_page(baselines)
     sections = [
-        "<h2>What the models confuse</h2>",
+        ">What the models confuse</h3>",
         'aria-label="figure of confusion.',
-        "<h2>A closer look at the best model",
+        ">A closer look at the best model</h3>",
     ]
     places = [html.index(section) for section in sections]
     assert places == sorted(places)
 
 
 def test_settings_are_listed_where_they_are_shared_and_learning_rates_spelled_alike(baselines, page):
-    assert page.table("setting", "value").to_numpy().tolist() == [["seed", "0"], ["learning_rate", "0.0001"]]
+    assert page.table("setting", "value").to_numpy().tolist() == [["seed", "0"], ["learning rate", "0.0001"]]
     others = "batch size: 8; learning rate: 0.0001; dropout: with"
     assert others in page.section("Augmentation") and "augmentation: on the fly" in page.section("Dropout")
     trials = baselines.trials.assign(learning_rate=[1e-5, *[1e-4] * (len(baselines.trials) - 1)])
-    shown = Reader(make_page(baselines, trials=trials)).table("trial", "learning_rate").set_index("trial")
-    assert shown["learning_rate"].to_dict() == {name: "0.0001" for name in trials["trial"]} | {"random": "1e-05"}
+    shown = Reader(make_page(baselines, trials=trials)).table("trial", "learning rate").set_index("trial")
+    assert shown["learning rate"].to_dict() == {name: "0.0001" for name in trials["trial"]} | {"random": "1e-05"}
 
 
 def test_the_models_are_compared_by_accuracy_and_training(baselines, page):

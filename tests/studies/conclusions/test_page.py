@@ -87,7 +87,7 @@ def test_the_page_and_the_summary_have_every_sentence_in_its_place(concluded):
     assert all(sentence in page.section("A law of mixing") for sentence in law_sentences(concluded["law"]))
     assert all(sentence in concluded["summary"] for sentence in verdicts["sentence"])
     for origin in ("Table 2 of a paper. Best iteration on the test set.", "Section 5."):
-        assert f"Published numbers: {origin}" in page.section("Notes")
+        assert f"Published numbers: {origin}" in page.section("How to read this")
 
 
 def test_the_answer_gives_every_verdict(concluded):

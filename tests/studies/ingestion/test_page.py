@@ -105,7 +105,7 @@ def test_the_page_parses_and_has_tables_and_pictures_of_everything():
     html = ingestion_page("Fruits", results_of(manifest), Sheets(PICTURE, PICTURE, PICTURE))
     page = Reader(html)
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
-    assert page.title == "Fruits: the images" and len(page.images) == 3
+    assert page.title == "Fruits: ingestion" and len(page.images) == 3
     assert page.key_numbers == ["50", "48", "1", "2", "0"]
     assert ["nice/apple/096.png", "outlier: 5x5", "9"] in [row for table in page.tables for row in table]
     assert ["12 of 16 bits used", "1", "nice/apple/097.png"] in [row for table in page.tables for row in table]

@@ -220,8 +220,12 @@ def test_the_other_order_forgets_real_images(study):
 
 def test_the_table_shows_both_trainings_and_the_forgetting(run):
     row = shares_table(run.results).set_index("% initial").loc[90]
-    assert row.index[0] == "after_initial"
-    assert (row["after_initial"], row["best_validation"], row["last"]) == ("0.616", "0.529", "0.387")
+    assert row.index[0] == "after initial training"
+    assert tuple(row[["after initial training", "chosen on validation", "end of training"]]) == (
+        "0.616",
+        "0.529",
+        "0.387",
+    )
     assert row["forgetting"] == "0.450"
     assert row["95% interval"].count(" to ") == 1
 
@@ -244,7 +248,7 @@ def test_without_leaking_images_performance_is_measured_anew(study, unpublished)
     ids = study.manifest.query("split == 'test' and domain == 'nice'")["id"]
     leaking = Run(study.manifest.assign(leaks=study.manifest["id"] == ids.iloc[0]))
     heading, *rows = rows_of(leaking.summary)
-    shown = pd.DataFrame(rows, columns=heading).set_index("% initial")["best_validation without leaks"]
+    shown = pd.DataFrame(rows, columns=heading).set_index("% initial")["chosen on validation, without leaks"]
     expected = {}
     for share in SHARES:
         nice, real = ACCURACIES[share]["best_validation"]
@@ -258,7 +262,7 @@ def test_without_leaking_images_performance_is_measured_anew(study, unpublished)
 def test_several_seeds_show_mean_and_deviation(of_two_seeds):
     run = copy(of_two_seeds)
     run.table = run.table.assign(performance_top1_std=0.0123)
-    shown = shares_table(run.results).set_index("% initial")["last"]
+    shown = shares_table(run.results).set_index("% initial")["end of training"]
     assert shown[90] == f"{performance(*ACCURACIES[90]['last']):.3f} ± 0.012"
     assert "2 seeds" in run.figures()[0].layout.title.subtitle.text
 
@@ -289,7 +293,7 @@ def test_published_numbers_and_failures_are_on_the_page(html):
     )
     fall = numbers(page.section("Forgetting during training").partition("Published:")[2])[:3]
     assert fall == [f"{accuracy:.3f}" for accuracy in PUBLISHED.forgetting] + ["200"]
-    notes = page.section("Notes")
+    notes = page.section("How to read this")
     assert PUBLISHED.origin in notes and "Missing: initial-010-seed-0 (failed). it diverged." in notes
 
 
@@ -297,7 +301,7 @@ def test_variants_of_the_restricted_training_are_noted(run, html):
     variant = copy(run)
     variant.phases = Phases(trainable="all", replay=20)
     of_variant = variant.page(LOST)
-    plain, varied = (Reader(page).section("Notes") for page in (html, of_variant))
+    plain, varied = (Reader(page).section("How to read this") for page in (html, of_variant))
     assert "two fully connected layers" in plain and "20%" not in plain
     assert "all layers" in varied and "20%" in varied
     settings = Reader(of_variant).table("setting", "value").set_index("setting")["value"]

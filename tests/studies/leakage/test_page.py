@@ -49,10 +49,10 @@ def test_the_page_parses_and_needs_nothing_from_outside(results):
     html = leakage_page("Two fruits", results, ["plain-0-0 failed: it diverged"])
     page = Reader(html)
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
-    assert page.title == "Two fruits: what a plain random split would have reported"
+    assert page.title == "Two fruits: leakage"
     assert page.figures == ["Test accuracy (top-1) under both splits, by share of real training images"]
     assert {"Split audit", "Trial settings"} <= set(page.headings)
-    assert page.section("Notes").endswith("plain-0-0 failed: it diverged")
+    assert page.section("How to read this").endswith("plain-0-0 failed: it diverged")
     require_explained_terms(html)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.formatting import DASH
+from mixvision.reporting.scripts import SCRIPT_NAME
 from mixvision.reporting.tables import metric_table
 from mixvision.studies.mixing.figures import accuracy_against_ratio, learning_curves
 from mixvision.studies.mixing.page import MixingResults, answer, mixing_page
@@ -55,7 +56,7 @@ def test_the_page_parses_and_needs_nothing_from_outside(with_published):
     assert page.addresses
     assert all(address.startswith(("#", "data:")) for address in page.addresses)
     assert not re.search(r"url\(|@import", re.search(r"(?s)<style>.*?</style>", html).group())
-    assert html.count("plotly.js v") == 1
+    assert page.scripts == [f"../{SCRIPT_NAME}"]
     assert page.tags.count("h1") == 1
 
 
@@ -113,7 +114,7 @@ def test_the_key_numbers_are_those_of_the_data(made):
 def test_the_green_row_is_the_best_ratio(made):
     html, table = made
     (green,) = re.findall(r'<tr class="best">(.*)</tr>', html)
-    cells = re.findall(r"<td[^>]*>(.*?)</td>", green)
+    cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", green)
     assert cells[:2] == [str(picked(table)), at_best_validation(table, picked(table))[0]]
 
 
@@ -129,7 +130,7 @@ def test_every_metric_is_shown_at_every_snapshot(made):
 
 def test_notes_audit_and_excluded_files_are_on_the_page(study):
     page = Reader(make_page(study, notes=["Thinned to the smaller."])[0])
-    assert page.section("Notes").endswith("Thinned to the smaller.")
+    assert page.section("How to read this").endswith("Thinned to the smaller.")
     assert page.table("split", "images").to_dict("list") == {"split": ["train"], "images": ["80"]}
     excluded = page.table("id", "reason", "bytes")
     assert excluded.to_numpy().tolist() == [["real/Apple/torn.jpg", "truncated", "12"]]
@@ -143,7 +144,7 @@ def test_the_published_numbers_stand_in_our_table_with_their_source(published, w
     paper = {row["ratio"]: f"{row['performance_top1']:.3f}" for row in published.rows if "performance_top1" in row}
     assert shown.to_dict() == {ratio: paper.get(int(ratio), DASH) for ratio in shown.index} and paper
     assert published.source in page.section("Accuracy by share of real training images")
-    assert published.origin in page.section("Notes")
+    assert published.origin in page.section("How to read this")
 
 
 def test_where_images_leak_the_results_without_them_are_shown_as_well(study, made):
@@ -152,9 +153,9 @@ def test_where_images_leak_the_results_without_them_are_shown_as_well(study, mad
     clean = table.assign(performance_top1=table["performance_top1"] / 2, nice_top1=table["nice_top1"] / 2)
     page = Reader(make_page(study, table_without_leaks=clean)[0])
     rows = clean[clean["snapshot"] == "best_validation"].set_index("ratio")
-    shown = page.table("% real", "best_validation without leaks").set_index("% real")
+    shown = page.table("% real", "chosen on validation, without leaks").set_index("% real")
     expected = {str(ratio): f"{value:.3f}" for ratio, value in rows["performance_top1"].items()}
-    assert shown["best_validation without leaks"].to_dict() == expected
+    assert shown["chosen on validation, without leaks"].to_dict() == expected
     snapshots = [found for found in page.tables if found[0][:2] == ["% real", "nice top-1"]]
     assert [row[1] for row in snapshots[len(SNAPSHOTS)][1:]] == [f"{value:.3f}" for value in rows["nice_top1"]]
     assert page.section("").count(f"that performance is {expected[str(picked(table))]}.") == 1

@@ -66,7 +66,7 @@ SECTIONS = [
     "Excluded files",
     "Pretrained weights",
     "Trial settings",
-    "Notes",
+    "How to read this",
 ]
 
 
@@ -111,7 +111,7 @@ def test_the_page_begins_with_the_answer_and_its_numbers(transfer, page):
 
 
 def test_the_best_model_has_the_green_row(transfer):
-    (green,) = re.findall(r'<tr class="best"><td[^>]*>(.*?)</td>', make_page(transfer, without=("ratios_drawn",)))
+    (green,) = re.findall(r'<tr class="best"><th[^>]*>(.*?)</th>', make_page(transfer, without=("ratios_drawn",)))
     assert green == transfer.table.set_index("trial")["validation_top1"].idxmax()
 
 
@@ -193,7 +193,7 @@ def test_weights_are_named_with_their_hash_and_source_once(transfer, page):
 
 
 def test_failures_are_noted(page):
-    assert "Missing: dropout-64 (failed). its loss was not a number." in page.section("Notes")
+    assert "Missing: dropout-64 (failed). its loss was not a number." in page.section("How to read this")
 
 
 def test_an_independent_test_set_is_named_as_one(transfer, transfer_with_independent_test):

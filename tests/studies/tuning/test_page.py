@@ -240,13 +240,13 @@ def test_the_page_shows_steps_searches_trials_and_settings(arguments, grid, adap
     best = page.table("% real", "grid", "adaptive").set_index("% real")
     assert best["grid"].to_dict() == {"20": "0.900", "80": "0.700"}
     assert best["adaptive"].to_dict() == {"20": "0.850", "80": "0.650"}
-    trials = [pd.DataFrame(rows[1:], columns=rows[0]) for rows in page.tables if "trained_iterations" in rows[0]]
+    trials = [pd.DataFrame(rows[1:], columns=rows[0]) for rows in page.tables if "trained iterations" in rows[0]]
     for shown, scores in zip(trials, (grid, adaptive), strict=True):
         assert shown["trial"].tolist() == scores["trial"].tolist()
-        assert shown["trained_iterations"].tolist() == scores["trained_iterations"].map(str).tolist()
+        assert shown["trained iterations"].tolist() == scores["trained_iterations"].map(str).tolist()
     settings = page.table("setting", "value").set_index("setting")["value"]
-    assert settings.to_dict() == {"grid, iterations": "10", "training, stack_size": "automatic"}
-    assert page.section("Notes").endswith("Published: section 4 of a paper.")
+    assert settings.to_dict() == {"grid, iterations": "10", "training, models trained together": "automatic"}
+    assert page.section("How to read this").endswith("Published: section 4 of a paper.")
 
 
 def test_the_page_is_the_same_each_time(arguments):

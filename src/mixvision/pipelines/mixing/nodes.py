@@ -91,7 +91,7 @@ def examine_best(
     accuracies = category_accuracy(selected)
     categories = sorted(accuracies["category"].unique())
     nice, real = (confusion_counts(selected, domain, categories) for domain in DOMAINS)
-    subject = f"{ratio}% real, best_validation"
+    subject = f"{ratio}% real, chosen on validation"
     return {
         "category_accuracies": accuracies,
         "nice_confusion": nice,

@@ -40,7 +40,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
         marker = {"symbol": "diamond-open", "size": 11, "color": SPLIT_COLOURS["validation"], "line": {"width": 2}}
         trace.update(mode="markers", orientation="h", marker=marker, hovertemplate="%{y}: %{x:.3f}")
         figure.add_trace(trace)
-    subtitle = "base settings, top-1, snapshot best_validation; bars: 95% interval of the test accuracy"
+    subtitle = "base settings, top-1, snapshot chosen on validation; bars: 95% interval of the test accuracy"
     title = title_with("Accuracy of every model", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=230 + 46 * len(rows), **SIDE_BY_SIDE)
     figure.update_xaxes(title="accuracy (fraction)", range=[-0.02, 1.02])
@@ -62,7 +62,7 @@ def ablation(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting
     figure = go.Figure(_ablation_traces(rows, setting))
     floors = floor_rows(table, ablated).set_index("trial")["test_top1"].dropna()
     low, high = _accuracy_range(rows, floors)
-    subtitle = "top-1, snapshot best_validation, otherwise base settings; bars: 95% interval of the test accuracy"
+    subtitle = "top-1, snapshot chosen on validation, otherwise base settings; bars: 95% interval of the test accuracy"
     for model, floor in floors.items():
         if floor < low:
             subtitle += f"; {FLOORS[model]}, {floor:.3f}, is below the range shown"

@@ -12,8 +12,8 @@ QUESTION = (
     "are the effects of batch size, learning rate, dropout and augmentation?"
 )
 NOTES = (
-    "Unless noted, accuracies are top-1 at the snapshot best_validation: the weights of the epoch with the highest "
-    "validation accuracy, restored after early stopping.",
+    "Unless noted, accuracies are top-1 at the snapshot chosen on validation: the weights of the epoch with the "
+    "highest validation accuracy, restored after early stopping.",
     "The training accuracy is the running mean over the batches of the best epoch, measured while the weights changed, "
     "with dropout and augmentation. For these reasons alone it may be lower than the validation accuracy.",
     "The 95% intervals resample the test images, near-duplicates together and in the same way for all models. They "

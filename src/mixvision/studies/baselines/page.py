@@ -86,13 +86,15 @@ def baselines_page(
         for setting in ablated_settings(table, base, ablated)
     ]
     best_predictions = select_predictions(results.joined, [best_trial(table)])
-    sections = [
+    evidence = [
         _models_section(table, published, results.models),
         *ablations,
         *_leak_sections(results.leak),
         Section("Learning curves", figures=[results.learning_curves]),
         _confusion_section(results.confusion),
         _best_section(table, best_predictions, results.mistakes),
+    ]
+    data = [
         _networks_section(results.layers),
         _images_section(manifest, results.samples),
         _dimensions_section(manifest, results.excluded),
@@ -101,7 +103,8 @@ def baselines_page(
         settings_section(results.trials),
     ]
     notes = [*NOTES, *published_notes(manifest, published, image_size), *missing_notes(outcomes)]
-    return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
+    numbers = _key_numbers(table, manifest)
+    return render_page(Page(f"{title}: baselines", QUESTION, answer(table), numbers, evidence, data, notes))
 
 
 def best_trial(table: pd.DataFrame) -> str:
@@ -170,7 +173,7 @@ def _confusion_section(figure: go.Figure) -> Section:
 
 
 def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, mistakes: Image.Image) -> Section:
-    text = [f"{best_trial(table)}, test images, snapshot best_validation."]
+    text = [f"{best_trial(table)}, test images, snapshot chosen on validation."]
     headings = {"category": "true category", "share": "share of its images"}
     description = (
         "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "

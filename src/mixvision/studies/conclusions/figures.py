@@ -89,7 +89,7 @@ def approaches(
         trace = go.Scatter(
             x=rows["value"],
             y=rows["performance"],
-            name="ours, best_validation, with 95% interval",
+            name="ours, chosen on validation, with 95% interval",
             mode="lines+markers",
             line={"color": COLOURS["performance"], "width": 2.5},
             marker={"size": 8},

@@ -62,7 +62,7 @@ def list_models(mixing_trials: pd.DataFrame, iterative_trials: pd.DataFrame) -> 
 def gather_evidence(
     joined: pd.DataFrame, models: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
 ) -> Evidence:
-    """Measure every setting at the snapshot best_validation, and resample the test images and the seeds.
+    """Measure every setting at the snapshot chosen on validation, and resample the test images and the seeds.
 
     Held-out images that leak are left out.
 

@@ -58,19 +58,18 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Publish
     verdicts, settings, law = results.verdicts, results.settings, results.law
     hypotheses = [results.differences, results.best_ratios]
     judged = Table("Verdicts", verdict_table(verdicts))
-    compared = Table("Test performance of every setting (best_validation)", settings_table(settings))
+    compared = Table("Test performance of every setting (chosen on validation)", settings_table(settings))
     fits = Table("Predicted and observed best ratios", law_table(law))
     law_figures = [] if results.law_fits is None else [results.law_fits]
-    sections = [
+    evidence = [
         Section("The three hypotheses", list(verdicts["sentence"]), [judged], hypotheses),
         Section("Mixed against iterative training", tables=[compared], figures=[results.approaches]),
         _published_section(results.metric_table, published.mixing),
         Section("A law of mixing", law_sentences(law), [fits], law_figures),
     ]
     footnotes = [*conclusions_footnotes(settings, published), *notes]
-    return render_page(
-        Page(_heading(title), QUESTION, answer(verdicts), _key_numbers(verdicts, settings), sections, footnotes)
-    )
+    numbers = _key_numbers(verdicts, settings)
+    return render_page(Page(_heading(title), QUESTION, answer(verdicts), numbers, evidence, footnotes=footnotes))
 
 
 def conclusions_summary(title: str, verdicts: pd.DataFrame, settings: pd.DataFrame, law: pd.DataFrame) -> str:
@@ -183,7 +182,7 @@ def conclusions_footnotes(settings: pd.DataFrame, published: Published) -> list[
         "The intervals are paired bootstraps: every draw resamples the test images of each domain, near-duplicates "
         "together, and uses the same ones for all models. Test images that leak are left out.",
         seeds_sentence(settings),
-        "All models are taken at the snapshot best_validation.",
+        "All models are taken at the snapshot chosen on validation.",
     ]
     if published.mixing:
         lines.append(
@@ -198,9 +197,10 @@ def _published_section(metric_table: pd.DataFrame, published: PublishedMixing | 
     if not published:
         return Section("Mixed training by ratio", ["There are no published numbers for these images."], tables)
     text = [
-        f"Published: {published.source}. It picks the best iteration on the test images, so it compares with best_test."
+        f"Published: {published.source}. It picks the best iteration on the test images, so it compares with "
+        "ours chosen on test."
     ]
-    tables.insert(0, Table("best_test and the published numbers", snapshot_table(metric_table, "best_test")))
+    tables.insert(0, Table("Chosen on test, and the published numbers", snapshot_table(metric_table, "best_test")))
     return Section("Comparison with the published table", text, tables)
 
 

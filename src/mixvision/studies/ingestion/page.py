@@ -83,11 +83,13 @@ def ingestion_page(title: str, results: IngestionResults, sheets: Sheets) -> str
         sheets: the pictures.
     """
     manifest = results.manifest
-    sections = [
+    evidence = [
         Section("Before you train", points(results) or ["Nothing unusual was found."]),
         _images_section(results, sheets),
         _excluded_section(results, sheets),
         _clusters_section(manifest, sheets),
+    ]
+    data = [
         Section("Sizes", tables=[Table("Width and height in pixels, upright", image_dimensions(manifest), 40)]),
         *_assumed_sections(manifest),
         Section(
@@ -100,7 +102,8 @@ def ingestion_page(title: str, results: IngestionResults, sheets: Sheets) -> str
             ],
         ),
     ]
-    return render_page(Page(f"{title}: the images", QUESTION, answer(results), _numbers(results), sections))
+    page = Page(f"{title}: ingestion", QUESTION, answer(results), _numbers(results), evidence, data)
+    return render_page(page)
 
 
 def answer(results: IngestionResults) -> str:

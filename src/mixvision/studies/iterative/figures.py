@@ -20,8 +20,8 @@ FIRST_ITERATIONS = 300
 SHARE_AXIS = "iterations spent on the initial training (%)"
 # The snapshots that are drawn of each share: name in the legend, colour and dash.
 DRAWN = {
-    AFTER_INITIAL: ("after_initial: end of the initial training", "#56B4E9", "dot"),
-    "best_validation": ("best_validation: restricted training, picked on validation", COLOURS["performance"], "solid"),
+    AFTER_INITIAL: ("after the initial training", "#56B4E9", "dot"),
+    "best_validation": ("restricted training, chosen on validation", COLOURS["performance"], "solid"),
     "last": ("last: end of the restricted training", "#CC79A7", "dash"),
 }
 

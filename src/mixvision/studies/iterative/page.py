@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.reporting.formatting import DASH, number, with_spread
+from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedIterative
 from mixvision.reporting.results import StudyResults
@@ -71,12 +72,14 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
         shown: the figures, the images, the audit, and the trials with all their settings.
         notes: further footnotes.
     """
-    sections = [
+    evidence = [
         _performance_section(results, [shown.performance]),
         _curves_section(results, [shown.forgetting, shown.forgetting_zoom]),
         _matrix_section(results, [shown.accuracy_matrices]),
         _interpolation_section(results, [shown.interpolation]),
         _metrics_section(results),
+    ]
+    data = [
         audit_section(shown),
         excluded_section(shown.manifest),
         settings_section(shown.trials),
@@ -87,9 +90,16 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
         f"training): what share of the iterations should the initial training have, and how much accuracy on {first} "
         "images is lost?"
     )
-    return render_page(
-        Page(title, question, answer(results), _key_numbers(results), sections, _footnotes(results, notes))
+    page = Page(
+        f"{title}: iterative",
+        question,
+        answer(results),
+        _key_numbers(results),
+        evidence,
+        data,
+        _footnotes(results, notes),
     )
+    return render_page(page)
 
 
 def answer(results: IterativeResults) -> str:
@@ -121,7 +131,7 @@ def shares_table(results: IterativeResults) -> pd.DataFrame:
     """Top-1 test performance of each share after both trainings, and what was forgotten, as text."""
     shown = comparison_table(results.table, results.table_without_leaks, by="share").set_index(SETTINGS["share"])
     initial = results.table[results.table["snapshot"] == AFTER_INITIAL].set_index("share")
-    shown.insert(0, AFTER_INITIAL, with_spread(initial, "performance_top1"))
+    shown.insert(0, plain_name(AFTER_INITIAL), with_spread(initial, "performance_top1"))
     shown["forgetting"] = with_spread(results.measures.set_index("share"), "forgetting")
     return shown.fillna(DASH).reset_index()
 
@@ -152,8 +162,8 @@ def _curves_section(results: IterativeResults, figures: Sequence[go.Figure]) -> 
 
 
 def _matrix_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
-    text = ["Measures of continual learning, with the two domains as two tasks. The terms at the top explain them."]
-    measures = Table("After both trainings (snapshot last, test images)", _as_text(results.measures))
+    text = ["Measures of continual learning, with the two domains as two tasks."]
+    measures = Table("After both trainings (end of training, test images)", _as_text(results.measures))
     return Section("Accuracy matrix, forgetting and backward transfer", text, [measures], figures)
 
 
@@ -172,11 +182,13 @@ def _interpolation_section(results: IterativeResults, figures: Sequence[go.Figur
 
 def _metrics_section(results: IterativeResults) -> Section:
     kinds = [AFTER_INITIAL, *SNAPSHOTS]
-    tables = [Table(f"All test images, {kind}", snapshot_table(results.table, kind, "share")) for kind in kinds]
+    tables = [
+        Table(f"All test images, {plain_name(kind)}", snapshot_table(results.table, kind, "share")) for kind in kinds
+    ]
     if results.table_without_leaks is not None:
         heading = "Test images that do not leak"
         clean = results.table_without_leaks
-        tables += [Table(f"{heading}, {kind}", snapshot_table(clean, kind, "share")) for kind in kinds]
+        tables += [Table(f"{heading}, {plain_name(kind)}", snapshot_table(clean, kind, "share")) for kind in kinds]
     return Section("All metrics by snapshot", tables=tables)
 
 
@@ -194,8 +206,8 @@ def _key_numbers(results: IterativeResults) -> list[tuple[str, str]]:
 
 def _footnotes(results: IterativeResults, notes: Sequence[str]) -> list[str]:
     lines = [
-        f"The snapshots other than {AFTER_INITIAL} are of the restricted training only.",
-        "The best share is the one with the highest performance of best_validation on the validation images.",
+        f"The snapshots other than {plain_name(AFTER_INITIAL)} are of the restricted training only.",
+        "The best share is the one with the highest performance, chosen on validation, on the validation images.",
         INTERVALS,
     ]
     if (results.table["trials"] > 1).any():

@@ -91,7 +91,7 @@ def compare_test_images(manifest: pd.DataFrame, plain_manifest: pd.DataFrame) ->
 def compare_accuracies(
     used: SplitResults, plain: SplitResults, generator: np.random.Generator, draws: int = 2000
 ) -> pd.DataFrame:
-    """Top-1 accuracy of every ratio under both splits, at the snapshot best_validation.
+    """Top-1 accuracy of every ratio under both splits, at the snapshot chosen on validation.
 
     The intervals resample whole components of each test set. The two test sets are drawn from the same images, but
     are treated as independent in the interval of the difference.

@@ -39,7 +39,7 @@ def accuracy_under_both_splits(comparison: pd.DataFrame, method: str) -> go.Figu
             figure.add_trace(trace, row=1, col=column)
     title = title_with(
         "Test accuracy (top-1) under both splits, by share of real training images",
-        "snapshot best_validation; bars: 95% interval",
+        "snapshot chosen on validation; bars: 95% interval",
     )
     figure.update_layout(template=TEMPLATE, title=title, height=480, margin_t=115)
     figure.update_yaxes(range=[0, 1.02]).update_yaxes(title="accuracy (fraction)", col=1)

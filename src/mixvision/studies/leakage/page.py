@@ -51,10 +51,12 @@ def leakage_page(title: str, results: LeakageResults, notes: Sequence[str] = ())
     """
     method, comparison = results.method, results.comparison
     accuracies = accuracy_table(comparison, method)
-    shown = Table("Test accuracy (top-1) at best_validation", accuracies)
+    shown = Table("Test accuracy (top-1), chosen on validation", accuracies)
     text = [best_ratio_sentence(comparison, method), *left_out_sentences(comparison, method)]
-    sections = [
+    evidence = [
         Section("Accuracy under both splits", text, [shown], [results.accuracy]),
+    ]
+    data = [
         Section(
             "The images",
             [f"The plain split has the same shares and the same seed as the {method} one."],
@@ -70,7 +72,7 @@ def leakage_page(title: str, results: LeakageResults, notes: Sequence[str] = ())
     numbers = _key_numbers(comparison, method)
     summary = answer(comparison, method)
     footnotes = [INTERVALS, INDEPENDENCE, *notes]
-    return render_page(Page(_heading(title), QUESTION, summary, numbers, sections, footnotes))
+    return render_page(Page(f"{title}: leakage", QUESTION, summary, numbers, evidence, data, footnotes))
 
 
 def leakage_summary(title: str, results: LeakageResults) -> str:

@@ -12,9 +12,9 @@ from mixvision.reporting.tables import published_rows
 from mixvision.vocabulary import DOMAINS, MEASURES
 
 SNAPSHOT_NAMES = {
-    "best_validation": "best_validation: iteration picked on the validation images",
-    "last": "last: end of training",
-    "best_test": "best_test: iteration picked on the test images themselves",
+    "best_validation": "snapshot chosen on validation images",
+    "last": "snapshot at the end of training",
+    "best_test": "snapshot chosen on test images, those that it is measured on",
 }
 
 
@@ -85,7 +85,7 @@ def confusion_matrices(nice: pd.DataFrame, real: pd.DataFrame, subject: str) -> 
 
     Args:
         nice, real: counts, true categories down, predictions across (``confusion_counts``).
-        subject: the model shown, for the title ("60% real, best_validation").
+        subject: the model shown, for the title ("60% real").
     """
     return named_confusion_matrices({"nice": nice, "real": real}, subject)
 

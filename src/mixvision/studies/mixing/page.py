@@ -11,6 +11,7 @@ from PIL import Image
 
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
+from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.results import StudyResults
@@ -67,11 +68,11 @@ def mixing_page(
     table, table_without_leaks = results.table, results.table_without_leaks
     figures = [results.accuracy, results.performance, results.learning_curves]
     best = best_ratio(table)
-    sections = [
+    evidence = [
         _comparison_section(table, table_without_leaks, published, best, figures),
         Section(
             f"A closer look at the best ratio, {best}% real",
-            ["Test images, snapshot best_validation, all seeds of this ratio together."],
+            ["Test images, snapshot chosen on validation, all seeds of this ratio together."],
             figures=[results.category_accuracies, results.confusion],
             pictures=[
                 Picture(
@@ -82,18 +83,21 @@ def mixing_page(
                 )
             ],
         ),
-        _images_section(results.manifest, results.samples),
         _metrics_section(table, table_without_leaks),
+    ]
+    data = [
+        _images_section(results.manifest, results.samples),
         audit_section(results),
         excluded_section(results.manifest),
         settings_section(results.trials),
     ]
     page = Page(
-        title,
+        f"{title}: mixing",
         QUESTION,
         answer(table, table_without_leaks),
         _key_numbers(table, results.manifest),
-        sections,
+        evidence,
+        data,
         footnotes(table, published, notes),
     )
     return render_page(page)
@@ -160,11 +164,14 @@ def _comparison_section(
 
 
 def _metrics_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None) -> Section:
-    tables = [Table(f"All test images, {snapshot}", snapshot_table(table, snapshot)) for snapshot in SNAPSHOTS]
+    tables = [
+        Table(f"All test images, {plain_name(snapshot)}", snapshot_table(table, snapshot)) for snapshot in SNAPSHOTS
+    ]
     if table_without_leaks is not None:
         heading = "Test images that do not leak"
         tables += [
-            Table(f"{heading}, {snapshot}", snapshot_table(table_without_leaks, snapshot)) for snapshot in SNAPSHOTS
+            Table(f"{heading}, {plain_name(snapshot)}", snapshot_table(table_without_leaks, snapshot))
+            for snapshot in SNAPSHOTS
         ]
     return Section("All metrics at our three snapshots", tables=tables)
 

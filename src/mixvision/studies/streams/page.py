@@ -93,7 +93,7 @@ def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure) -> str:
             f"Run {measured['run'].iloc[-1]} classified its new images with a performance of {performance} "
             f"(nice {nice}, real {real})."
         )
-    sections = [
+    evidence = [
         Section(
             "Run by run",
             [_news(arrivals)],
@@ -104,7 +104,7 @@ def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure) -> str:
     question = (
         "How well does a network that keeps learning from two growing streams classify the images that arrive next?"
     )
-    return render_page(Page(title, question, answer, numbers, sections, NOTES))
+    return render_page(Page(f"{title}: streams", question, answer, numbers, evidence, footnotes=NOTES))
 
 
 def _news(arrivals: pd.DataFrame) -> str:

@@ -63,7 +63,7 @@ def reliability_diagram(joined: pd.DataFrame, table: pd.DataFrame, bins: int = 1
         trace.update(marker_size=5 + 18 * np.sqrt(share), customdata=points["images"])
         trace.update(hovertemplate="confidence %{x:.3f}, accuracy %{y:.3f}, %{customdata} images")
         figure.add_trace(trace)
-    subtitle = f"test images, snapshot best_validation, {bins} bins; larger points hold more images"
+    subtitle = f"test images, snapshot chosen on validation, {bins} bins; larger points hold more images"
     title = title_with("Confidence of the models, and how often they are right", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=600, width=760)
     figure.update_xaxes(title="confidence (probability of the first prediction)", range=[-0.02, 1.04])

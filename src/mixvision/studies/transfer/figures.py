@@ -47,7 +47,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
             trace.update(marker_line={"color": METHOD_COLOURS[method], "width": 2 if split == "validation" else 0})
             trace.update(showlegend=split == "test", hovertemplate=f"%{{y}}, {split}: %{{x:.3f}}<extra></extra>")
             figure.add_trace(trace.update(error_x=interval_bars(rows, split)) if split in splits else trace)
-    subtitle = "top-1, snapshot best_validation; circles: test with its 95% interval; open diamonds: validation"
+    subtitle = "top-1, snapshot chosen on validation; circles: test with its 95% interval; open diamonds: validation"
     subtitle += "; squares: independent test" if "independent" in splits else ""
     title = title_with("Accuracy of every model", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=240 + 34 * len(table), **SIDE_BY_SIDE)
@@ -122,7 +122,7 @@ def accuracy_by_input_size(table: pd.DataFrame) -> go.Figure:
             trace.update(legendgroup=name, showlegend=split == "test")
             trace.update(hovertemplate=f"{name}, {split}, %{{x}} px: %{{y:.3f}}<extra></extra>")
             figure.add_trace(trace if split == "validation" else trace.update(error_y=interval_bars(rows, split)))
-    subtitle = "top-1, snapshot best_validation; solid: test with its 95% interval; dotted: validation"
+    subtitle = "top-1, snapshot chosen on validation; solid: test with its 95% interval; dotted: validation"
     subtitle += "; dashed: independent test" if "independent" in splits_tested(table) else ""
     figure.update_layout(template=TEMPLATE, title=title_with("Accuracy by input size", subtitle), height=480)
     sizes = sorted(trained["input_size"].unique())
@@ -151,7 +151,7 @@ def frozen_ratios(ratios: pd.DataFrame, published: PublishedMixing | None) -> go
         name, rows = "performance, published, trained from scratch", paper.dropna(subset="performance_top1")
         figure.add_trace(_ratio_line(rows, "performance_top1", name, "performance", "dash", "circle-open"))
     title = "Test accuracy of heads on frozen features by share of real training images"
-    subtitle = "top-1, snapshot best_validation; performance: √(nice · real), with its 95% interval"
+    subtitle = "top-1, snapshot chosen on validation; performance: √(nice · real), with its 95% interval"
     figure.update_layout(template=TEMPLATE, title=title_with(title, subtitle), height=520)
     figure.update_xaxes(title="real images in the training set (%)", range=[-3, 103], dtick=10)
     return figure.update_yaxes(title="accuracy or performance (fraction)", range=[0, 1.02])

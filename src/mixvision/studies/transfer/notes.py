@@ -14,8 +14,8 @@ QUESTION = (
     "frozen features, and fine-tuned?"
 )
 NOTES = (
-    "Unless noted, accuracies are top-1 at the snapshot best_validation: the weights of the epoch with the highest "
-    "validation accuracy.",
+    "Unless noted, accuracies are top-1 at the snapshot chosen on validation: the weights of the epoch with the "
+    "highest validation accuracy.",
     "The train accuracy is the running mean over the best epoch's batches. It is usually lower than the accuracy of "
     "that epoch's final weights, because the weights were still changing and because of dropout and altered views, if "
     "any.",

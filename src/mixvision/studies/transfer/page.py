@@ -94,7 +94,7 @@ def transfer_page(title: str, results: TransferResults, published: Published, so
     curves = [figure for figure in (results.learning_curves, results.loss) if figure is not None]
     chosen = (results.joined["trial"] == best_model(table)) & (results.joined["snapshot"] == BEST_VALIDATION)
     best = results.joined[chosen]
-    sections = [
+    evidence = [
         _models_section(table, manifest, published.transfer, results.models),
         _as_is_section(table),
         *_optional_figure("Input size", results.input_sizes),
@@ -105,6 +105,8 @@ def transfer_page(title: str, results: TransferResults, published: Published, so
         *_optional_figure("Map of the features", results.embedding),
         _calibration_section(table, results.reliability),
         _ensembles_section(table),
+    ]
+    data = [
         _images_section(manifest, results.samples, sources),
         audit_section(results),
         excluded_section(manifest),
@@ -112,7 +114,8 @@ def transfer_page(title: str, results: TransferResults, published: Published, so
         settings_section(results.trials),
     ]
     notes = [*NOTES, *missing_notes(results.outcomes), *missing_notes(results.ratio_outcomes)]
-    return render_page(Page(title, QUESTION, answer(table), _key_numbers(table, manifest), sections, notes))
+    numbers = _key_numbers(table, manifest)
+    return render_page(Page(f"{title}: transfer", QUESTION, answer(table), numbers, evidence, data, notes))
 
 
 def _models_section(
@@ -192,7 +195,7 @@ def _no_ratios(manifest: pd.DataFrame) -> str:
 def _best_section(
     table: pd.DataFrame, predictions: pd.DataFrame, confusion: go.Figure, mistakes: Image.Image
 ) -> Section:
-    text = [f"{best_model(table)}, test images, snapshot best_validation."]
+    text = [f"{best_model(table)}, test images, snapshot chosen on validation."]
     tables = []
     for split in (split for split in TEST_SPLITS if (predictions["split"] == split).any()):
         rows, of = predictions[predictions["split"] == split], "" if split == "test" else f", {split} test images"

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from mixvision.evaluation.selection import best_first, best_of_each
 from mixvision.reporting.formatting import DASH, markdown_table, number, setting_value
+from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedTuning
 from mixvision.studies.tuning.grid import UNLUCKY
@@ -189,10 +190,14 @@ def tuning_page(
         Table("Best performance and setting of every ratio", ratios_table(grid, adaptive)),
     ]
     trials = [Table("Grid", _shown(grid)), Table("Adaptive search", _shown(adaptive))]
-    listed = pd.DataFrame({"setting": list(settings), "value": list(map(setting_value, settings.values()))})
-    sections = [
+    listed = pd.DataFrame(
+        {"setting": list(map(_plain, settings)), "value": list(map(setting_value, settings.values()))}
+    )
+    evidence = [
         *steps,
         Section("Comparison of grid and adaptive search", tables=tables, figures=search_figures),
+    ]
+    data = [
         Section("Every trial", tables=trials),
         Section("Settings", tables=[Table("Of the searches and the training", listed)]),
     ]
@@ -204,7 +209,12 @@ def tuning_page(
         (str(len(adaptive)), "trials of the adaptive search"),
     ]
     answer = tuning_answer(chosen, grid, adaptive, published)
-    return render_page(Page(title, QUESTION, answer, numbers, sections, _footnotes(published)))
+    return render_page(Page(f"{title}: tuning", QUESTION, answer, numbers, evidence, data, _footnotes(published)))
+
+
+def _plain(setting: str) -> str:
+    """ "training, l2" in plain names."""
+    return ", ".join(map(plain_name, setting.split(", ")))
 
 
 def _shown(scores: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,25 @@
+// Draws every figure in the page's colours, and again when width, colours or paper change.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const narrow = matchMedia("(max-width: 48rem)");
+let printing = false;
+
+function draw(place) {
+  const figure = JSON.parse(document.getElementById(place.id + "-data").textContent);
+  const layout = narrow.matches && !printing ? figure.narrow : figure.wide;
+  const ink = dark.matches && !printing ? "#e8ebee" : "#1d232a";
+  layout.font = { ...layout.font, color: ink };
+  if (printing) layout.width = 680;  // pixels of a page of paper
+  return Plotly.react(place, figure.data, layout, { responsive: !printing, displayModeBar: false });
+}
+
+function drawAll() {
+  return Promise.all(Array.from(document.querySelectorAll(".plot"), draw));
+}
+
+if (window.Plotly) {
+  document.querySelectorAll(".plot").forEach(place => place.replaceChildren());
+  window.figuresDrawn = drawAll();
+  for (const change of [dark, narrow]) change.addEventListener("change", () => { window.figuresDrawn = drawAll(); });
+  addEventListener("beforeprint", () => { printing = true; drawAll(); });
+  addEventListener("afterprint", () => { printing = false; drawAll(); });
+}
