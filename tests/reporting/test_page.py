@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from page_reader import Reader
 from PIL import Image
 
+from mixvision.reporting.contact_sheets import mistakes_sheet, sample_sheet
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.scripts import SCRIPT_NAME, self_contained
 from mixvision.reporting.settings import ReportParameters
@@ -86,3 +89,22 @@ def test_pure_noise_can_be_written_as_jpeg():
     """Pillow's JPEG writer runs out of buffer on such pictures when asked to optimise."""
     noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
     assert Picture("noise", Image.fromarray(noise), "noise").source().startswith("data:image/jpeg")
+
+
+def test_the_images_of_a_contact_sheet_are_shown_one_by_one_with_their_labels_as_text():
+    pixels = {"real": np.stack([np.full((16, 16, 3), shade, np.uint8) for shade in (0, 255)])}
+    mistakes = pd.DataFrame({"domain": "real", "category": ["apple", "a<b"], "prediction": ["pear", "fig"]})
+    sheet = mistakes_sheet(mistakes.assign(probability=[0.9, 0.5], pixel_row=[0, 1]), pixels)
+    html = render_page(Page("t", "q", "a", evidence=[Section("s", pictures=[Picture("Mistakes", sheet, "Wrong.")])]))
+    page = Reader(html)
+    shown = [Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) for image in page.images]
+    assert [image.size for image in shown] == [(80, 80)] * 2
+    assert [image.getpixel((40, 40)) for image in shown] == [(0, 0, 0), (255, 255, 255)]
+    assert "is apple said pear 0.900, real" in page.text and "is a<b said fig 0.500, real" in page.text
+
+
+def test_a_sample_has_a_group_for_each_category_and_domain(study):
+    sheet = sample_sheet(study.manifest, study.pixels, np.random.default_rng(0), 2)
+    groups = Picture("Sample", sheet, "Images.").groups()
+    assert list(groups)[:2] == ["Apple, nice", "Apple, real"]
+    assert {len(tiles) for tiles in groups.values()} == {2} and len(groups) == 10

@@ -14,6 +14,7 @@ from mixvision.datasets.models import FolderDataset
 from mixvision.datasets.reports import ABSENT, FigureDataset, PageDataset, PictureDataset, TextReportDataset
 from mixvision.reporting.page import Page, Section, render_page
 from mixvision.reporting.scripts import SCRIPT_NAME
+from mixvision.reporting.tiles import Tile, tiles_by_group, with_tiles
 
 
 def test_picture_preview_is_a_png_no_larger_than_needed(tmp_path):
@@ -76,3 +77,12 @@ def test_the_script_of_figures_is_saved_once_beside_the_pages(tmp_path):
     plain = PageDataset(filepath=str(tmp_path / "other" / "ingestion" / "page.html"))
     plain.save(render_page(Page("t", "q", "a")))
     assert not list((tmp_path / "other").glob("*.*")), "a page without figures needs no script"
+
+
+def test_a_contact_sheet_keeps_its_tiles(tmp_path):
+    dataset, tile = (
+        PictureDataset(filepath=str(tmp_path / "sheet.png")),
+        Tile([0, 0, 4, 4], "nice", ["is \N{CHECK MARK}"]),
+    )
+    dataset.save(with_tiles(Image.new("RGB", (4, 4)), [tile]))
+    assert tiles_by_group(dataset.load()) == {"": [tile]}

@@ -14,6 +14,7 @@ from kedro_datasets.pillow import ImageDataset
 from kedro_datasets.plotly import JSONDataset
 from kedro_datasets.text import TextDataset
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from mixvision.datasets.previews import described
 from mixvision.reporting.scripts import SCRIPT_NAME, script, self_contained
@@ -56,11 +57,10 @@ class PictureDataset(ImageDataset):
         return super().load() if self._fs.size(self._get_load_path()) else None
 
     def save(self, data: Image.Image | Absent) -> None:
-        if data is not ABSENT:
-            super().save(data)
-            return
-        with self._fs.open(self._get_save_path(), "wb"):
-            pass  # opening truncates
+        path = self._get_save_path()
+        with self._fs.open(path, "wb") as file:  # opening truncates
+            if isinstance(data, Image.Image):
+                data.save(file, self._get_format(path), **self._save_args | _texts(data))
         self._invalidate_cache()
 
     def preview(self) -> ImagePreview:
@@ -72,6 +72,15 @@ class PictureDataset(ImageDataset):
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
         return ImagePreview(base64.b64encode(buffer.getvalue()).decode())
+
+
+def _texts(picture: Image.Image) -> dict[str, PngInfo]:
+    """The texts that belong to a picture, for Pillow to save in a PNG: it reads them, but does not write them."""
+    texts = PngInfo()
+    for key, value in picture.info.items():
+        if isinstance(value, str):
+            texts.add_itxt(str(key), value)
+    return {"pnginfo": texts}
 
 
 class TextReportDataset(TextDataset):

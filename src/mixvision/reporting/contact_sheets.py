@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import sample_colorscale, unlabel_rgb
 
 from mixvision.reporting.style import COLOURS
+from mixvision.reporting.tiles import Tile, with_tiles
 from mixvision.vocabulary import DOMAINS
 
 TILE = 80
@@ -50,7 +51,7 @@ def sample_sheet(
     top = MARGIN + LINE + GAP
     size = (MARGIN + label + len(domains) * (block + MARGIN) - GAP, top + len(categories) * (tile + GAP) - GAP + MARGIN)
     sheet = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(sheet)
+    draw, tiles = ImageDraw.Draw(sheet), []
     for domain, left in lefts.items():
         draw.text((left, MARGIN), domain, COLOURS[domain], font)
     for row, category in enumerate(categories):
@@ -60,8 +61,10 @@ def sample_sheet(
             rows = kept.loc[(kept["category"] == category) & (kept["domain"] == domain), "pixel_row"].to_numpy()
             chosen = generator.permutation(np.sort(rows))[:images_per_category]
             for column, pixel_row in enumerate(chosen):
-                sheet.paste(_tile(pixels[domain][pixel_row], tile), (left + column * (tile + GAP), y))
-    return sheet
+                x = left + column * (tile + GAP)
+                sheet.paste(_tile(pixels[domain][pixel_row], tile), (x, y))
+                tiles.append(Tile((x, y, x + tile, y + tile), domain, group=f"{category}, {domain}"))
+    return with_tiles(sheet, tiles)
 
 
 def mistakes_sheet(mistakes: pd.DataFrame, pixels: Mapping[str, np.ndarray], images_across: int = 6) -> Image.Image:
@@ -192,16 +195,18 @@ def _captioned_sheet(
     width, height = wide + 56, high + 3 * LINE + 14
     down = max(1, math.ceil(len(pictures) / images_across))
     sheet = Image.new("RGB", (2 * MARGIN + images_across * width, 2 * MARGIN + down * height), PAPER)
-    draw = ImageDraw.Draw(sheet)
+    draw, tiles = ImageDraw.Draw(sheet), []
     if not pictures:
         draw.text((MARGIN, MARGIN), none, INK, font)
     for place, (picture, domain, lines) in enumerate(zip(pictures, domains, captions, strict=True)):
         x, y = MARGIN + place % images_across * width, MARGIN + place // images_across * height
         sheet.paste(picture, (x, y))
+        if any(lines):
+            tiles.append(Tile((x, y, x + wide, y + high), domain, lines))
         draw.rectangle((x, y + high + 1, x + wide - 1, y + high + 4), COLOURS.get(domain, PAPER))
         for line, caption in enumerate(lines):
             draw.text((x, y + high + 8 + line * LINE), _shortened(caption, font, width - 6), INK, font)
-    return sheet
+    return with_tiles(sheet, tiles)
 
 
 def _tiles(images: pd.DataFrame, pixels: Mapping[str, np.ndarray]) -> list[Image.Image]:

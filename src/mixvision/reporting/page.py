@@ -18,6 +18,7 @@ from mixvision.reporting.formatting import DASH, number
 from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.scripts import SCRIPT_NAME, SCRIPT_TAG
+from mixvision.reporting.tiles import Tile, tiles_by_group
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,15 @@ class Picture:
         if not self.description:
             raise ValueError(f"description of picture {self.title!r} is empty; say in a sentence what it shows.")
 
-    def source(self) -> str:
-        """The image as a data address: JPEG with full colour resolution, so that labels stay sharp."""
+    def groups(self) -> dict[str, list[Tile]]:
+        """The tiles of a contact sheet by group; none for any other picture."""
+        return tiles_by_group(self.image)
+
+    def source(self, box: Sequence[int] | None = None) -> str:
+        """The image or a part of it as a data address: JPEG with full colour resolution, so that labels stay sharp."""
         buffer = io.BytesIO()
-        self.image.convert("RGB").save(buffer, "JPEG", quality=90, subsampling=0)
+        left, top, right, bottom = box or (0, 0, *self.image.size)
+        self.image.crop((left, top, right, bottom)).convert("RGB").save(buffer, "JPEG", quality=90, subsampling=0)
         return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
@@ -168,6 +174,8 @@ def _texts_of_page(page: Page) -> Iterator[str]:
             yield from (drawing.title, drawing.subtitle, *drawing.texts)
         for picture in section.pictures:
             yield from (picture.title, picture.description)
+            for group, tiles in picture.groups().items():
+                yield from (group, *(line for tile in tiles for line in tile.caption))
 
 
 def _text(cell: object) -> str:
