@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -11,6 +12,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pandas as pd
 import pytest
+from browser import Browser, find_browser, start_browser
+from page_in_browser import require_readable
 from PIL import Image
 from sklearn.datasets import load_digits
 from stand_ins import Study, make_study
@@ -34,6 +37,22 @@ def shared_data():
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    """A headless Chromium for all tests of a process, or a skip if there is none."""
+    binary = find_browser()
+    if binary is None:
+        pytest.skip("there is no browser: install chromium, or name one in BROWSER_BINARY")
+    with start_browser(binary, tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+@pytest.fixture
+def look_at(browser, tmp_path) -> Callable[[str], None]:
+    """A function that fails unless a page can be read in a browser."""
+    return lambda html: require_readable(browser, html, tmp_path)
 
 
 @pytest.fixture(scope="session")

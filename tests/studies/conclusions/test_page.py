@@ -191,3 +191,7 @@ def test_the_number_of_seeds_is_given(unpublished, study_of_three_seeds):
     assert (settings["trials"] == 3).all()
     assert seeds_sentence(settings).startswith("3 seeds a setting")
     assert seeds_sentence(settings.assign(trials=[1] * 4 + [3] * 2)).startswith("1 to 3 seeds")
+
+
+def test_the_page_can_be_read_in_a_browser(look_at, study, published):
+    look_at(conclude(study, published)["page"])

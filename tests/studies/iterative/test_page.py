@@ -396,3 +396,7 @@ def test_trials_that_diverged_do_not_count_in_the_curves(of_two_seeds):
     run.metrics = run.metrics[run.metrics["trial"] != run.trials["trial"].iloc[-1]]
     drawn, wanted = (run.figures()[1], sound.figures()[1])
     assert drawn.to_json() == wanted.to_json()
+
+
+def test_the_page_can_be_read_in_a_browser(look_at, html):
+    look_at(html)

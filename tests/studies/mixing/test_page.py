@@ -163,3 +163,7 @@ def test_where_images_leak_the_results_without_them_are_shown_as_well(study, mad
 
 def test_equal_input_gives_an_equal_page(study, made):
     assert make_page(study)[0] == made[0]
+
+
+def test_the_page_can_be_read_in_a_browser(look_at, with_published):
+    look_at(with_published)

@@ -1,0 +1,53 @@
+"""What a person needs of a page, looked at in a browser: at a desk and on a phone, in daylight and in the dark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from browser import Browser
+
+from mixvision.reporting.scripts import SCRIPT_NAME, script
+
+# axe-core finds what keeps people out; without it (see package.json there) this part is left out.
+AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+CUT = """[...document.querySelectorAll("main *")].filter(part => !part.closest(".scroll, [popover], svg")
+  && part.getBoundingClientRect().right > innerWidth + 1).map(part => part.outerHTML.slice(0, 200))"""
+FIGURES = """[...document.querySelectorAll(".plot")].map(plot => {
+  const drawing = plot.querySelector("svg.main-svg");
+  return !!drawing && drawing.getBoundingClientRect().width <= innerWidth && !plot.querySelector(".missing"); })"""
+OPENED = """(() => { const button = document.querySelector("button.term"); if (!button) return "no term";
+  button.focus(); button.click(); const shown = document.querySelector("[popover]:popover-open"); if (!shown) return "";
+  const text = shown.textContent; shown.hidePopover(); return text; })()"""
+INK = """[...document.querySelectorAll(".plot")].map(plot => plot._fullLayout.font.color)"""
+
+
+def require_readable(browser: Browser, html: str, folder: Path) -> None:
+    """Fail unless a page is whole at both widths, asks for no address, has no error, and can be used by anyone."""
+    (folder / SCRIPT_NAME).write_text(script(), encoding="utf-8")
+    (folder / "page").mkdir()
+    file = folder / "page" / "page.html"
+    file.write_text(html, encoding="utf-8")
+    browser.open(file, 1400)
+    for width, dark in ((1400, False), (390, True)):
+        browser.resize(width, dark)
+        assert browser.run("document.documentElement.scrollWidth") == width, "the page scrolls sideways"
+        assert not browser.run(CUT), "something is cut"
+        assert all(browser.run(FIGURES)), "a figure is not drawn, or wider than the screen"
+        assert set(browser.run(INK)) <= {"#e8ebee" if dark else "#1d232a"}
+        assert browser.run(OPENED), "the meaning of a term does not open"
+        assert not browser.complaints
+        assert {Path(address).name for address in browser.requests} <= {"page.html", SCRIPT_NAME}
+        if AXE.exists():
+            assert not violations(browser)
+
+
+def violations(browser: Browser) -> list[str]:
+    """What axe-core calls serious or critical."""
+    browser.run(AXE.read_text(encoding="utf-8") + "; true")
+    found = json.loads(browser.run("axe.run().then(result => JSON.stringify(result.violations))"))
+    return [
+        f"{entry['id']}: {entry['help']}: {entry['nodes'][0]['html'][:200]}"
+        for entry in found
+        if entry["impact"] in ("serious", "critical")
+    ]
