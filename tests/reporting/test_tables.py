@@ -14,11 +14,14 @@ from mixvision.reporting.published import read_published
 from mixvision.reporting.tables import (
     best_ratio,
     comparison_table,
+    inseparable,
+    inseparable_sentence,
     metric_markdown,
     metric_table,
     published_rows,
     snapshot_table,
     trial_settings,
+    with_distances,
 )
 from mixvision.training.config import Training
 from mixvision.vocabulary import METRICS, SNAPSHOTS
@@ -188,3 +191,25 @@ def test_a_setting_that_is_left_to_the_program_is_automatic(study):
 
 def test_zero_has_no_sign():
     assert (number(-0.0001), number(-0.25), interval(-0.0001, 0.5)) == ("0.000", "-0.250", "0.000 to 0.500")
+
+
+@pytest.mark.parametrize(
+    ("low", "alike", "sentence"),
+    [
+        ([0.2, 0.0, -0.01, 0.3], [30, 60], "These test images cannot tell it from 60% real."),
+        ([-0.1, 0.0, -0.01, 0.3], [0, 30, 60], "These test images cannot tell it from 0% and 60% real."),
+        (
+            [0.1, 0.0, 0.01, np.nan],
+            [30],
+            "On these test images every other ratio is behind it, by the 95% interval, too.",
+        ),
+    ],
+)
+def test_ratios_are_told_from_the_best_by_the_interval_of_their_distance(study, low, alike, sentence):
+    table = make_table(study)
+    table.loc[table["ratio"] == 30, "validation_performance_top1"] = 1.0
+    behind = pd.DataFrame({"ratio": [0, 30, 60, 100], "behind_low": low, "behind_high": 0.5})
+    whole = with_distances(table, behind)
+    assert (inseparable(whole), inseparable_sentence(whole)) == (alike, sentence)
+    assert comparison_table(whole)["behind the best"][1] == "0.000 to 0.500"
+    assert (inseparable(table), inseparable_sentence(table)) == ([30], "")

@@ -77,6 +77,33 @@ def performance_interval(
     return float(low), float(high)
 
 
+def behind_best(
+    joined: pd.DataFrame,
+    trials: pd.DataFrame,
+    best: int,
+    generator: np.random.Generator,
+    by: str = "ratio",
+    draws: int = 2000,
+) -> pd.DataFrame:
+    """Bootstrap how far each value of a setting is behind the best one, both on the same resampled test images.
+
+    Args:
+        joined, trials, generator, by, draws: as for :func:`performance_intervals`; trials have a ``seed``, too.
+        best: the value that was chosen on validation images.
+
+    Returns:
+        One row per value of ``by``: ``behind_low`` and ``behind_high``, the bounds of the central 95% of the best one's
+        performance minus the value's, at the snapshot best_validation. 0 or less: it cannot be told to be worse.
+    """
+    tested = joined[(joined["snapshot"] == "best_validation") & (joined["split"] == "test")]
+    known = trials[trials["trial"].isin(tested["trial"])]
+    drawn = resampled_settings(tested, known, [by], generator, draws)["performance"]
+    drawn.columns = drawn.columns.get_level_values(by)
+    behind = drawn.rsub(drawn[best], axis=0)
+    ends = {"behind_low": (1 - LEVEL) / 2, "behind_high": (1 + LEVEL) / 2}
+    return pd.DataFrame({name: behind.quantile(end) for name, end in ends.items()}).rename_axis(by).reset_index()
+
+
 def wilson_interval(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute 95% score intervals (Wilson, 1927) of accuracies.
 

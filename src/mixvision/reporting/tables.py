@@ -81,6 +81,29 @@ def best_ratio(table: pd.DataFrame, by: str = "ratio") -> int:
     return int(best_first(honest, "validation_performance_top1")[by].iloc[0])
 
 
+def with_distances(table: pd.DataFrame, behind: pd.DataFrame, by: str = "ratio") -> pd.DataFrame:
+    """The table of metrics with what :func:`mixvision.evaluation.intervals.behind_best` returns."""
+    return table.merge(behind.assign(snapshot="best_validation"), on=[by, "snapshot"], how="left")
+
+
+def inseparable(table: pd.DataFrame, by: str = "ratio") -> list[int]:
+    """The ratios, or shares, that the test images cannot tell to be worse than the best one, which is among them."""
+    honest = table[table["snapshot"] == "best_validation"]
+    if "behind_low" not in honest:
+        return [best_ratio(table, by)]
+    return sorted({best_ratio(table, by), *map(int, honest.loc[honest["behind_low"] <= 0, by])})
+
+
+def inseparable_sentence(table: pd.DataFrame, by: str = "ratio") -> str:
+    """Which others the test images cannot tell from the best ratio, or share, in a sentence."""
+    others = [f"{value}%" for value in inseparable(table, by) if value != best_ratio(table, by)]
+    if not others:
+        compared = "behind_low" in table and table[by].nunique() > 1
+        return f"On these test images every other {by} is behind it, by the 95% interval, too." if compared else ""
+    names = " and ".join(filter(None, [", ".join(others[:-1]), others[-1]]))
+    return f"These test images cannot tell it from {names} {SETTINGS[by].removeprefix('% ')}."
+
+
 def comparison_table(
     table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None, by: str = "ratio"
 ) -> pd.DataFrame:
@@ -95,6 +118,11 @@ def comparison_table(
         if snapshot == "best_validation":
             bounds = zip(rows["performance_top1_low"], rows["performance_top1_high"], strict=True)
             shown["95% interval"] = pd.Series([interval(*pair) for pair in bounds], index=rows.index)
+            if "behind_low" in rows:
+                behind = zip(rows["behind_low"], rows["behind_high"], strict=True)
+                shown["behind the best"] = pd.Series(
+                    [interval(*pair) if any(pair) else DASH for pair in behind], index=rows.index
+                )
             if table_without_leaks is not None:
                 clean = table_without_leaks[table_without_leaks["snapshot"] == snapshot].set_index(by)
                 shown[f"{plain_name(snapshot)}, without leaks"] = with_spread(clean, "performance_top1")

@@ -46,6 +46,10 @@ OVERALL_METRICS = replace(
     ),
     more=(accuracy("top<k>", "share of images whose category is among the first k predictions", metric=True),),
 )
+BEHIND = tuple(
+    Column(f"behind_{end}", NUMBER, "bound of the 95% interval of the distance to the best value", missing=True)
+    for end in ("low", "high")
+)
 METRIC_TABLE = Table(
     "metric table",
     (
@@ -54,6 +58,7 @@ METRIC_TABLE = Table(
         *(accuracy(f"{measure.name}_std", "standard deviation over the trials") for measure in ACCURACIES),
         *(accuracy(f"performance_{top}_{end}") for top in ("top1", "top3") for end in ("low", "high")),
         accuracy("validation_performance_top1"),
+        *(replace(bound, optional=True) for bound in BEHIND),
         *(replace(measure, name=f"published_{measure.name}", optional=True) for measure in ACCURACIES),
     ),
     key=("ratio", "share", "snapshot"),
@@ -96,10 +101,7 @@ FROZEN_RATIOS = Table(
         *(accuracy(f"{measure}_top1") for measure in MEASURES),
         *(accuracy(end, "bound of the 95% interval of the performance") for end in ("low", "high")),
         accuracy("validation_performance_top1"),
-        *(
-            Column(f"behind_{end}", NUMBER, "bound of the 95% interval of the distance to the best ratio", missing=True)
-            for end in ("low", "high")
-        ),
+        *BEHIND,
     ),
     key=("ratio",),
 )

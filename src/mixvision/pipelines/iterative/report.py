@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.evaluation.intervals import performance_intervals
+from mixvision.evaluation.intervals import behind_best, performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes, snapshot_note, untested_notes
 from mixvision.reporting.settings import ReportParameters
-from mixvision.reporting.tables import metric_table
+from mixvision.reporting.tables import best_ratio, metric_table, with_distances
 from mixvision.studies.iterative import figures, forgetting
 from mixvision.studies.iterative.page import IterativeReport, IterativeResults, answer, iterative_page, shares_table
 from mixvision.studies.iterative.training import Phases
@@ -104,7 +104,9 @@ def _finished(history: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
 def _table(metrics: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters) -> pd.DataFrame:
     generator = np.random.default_rng(report.seed)
     intervals = performance_intervals(joined, trials, generator, by="share", draws=report.bootstrap_draws)
-    return metric_table(summarise(metrics, trials, by="share"), intervals, None, by="share")
+    table = metric_table(summarise(metrics, trials, by="share"), intervals, None, by="share")
+    best, draws = best_ratio(table, "share"), report.bootstrap_draws
+    return with_distances(table, behind_best(joined, trials, best, generator, "share", draws), "share")
 
 
 def _settings(trials: pd.DataFrame, phases: Phases, training: Training) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from mixvision.evaluation.intervals import performance_intervals
+from mixvision.evaluation.intervals import behind_best, performance_intervals
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.evaluation.mistakes import (
     category_accuracy,
@@ -24,7 +24,7 @@ from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes, snapshot_note, untested_notes
 from mixvision.reporting.settings import ReportParameters
-from mixvision.reporting.tables import best_ratio, comparison_table, metric_markdown, metric_table
+from mixvision.reporting.tables import best_ratio, comparison_table, metric_markdown, metric_table, with_distances
 from mixvision.studies.mixing import figures
 from mixvision.studies.mixing.page import MixingResults, answer, mixing_page
 from mixvision.training.config import Training
@@ -58,7 +58,9 @@ def measure(
     def table(measured: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         generator = np.random.default_rng(report.seed)
         intervals = performance_intervals(images, trials, generator, draws=report.bootstrap_draws)
-        return metric_table(summarise(measured, trials), intervals, published.mixing)
+        made = metric_table(summarise(measured, trials), intervals, published.mixing)
+        behind = behind_best(images, trials, best_ratio(made), generator, draws=report.bootstrap_draws)
+        return with_distances(made, behind)
 
     whole = table(metrics, joined)
     without_leaks = table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]])
@@ -70,13 +72,13 @@ def measure(
 
 
 def draw_curves(
-    metrics: pd.DataFrame, history: pd.DataFrame, trials: pd.DataFrame, published: Published
+    metrics: pd.DataFrame, table: pd.DataFrame, history: pd.DataFrame, trials: pd.DataFrame, published: Published
 ) -> dict[str, go.Figure]:
     """Accuracy and performance against the ratio, and the learning curves."""
     summary = summarise(metrics, trials)
     return {
         "accuracy_figure": figures.accuracy_against_ratio(summary, published.mixing),
-        "performance_figure": figures.performance_against_ratio(summary, published.mixing),
+        "performance_figure": figures.performance_against_ratio(summary, published.mixing, table=table),
         "learning_curves_figure": figures.learning_curves(history, trials),
     }
 

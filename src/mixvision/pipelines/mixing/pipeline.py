@@ -40,7 +40,7 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.draw_curves,
-            ["metrics", "history", "trials", "published"],
+            ["metrics", "metric_table", "history", "trials", "published"],
             by_name("accuracy_figure", "performance_figure", "learning_curves_figure"),
             name="draw_curves",
         ),

@@ -20,7 +20,14 @@ from mixvision.reporting.sections import (
     published_note,
     settings_section,
 )
-from mixvision.reporting.tables import SETTINGS, best_ratio, comparison_table, snapshot_table
+from mixvision.reporting.tables import (
+    SETTINGS,
+    best_ratio,
+    comparison_table,
+    inseparable,
+    inseparable_sentence,
+    snapshot_table,
+)
 from mixvision.studies.iterative.forgetting import best_interpolations, second_domain
 from mixvision.vocabulary import AFTER_INITIAL, MEASURES, SNAPSHOTS
 
@@ -112,6 +119,7 @@ def answer(results: IterativeResults) -> str:
         f"of {number(honest['performance_top1'])} (95% interval {number(honest['performance_top1_low'])} to "
         f"{number(honest['performance_top1_high'])}), nice {number(honest['nice_top1'])} and real "
         f"{number(honest['real_top1'])}.",
+        *filter(None, [inseparable_sentence(results.table, "share")]),
         f"At the end of its initial training, on {first} images only, this was {number(before['performance_top1'])}: "
         f"the restricted training {_change(honest['performance_top1'] - before['performance_top1'])}. "
         f"{_improved(results)}",
@@ -139,12 +147,16 @@ def shares_table(results: IterativeResults) -> pd.DataFrame:
 def _performance_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
     shown = shares_table(results)
     best = best_ratio(results.table, "share")
-    text = ["The green row is the best share, picked on the validation images."]
+    text = [
+        "The dark green row is the best share, picked on the validation images. The test images cannot tell the light "
+        "green ones from it."
+    ]
     if results.published and results.published.highest_performance is not None:
         highest = number(results.published.highest_performance)
         text.append(f"Published: never above {highest}; see the notes at the end.")
     highlighted = int(shown.index[shown[SETTINGS["share"]] == best][0])
-    table = Table("Performance (top-1) on the test images", shown, highlighted_row=highlighted)
+    tied = [int(row) for row in shown.index[shown[SETTINGS["share"]].isin(inseparable(results.table, "share"))]]
+    table = Table("Performance (top-1) on the test images", shown, highlighted_row=highlighted, tied_rows=tied)
     return Section("Performance by share of the initial training", text, [table], figures)
 
 

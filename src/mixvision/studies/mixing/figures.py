@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from mixvision.reporting.charts import PANELS_ACROSS, accuracy_panels, named_confusion_matrices
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
-from mixvision.reporting.tables import published_rows
+from mixvision.reporting.tables import inseparable, published_rows
 from mixvision.vocabulary import DOMAINS, MEASURES
 
 SNAPSHOT_NAMES = {
@@ -37,11 +37,16 @@ def accuracy_against_ratio(
 
 
 def performance_against_ratio(
-    summary: pd.DataFrame, published: PublishedMixing | None, snapshot: str = "best_validation"
+    summary: pd.DataFrame,
+    published: PublishedMixing | None,
+    snapshot: str = "best_validation",
+    table: pd.DataFrame | None = None,
 ) -> go.Figure:
     """Test performance, the root of nice times real accuracy, against the share of real training images.
 
-    Arguments as for :func:`accuracy_against_ratio`. Top-1 is drawn with circles, top-3 with diamonds.
+    Arguments as for :func:`accuracy_against_ratio`; from ``table`` (what :func:`metric_table` returns) the 95% intervals
+    are drawn as a band, and the ratios that cannot be told from the best have rings. Top-1 is drawn with
+    circles, top-3 with diamonds.
     """
     rows = _tested(summary, snapshot)
     figure = go.Figure()
@@ -49,6 +54,8 @@ def performance_against_ratio(
         name = f"top-{top[-1]}"
         figure.add_trace(_line(rows, f"performance_{top}", f"{name}, ours", colour, symbol))
         _add_published(figure, published, f"performance_{top}", f"{name}, published (best on test)", colour, symbol)
+    if table is not None:
+        _add_band(figure, table[table["snapshot"] == snapshot], inseparable(table))
     title = "Test performance, √(nice · real), by share of real training images"
     return _against_ratio(figure, title, rows, snapshot, "performance")
 
@@ -141,6 +148,19 @@ def _line(rows: pd.DataFrame, metric: str, name: str, colour: str, symbol: str =
         error_y={"type": "data", "array": spread, "visible": bool(spread.notna().any())},
         hovertemplate="%{x}% real: %{y:.3f}",
     )
+
+
+def _add_band(figure: go.Figure, rows: pd.DataFrame, alike: list[int]) -> None:
+    """The 95% interval of the performance (top-1) as a band, and a ring around each ratio not told from the best."""
+    green, low, high = COLOURS["performance"], rows["performance_top1_low"], rows["performance_top1_high"]
+    band = go.Scatter(x=[*rows["ratio"], *rows["ratio"][::-1]], y=[*high, *low[::-1]], name="95% interval, top-1")
+    figure.add_trace(band.update(mode="lines", line_width=0, fill="toself", fillcolor="rgba(0,158,115,0.2)"))
+    figure.update_traces(hoverinfo="skip", selector={"fill": "toself"})
+    rings = rows[rows["ratio"].isin(alike)]
+    ring = go.Scatter(
+        x=rings["ratio"], y=rings["performance_top1"], name="not told apart from the best", mode="markers"
+    )
+    figure.add_trace(ring.update(marker={"symbol": "circle-open", "size": 17, "color": green}, hoverinfo="skip"))
 
 
 def _add_published(

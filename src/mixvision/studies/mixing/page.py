@@ -22,7 +22,7 @@ from mixvision.reporting.sections import (
     published_note,
     settings_section,
 )
-from mixvision.reporting.tables import best_ratio, comparison_table, snapshot_table
+from mixvision.reporting.tables import best_ratio, comparison_table, inseparable, inseparable_sentence, snapshot_table
 from mixvision.vocabulary import SNAPSHOTS
 
 QUESTION = (
@@ -123,7 +123,7 @@ def answer(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None = None)
         for ratio in (0, 100)
         if ratio in rows.index and ratio != best
     ]
-    outcome = "; ".join([sentence, *others]) + "."
+    outcome = " ".join(filter(None, ["; ".join([sentence, *others]) + ".", inseparable_sentence(table)]))
     if table_without_leaks is None:
         return outcome
     clean = table_without_leaks[table_without_leaks["snapshot"] == "best_validation"].set_index("ratio").loc[best]
@@ -156,10 +156,16 @@ def _comparison_section(
 ) -> Section:
     comparison = comparison_table(table, table_without_leaks)
     highlighted = int(comparison.index[comparison["% real"] == best][0])
-    text = ["The green row is the best ratio, picked on the validation images."]
+    tied = [int(row) for row in comparison.index[comparison["% real"].isin(inseparable(table))]]
+    text = [
+        "The dark green row is the best ratio, picked on the validation images. The test images cannot tell the light "
+        "green ones from it: the interval of how far they are behind the best includes 0."
+    ]
     if published:
         text.append(f"Published: {published.source}; see the notes at the end.")
-    performances = Table("Performance (top-1) on the test images", comparison, highlighted_row=highlighted)
+    performances = Table(
+        "Performance (top-1) on the test images", comparison, highlighted_row=highlighted, tied_rows=tied
+    )
     return Section("Accuracy by share of real training images", text, [performances], figures)
 
 
@@ -189,8 +195,10 @@ def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str,
     best = best_ratio(table)
     honest = table[table["snapshot"] == "best_validation"].set_index("ratio")["performance_top1"]
     kept = manifest[manifest["status"] == "kept"]
+    alike = inseparable(table)
     numbers = [
         (f"{best}%", "real images in the best training set"),
+        *([(f"{alike[0]} to {alike[-1]}%", "real: not told apart from the best")] if len(alike) > 1 else []),
         (number(honest[best]), "its performance (top-1)"),
     ]
     pure = {0: "performance of training on nice only", 100: "performance of training on real only"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mixvision.evaluation.intervals import LEVEL, performance_intervals, resampled_settings
+from mixvision.evaluation.intervals import behind_best, performance_intervals
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.published import PublishedMixing
@@ -45,12 +45,7 @@ def ratio_table(
     table = table[[*_COLUMNS, _VALIDATED]].reset_index(drop=True)
     if table.empty:
         return table.reindex(columns=[*table, *_BEHIND])
-    tested = joined[(joined["snapshot"] == "best_validation") & (joined["split"] == "test")]
-    drawn = resampled_settings(tested, trials, ["ratio"], generator, draws)["performance"]
-    drawn.columns = drawn.columns.get_level_values("ratio")
-    behind = drawn.rsub(drawn[best_frozen_ratio(table)], axis=0)
-    ends = dict(zip(_BEHIND, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), strict=True))
-    return table.assign(**{name: table["ratio"].map(behind.quantile(end)) for name, end in ends.items()})
+    return table.merge(behind_best(joined, trials, best_frozen_ratio(table), generator, draws=draws), how="left")
 
 
 def best_frozen_ratio(ratios: pd.DataFrame) -> int:
