@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mixvision.evaluation.metrics import join_predictions
 from mixvision.evaluation.mistakes import (
     category_accuracy,
     confident_mistakes,
     confusion_counts,
+    hardest_images,
     hits_and_misses,
     select_predictions,
 )
@@ -101,3 +103,16 @@ def test_the_sample_follows_from_the_generator_and_not_from_the_order(twelve):
 
     assert chosen(twelve, 0) == chosen(twelve[::-1], 0)
     assert len({tuple(chosen(twelve, seed)) for seed in range(5)}) > 1
+
+
+def test_the_hardest_images_are_those_that_most_models_get_wrong(study):
+    rows = join_predictions(study.predictions, study.manifest)
+    hardest = hardest_images(rows, 5)
+    tested = rows[(rows["snapshot"] == "best_validation") & (rows["split"] == "test")]
+    wrong = tested[tested["prediction_1"] != tested["category"]].groupby("id").size().sort_values(ascending=False)
+    assert hardest["wrong"].tolist() == wrong.head(5).tolist() and hardest["id"].is_unique
+    assert set(hardest["models"]) == {len(study.trials)}
+    for image in hardest.itertuples():
+        said = tested.loc[(tested["id"] == image.id) & (tested["prediction_1"] != image.category), "prediction_1"]
+        assert (said == image.prediction).sum() == said.value_counts().max()
+    assert hardest_images(rows[rows["top1"]], 5).empty

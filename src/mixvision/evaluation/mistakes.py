@@ -64,6 +64,28 @@ def confident_mistakes(selected: pd.DataFrame, count: int = 24) -> pd.DataFrame:
     return _for_a_sheet(wrong.drop_duplicates("id").head(count))
 
 
+def hardest_images(joined: pd.DataFrame, count: int = 24) -> pd.DataFrame:
+    """List the test images that most models get wrong at best_validation, each once.
+
+    Returns:
+        At most ``count`` rows, hardest first, of equals that with the surest mistakes: ``id``, ``domain``, ``category``
+        (the truth), ``prediction`` (the most frequent wrong one), ``wrong`` and ``models`` (how many), ``pixel_row``.
+    """
+    tested = joined[(joined["snapshot"] == "best_validation") & (joined["split"] == "test")]
+    wrong = tested[~tested["top1"]].assign(prediction=lambda rows: rows["prediction_1"].astype("str"))
+    images = wrong.groupby("id").agg(
+        domain=("domain", "first"),
+        category=("category", "first"),
+        prediction=("prediction", lambda said: said.mode().iloc[0]),
+        wrong=("trial", "nunique"),
+        sureness=("probability_1", "mean"),
+        pixel_row=("pixel_row", "first"),
+    )
+    ordered = images.reset_index().sort_values(["wrong", "sureness", "id"], ascending=[False, False, True])
+    table = ordered.head(count).drop(columns="sureness").assign(models=tested["trial"].nunique())
+    return table.reset_index(drop=True)
+
+
 def hits_and_misses(selected: pd.DataFrame, count: int, generator: np.random.Generator) -> pd.DataFrame:
     """Sample one trial's right and wrong predictions at random, half of each if there are enough.
 

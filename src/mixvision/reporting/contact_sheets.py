@@ -86,6 +86,21 @@ def mistakes_sheet(mistakes: pd.DataFrame, pixels: Mapping[str, np.ndarray], ima
     return _captioned_sheet(_tiles(mistakes, pixels), mistakes["domain"], captions, images_across, none)
 
 
+def hardest_sheet(hardest: pd.DataFrame, pixels: Mapping[str, np.ndarray], images_across: int = 6) -> Image.Image:
+    """The images that most models get wrong, each with its category and what most of them said instead.
+
+    Args:
+        hardest: what :func:`mixvision.evaluation.mistakes.hardest_images` returns.
+        pixels, images_across: as for :func:`mistakes_sheet`.
+    """
+    captions = [
+        (f"is {image.category}", f"said {image.prediction}", f"{image.wrong} of {image.models} wrong, {image.domain}")
+        for image in hardest.itertuples()
+    ]
+    none = "No model made a mistake on these images."
+    return _captioned_sheet(_tiles(hardest, pixels), hardest["domain"], captions, images_across, none)
+
+
 def excluded_sheet(
     manifest: pd.DataFrame, pixels: Mapping[str, np.ndarray], count: int = 24, images_across: int = 6
 ) -> Image.Image:

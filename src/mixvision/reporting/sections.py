@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pandas as pd
+from PIL import Image
 
 from mixvision.reporting.image_tables import excluded_files, image_counts
-from mixvision.reporting.page import Section, Table
+from mixvision.reporting.page import Picture, Section, Table
 from mixvision.reporting.published import PublishedSection
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.tables import trial_settings
@@ -15,6 +16,24 @@ INTERVALS = (
     "The 95% intervals resample the test images of each domain, near-duplicates and groups together. They show how "
     "much the performances depend on these test images, not how much training varies."
 )
+
+
+def mistake_pictures(mistakes: Image.Image, hardest: Image.Image) -> list[Picture]:
+    """The best model's most confident mistakes, and the images that are hardest for all models."""
+    return [
+        Picture(
+            "Most confident mistakes",
+            mistakes,
+            "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
+            "the probability and the domain.",
+        ),
+        Picture(
+            "Hardest images over all models",
+            hardest,
+            "Test images that most models get wrong, each with its true category, the most frequent wrong answer, and "
+            "how many models are wrong.",
+        ),
+    ]
 
 
 def audit_section(results: StudyResults) -> Section:

@@ -45,7 +45,7 @@ def make_page(study, **changes) -> str:
         "layers": LAYERS,
         "learning_rate": go.Figure(),  # not varied in this study
         **{name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in names},
-        **dict.fromkeys(("samples", "mistakes", "excluded"), Image.new("RGB", (40, 30), "red")),
+        **dict.fromkeys(("samples", "mistakes", "hardest", "excluded"), Image.new("RGB", (40, 30), "red")),
     }
     published = changes.pop("published", study.published)
     return baselines_page("Three berries", BaselinesResults(**results | changes), study.base, "cnn", published, 100)

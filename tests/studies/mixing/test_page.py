@@ -35,7 +35,7 @@ def make_page(study, published=None, notes=(), **changes) -> tuple[str, pd.DataF
     curves = learning_curves(study.history, study.trials)
     figures |= dict.fromkeys(("learning_curves", "category_accuracies", "confusion"), curves)
     results = {"manifest": study.manifest, "trials": study.trials, "outcomes": pd.DataFrame(), "table": table}
-    results |= {"table_without_leaks": None, "samples": sheet, "mistakes": sheet}
+    results |= {"table_without_leaks": None, "samples": sheet, "mistakes": sheet, "hardest": sheet}
     return mixing_page("Five fruits", MixingResults(**results | audit | figures | changes), published, notes), table
 
 
@@ -62,7 +62,7 @@ def test_the_page_parses_and_needs_nothing_from_outside(with_published):
 
 def test_images_have_alternative_text_and_their_size(made):
     images = Reader(made[0]).images
-    assert len(images) == 2
+    assert len(images) == 3
     assert all(image["alt"] and (image["width"], image["height"]) == ("40", "30") for image in images)
 
 

@@ -70,8 +70,8 @@ def _report() -> list[Node]:
         ),
         Node(
             nodes.draw_sheets,
-            ["manifest", "mistakes", "nice_images", "real_images", "params:report"],
-            ["samples_sheet", "mistakes_sheet", "excluded_sheet"],
+            ["manifest", "mistakes", "joined_predictions", "nice_images", "real_images", "params:report"],
+            ["samples_sheet", "mistakes_sheet", "hardest_sheet", "excluded_sheet"],
             name="draw_contact_sheets",
         ),
     ]
@@ -98,6 +98,7 @@ def _page() -> Node:
             confusion="confusion_figure",
             samples="samples_sheet",
             mistakes="mistakes_sheet",
+            hardest="hardest_sheet",
             excluded="excluded_sheet",
         ),
         "page",

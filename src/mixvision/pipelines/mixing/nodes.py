@@ -16,6 +16,7 @@ from mixvision.evaluation.mistakes import (
     category_accuracy,
     confident_mistakes,
     confusion_counts,
+    hardest_images,
     select_predictions,
 )
 from mixvision.images.store import ImageStore, pixels_by_domain
@@ -107,15 +108,17 @@ def examine_best(
 def draw_sheets(
     manifest: pd.DataFrame,
     mistakes: pd.DataFrame,
+    joined: pd.DataFrame,
     nice_images: ImageStore,
     real_images: ImageStore,
     report: ReportParameters,
-) -> tuple[Image.Image, Image.Image]:
-    """Contact sheets of sample images of both domains and of the most confident mistakes."""
+) -> tuple[Image.Image, Image.Image, Image.Image]:
+    """Contact sheets of sample images of both domains, of the most confident mistakes, and of the hardest images."""
     pixels = pixels_by_domain(nice_images, real_images)
     generator = np.random.default_rng(report.seed)
     samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
-    return samples, contact_sheets.mistakes_sheet(mistakes, pixels)
+    hardest = contact_sheets.hardest_sheet(hardest_images(joined, report.mistakes_shown), pixels)
+    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), hardest
 
 
 def write_page(

@@ -18,7 +18,13 @@ from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.results import StudyResults
-from mixvision.reporting.sections import audit_section, excluded_section, missing_notes, settings_section
+from mixvision.reporting.sections import (
+    audit_section,
+    excluded_section,
+    missing_notes,
+    mistake_pictures,
+    settings_section,
+)
 from mixvision.studies.baselines.notes import NOTES, QUESTION, published_notes
 from mixvision.studies.baselines.settings import SETTINGS, setting_text
 from mixvision.studies.baselines.tables import (
@@ -59,6 +65,7 @@ class BaselinesResults(StudyResults):
     augmentation: go.Figure
     samples: Image.Image
     mistakes: Image.Image
+    hardest: Image.Image
     excluded: Image.Image
 
 
@@ -92,7 +99,7 @@ def baselines_page(
         *_leak_sections(results.leak),
         Section("Learning curves", figures=[results.learning_curves]),
         _confusion_section(results.confusion),
-        _best_section(table, best_predictions, results.mistakes),
+        _best_section(table, best_predictions, mistake_pictures(results.mistakes, results.hardest)),
     ]
     data = [
         _networks_section(results.layers),
@@ -172,13 +179,9 @@ def _confusion_section(figure: go.Figure) -> Section:
     return Section("What the models confuse", [text], figures=[figure])
 
 
-def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, mistakes: Image.Image) -> Section:
+def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, pictures: list[Picture]) -> Section:
     text = [f"{best_trial(table)}, test images, snapshot chosen on validation."]
     headings = {"category": "true category", "share": "share of its images"}
-    description = (
-        "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
-        "the probability and the domain."
-    )
     return Section(
         "A closer look at the best model",
         text,
@@ -186,7 +189,7 @@ def _best_section(table: pd.DataFrame, predictions: pd.DataFrame, mistakes: Imag
             Table("Precision, recall and F1", category_scores(predictions).rename(columns={"f1": "F1"})),
             Table("Most confused pairs", confused_pairs(predictions).rename(columns=headings)),
         ],
-        pictures=[Picture("Most confident mistakes", mistakes, description)],
+        pictures=pictures,
     )
 
 

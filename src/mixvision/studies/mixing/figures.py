@@ -44,8 +44,8 @@ def performance_against_ratio(
 ) -> go.Figure:
     """Test performance, the root of nice times real accuracy, against the share of real training images.
 
-    Arguments as for :func:`accuracy_against_ratio`; from ``table`` (what :func:`metric_table` returns) the 95% intervals
-    are drawn as a band, and the ratios that cannot be told from the best have rings. Top-1 is drawn with
+    Arguments as for :func:`accuracy_against_ratio`; from ``table`` (of :func:`metric_table`) the 95% intervals are
+    drawn as a band, and the ratios that cannot be told from the best have rings. Top-1 is drawn with
     circles, top-3 with diamonds.
     """
     rows = _tested(summary, snapshot)

@@ -19,6 +19,7 @@ from mixvision.reporting.sections import (
     INTERVALS,
     audit_section,
     excluded_section,
+    mistake_pictures,
     published_note,
     settings_section,
 )
@@ -52,6 +53,7 @@ class MixingResults(StudyResults):
     confusion: go.Figure
     samples: Image.Image
     mistakes: Image.Image
+    hardest: Image.Image
 
 
 def mixing_page(
@@ -74,14 +76,7 @@ def mixing_page(
             f"A closer look at the best ratio, {best}% real",
             ["Test images, snapshot chosen on validation, all seeds of this ratio together."],
             figures=[results.category_accuracies, results.confusion],
-            pictures=[
-                Picture(
-                    "Most confident mistakes",
-                    results.mistakes,
-                    "Test images with a wrong prediction of high probability, each with its true category, "
-                    "the predicted one, the probability and the domain.",
-                )
-            ],
+            pictures=mistake_pictures(results.mistakes, results.hardest),
         ),
         _metrics_section(table, table_without_leaks),
     ]
