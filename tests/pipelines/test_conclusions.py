@@ -9,6 +9,7 @@ from page_reader import Reader, read_markdown
 
 from mixvision.models.trained import TrainedNetwork
 from mixvision.pipelines.conclusions.nodes import fit_mixing_law
+from mixvision.reporting.names import plain_name
 from mixvision.studies.conclusions.mixing_law import Proxies
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def test_the_study_saves_all_its_results(reports, project):
     measures = pd.read_csv(reports / "iterative/continual_measures.csv")
     tested = metrics[metrics["split"] == "test"].set_index(["trial", "snapshot"])["nice_top1"]
     page = Reader((reports / "iterative/page.html").read_text())
-    assert page.title == "Handwritten digits"
+    assert page.title == "Handwritten digits: iterative"
     tables = [
         page.table("% initial", beside).set_index("% initial") for beside in ("95% interval", "backward transfer")
     ]
@@ -124,7 +125,7 @@ def test_the_other_ways_to_train_iteratively(run_pipeline, few_digits):
     means = metrics[metrics["split"] == "test"].groupby("snapshot")["performance_top1"].agg(["mean", "std"])
     (row,) = page.table("% initial", "95% interval").to_dict("records")
     for snapshot in ("after_initial", "best_validation", "last", "best_test"):
-        assert row[snapshot] == "{:.3f} ± {:.3f}".format(*means.loc[snapshot])
+        assert row[plain_name(snapshot)] == "{:.3f} ± {:.3f}".format(*means.loc[snapshot])
 
 
 def test_a_mixed_model_that_diverged_late_does_not_count_in_the_law():

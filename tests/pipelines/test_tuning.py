@@ -126,8 +126,8 @@ def test_mixed_training_uses_the_setting_that_tuning_chose(tuned_mixing):
     assert outcomes["status"].tolist() == ["finished"] * 2
     page = Reader((project / "data/08_reporting/digits/mixing/page.html").read_text())
     shared = page.table("setting", "value").set_index("setting")["value"]
-    assert shared[["learning_rate", "l2"]].tolist() == [f"{chosen['learning_rate']:g}", "0.05"]
-    assert shared["tuned_by"] == chosen["source"]
+    assert shared[["learning rate", "L2"]].tolist() == [f"{chosen['learning_rate']:g}", "0.05"]
+    assert shared["tuned by"] == chosen["source"]
     assert f"were tuned by {chosen['source']}." in page.text
     assert runs(project)[1].loc["ratio-050-seed-0", "params.l2"] == "0.05"
 

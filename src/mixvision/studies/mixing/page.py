@@ -193,8 +193,8 @@ def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str,
     alike = inseparable(table)
     numbers = [
         (f"{best}%", "real images in the best training set"),
-        *([(f"{alike[0]} to {alike[-1]}%", "real: not told apart from the best")] if len(alike) > 1 else []),
         (number(honest[best]), "its performance (top-1)"),
+        *([(f"{alike[0]} to {alike[-1]}%", "real: not told apart from the best")] if len(alike) > 1 else []),
     ]
     pure = {0: "performance of training on nice only", 100: "performance of training on real only"}
     numbers += [(number(honest[ratio]), meaning) for ratio, meaning in pure.items() if ratio in honest]
