@@ -15,7 +15,9 @@ CUT = """[...document.querySelectorAll("main *")].filter(part => !part.closest("
   && part.getBoundingClientRect().right > innerWidth + 1).map(part => part.outerHTML.slice(0, 200))"""
 FIGURES = """[...document.querySelectorAll(".plot")].map(plot => {
   const drawing = plot.querySelector("svg.main-svg");
-  return !!drawing && drawing.getBoundingClientRect().width <= innerWidth && !plot.querySelector(".missing"); })"""
+  if (!drawing || plot.querySelector(".missing")) return false;
+  const [inner, outer] = [drawing, plot].map(part => part.getBoundingClientRect());
+  return inner.width <= innerWidth && inner.bottom <= outer.bottom + 1; })"""
 OPENED = """(() => { const button = document.querySelector("button.term"); if (!button) return "no term";
   button.focus(); button.click(); const shown = document.querySelector("[popover]:popover-open"); if (!shown) return "";
   const text = shown.textContent; shown.hidePopover(); return text; })()"""
@@ -33,7 +35,7 @@ def require_readable(browser: Browser, html: str, folder: Path) -> None:
         browser.resize(width, dark)
         assert browser.run("document.documentElement.scrollWidth") == width, "the page scrolls sideways"
         assert not browser.run(CUT), "something is cut"
-        assert all(browser.run(FIGURES)), "a figure is not drawn, or wider than the screen"
+        assert all(browser.run(FIGURES)), "a figure is not drawn, wider than the screen, or over what follows"
         assert set(browser.run(INK)) <= {"#e8ebee" if dark else "#1d232a"}
         assert browser.run(OPENED), "the meaning of a term does not open"
         assert not browser.complaints

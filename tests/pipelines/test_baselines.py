@@ -93,7 +93,7 @@ def test_a_study_of_one_domain_saves_all_its_results(run_pipeline, letters):
     outcomes = pd.read_csv(project / "data/07_model_output/letters/baselines/outcomes.csv").set_index("trial")
     reason = outcomes.loc["cnn-learning-rate-1e+20", "reason"]
     assert f"Missing: cnn-learning-rate-1e+20 (failed). {reason}" in page.text
-    assert {path.stem for path in report.glob("*.png")} == {"samples", "mistakes", "excluded"}
+    assert {path.stem for path in report.glob("*.png")} == {"samples", "mistakes", "hardest", "excluded"}
     assert not (project / "data/06_models/letters/baselines/checkpoints").exists()
 
     network = TrainedNetwork.load(project / "data/06_models/letters/baselines/networks/cnn/best_validation.safetensors")

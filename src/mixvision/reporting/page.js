@@ -8,6 +8,7 @@ function draw(place) {
   const layout = narrow.matches && !printing ? figure.narrow : figure.wide;
   const ink = dark.matches && !printing ? "#e8ebee" : "#1d232a";
   layout.font = { ...layout.font, color: ink };
+  place.style.height = layout.height + "px";  // Plotly keeps the first one when a figure is drawn again
   if (printing) layout.width = 680;  // pixels of a page of paper
   return Plotly.react(place, figure.data, layout, { responsive: !printing, displayModeBar: false });
 }
