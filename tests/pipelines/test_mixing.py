@@ -70,7 +70,7 @@ def test_the_main_job_saves_all_its_results(run_pipeline):
     rows = page.table("% real", "95% interval").set_index("% real")
     for snapshot in ("best_validation", "last", "best_test"):
         expected = {str(ratio): f"{tested[f'ratio-{ratio:03d}-seed-0', snapshot]:.3f}" for ratio in (0, 50, 100)}
-        assert rows[snapshot].to_dict() == expected
+        assert rows[plain_name(snapshot)].to_dict() == expected
     validated = metrics[(metrics["split"] == "validation") & (metrics["snapshot"] == "best_validation")]
     best = validated.set_index("trial")["performance_top1"].idxmax()
     assert page.key_numbers[:2] == [f"{int(best[6:9])}%", f"{tested[best, 'best_validation']:.3f}"]
