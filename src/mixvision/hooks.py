@@ -40,6 +40,8 @@ from mixvision.parameter_names import (
     require_mappings,
 )
 
+MLFLOW = "http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"  # it opens for chatbots otherwise
+
 
 class ParameterNames:
     """Refuses an unknown study, and parameters with an old or unknown name, before anything is read or trained."""
@@ -143,7 +145,8 @@ class RunSummary:
         for name in (name for name, its_role in outputs.items() if its_role == "page"):
             print(f"\nThe page, with every table and picture: {file_of(name, catalog)}")
         if "models" in outputs.values():
-            print("Compare the models in MLflow: make mlflow. Look at the pipeline in kedro-viz: make viz.")
+            print(f"Compare the models in MLflow: make mlflow, then open {MLFLOW}")
+            print("Look at the pipeline in kedro-viz: make viz.")
 
 
 def study_of(context: KedroContext) -> str:

@@ -119,9 +119,9 @@ def test_a_study_of_one_domain_saves_all_its_results(run_pipeline, letters):
     assert failed["status"] == "FAILED" and failed["tags.failure"] == reason and "diverged" in reason
     cnn = children.loc["cnn"]
     assert cnn["params.learning_rate"] == "0.001" and cnn["params.augmentation"] == "expand"
-    assert cnn["metrics.best_validation.top1"] == pytest.approx(table.loc["cnn", "test_top1"])
+    assert cnn["metrics.selected/test/top1"] == pytest.approx(table.loc["cnn", "test_top1"])
     client = mlflow.MlflowClient()
-    steps = {metric.step for metric in client.get_metric_history(cnn["run_id"], "validation_top1")}
+    steps = {metric.step for metric in client.get_metric_history(cnn["run_id"], "validation/top1")}
     assert len(steps) == 2 and max(steps) == 2 * min(steps)
 
 

@@ -84,7 +84,7 @@ def test_the_study_saves_all_its_results(reports, project):
     assert set(children["status"]) == {"FINISHED"} and len(children) == 3 + 1 + 2
     client = mlflow.MlflowClient()
     (child,) = children.loc[children["tags.mlflow.runName"] == trials[1], "run_id"]
-    assert [point.step for point in client.get_metric_history(child, "nice_top1")] == [4, 6, 8]
+    assert [point.step for point in client.get_metric_history(child, "test/nice_top1")] == [4, 6, 8]
     assert client.get_run(child).data.params["share"] == "75"
 
 

@@ -74,7 +74,7 @@ def test_both_splits_are_trained_and_compared(run_pipeline, series):
     metrics = pd.read_csv(data / "08_reporting/digits/leakage/metrics.csv").query(
         "split == 'test' and snapshot == 'last'"
     )
-    logged = runs.set_index("tags.mlflow.runName")["metrics.last.nice_top1"]
+    logged = runs.set_index("tags.mlflow.runName")["metrics.last/test/nice_top1"]
     for row in metrics.itertuples():
         assert logged[row.trial] == pytest.approx(row.nice_top1)
     assert not list((data / "06_models/digits").glob("*/checkpoints"))

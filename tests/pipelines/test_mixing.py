@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 
@@ -109,11 +110,24 @@ def test_the_main_job_saves_all_its_results(run_pipeline):
     client = mlflow.MlflowClient()
     for child in children.itertuples():
         assert child.status == "FINISHED"
-        curve = client.get_metric_history(child.run_id, "performance_top1")
+        curve = client.get_metric_history(child.run_id, "test/performance_top1")
         assert [point.step for point in curve] == [4, 8]
         name = client.get_run(child.run_id).info.run_name
         assert curve[-1].value == pytest.approx(tested.loc[name, "performance_top1"], abs=1e-6)
         assert [artifact.path for artifact in client.list_artifacts(child.run_id)] == ["best_validation.safetensors"]
+    chosen = validated.set_index("trial")["performance_top1"].idxmax()
+    assert parent["params.selected/ratio"] == str(int(chosen[6:9]))
+    answer = metrics.query("snapshot == 'best_validation'").set_index(["trial", "split"])["performance_top1"]
+    for split in ("validation", "test"):
+        logged = parent[f"metrics.selected/{split}/performance_top1"]
+        assert logged == pytest.approx(answer[chosen, split])
+        shown = children.set_index("tags.mlflow.runName")[f"metrics.selected/{split}/performance_top1"]
+        pd.testing.assert_series_equal(shown.sort_index(), answer.xs(split, level="split"), check_names=False)
+    assert children.set_index("tags.selected")["tags.mlflow.runName"].get("yes") == chosen
+    assert parent["params.mixing.training.iterations"] == "8" and parent["tags.pipeline"] == "mixing"
+    assert parent["tags.mlflow.note.content"].startswith((report / "summary.md").read_text().strip())
+    images = {inputs.dataset.name: inputs.dataset for inputs in client.get_run(parent["run_id"]).inputs.dataset_inputs}
+    assert set(images) == {"digits/nice", "digits/real"} and json.loads(images["digits/real"].profile)["images"] == 1797
     logged = {artifact.path for artifact in client.list_artifacts(parent["run_id"], "mixing")}
     assert {"mixing/page.html", "mixing/metric_table.csv", "mixing/accuracy.json", "mixing/mistakes.png"} <= logged
 
@@ -146,7 +160,7 @@ def test_a_failed_run_is_marked_as_failed_and_the_next_one_resumes(run_pipeline,
     parent, children = runs(project)
     assert parent["status"] == "FINISHED" and set(children["status"]) == {"FINISHED"}
     for run_id in children["run_id"]:
-        assert [point.step for point in client.get_metric_history(run_id, "loss")] == [4, 8]
+        assert [point.step for point in client.get_metric_history(run_id, "train/penalised_loss")] == [4, 8]
 
 
 class Locking(TrainingListener):
@@ -179,7 +193,7 @@ def test_what_a_locked_database_could_not_take_is_sent_by_the_next_run(run_pipel
     for child in children["run_id"]:
         run = client.get_run(child)
         assert run.info.status == "FINISHED" and "last.performance_top1" in run.data.metrics
-        assert [point.step for point in client.get_metric_history(child, "loss")] == [4, 8]
+        assert [point.step for point in client.get_metric_history(child, "train/penalised_loss")] == [4, 8]
     assert not list(project.glob(".mlflow-journal/digits/*"))
 
 

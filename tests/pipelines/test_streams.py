@@ -137,8 +137,8 @@ def test_a_second_run_continues_training_with_the_new_images(two_runs):
     assert not (project / DATA / "checkpoints").exists()
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     tracked = mlflow.search_runs(experiment_names=["digits"], filter_string="run_name = 'run-002'")
-    assert tracked["metrics.prequential.real_top1"].item() == pytest.approx(second["real_top1"])
-    curve = mlflow.MlflowClient().get_metric_history(tracked["run_id"].item(), "validation_performance_top1")
+    assert tracked["metrics.prequential/real_top1"].item() == pytest.approx(second["real_top1"])
+    curve = mlflow.MlflowClient().get_metric_history(tracked["run_id"].item(), "validation/performance_top1")
     assert [point.step for point in curve] == [9, 12]
 
 

@@ -169,7 +169,7 @@ def test_a_study_of_two_domains_saves_all_its_results(run_apart, letters, finish
     lengths = children.loc[["linear", "fine-tuned"], ["params.epochs", "params.patience", "params.augmented"]]
     assert lengths.fillna("none").values.tolist() == [["3", "5.0", "False"], ["1", "none", "True"]]
     for trial in table.index:
-        assert children.loc[trial, "metrics.best_validation.top1"] == pytest.approx(table.loc[trial, "test_top1"])
+        assert children.loc[trial, "metrics.selected/test/top1"] == pytest.approx(table.loc[trial, "test_top1"])
     artifacts = mlflow.MlflowClient().list_artifacts(children.loc["fine-tuned", "run_id"])
     assert [artifact.path for artifact in artifacts] == ["best_validation.safetensors"]
 

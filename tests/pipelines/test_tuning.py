@@ -78,7 +78,7 @@ def check_results(project) -> pd.DataFrame:
     children = children.loc[scores.index]
     assert (children["params.iterations"].astype(int) == scores["iterations"]).all()
     assert (children["params.learning_rate"].astype(float).sub(scores["learning_rate"]).abs() < 1e-12).all()
-    final = children["metrics.best_validation.validation_performance_top1"]
+    final = children["metrics.selected/validation/performance_top1"]
     pd.testing.assert_series_equal(final, scores["performance_top1"], check_names=False)
     ended = {"finished": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
     assert (children["status"] == scores["status"].map(ended)).all()

@@ -9,7 +9,7 @@ import subprocess
 import mlflow
 import pytest
 
-from mixvision.tracking.database import check_database, create_database
+from mixvision.tracking.database import check_database, create_database, follow_move
 from mixvision.tracking.failures import explained
 
 
@@ -30,6 +30,32 @@ def overwrite(file, begin: int, count: int) -> None:
     content = bytearray(file.read_bytes())
     content[begin : begin + count] = bytes(255 - byte for byte in content[begin : begin + count])
     file.write_bytes(content)
+
+
+@pytest.mark.parametrize("way", ["moved", "copied"])
+def test_artifacts_follow_a_project_that_was_moved_or_copied(tmp_path, empty_tracking, monkeypatch, way):
+    former, place = tmp_path / "former", tmp_path / "place"
+    former.mkdir()
+    shutil.copy(empty_tracking, former / "mlflow.db")
+    monkeypatch.chdir(former)
+    client = mlflow.MlflowClient(f"sqlite:///{former}/mlflow.db")
+    run = client.create_run(client.create_experiment("digits")).info.run_id
+    client.log_text(run, "the page", "page.html")
+    (shutil.move if way == "moved" else shutil.copytree)(former, place)
+    monkeypatch.chdir(place)
+    follow_move("sqlite:///mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{place}/mlflow.db")
+    other = client.create_run(client.get_experiment_by_name("digits").experiment_id)
+    for info in (other.info, client.get_run(run).info):
+        assert info.artifact_uri.startswith(str(place))
+    client.log_text(other.info.run_id, "another", "page.html")
+    assert {path.read_text() for path in place.glob("mlruns/*/*/artifacts/page.html")} == {"the page", "another"}
+
+
+def test_an_empty_database_has_nothing_to_follow(tmp_path):
+    (tmp_path / "mlflow.db").touch()
+    follow_move(f"sqlite:///{tmp_path}/mlflow.db")
+    follow_move("http://127.0.0.1:9")
 
 
 @pytest.mark.parametrize(("begin", "count"), [(0, 16), (4096, 200_000), (100_000, 20_000)])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixvision.tracking.answers import Answer
 from mixvision.tracking.journal import Journal
-from mixvision.tracking.names import SELECTED, curve_name, prefix_of
+from mixvision.tracking.names import FIRST, SELECTED, curve_name, prefix_of
 from mixvision.training.events import TrainingListener
 from mixvision.vocabulary import BEST_VALIDATION, split_snapshot_name
 
@@ -104,7 +104,8 @@ class TrialRuns(TrainingListener):
                 if name not in ("trial", "iteration", "epoch", "split"):
                     points[curve_name(row["split"], name), row["iteration"]] = float(value)
         for trial, points in by_trial.items():
-            rows = [(name, value, milliseconds(), step) for (name, step), value in points.items()]
+            ordered = sorted(points.items(), key=lambda point: point[0][0] not in FIRST)
+            rows = [(name, value, milliseconds(), step) for (name, step), value in ordered]
             self.journal.write("log_metrics", trial, points=rows)
         self.unlogged, self.logged_at = [], time.monotonic()
 
