@@ -9,7 +9,7 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src"
 LAYERS = (  # from the ground up
     {"mixvision", "vocabulary", "schema", "parameter_names", "parameter_types"}  # the first has the version
-    | {"suggestions", "addresses", "files"},
+    | {"suggestions", "addresses", "files", "progress"},
     {"images", "models", "transforms"},
     {"training", "evaluation", "reporting"},
     {"studies"},

@@ -19,6 +19,7 @@ from __future__ import annotations
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 
 from mixvision.addresses import with_shown_addresses
 from mixvision.parameter_names import (
@@ -40,6 +42,7 @@ from mixvision.parameter_names import (
     require_mappings,
 )
 
+STAGES = {"ingest", "train", "report"}  # tags of nodes
 MLFLOW = "http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"  # it opens for chatbots otherwise
 
 
@@ -134,6 +137,24 @@ def without_signals() -> Iterator[None]:
 class RunSummary:
     """Prints the results at the end of a run and removes checkpoints that are no longer needed."""
 
+    def __init__(self) -> None:
+        self.begun: dict[str, float] = {}  # by node
+        self.seconds: dict[str, float] = {}  # by stage, in the order in which they ran
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        self.begun, self.seconds = {}, {}
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        self.begun[node.name] = time.monotonic()
+
+    @hook_impl
+    def after_node_run(self, node: Node) -> None:
+        for stage in node.tags & STAGES:
+            took = time.monotonic() - self.begun[node.name]
+            self.seconds[stage] = self.seconds.get(stage, 0) + took
+
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         for name in sorted(pipeline.inputs()):
@@ -147,6 +168,13 @@ class RunSummary:
         if "models" in outputs.values():
             print(f"Compare the models in MLflow: make mlflow, then open {MLFLOW}")
             print("Look at the pipeline in kedro-viz: make viz.")
+        if self.seconds:
+            print(f"Time: {', '.join(f'{stage} {_shown(seconds)}' for stage, seconds in self.seconds.items())}.")
+
+
+def _shown(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def study_of(context: KedroContext) -> str:

@@ -77,7 +77,9 @@ def test_a_study_of_a_users_own_two_folders(project, photos):
     metrics = pd.read_csv(report / "metrics.csv")
     tested = metrics[(metrics["split"] == "test") & (metrics["snapshot"] == "last")]
     assert read_markdown(printed)["% real"].tolist() == ["0", "50", "100"]
-    assert read_markdown(printed)["last"].tolist() == [f"{value:.3f}" for value in tested["performance_top1"]]
+    assert read_markdown(printed)["end of training"].tolist() == [
+        f"{value:.3f}" for value in tested["performance_top1"]
+    ]
     assert str(report.relative_to(project) / "page.html") in printed and "make mlflow" in printed
 
     manifest = pd.read_parquet(project / "data/03_primary/digits_of_mine/manifest.parquet")

@@ -14,13 +14,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tqdm import tqdm
-
 from mixvision.images.archive_links import follow_links
 from mixvision.images.archive_members import Member, NoEndError, members_of
 from mixvision.images.layout import root_of
 from mixvision.images.litter import is_ignored
 from mixvision.parameter_types import require_types
+from mixvision.progress import progress
 
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 SMALL = 10_000_000  # bytes; a small file may be compressed by any ratio
@@ -129,7 +128,7 @@ def _unpack(archive: Path, members: list[Member], target: Path, domain: str, lim
     _require_ratio(archive, needed, archive.stat().st_size, limits)
     _require_room(archive, needed, target, limits)
     refused = {member.path.as_posix(): member.reason for member in wanted if member.reason}
-    for member in tqdm(taken, desc=f"unpacking {archive.name}", unit="file"):
+    for member in progress(taken, desc=f"unpacking {archive.name}", unit="file"):
         try:
             _write(member, target)
         except OSError as error:

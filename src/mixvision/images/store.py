@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from mixvision.files import replacing_folder
 from mixvision.images.arrays import new_array
@@ -22,6 +21,7 @@ from mixvision.images.decoding import Decoding, ImageRecord, decode_files
 from mixvision.images.groups import group_images
 from mixvision.images.hashing import THUMBNAIL_SIDE
 from mixvision.images.sources import RawImages
+from mixvision.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -293,9 +293,9 @@ def _decode_rows(
     # as fast, but take a second to start, too long for a few files.
     backend = "loky" if len(rows) >= FILES_FOR_PROCESSES else "threading"
     description = f"decoding {pending.raw.domain} images"
-    with tqdm(desc=description, total=len(rows), unit="image", disable=not rows) as progress:
+    with progress(desc=description, total=len(rows), unit="image", disable=not rows) as bar:
         for records in Parallel(n_jobs=-1, backend=backend, return_as="generator")(tasks):
-            progress.update(len(records))
+            bar.update(len(records))
             yield from records
 
 

@@ -6,13 +6,25 @@ import logging
 from typing import Any
 
 import lightning
+from lightning.pytorch.callbacks import TQDMProgressBar
 
+from mixvision.progress import Lines, is_in_terminal
 from mixvision.training.checkpoints import SafeCheckpoints
 from mixvision.training.config import Arithmetic
 from mixvision.training.memory import keep_freed_memory
 
 for library in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
     logging.getLogger(library).setLevel(logging.WARNING)  # no device lists and tips for every training
+
+
+class TrainingBar(TQDMProgressBar):
+    """Lightning's progress bar, or lines where no terminal shows it."""
+
+    def init_train_tqdm(self) -> Any:
+        return super().init_train_tqdm() if is_in_terminal() else Lines(unit="step", leave=False)
+
+    def init_validation_tqdm(self) -> Any:
+        return super().init_validation_tqdm() if is_in_terminal() else Lines(disable=True)
 
 
 def trainer_for(

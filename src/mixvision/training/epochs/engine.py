@@ -25,7 +25,7 @@ from mixvision.training.fingerprints import fingerprint
 from mixvision.training.pool import ImagePool, require_batches
 from mixvision.training.predictions import predict, prediction_table
 from mixvision.training.results import NO_EPOCHS, SweepResult, join_results, outcome, require_success
-from mixvision.training.trainer import trainer_for
+from mixvision.training.trainer import TrainingBar, trainer_for
 from mixvision.vocabulary import BEST_VALIDATION, LAST
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[
     trainer = trainer_for(
         classifier,
         training,
-        [best, ModelCheckpoint(filename="last", **keeping)],
+        [best, ModelCheckpoint(filename="last", **keeping), TrainingBar()],
         max_epochs=training.epochs,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,

@@ -17,10 +17,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from mixvision.files import replacing_file
 from mixvision.models.backbones import Preprocessing, PretrainedBackbone, embed
+from mixvision.progress import progress
 from mixvision.training.config import Arithmetic
 from mixvision.training.fingerprints import fingerprint
 from mixvision.training.memory import images_at_once, keep_freed_memory
@@ -157,7 +157,7 @@ def _extract(
     if device.type == "cpu":
         keep_freed_memory()
     parts = []
-    with tqdm(desc="extracting features", total=len(pool.ids), unit="image") as progress:
+    with progress(desc="extracting features", total=len(pool.ids), unit="image") as bar:
         for positions in torch.arange(len(pool.ids)).split(CHUNK):
             file = chunks / f"{positions[0]}-{positions[-1]}.safetensors"
             features = _read(file)
@@ -165,7 +165,7 @@ def _extract(
                 features = _compute(compute, pool, positions, device, batch)
                 _write(features, file)
             parts.append(features)
-            progress.update(len(positions))
+            bar.update(len(positions))
     return torch.cat(parts)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
 from mixvision.training.checkpoints import checkpoint_to_continue
@@ -16,7 +16,7 @@ from mixvision.training.config import Course, Training
 from mixvision.training.fingerprints import fingerprint
 from mixvision.training.pool import ImagePool
 from mixvision.training.sweep.stack import Stack
-from mixvision.training.trainer import trainer_for
+from mixvision.training.trainer import TrainingBar, trainer_for
 
 
 def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) -> float:
@@ -48,7 +48,7 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
     return time.perf_counter() - begin
 
 
-class _Progress(TQDMProgressBar):
+class _Progress(TrainingBar):
     """Shows the best performance up to the last evaluation; Lightning's own logging would wait for the device."""
 
     def get_metrics(self, _: lightning.Trainer, stack: Any) -> dict:
