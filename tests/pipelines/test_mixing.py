@@ -192,7 +192,7 @@ def test_what_a_locked_database_could_not_take_is_sent_by_the_next_run(run_pipel
     assert "mixing/page.html" in {file.path for file in client.list_artifacts(parent["run_id"], "mixing")}
     for child in children["run_id"]:
         run = client.get_run(child)
-        assert run.info.status == "FINISHED" and "last.performance_top1" in run.data.metrics
+        assert run.info.status == "FINISHED" and "last/test/performance_top1" in run.data.metrics
         assert [point.step for point in client.get_metric_history(child, "train/penalised_loss")] == [4, 8]
     assert not list(project.glob(".mlflow-journal/digits/*"))
 

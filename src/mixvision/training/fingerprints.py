@@ -27,7 +27,7 @@ class Engine:
 
 
 ENGINES = {
-    "sweep": Engine(1, "d4296be9ec4f36cc"),
+    "sweep": Engine(2, "06d9c84db9a77569"),
     "epochs": Engine(1, "5cc5bb5a6e34dccf"),
     "fine_tuning": Engine(1, "aaaf2cc533413de3"),
     "frozen": Engine(1, "a4a08cead98b9912"),
