@@ -270,3 +270,21 @@ def test_journals_that_cannot_be_sent_or_read_stay_and_stop_nothing(journal, tmp
 def test_refusals_are_those_of_mlflow():
     assert MlflowException("bad name", INVALID_PARAMETER_VALUE).error_code in sending.REFUSALS
     assert MlflowException("later", TEMPORARILY_UNAVAILABLE).error_code not in sending.REFUSALS
+
+
+def test_a_sender_that_gave_up_leaves_the_journal_to_the_next_one(client, journal, monkeypatch):
+    """In a notebook its thread is still in a call when the next run begins to send."""
+    write_a_trial(journal)
+    late = Sender(journal)
+    create, sent = late.client.create_run, journal.state.sent
+
+    def create_late(*arguments, **options):
+        late.given_up = True
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(late.client, "create_run", create_late)
+    late.send()
+    assert journal.state.sent == sent == Journal(journal.folder).state.sent
+    Sender(Journal(journal.folder)).send()
+    (child,) = children(client, journal)
+    assert child.info.status == "FINISHED"

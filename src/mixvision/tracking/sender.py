@@ -43,12 +43,13 @@ class Sender:
         self.journal, self.state = journal, journal.state
         self.client: MlflowClient = MlflowClient(self.state.tracking_uri)
         self.repeats = True  # whether the next call may have reached MLflow before
+        self.given_up = False  # another sender may have the journal then, and no entry is noted as sent
 
     def send(self) -> None:
         """Send all entries; raises what MLflow raises where it cannot be reached. Skips what MLflow refuses."""
         from mlflow.exceptions import MlflowException
 
-        while entry := self.journal.next():
+        while not self.given_up and (entry := self.journal.next()):
             try:
                 getattr(self, entry.do)(entry.run, **entry.arguments)
             except DamagedFileError as error:
@@ -59,6 +60,8 @@ class Sender:
                     self.repeats = True
                     raise
                 log.warning("MLflow did not record an entry (%s of %r): %s", entry.do, entry.run, error)
+            if self.given_up:
+                return
             self.repeats = self.state.is_lost
             self.journal.advance()
 
@@ -127,13 +130,15 @@ class BackgroundSender(threading.Thread):
         super().__init__(name="MLflow", daemon=True)
         self.journal, self.sender = journal, Sender(journal)
         self.error: Exception | None = None  # of the last try
-        self.closing, self.given_up = threading.Event(), False
+        self.closing = threading.Event()
 
     def run(self) -> None:
-        while not self.given_up:
+        while not self.sender.given_up:
             closing = self.closing.is_set()  # before sending: afterwards nothing more is written
             try:
                 self.sender.send()
+                if self.sender.given_up:
+                    return
                 self._succeeded()
                 if closing:
                     return
@@ -154,7 +159,7 @@ class BackgroundSender(threading.Thread):
             if self.journal.state.sent > sent:
                 begun, sent = time.monotonic(), self.journal.state.sent
             if time.monotonic() - begun > (PATIENCE if self.error else PATIENCE_WITH_A_CALL):
-                self.given_up = True
+                self.sender.given_up = True
                 return False
         return True
 
