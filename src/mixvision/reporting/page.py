@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from mixvision.reporting.drawing import drawing_of
+from mixvision.reporting.drawing import Drawing, drawing_of
 from mixvision.reporting.explanations import Explainer
 from mixvision.reporting.formatting import DASH, number
 from mixvision.reporting.glossary import explain_terms
@@ -137,7 +137,7 @@ def render_page(page: Page) -> str:
     figures = [figure for section in page.sections for figure in section.figures]
     drawings = {id(figure): drawing_of(figure, f"figure-{place}") for place, figure in enumerate(figures, start=1)}
     anchors = {id(section): f"section-{place}" for place, section in enumerate(page.sections, start=1)}
-    terms = explain_terms(_texts_of_page(page))
+    terms = explain_terms(_texts_of_page(page, drawings.values()))
     reading = "How to read this" if page.footnotes or terms else ""
     parts = [
         ("evidence", "Evidence", page.evidence),
@@ -158,7 +158,7 @@ def render_page(page: Page) -> str:
     )
 
 
-def _texts_of_page(page: Page) -> Iterator[str]:
+def _texts_of_page(page: Page, drawings: Iterable[Drawing]) -> Iterator[str]:
     """Every text that a reader of the page can see."""
     yield from (page.title, page.question, page.answer, *page.footnotes)
     for value, meaning in page.key_numbers:
@@ -169,13 +169,12 @@ def _texts_of_page(page: Page) -> Iterator[str]:
             yield from (table.title, *table.headings())
             for row in table.rows():
                 yield from row
-        for figure in section.figures:
-            drawing = drawing_of(figure, "")
-            yield from (drawing.title, drawing.subtitle, *drawing.texts)
         for picture in section.pictures:
             yield from (picture.title, picture.description)
             for group, tiles in picture.groups().items():
                 yield from (group, *(line for tile in tiles for line in tile.caption))
+    for drawing in drawings:
+        yield from (drawing.title, drawing.subtitle, *drawing.texts)
 
 
 def _text(cell: object) -> str:
