@@ -1,7 +1,8 @@
-"""Replace files and folders completely or not at all, whatever ends the process."""
+"""Replace files and folders completely or not at all, whatever ends the process; and tell whether a file changed."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,3 +35,9 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def checksum_of(file: Path) -> str:
+    """The BLAKE2 digest of a file's bytes."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "blake2b").hexdigest()

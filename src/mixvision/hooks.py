@@ -169,12 +169,9 @@ class RunSummary:
             print(f"Compare the models in MLflow: make mlflow, then open {MLFLOW}")
             print("Look at the pipeline in kedro-viz: make viz.")
         if self.seconds:
-            print(f"Time: {', '.join(f'{stage} {_shown(seconds)}' for stage, seconds in self.seconds.items())}.")
+            from mixvision.reporting.formatting import training_time
 
-
-def _shown(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+            print(f"Time: {', '.join(f'{stage} {training_time(took)}' for stage, took in self.seconds.items())}.")
 
 
 def study_of(context: KedroContext) -> str:

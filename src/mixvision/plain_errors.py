@@ -31,7 +31,7 @@ def sentence_of(error: Exception) -> str:
         for note in notes:
             error.add_note(note)
     if _is_of_a_full_disk(error):
-        what = _first_line(error)
+        what = str(error).partition("\n")[0]
         return f"The disk is full ({what}). Make room, and run the same command again: it keeps what is done."
     text = _plain(error) or "no further words"
     sentence = text if _is_ours(error) else f"{type(error).__name__}: {text}"
@@ -75,10 +75,6 @@ def _unknown_or(text: str) -> str:
 def _is_of_a_full_disk(error: Exception) -> bool:
     """Whether the system says so, or a library whose own errors say it only in their text, such as SQLite's."""
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(DISK_IS_FULL.search(str(error)))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _is_ours(error: Exception) -> bool:

@@ -7,6 +7,7 @@ import html
 import io
 import re
 from enum import Enum
+from pathlib import Path
 
 import plotly.graph_objects as go
 from kedro_datasets._typing import HTMLPreview, ImagePreview, PlotlyPreview
@@ -17,6 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mixvision.datasets.previews import described
+from mixvision.files import replacing_file
 from mixvision.reporting.scripts import SCRIPT_NAME, script, self_contained
 
 LARGEST_PREVIEW = (1600, 1600)
@@ -98,13 +100,11 @@ class PageDataset(TextReportDataset):
     """A page as HTML; the script that draws the figures of all pages is saved once, in the folder above the page's."""
 
     def save(self, data: str) -> None:
-        path = self._filepath.parent.parent / SCRIPT_NAME
-        if SCRIPT_NAME in data and not self._fs.exists(str(path)):
-            self._fs.makedirs(str(path.parent), exist_ok=True)
-            partial = str(path.with_suffix(".partial"))
-            with self._fs.open(partial, "w", encoding="utf-8") as file:
-                file.write(script())
-            self._fs.mv(partial, str(path))
+        path = Path(self._filepath).parents[1] / SCRIPT_NAME
+        if SCRIPT_NAME in data and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing_file(path) as partial:
+                partial.write_text(script(), encoding="utf-8")
         super().save(data)
 
     def alone(self) -> str:

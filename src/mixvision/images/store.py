@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from mixvision.files import replacing_folder
+from mixvision.files import checksum_of, replacing_folder
 from mixvision.images.arrays import new_array
 from mixvision.images.decoding import Decoding, ImageRecord, decode_files
 from mixvision.images.groups import group_images
@@ -143,7 +143,7 @@ def write_store(pending: PendingImages, folder: Path) -> None:
         records = _decode_all(files, before, pending, (new / PIXELS, new / THUMBNAILS))
         inventory = _described(pd.DataFrame(records, columns=list(COLUMNS)), raw, groups)
         inventory.astype(COLUMNS).to_parquet(new / INVENTORY)
-        checksums = {name: _checksum(new / name) for name in CHECKED}
+        checksums = {name: checksum_of(new / name) for name in CHECKED}
         (new / SETTINGS).write_text(json.dumps({**settings, "unmapped": raw.unmapped, "checksums": checksums}))
         del before  # closes its pixels: Windows does not rename folders with open files
 
@@ -225,12 +225,7 @@ def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
 
 def _damaged_files(folder: Path) -> list[str]:
     known = _read(folder / SETTINGS, _read_json).get("checksums", {})  # earlier versions wrote none
-    return [name for name in CHECKED if name in known and _checksum(folder / name) != known[name]]
-
-
-def _checksum(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "blake2b").hexdigest()
+    return [name for name in CHECKED if name in known and checksum_of(folder / name) != known[name]]
 
 
 def _damaged_squares(store: ImageStore) -> np.ndarray:

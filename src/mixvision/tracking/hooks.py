@@ -163,21 +163,22 @@ class Tracking:
         if not self.run:
             return
         dataset = self.catalog.get(dataset_name)
-        if role(dataset) == "final_metrics":
+        its_role = role(dataset)
+        if its_role == "final_metrics":
             about, table = said_of(dataset, "mixvision"), cast("TableDataset", dataset).table
             trial, prefix = about.get("trial", "{trial}"), about.get("prefix", "{snapshot}/{split}/")
             self.run.trials.log_final_metrics(data, table.metrics(data), trial, prefix)
-        if role(dataset) == "answer" and (answer := answer_in(data)):
+        if its_role == "answer" and (answer := answer_in(data)):
             self.run.trials.log_answer(answer)
-        if role(dataset) == "models":
+        if its_role == "models":
             self.run.trials.keep_networks(data)
-        if role(dataset) == "summary":
+        if its_role == "summary":
             _describe(self.run.journal, data, dataset_name.partition(".")[0])
         self._note_images(dataset_name, data)
         if is_report(dataset_name, self.catalog):
             file = file_of(dataset_name, self.catalog)
             with self.run.journal.new_file(file.name, PARENT, file.parent.name) as path:
-                if role(dataset) == "page":  # MLflow shows it in a frame, where it finds no other file
+                if its_role == "page":  # MLflow shows it in a frame, where it finds no other file
                     path.write_text(cast("PageDataset", dataset).alone(), encoding="utf-8")
                 else:
                     shutil.copyfile(file, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import logging
 import shutil
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mixvision.files import replacing_file
+from mixvision.files import checksum_of, replacing_file
 
 log = logging.getLogger(__name__)
 
@@ -153,12 +152,6 @@ class Journal:
         self.input.seek(self.state.sent)
         line = self.input.readline()
         return line if line.endswith(b"\n") else b""
-
-
-def checksum_of(file: Path) -> str:
-    """The BLAKE2 digest of a file's bytes."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "blake2b").hexdigest()
 
 
 def _read_state(folder: Path) -> State:

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixvision.tracking.journal import PARENT, Journal, checksum_of
+from mixvision.files import checksum_of
+from mixvision.tracking.journal import PARENT, Journal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,7 +50,7 @@ class Sender:
         """Send all entries; raises what MLflow raises where it cannot be reached. Skips what MLflow refuses."""
         from mlflow.exceptions import MlflowException
 
-        while not self.given_up and (entry := self.journal.next()):
+        while entry := self.journal.next():
             try:
                 getattr(self, entry.do)(entry.run, **entry.arguments)
             except DamagedFileError as error:
