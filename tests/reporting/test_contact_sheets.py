@@ -16,6 +16,7 @@ from mixvision.reporting.contact_sheets import (
     mistakes_sheet,
     sample_sheet,
 )
+from mixvision.reporting.tiles import tiles_by_group
 
 
 @pytest.mark.parametrize(("side", "tile", "categories"), [(32, 96, 10), (100, 80, 26)])
@@ -220,5 +221,7 @@ def test_clusters_are_shown_in_rows_those_across_categories_first():
     ]
     assert found == [20, 40, 255, 60, 80, 100]
     assert sheet.height == 2 * 16 + 2 * height
+    groups = {group: len(tiles) for group, tiles in tiles_by_group(sheet).items()}
+    assert groups == {"Cluster 1": 2, "Cluster 2": 3}, "on a page, the images of a cluster stay together"
     none = np.asarray(cluster_sheet(manifest.assign(cluster=range(12)), pixels))
     assert (none < 128).any(), "a sentence says that there are none"

@@ -154,6 +154,7 @@ def cluster_sheet(
         ],
         images_across,
         "No two images are near-duplicates.",
+        [f"Cluster {number}" for number in range(1, len(rows) + 1) for _ in range(images_across)],
     )
 
 
@@ -200,10 +201,11 @@ def _captioned_sheet(
     captions: Sequence[tuple[str, str, str]],
     images_across: int,
     none: str,
+    groups: Sequence[str] = (),
 ) -> Image.Image:
     """Pictures of one size, each with a stripe in its domain's colour over three lines of caption.
 
-    Without pictures it holds the sentence ``none``.
+    Without pictures it holds the sentence ``none``. The groups are for pages, where the tiles of each stay together.
     """
     font = ImageFont.load_default(13)
     wide, high = pictures[0].size if pictures else (TILE, TILE)
@@ -217,7 +219,7 @@ def _captioned_sheet(
         x, y = MARGIN + place % images_across * width, MARGIN + place // images_across * height
         sheet.paste(picture, (x, y))
         if any(lines):
-            tiles.append(Tile((x, y, x + wide, y + high), domain, lines))
+            tiles.append(Tile((x, y, x + wide, y + high), domain, lines, groups[place] if groups else ""))
         draw.rectangle((x, y + high + 1, x + wide - 1, y + high + 4), COLOURS.get(domain, PAPER))
         for line, caption in enumerate(lines):
             draw.text((x, y + high + 8 + line * LINE), _shortened(caption, font, width - 6), INK, font)

@@ -209,7 +209,9 @@ def _clusters_section(manifest: pd.DataFrame, sheets: Sheets) -> Section:
     number = f"{count:,} cluster{'s' * (count != 1)}{shown}."
     divided = int((kept.groupby("cluster")["split"].nunique() > 1).sum())
     text = [f"{number} Divided between splits: {divided:,}."]
-    picture = Picture("Near-duplicates side by side", sheets.clusters, "Rows of images, one row for each cluster.")
+    picture = Picture(
+        "Near-duplicates side by side", sheets.clusters, "The images of each cluster, one cluster after the other."
+    )
     return Section("Near-duplicates", text, pictures=[picture] if count else [])
 
 
