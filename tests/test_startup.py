@@ -43,6 +43,7 @@ OURS = {
     "mixvision.tracking.names",
     "mixvision.tracking.runs",
     "mixvision.tracking.sender",
+    "mixvision.tracking.view",
     "mixvision.training",
     "mixvision.training.events",
     "mixvision.vocabulary",

@@ -43,7 +43,6 @@ from mixvision.parameter_names import (
 )
 
 STAGES = {"ingest", "train", "report"}  # tags of nodes
-MLFLOW = "http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"  # it opens for chatbots otherwise
 
 
 class ParameterNames:
@@ -166,7 +165,6 @@ class RunSummary:
         for name in (name for name, its_role in outputs.items() if its_role == "page"):
             print(f"\nThe page, with every table and picture: {file_of(name, catalog)}")
         if "models" in outputs.values():
-            print(f"Compare the models in MLflow: make mlflow, then open {MLFLOW}")
             print("Look at the pipeline in kedro-viz: make viz.")
         if self.seconds:
             from mixvision.reporting.formatting import training_time

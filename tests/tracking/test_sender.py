@@ -52,6 +52,13 @@ def children(client: mlflow.MlflowClient, journal: Journal) -> list:
     return client.search_runs([journal.state.experiment], mine)
 
 
+def test_the_experiment_gets_a_view_of_its_results(client, journal):
+    journal.write("save_view", time=1000)
+    Sender(journal).send()
+    (view,) = (value for name, value in client.get_experiment(journal.state.experiment).tags.items() if "View" in name)
+    assert '"name": "Results"' in view
+
+
 def test_a_trial_arrives_with_the_times_at_which_things_happened(client, journal):
     write_a_trial(journal)
     Sender(journal).send()

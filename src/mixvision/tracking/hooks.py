@@ -31,6 +31,7 @@ from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import LONGEST_TAG, NOTE, TrialRuns, milliseconds
 from mixvision.tracking.sender import BackgroundSender, first_line, send_what_is_left
+from mixvision.tracking.view import how_to_open
 
 if TYPE_CHECKING:
     from mixvision.datasets.reports import PageDataset
@@ -144,6 +145,7 @@ class Tracking:
             names = ", ".join(run_params.get("pipeline_names") or [])
             for name, value in {"study": self.folder.name, "pipeline": names, **facts(self.folder.parents[1])}.items():
                 journal.write("set_tag", name=name, value=value)
+            journal.write("save_view", time=milliseconds())
             self.plugin.journal = journal
             self.run = TrackedRun(journal, catalog.load("training_events"), self.plugin.is_foreign)
 
@@ -200,6 +202,9 @@ class Tracking:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
+        if self.run and self.run.trials.known:
+            state = self.run.journal.state
+            print(f"Compare the models in MLflow: {how_to_open(state.experiment, state.tracking_uri)}")
         self._end("FINISHED")
 
     @hook_impl

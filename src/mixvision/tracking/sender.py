@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mixvision.files import checksum_of
 from mixvision.tracking.journal import PARENT, Journal
+from mixvision.tracking.view import TAG, results_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -86,6 +87,10 @@ class Sender:
 
     def set_tag(self, run: str, name: str, value: str) -> None:
         self.client.set_tag(self.state.runs[run], name, value)
+
+    def save_view(self, run: str, time: int) -> None:
+        """Save the view of the experiment that shows the results of all its runs."""
+        self.client.set_experiment_tag(self.state.experiment, TAG, results_view(time))
 
     def log_images(self, run: str, name: str, digest: str, source: str, counts: dict[str, int]) -> None:
         """Log a data set, by which MLflow tells whether two runs used the same images."""

@@ -1,0 +1,42 @@
+"""The columns of MLflow's table of runs: a saved view of the experiment, which MLflow lists under "Views".
+
+MLflow keeps a saved view in a tag of the experiment: a name, two times, and the state of the page, all as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+
+from mixvision.addresses import shown
+from mixvision.tracking.names import SELECTED
+from mixvision.vocabulary import TEST, VALIDATION
+
+VIEW = "results"
+TAG = f"mlflow.sharedViewState.{VIEW}"
+METRICS = (
+    f"{VALIDATION}/performance_top1",
+    f"{TEST}/performance_top1",
+    f"{TEST}/nice_top1",
+    f"{TEST}/real_top1",
+    f"{VALIDATION}/top1",
+    f"{TEST}/top1",
+)
+PIXELS_PER_LETTER = 7.5  # of a column's heading
+LOCAL = "http://127.0.0.1:5000"  # where ``make mlflow`` shows a database
+
+
+def results_view(time: int) -> str:
+    """The tag's value. ``time`` is in milliseconds since 1970. MLflow leaves out metrics that no run has."""
+    names = [f"{SELECTED}/{metric}" for metric in METRICS]
+    columns = {f"metrics.`{name}`": int(PIXELS_PER_LETTER * len(name)) + 30 for name in names}
+    order = [f"tags.`{SELECTED}`", *columns, "attributes.`Dataset`"]
+    state = {"selectedColumns": order, "columnOrder": order, "columnWidths": columns}
+    return json.dumps({"name": VIEW.title(), "createdAt": time, "updatedAt": time, "state": json.dumps(state)})
+
+
+def how_to_open(experiment: str, tracking_uri: str) -> str:
+    """Where a browser shows the view. Without ``workflowType``, MLflow opens in the mode for chatbots."""
+    page = f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
+    if tracking_uri.startswith("http"):
+        return f"{str(shown(tracking_uri)).rstrip('/')}/{page}"
+    return f"make mlflow, then open {LOCAL}/{page}"
