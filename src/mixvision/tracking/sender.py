@@ -88,7 +88,7 @@ class Sender:
     def set_tag(self, run: str, name: str, value: str) -> None:
         self.client.set_tag(self.state.runs[run], name, value)
 
-    def save_view(self, run: str, time: int) -> None:
+    def save_view(self, run: str, time: int) -> None:  # noqa: ARG002 - an entry of the parent, as all are of a run
         """Save the view of the experiment that shows the results of all its runs."""
         self.client.set_experiment_tag(self.state.experiment, TAG, results_view(time))
 

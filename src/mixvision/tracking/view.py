@@ -13,6 +13,7 @@ from mixvision.vocabulary import TEST, VALIDATION
 
 VIEW = "results"
 TAG = f"mlflow.sharedViewState.{VIEW}"
+SETTINGS = ("ratio", "share", "trial")  # that a run may choose
 METRICS = (
     f"{VALIDATION}/performance_top1",
     f"{TEST}/performance_top1",
@@ -26,10 +27,11 @@ LOCAL = "http://127.0.0.1:5000"  # where ``make mlflow`` shows a database
 
 
 def results_view(time: int) -> str:
-    """The tag's value. ``time`` is in milliseconds since 1970. MLflow leaves out metrics that no run has."""
+    """The tag's value. ``time`` is in milliseconds since 1970. MLflow leaves out what no run has."""
     names = [f"{SELECTED}/{metric}" for metric in METRICS]
     columns = {f"metrics.`{name}`": int(PIXELS_PER_LETTER * len(name)) + 30 for name in names}
-    order = [f"tags.`{SELECTED}`", *columns, "attributes.`Dataset`"]
+    chosen = [f"params.`{SELECTED}/{setting}`" for setting in SETTINGS]
+    order = [*chosen, f"tags.`{SELECTED}`", *columns, "attributes.`Dataset`"]
     state = {"selectedColumns": order, "columnOrder": order, "columnWidths": columns}
     return json.dumps({"name": VIEW.title(), "createdAt": time, "updatedAt": time, "state": json.dumps(state)})
 
