@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 from kedro.framework.cli import project
-from kedro.utils import find_kedro_project
+
+from mixvision.configuration import project_folder
 
 ENVIRONMENT = """\
 study: {name}
@@ -47,7 +48,7 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
         )
     if nice is None and real is None:
         raise click.UsageError("No images are given: use --nice, --real or both.")
-    file = _project() / "conf" / name / "globals.yml"
+    file = project_folder() / "conf" / name / "globals.yml"
     if file.exists():
         raise click.ClickException(f"{_shown(file)} already exists: edit it, or choose another name.")
     texts = {"title": name.replace("_", " ").capitalize(), "nice": _find("nice", nice), "real": _find("real", real)}
@@ -80,7 +81,7 @@ def run(context: click.Context, verbose: bool, **options: Any) -> Any:
     except Exception as error:
         if verbose:
             raise
-        file = write_traceback(error, _project() / "logs")
+        file = write_traceback(error, project_folder() / "logs")
         if file:
             click.echo(f"\nThe traceback is in {_shown(file)}; kedro run --verbose shows it.", err=True)
         else:  # such as on a full disk
@@ -99,14 +100,9 @@ def _find(domain: str, source: str | None) -> str | None:
     path = Path(source).expanduser()
     if not source or not path.exists():
         raise click.BadParameter(f"{source!r} does not exist.", param_hint=f"--{domain}")
-    path, project_folder = path.resolve(), _project()
-    inside = path.is_relative_to(project_folder)
-    return (path.relative_to(project_folder) if inside else path).as_posix()
-
-
-def _project() -> Path:
-    """The project's folder, from any folder inside it."""
-    return find_kedro_project(Path.cwd()) or Path.cwd()
+    path, project = path.resolve(), project_folder()
+    inside = path.is_relative_to(project)
+    return (path.relative_to(project) if inside else path).as_posix()
 
 
 def _shown(file: Path) -> Path:

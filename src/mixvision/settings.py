@@ -2,7 +2,8 @@
 
 from mixvision.addresses import shown
 from mixvision.cancellations import Cancellations
-from mixvision.hooks import ParameterNames, RunSummary, SourceCheck, Termination
+from mixvision.configuration import ConfigLoader
+from mixvision.hooks import ParameterNames, ProjectFolder, RunSummary, SourceCheck, Termination
 from mixvision.locks import SetUpLock, StudyLock
 from mixvision.memory_errors import MemoryErrors
 from mixvision.tracking.hooks import Tracking
@@ -18,14 +19,16 @@ HOOKS = (
     Cancellations(),
     MemoryErrors(),
     RunSummary(),
+    ProjectFolder(),
 )
 
+CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "config_patterns": {"mlflow": ["mlflow*", "mlflow*/**", "**/mlflow*"]},
     # A study names only what it changes; everything else of a nested setting comes from conf/base.
-    "merge_strategy": {"globals": "soft", "parameters": "soft"},
+    "merge_strategy": {"globals": "soft", "parameters": "soft", "mlflow": "soft"},
     "custom_resolvers": {
         "twice": lambda number: 2 * number,  # iterative training: half the images, twice the steps
         "shown": shown,  # an address without its password
