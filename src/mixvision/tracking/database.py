@@ -7,8 +7,7 @@ from contextlib import closing
 
 from mixvision.files import replacing_file
 from mixvision.tracking.failures import explained, file_of
-
-ARTIFACTS = "mlruns"  # beside the database
+from mixvision.tracking.settings import ARTIFACTS
 
 
 def create_database(address: str) -> None:

@@ -31,6 +31,7 @@ from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import LONGEST_TAG, NOTE, TrialRuns, milliseconds
 from mixvision.tracking.sender import BackgroundSender, first_line, send_what_is_left
+from mixvision.tracking.settings import complete_settings, require_experiment
 from mixvision.tracking.view import how_to_open
 
 if TYPE_CHECKING:
@@ -110,11 +111,13 @@ class Tracking:
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each try of a server
         self.folder = Path(context.project_path) / FOLDER / study_of(context)
         loader = cast(OmegaConfigLoader, context.config_loader)
-        self.settings, server = loader["globals"], loader["mlflow"].get("server") or {}
-        self.address = str(server.get("mlflow_tracking_uri") or "")  # without one, MLflow has its own
+        self.settings = loader["globals"]
+        loader["mlflow"] = complete_settings(loader["mlflow"], Path(context.project_path), self.folder.name)
+        self.address = loader["mlflow"]["server"]["mlflow_tracking_uri"]
         create_database(self.address)
         follow_move(self.address)
         with explained(self.address):
+            require_experiment(loader["mlflow"])
             self.plugin.after_context_created(context)
 
     @hook_impl
