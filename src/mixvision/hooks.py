@@ -16,6 +16,7 @@ Every Kedro command imports this module, so what imports torch or pandas is impo
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import threading
@@ -75,6 +76,29 @@ class ParameterNames:
             f"There is no study {name!r} in {conf} (there are {known}): correct --env, or make one for your own images "
             f"by make study NAME={name} NICE=<folder, archive or URL> REAL=<the same>."
         )
+
+
+class ProjectFolder:
+    """Runs in the project's folder, wherever the command or the notebook is: settings name sources relative to it."""
+
+    former: Path | None = None
+
+    @hook_impl(tryfirst=True)
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        self.former = Path.cwd()
+        os.chdir(run_params["project_path"])
+
+    @hook_impl(trylast=True)
+    def after_pipeline_run(self) -> None:
+        self._leave()
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        if self.former:
+            os.chdir(self.former)
 
 
 class SourceCheck:

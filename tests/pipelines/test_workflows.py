@@ -1,0 +1,71 @@
+"""Ways in which people who use Kedro and MLflow daily start runs: from any folder, twice in one process, packaged."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pytest
+import yaml
+from click.testing import CliRunner
+from kedro.framework.cli.cli import KedroCLI
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def small_study(project, few_digits) -> Path:
+    """A project with few images, whose mlflow.yml is the one that Mixvision comes with."""
+    (project / "conf/local/globals.yml").write_text(yaml.safe_dump(few_digits))
+    (project / "conf/local/mlflow.yml").unlink()
+    return project
+
+
+def runs_in(database: Path, experiment: str = "digits") -> list[mlflow.entities.Run]:
+    client = mlflow.MlflowClient(f"sqlite:///{database}")
+    return client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
+
+
+def test_a_run_from_a_subfolder_is_recorded_in_the_project(small_study, monkeypatch):
+    folder = small_study / "notebooks"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    pictures = small_study / "pictures"
+    shutil.copytree(yaml.safe_load((small_study / "conf/local/globals.yml").read_text())["nice"]["source"], pictures)
+    arguments = ["run", "--pipelines=ingestion", "--params=nice=pictures"]  # as seen from the project
+    result = CliRunner().invoke(KedroCLI(small_study), arguments)
+    assert result.exit_code == 0, result.output[-3000:]
+    assert [run.info.status for run in runs_in(small_study / "mlflow.db")] == ["FINISHED"]
+    assert (small_study / "data/03_primary/digits/manifest.parquet").exists()
+    assert Path.cwd() == folder and not list(folder.iterdir())
+
+
+def test_two_runs_in_one_process_are_two_runs_in_mlflow(small_study, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{small_study}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    bootstrap_project(small_study)
+    for share in (0.2, 0.3):
+        with KedroSession.create(small_study, runtime_params={"ingestion": {"splits": {"test": share}}}) as session:
+            session.run(pipeline_names=["ingestion"])
+    runs = runs_in(small_study / "mlflow.db", "mine")
+    assert mlflow.active_run() is None and {run.info.status for run in runs} == {"FINISHED"}
+    assert sorted(run.data.params["ingestion.splits.test"] for run in runs) == ["0.2", "0.3"]
+
+
+def test_the_package_runs_in_an_empty_folder_with_its_configuration_in_an_archive(tmp_path, few_digits):
+    conf = tmp_path / "packed" / "conf"
+    shutil.copytree(Path(__file__).parents[2] / "conf", conf, ignore=shutil.ignore_patterns("local"))
+    (conf / "local").mkdir()
+    (conf / "local/globals.yml").write_text(yaml.safe_dump(few_digits))
+    archive = shutil.make_archive(tmp_path / "conf", "gztar", conf.parent)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    command = [sys.executable, "-m", "mixvision", "--pipelines=ingestion", f"--conf-source={archive}"]
+    done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (empty / "data/08_reporting/digits/ingestion/page.html").exists() and runs_in(empty / "mlflow.db")
