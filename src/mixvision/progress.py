@@ -48,8 +48,8 @@ class Lines(tqdm):
 
 
 def is_in_terminal() -> bool:
-    """Whether a terminal shows the standard error; one without a width, as in some containers, shows no bar."""
-    return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    """Whether a terminal shows the standard error; one without a size, as in some containers, shows no bar."""
+    return sys.stderr.isatty() and min(os.get_terminal_size(sys.stderr.fileno())) > 0
 
 
 def progress(*arguments: Any, **options: Any) -> tqdm:
