@@ -39,11 +39,12 @@ def test_source_then_store(shots, tmp_path):
 def test_a_store_shows_some_of_its_images(shots, tmp_path):
     """From the first to the last; before there is one, its description."""
     store = ImageStoreDataset(filepath=str(tmp_path / "store"), metadata={"description": "Pixels < files."})
-    assert store.preview() == "<p>Pixels &lt; files.</p>"
+    described = '<p style="max-width: 366px">Pixels &lt; files.</p>'
+    assert store.preview() == described
     source = ImageSourceDataset(domain="real", source=str(shots), filepath=str(tmp_path / "data" / "raw" / "real"))
     store.save(PendingImages(source.load(), Decoding(size=16)))
     text, _, picture = store.preview().partition("base64,")
-    assert "<p>Pixels &lt; files.</p><p>2 images of 2 categories</p><img " in text
+    assert text.startswith(f"{described}<p>2 images of 2 categories</p><img ")
     shown = Image.open(io.BytesIO(base64.b64decode(picture.partition('"')[0])))
     first, second, third = (shown.getpixel((SIDE // 2 + place * (SIDE + GAP), SIDE // 2)) for place in range(3))
     assert (first, second, third) == ((0, 50, 0, 255), (100, 50, 0, 255), (0, 0, 0, 0))

@@ -16,7 +16,8 @@ import numpy as np
 from kedro_datasets._typing import HTMLPreview
 from PIL import Image
 
-ACROSS, SIDE, GAP = 8, 44, 2  # of tiles: as many and as large as the panel beside the flowchart has room for
+WIDTH = 366  # in pixels, of the panel beside the flowchart
+ACROSS, SIDE, GAP = 8, 44, 2  # of tiles: as many and as large as it has room for
 
 
 class Described:
@@ -30,9 +31,12 @@ class Described:
 
 
 def described(metadata: dict[str, Any] | None, content: str = "") -> str:
-    """The description as a paragraph of HTML, if there is one, with other HTML below it."""
+    """The description as a paragraph of HTML, if there is one, with other HTML below it.
+
+    It is narrow enough for kedro-viz's panel, which would cut the lines.
+    """
     description = (metadata or {}).get("description")
-    return (f"<p>{html.escape(description)}</p>" if description else "") + content
+    return (f'<p style="max-width: {WIDTH}px">{html.escape(description)}</p>' if description else "") + content
 
 
 def tiled(images: Sequence[np.ndarray]) -> str:
