@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
-from mixvision.hooks import SourceCheck, file_of, role
+from mixvision.hooks import RunSummary, SourceCheck, file_of, role
 from mixvision.pipeline_registry import register_pipelines
 from mixvision.settings import CONFIG_LOADER_ARGS
 
@@ -46,6 +46,18 @@ def test_the_catalog_declares_the_roles(catalog):
 def test_file_of_is_the_catalogs_path(catalog, name):
     file = file_of(name, catalog)
     assert file.parts[:2] == ("data", "08_reporting") and file.stem in name
+
+
+def test_the_time_of_a_node_counts_for_one_stage():
+    """Also that of the ingestion's page, which has two of their tags."""
+    summary = RunSummary()
+    nodes = {
+        name: Node(print, "a", None, name=name, tags=name.split("-")) for name in ("ingest", "ingest-report", "check")
+    }
+    for node in nodes.values():
+        summary.before_node_run(node)
+        summary.after_node_run(node)
+    assert list(summary.seconds) == ["ingest", "report"]
 
 
 def test_passwords_in_the_commands_addresses_are_hidden_before_they_are_recorded():

@@ -81,3 +81,8 @@ def test_only_the_top_layer_datasets_and_pipeline_wiring_import_kedro_and_mlflow
 
 def test_no_modules_import_each_other_in_a_circle():
     TopologicalSorter(IMPORTS).prepare()
+
+
+def test_bars_are_made_by_progress_alone():
+    """tqdm's own would fill log files."""
+    assert [module for module, names in IMPORTS.items() if "tqdm" in names] == ["mixvision.progress"]

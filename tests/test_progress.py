@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 
 import pytest
+from tqdm import tqdm
 
 from mixvision import progress as shown
 from mixvision.progress import Lines, progress
@@ -46,7 +48,13 @@ def test_a_line_says_what_how_far_and_how_long_still():
     assert Lines.format_meter(0, 5, 5, unit="part") == "progress: 0 of 5 parts, 0%, 00:05 so far, unknown left"
 
 
-def test_a_terminal_shows_a_bar(monkeypatch):
-    assert isinstance(progress(total=1, disable=True), Lines)
-    monkeypatch.setattr(shown.sys.stderr, "isatty", lambda: True, raising=False)
-    assert not isinstance(progress(total=1, disable=True), Lines)
+@pytest.mark.parametrize(("size", "kind"), [((24, 80), tqdm), ((0, 0), Lines), ((0, 80), Lines)])
+def test_a_terminal_shows_a_bar(monkeypatch, size, kind):
+    """One of unknown size, as in some containers, would show blank lines."""
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    assert type(progress(total=1, disable=True)) is Lines
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, size)
+    with os.fdopen(theirs, "w") as terminal, os.fdopen(ours, "rb"):
+        monkeypatch.setattr(shown.sys, "stderr", terminal)
+        assert type(progress(total=1, disable=True)) is kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -47,8 +48,8 @@ class Lines(tqdm):
 
 
 def is_in_terminal() -> bool:
-    """Whether a terminal shows what is written to the standard error."""
-    return sys.stderr.isatty()
+    """Whether a terminal shows the standard error; one without a size, as in some containers, shows no bar."""
+    return sys.stderr.isatty() and min(os.get_terminal_size(sys.stderr.fileno())) > 0
 
 
 def progress(*arguments: Any, **options: Any) -> tqdm:

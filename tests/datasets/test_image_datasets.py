@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import io
 import re
 import shutil
 
@@ -10,6 +12,7 @@ from kedro.io import DatasetError
 from PIL import Image
 
 from mixvision.datasets.images import ImageSourceDataset, ImageStoreDataset
+from mixvision.datasets.previews import GAP, SIDE
 from mixvision.images.decoding import Decoding
 from mixvision.images.store import PendingImages
 
@@ -31,6 +34,27 @@ def test_source_then_store(shots, tmp_path):
     store.save(PendingImages(raw, Decoding(size=16)))
     assert store.exists()
     np.testing.assert_array_equal(store.load().pixels[:, 0, 0], [(0, 50, 0), (100, 50, 0)])
+
+
+def test_a_store_shows_some_of_its_images(shots, tmp_path):
+    """From the first to the last; before there is one, its description."""
+    store = ImageStoreDataset(filepath=str(tmp_path / "store"), metadata={"description": "Pixels < files."})
+    described = '<p style="max-width: 366px">Pixels &lt; files.</p>'
+    assert store.preview() == described
+    source = ImageSourceDataset(domain="real", source=str(shots), filepath=str(tmp_path / "data" / "raw" / "real"))
+    store.save(PendingImages(source.load(), Decoding(size=16)))
+    text, _, picture = store.preview().partition("base64,")
+    assert text.startswith(f"{described}<p>2 images of 2 categories</p><img ")
+    shown = Image.open(io.BytesIO(base64.b64decode(picture.partition('"')[0])))
+    first, second, third = (shown.getpixel((SIDE // 2 + place * (SIDE + GAP), SIDE // 2)) for place in range(3))
+    assert (first, second, third) == ((0, 50, 0, 255), (100, 50, 0, 255), (0, 0, 0, 0))
+
+
+def test_a_store_without_images_says_so(tmp_path):
+    source = ImageSourceDataset(domain="nice", source=None, filepath=str(tmp_path / "a" / "b" / "c"))
+    store = ImageStoreDataset(filepath=str(tmp_path / "store"))
+    store.save(PendingImages(source.load(), Decoding(size=16)))
+    assert store.preview() == "<p>0 images of 0 categories</p>"
 
 
 def test_labels_name_the_categories(shots, tmp_path):

@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, binomtest
 
+from mixvision.evaluation import intervals
 from mixvision.evaluation.intervals import (
     performance_interval,
     performance_intervals,
+    resampled_accuracies,
     resampled_settings,
     wilson_interval,
 )
+from mixvision.progress import progress
 
 
 def make_joined(hits: dict[str, list[bool]], clusters: dict[str, list[int]] | None = None, trial: str = "t"):
@@ -45,6 +48,30 @@ def test_bootstrap_equals_one_written_out():
     generator = np.random.default_rng(1)
     means = [generator.choice(hits[domain], (20_000, len(hits[domain]))).mean(axis=1) for domain in hits]
     assert ours == pytest.approx(np.quantile(np.sqrt(means[0] * means[1]), [0.025, 0.975]), abs=0.01)
+
+
+@pytest.mark.parametrize("draws", [7, 100, 250])
+def test_draws_in_blocks_are_those_of_one_call(draws):
+    hits = np.random.default_rng(0).random(40) < 0.7
+    ours = resampled_accuracies(make_joined({"real": list(hits)}), np.random.default_rng(1), draws)
+    kinds = [np.count_nonzero(~hits), np.count_nonzero(hits)]
+    drawn = np.random.default_rng(1).multinomial(40, np.array(kinds) / 40, size=draws)
+    assert np.array_equal(ours["t"], drawn[:, 1] / 40)
+
+
+def test_resampling_says_how_far_it_is(monkeypatch):
+    """Every setting is a step of one bar, and the draws of each resampling are those of another."""
+    bars = []
+
+    def recorded(*arguments, **options):
+        bars.append(progress(*arguments, **options))
+        return bars[-1]
+
+    monkeypatch.setattr(intervals, "progress", recorded)
+    hits = {"nice": [True] * 9 + [False], "real": [True] * 5 + [False]}
+    joined = pd.concat([make_joined(hits, trial=trial) for trial in ("a", "b", "c")])
+    performance_intervals(joined, pd.DataFrame({"trial": list("abc"), "ratio": [0, 50, 100]}), np.random.default_rng(0))
+    assert [bar.n for bar in bars] == [bar.total for bar in bars] == [3, *[2000] * 12]
 
 
 def test_near_duplicates_widen_the_interval():

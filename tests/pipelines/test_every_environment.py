@@ -19,6 +19,7 @@ from kedro.framework.project import configure_project
 from kedro.io import MemoryDataset
 from kedro.pipeline import Node
 from kedro.runner import SequentialRunner
+from kedro.validation.type_extractor import TypeExtractor
 from page_reader import Reader
 from PIL import Image
 from stand_in_engines import replace_engines
@@ -151,3 +152,9 @@ def test_every_pipeline_reaches_its_end_or_refuses_at_once(environment, pipeline
     assert left and all(environment.catalog.exists(name) for name in left)
     for page in (environment.catalog.load(name) for name in left if name.endswith(".page")):
         assert Reader(page).title.startswith(environment.config["globals"]["title"])
+
+
+def test_kedro_understands_the_types_of_all_parameters(caplog):
+    """It warns of a union such as ``str | int`` whenever a command reads the parameters."""
+    assert TypeExtractor(PIPELINES).extract_types_from_pipelines()
+    assert not caplog.records

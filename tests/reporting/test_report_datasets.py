@@ -59,11 +59,11 @@ def test_what_is_absent_is_loaded_as_none_and_has_no_preview(tmp_path):
 
 
 def test_the_catalogs_description_is_shown_above_a_text(tmp_path):
-    about = {"description": "The answer."}
+    about, described = {"description": "The answer."}, '<p style="max-width: 366px">The answer.</p>'
     dataset = TextReportDataset(filepath=str(tmp_path / "summary.md"), metadata=about)
     dataset.save("50%")
-    assert dataset.preview() == "<p>The answer.</p><pre>50%</pre>"
-    assert FolderDataset(str(tmp_path), metadata=about).preview() == "<p>The answer.</p>"
+    assert dataset.preview() == described + "<pre>50%</pre>"
+    assert FolderDataset(str(tmp_path), metadata=about).preview() == described
 
 
 def test_the_script_of_figures_is_saved_once_beside_the_pages(tmp_path):

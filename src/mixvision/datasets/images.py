@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import HTMLPreview
 
 from mixvision.addresses import shown
 from mixvision.datasets.errors import errors_as_sentences
-from mixvision.datasets.previews import Described
+from mixvision.datasets.previews import Described, described, tiled
 from mixvision.images.archives import read_unpacking
 from mixvision.images.sources import RawImages, check_source, open_source
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, require_whole, write_store
+
+SHOWN = 48  # images in the preview of a store
 
 
 class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
@@ -98,7 +102,7 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         return {"domain": self._domain, "source": shown(self._source)}
 
 
-class ImageStoreDataset(Described, AbstractDataset[PendingImages, ImageStore]):
+class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
     """A folder with pixels.npy, inventory.parquet and settings.json.
 
     Saving decodes the images file by file, so that they are never in memory together, and reuses what an
@@ -122,6 +126,18 @@ class ImageStoreDataset(Described, AbstractDataset[PendingImages, ImageStore]):
     def save(self, data: PendingImages) -> None:
         write_store(data, self._folder)
         self._checked = self._stamps()  # writing has checked what it reused
+
+    def preview(self) -> HTMLPreview:
+        """The description, how many images there are, and some of them, evenly from the first to the last."""
+        if not self._exists():
+            return HTMLPreview(described(self.metadata))
+        store = read_store(self._folder)
+        decoded = store.inventory[store.inventory["pixel_row"] >= 0]
+        count = f"<p>{len(decoded):,} images of {decoded['category'].nunique()} categories</p>"
+        if decoded.empty:
+            return HTMLPreview(described(self.metadata, count))
+        rows = decoded["pixel_row"].iloc[np.linspace(0, len(decoded) - 1, min(SHOWN, len(decoded))).astype(int)]
+        return HTMLPreview(described(self.metadata, count + tiled([store.pixels[row] for row in rows])))
 
     def _stamps(self) -> list[tuple[int, int]]:
         found = [path.stat() for path in sorted(self._folder.iterdir())]

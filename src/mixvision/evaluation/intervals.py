@@ -7,9 +7,11 @@ import pandas as pd
 from scipy.stats import norm
 
 from mixvision.evaluation.metrics import performance
+from mixvision.progress import progress
 from mixvision.vocabulary import DOMAINS
 
 LEVEL = 0.95
+DRAWS_AT_ONCE = 100  # few enough for the memory and for a bar that moves
 
 
 def performance_intervals(
@@ -40,7 +42,8 @@ def performance_intervals(
     tested = joined[(joined["snapshot"] == snapshot) & (joined["split"] == "test")]
     tested = tested.merge(trials[["trial", by]], on="trial")
     rows = []
-    for value, group in tested.groupby(by):
+    settings = tested.groupby(by)
+    for value, group in progress(settings, "computing intervals", len(settings), unit="setting", delay=1):
         row = {by: value}
         for top in ("top1", "top3"):
             low, high = performance_interval(group, generator, top, draws)
@@ -148,8 +151,15 @@ def resampled_accuracies(
     components = hits.astype("int64").assign(images=1).groupby("component").sum()
     # Components with equal hits and size are interchangeable: draw how often each kind occurs, not each component.
     kinds, counts = np.unique(components.to_numpy(), axis=0, return_counts=True)
-    drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=draws) @ kinds
-    return pd.DataFrame(drawn[:, :-1] / drawn[:, -1:], columns=hits.columns)
+    measured = np.empty((draws, len(hits.columns)))
+    with progress(desc="resampling test images", total=draws, unit="draw", delay=1, leave=False) as bar:
+        for start in range(0, draws, DRAWS_AT_ONCE):
+            block = slice(start, min(start + DRAWS_AT_ONCE, draws))
+            drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=block.stop - block.start)
+            right = drawn.astype("float64") @ kinds.astype("float64")  # exact, and faster than with whole numbers
+            measured[block] = right[:, :-1] / right[:, -1:]
+            bar.update(block.stop - block.start)
+    return pd.DataFrame(measured, columns=hits.columns)
 
 
 def resampled_settings(

@@ -18,7 +18,17 @@ for library in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "l
 
 
 class TrainingBar(TQDMProgressBar):
-    """Lightning's progress bar, or lines where no terminal shows it."""
+    """Lightning's progress bar, which says what is trained, or lines where no terminal shows it."""
+
+    def __init__(self, what: str, refresh_rate: int = 1) -> None:
+        super().__init__(refresh_rate)
+        self.what = what
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        super().on_train_epoch_start(trainer)
+        epochs = trainer.max_epochs or -1  # -1: the trainer counts steps
+        epoch = f", epoch {trainer.current_epoch + 1} of {epochs}" if epochs > 0 else ""
+        self.train_progress_bar.set_description(f"training {self.what}{epoch}")
 
     def init_train_tqdm(self) -> Any:
         return super().init_train_tqdm() if is_in_terminal() else Lines(unit="step", leave=False)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_network import SmallNetwork
 
+from mixvision.studies.iterative import interpolation
 from mixvision.studies.iterative.interpolation import interpolate
 from mixvision.studies.iterative.training import Phases, choose_phases, list_iterative_trials, train_iteratively
 from mixvision.training.config import Training
@@ -172,13 +173,16 @@ def test_a_seed_that_diverges_is_named_and_the_others_go_on(train):
 
 
 @pytest.mark.parametrize("trainable", ["head", "all"])
-def test_interpolation_leads_from_one_end_to_the_other(train, small_manifest, small_pixels, trainable):
+def test_interpolation_leads_from_one_end_to_the_other(train, small_manifest, small_pixels, trainable, monkeypatch):
     result = train(replace(PHASES, shares=(50,), trainable=trainable))
     ((trial, snapshots),) = result.weights.items()
     pool = pool_images(small_manifest, small_pixels, small_manifest["id"].head(0))
+    shown: list[int] = []
+    monkeypatch.setattr(interpolation, "progress", lambda steps, **_: shown.append(len(steps)) or steps)
     between = interpolate(
         SmallNetwork, {trial: (snapshots["after_initial"], snapshots["last"])}, pool, BRIEF, (0.0, 0.5, 1.0)
     )
+    assert shown == [1], "one model"
     for alpha, name in (("alpha_0.00", "after_initial"), ("alpha_1.00", "last")):
         end = of_trial(result.predictions[result.predictions["snapshot"] == name], trial).drop(columns="snapshot")
         way = of_trial(between[between["snapshot"] == alpha], trial).drop(columns="snapshot")

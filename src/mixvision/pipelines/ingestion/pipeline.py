@@ -71,6 +71,7 @@ def create_pipeline() -> Pipeline:
                 ),
                 "ingestion.page",
                 name="write_page",
+                tags="report",  # as well as ingest: to be looked at before training, and written again with all reports
             ),
         ],
         namespace="ingestion",

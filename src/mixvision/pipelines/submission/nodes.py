@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from mixvision.evaluation.selection import best_model
 from mixvision.images.decoding import Decoding, decode_file
 from mixvision.images.sources import list_files
 from mixvision.models.trained import TrainedNetwork
+from mixvision.progress import progress
 from mixvision.schema.tables import ANSWERS
 from mixvision.vocabulary import BEST_VALIDATION, FINE_TUNED, HEAD, snapshot_name
 
@@ -24,12 +25,17 @@ AT_ONCE = 512  # files whose pictures are in memory
 
 
 def classify_folder(
-    folder: str | int | None,
+    folder: object,
     table: pd.DataFrame,
     models: dict[str, Callable[[], TrainedNetwork]],
     decoding: Decoding,
 ) -> pd.DataFrame:
     """Classify a folder's pictures, and those in folders below it, with the best trained model on validation images.
+
+    Args:
+        folder: as YAML reads it: a text, or a whole number if its name is one, or None.
+        table, models: of the pipeline transfer.
+        decoding: how pictures are read; their size is the network's.
 
     Returns:
         one row per file, sorted: file (path below the folder), category, and reason: why there is no category, or "".
@@ -45,8 +51,8 @@ def classify_folder(
     decoding = replace(decoding, size=network.image_size)
     log.info("Classifying %d files with %s.", len(files), best)
     rows: list[tuple[str, str, str]] = []
-    for begin in tqdm(range(0, len(files), AT_ONCE), desc="classifying", unit=f"{AT_ONCE} files"):
-        part = files[begin : begin + AT_ONCE]
+    waiting = iter(progress(files, desc="classifying", unit="file"))
+    while part := list(islice(waiting, AT_ONCE)):
         decoded = [(file, *_decode(root, file, faults, decoding)) for file in part]
         readable = [pixels for _, _, pixels in decoded if pixels is not None]
         answers = iter(network.classify(np.stack(readable)).argmax(1) if readable else ())
@@ -77,11 +83,11 @@ def _decode(
     return record.reason, pixels
 
 
-def _require_folder(folder: str | int | None) -> Path:
-    folder = "" if folder is None else str(folder)  # a folder called 2024 arrives as a number
-    if not folder or not Path(folder).is_dir():
+def _require_folder(folder: object) -> Path:
+    name = "" if folder is None else str(folder)
+    if not name or not Path(name).is_dir():
         raise FileNotFoundError(
-            f"The parameter unlabelled is {folder!r}, which is not a folder: give the folder of unlabelled images with "
+            f"The parameter unlabelled is {name!r}, which is not a folder: give the folder of unlabelled images with "
             "--params=unlabelled=<folder>."
         )
-    return Path(folder)
+    return Path(name)

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from mixvision.progress import progress
 from mixvision.training.config import Training
 from mixvision.training.pool import ImagePool
 from mixvision.training.predictions import predict, prediction_table
@@ -43,7 +44,7 @@ def interpolate(
     single = build_network([torch.Generator()])
     pool = pool.to(device)
     tables = []
-    for trial, (one, other) in ends.items():
+    for trial, (one, other) in progress(ends.items(), desc="interpolating networks", unit="model"):
         between = {name: torch.stack([one[name].lerp(other[name], alpha) for alpha in alphas]) for name in one}
         for target, tensors in ((network, between), (single, {name: tensor[None] for name, tensor in one.items()})):
             target.load_state_dict({name: tensor.to(device) for name, tensor in tensors.items()}, assign=True)

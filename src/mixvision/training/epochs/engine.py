@@ -143,7 +143,7 @@ def _fit(classifier: Classifier, training: EpochTraining, folder: Path) -> dict[
     trainer = trainer_for(
         classifier,
         training,
-        [best, ModelCheckpoint(filename="last", **keeping), TrainingBar()],
+        [best, ModelCheckpoint(filename="last", **keeping), TrainingBar(classifier.trial["trial"])],
         max_epochs=training.epochs,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,

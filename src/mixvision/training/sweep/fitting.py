@@ -36,7 +36,9 @@ def fit_stack(stack: Stack, training: Training, folder: Path, past: list[dict]) 
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
-    trainer = trainer_for(stack, training, [checkpoints, _Progress(refresh_rate=5)], max_steps=stack.steps.iterations)
+    names = list(stack.trials["trial"])
+    bar = _Progress(names[0] if len(names) == 1 else f"{len(names)} models", refresh_rate=5)
+    trainer = trainer_for(stack, training, [checkpoints, bar], max_steps=stack.steps.iterations)
     numbers = cast(Dataset, range(stack.steps.iterations))  # any sequence will do
     steps: DataLoader = DataLoader(numbers, batch_size=None)
     with warnings.catch_warnings():
