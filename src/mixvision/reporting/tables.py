@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mixvision.evaluation.selection import best_first, best_label
+from mixvision.evaluation.selection import best_first, best_label, not_behind
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
 from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
@@ -86,12 +86,16 @@ def with_distances(table: pd.DataFrame, behind: pd.DataFrame, by: str = "ratio")
     return table.merge(behind.assign(snapshot="best_validation"), on=[by, "snapshot"], how="left")
 
 
+def distances(rows: pd.DataFrame) -> list[str]:
+    """How far each row is behind the best one, as text; a dash for the best one itself."""
+    bounds = zip(rows["behind_low"], rows["behind_high"], strict=True)
+    return [interval(*pair) if any(pair) else DASH for pair in bounds]
+
+
 def inseparable(table: pd.DataFrame, by: str = "ratio") -> list[int]:
     """The ratios, or shares, that the test images cannot tell to be worse than the best one, which is among them."""
     honest = table[table["snapshot"] == "best_validation"]
-    if "behind_low" not in honest:
-        return [best_ratio(table, by)]
-    return sorted({best_ratio(table, by), *map(int, honest.loc[honest["behind_low"] <= 0, by])})
+    return sorted(map(int, not_behind(honest, best_ratio(table, by), by)))
 
 
 def inseparable_sentence(table: pd.DataFrame, by: str = "ratio") -> str:
@@ -119,10 +123,7 @@ def comparison_table(
             bounds = zip(rows["performance_top1_low"], rows["performance_top1_high"], strict=True)
             shown["95% interval"] = pd.Series([interval(*pair) for pair in bounds], index=rows.index)
             if "behind_low" in rows:
-                behind = zip(rows["behind_low"], rows["behind_high"], strict=True)
-                shown["behind the best"] = pd.Series(
-                    [interval(*pair) if any(pair) else DASH for pair in behind], index=rows.index
-                )
+                shown["behind the best"] = pd.Series(distances(rows), index=rows.index)
             if table_without_leaks is not None:
                 clean = table_without_leaks[table_without_leaks["snapshot"] == snapshot].set_index(by)
                 shown[f"{plain_name(snapshot)}, without leaks"] = with_spread(clean, "performance_top1")

@@ -351,10 +351,23 @@ def test_the_zoom_starts_at_the_switch_and_shows_the_published_fall(drawn):
 
 def test_performance_is_drawn_at_the_end_of_both_trainings(drawn):
     figure = drawn[0]
-    initial, _, last = figure.data
+    initial, _, last, *_ = figure.data
     assert np.allclose(initial.y, [performance(*ACCURACIES[share]["after_initial"]) for share in SHARES])
     assert np.allclose(last.y, [performance(*ACCURACIES[share]["last"]) for share in SHARES])
     assert figure.layout.shapes[0].y0 == 0.45
+
+
+def test_the_performance_has_a_band_and_rings_around_the_shares_not_told_from_the_best(run, drawn):
+    traces = named(drawn[0])
+    honest = run.table[run.table["snapshot"] == "best_validation"]
+    band, count = traces["its 95% interval"], len(honest)
+    assert list(band.x) == [*honest["share"], *honest["share"][::-1]]
+    assert np.allclose(band.y[:count], honest["performance_top1_high"])
+    assert np.allclose(band.y[count:][::-1], honest["performance_top1_low"])
+    alike = honest[honest["behind_low"] <= 0]
+    rings = traces["not told apart from the best"]
+    assert dict(zip(rings.x, rings.y, strict=True)) == dict(zip(alike["share"], alike["performance_top1"], strict=True))
+    assert 0 < len(alike) < count
 
 
 def test_matrices_have_trainings_down_and_domains_across(drawn):
