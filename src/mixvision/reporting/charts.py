@@ -109,3 +109,9 @@ def tied_rings(x: Sequence[Any] | pd.Series, y: Sequence[Any] | pd.Series, **pla
     """A ring around each point that the test images cannot tell from the best one."""
     ring = go.Scatter(x=x, y=y, name="not told apart from the best", mode="markers", hoverinfo="skip", **place)
     return ring.update(marker={"symbol": "circle-open", "size": 17, "color": COLOURS["performance"]})
+
+
+def mark_interval(figure: go.Figure, low: float, high: float, **place: Any) -> None:
+    """A band behind a figure of models, over their axis of accuracies: the interval of the best one."""
+    if not (pd.isna(low) or pd.isna(high)):
+        figure.add_vrect(low, high, fillcolor=BAND, line_width=0, layer="below", **place)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pandas as pd
 
 from mixvision.evaluation.selection import best_first, best_label, not_behind
-from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
+from mixvision.reporting.formatting import (
+    DASH,
+    interval,
+    listed,
+    markdown_table,
+    number,
+    setting_value,
+    with_spread,
+)
 from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.published import PublishedMixing
@@ -104,8 +112,7 @@ def inseparable_sentence(table: pd.DataFrame, by: str = "ratio") -> str:
     if not others:
         compared = "behind_low" in table and table[by].nunique() > 1
         return f"On these test images every other {by} is behind it, by the 95% interval, too." if compared else ""
-    names = " and ".join(filter(None, [", ".join(others[:-1]), others[-1]]))
-    return f"These test images cannot tell it from {names} {SETTINGS[by].removeprefix('% ')}."
+    return f"These test images cannot tell it from {listed(others)} {SETTINGS[by].removeprefix('% ')}."
 
 
 def comparison_table(

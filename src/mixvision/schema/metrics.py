@@ -128,6 +128,7 @@ BASELINES_TABLE = replace(
         accuracy("views_top1", "accuracy on views of the validation images"),
         *(accuracy(f"{split}_top1") for split in SPLITS),
         *(accuracy(f"test_{end}", "bound of the 95% interval") for end in ("low", "high")),
+        *(replace(bound, optional=True) for bound in BEHIND),
         *(accuracy(f"last_{split}_top1") for split in HELD_OUT),
         *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
         *(accuracy(f"published_{split}") for split in SPLITS),
