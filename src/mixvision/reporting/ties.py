@@ -43,6 +43,6 @@ def tied_text(table: pd.DataFrame, best: str) -> list[str]:
     ]
 
 
-def tied_rows(names: Iterable[str], tied: Sequence[str]) -> list[int]:
-    """The places of the models in a table that are among the tied ones."""
+def tied_rows(names: Iterable[object], tied: Sequence[object]) -> list[int]:
+    """The places of the models, or settings, in a table that are among the tied ones."""
     return [place for place, name in enumerate(names) if name in tied]

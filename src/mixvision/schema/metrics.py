@@ -160,6 +160,7 @@ TRANSFER_TABLE = Table(
         *(accuracy(f"{split}_top1") for split in ("train", "validation")),
         accuracy("last_validation_top1"),
         *_TESTED,
+        *(replace(bound, optional=True) for bound in BEHIND),
         *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
         *_CALIBRATED,
     ),

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
-from mixvision.evaluation.mistakes import confident_mistakes, hardest_images, select_predictions
+from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.summary import layer_table
 from mixvision.models.trained import TrainedNetwork
@@ -133,13 +133,8 @@ def draw_sheets(
     pixels = pixels_by_domain(nice_images, real_images)
     generator = np.random.default_rng(report.seed)
     samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
-    hardest = contact_sheets.hardest_sheet(hardest_images(joined, report.mistakes_shown), pixels)
-    return (
-        samples,
-        contact_sheets.mistakes_sheet(mistakes, pixels),
-        hardest,
-        contact_sheets.excluded_sheet(manifest, pixels),
-    )
+    wrong = contact_sheets.sheets_of_mistakes(mistakes, joined, pixels, report.mistakes_shown)
+    return samples, *wrong, contact_sheets.excluded_sheet(manifest, pixels)
 
 
 def write_page(

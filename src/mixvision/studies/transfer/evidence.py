@@ -14,7 +14,8 @@ from mixvision.reporting.formatting import number
 from mixvision.reporting.page import Picture, Section, Table
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.sections import published_note
-from mixvision.studies.transfer.ratios import best_frozen_ratio, ratio_sentence
+from mixvision.reporting.ties import tied_rows
+from mixvision.studies.transfer.ratios import best_frozen_ratio, ratio_sentence, tied_ratios
 from mixvision.studies.transfer.tables import as_is_table, calibration_table, ensemble_table, per_cent
 from mixvision.vocabulary import AS_IS, TEST_SPLITS
 
@@ -50,18 +51,24 @@ def ratios_section(
     headings = {"nice_top1": "nice", "real_top1": "real", "performance_top1": "performance"}
     headings |= {"behind_low": "below the best, low", "behind_high": "below the best, high"}
     headings |= {"ratio": "% real", "trials": "seeds", "validation_performance_top1": "performance, validation"}
-    best = list(ratios["ratio"]).index(best_frozen_ratio(ratios))
-    shown = Table("Heads on frozen features, test images", ratios.rename(columns=headings), highlighted_row=best)
+    tried = list(ratios["ratio"])
+    shown = Table(
+        "Heads on frozen features, test images",
+        ratios.rename(columns=headings),
+        highlighted_row=tried.index(best_frozen_ratio(ratios)),
+        tied_rows=tied_rows(tried, tied_ratios(ratios)),
+    )
     text = [
         "Training sets of equal size with a growing share of real images, as in the study of mixing, but only heads "
-        "are trained, on features of a frozen backbone.",
+        "are trained, on features of a frozen backbone. The dark green row is the best ratio, picked on the validation "
+        "images. The test images cannot tell the light green ones from it.",
         ratio_sentence(ratios, published),
     ]
     return Section(title, [*text, *([published_note(published)] if published else [])], [shown], [figure])
 
 
 def best_section(
-    table: pd.DataFrame, predictions: pd.DataFrame, confusion: go.Figure, mistakes: Image.Image
+    table: pd.DataFrame, predictions: pd.DataFrame, confusion: go.Figure, pictures: list[Picture]
 ) -> Section:
     text = [f"{best_model(table)}, test images, snapshot chosen on validation."]
     tables = []
@@ -72,17 +79,7 @@ def best_section(
         headings = {"category": "true category", "share": "share of its images"}
         tables.append(Table(f"Categories, lowest recall first{of}", scores.rename(columns={"f1": "F1"})))
         tables.append(Table(f"Most confused pairs{of}", confused_pairs(rows, 20).rename(columns=headings)))
-    description = (
-        "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
-        "the probability and the domain."
-    )
-    return Section(
-        "A closer look at the best model",
-        text,
-        tables,
-        [confusion],
-        [Picture("Most confident mistakes", mistakes, description)],
-    )
+    return Section("A closer look at the best model", text, tables, [confusion], pictures)
 
 
 def activation_sections(activations: Image.Image | None) -> list[Section]:

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from mixvision.evaluation.selection import best_model
+from mixvision.evaluation.selection import best_model, not_behind
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -19,9 +19,11 @@ from mixvision.reporting.sections import (
     audit_section,
     excluded_section,
     missing_notes,
+    mistake_pictures,
     published_note,
     settings_section,
 )
+from mixvision.reporting.ties import tied_rows, tied_text
 from mixvision.studies.transfer.evidence import (
     activation_sections,
     as_is_section,
@@ -61,7 +63,7 @@ class TransferResults(StudyResults):
         models, learning_curves, loss, input_sizes, ratios_drawn: figures of all models.
         confusion, reliability: figures of the best models.
         embedding: the features on a map.
-        samples, mistakes, activations: contact sheets; the mistakes are the best model's.
+        samples, mistakes, hardest, activations: contact sheets; the mistakes are the best model's.
     """
 
     table: pd.DataFrame
@@ -79,6 +81,7 @@ class TransferResults(StudyResults):
     embedding: go.Figure | None
     samples: Image.Image
     mistakes: Image.Image
+    hardest: Image.Image
     activations: Image.Image | None
 
 
@@ -101,7 +104,7 @@ def transfer_page(title: str, results: TransferResults, published: Published, so
         *_optional_figure("Input size", results.input_sizes),
         ratios_section(results.ratios, manifest, published.mixing, results.ratios_drawn),
         Section("Learning curves", figures=curves),
-        best_section(table, best, results.confusion, results.mistakes),
+        best_section(table, best, results.confusion, mistake_pictures(results.mistakes, results.hardest)),
         *activation_sections(results.activations),
         *_optional_figure("Map of the features", results.embedding),
         calibration_section(table, results.reliability),
@@ -123,14 +126,17 @@ def _models_section(
     table: pd.DataFrame, manifest: pd.DataFrame, published: PublishedTransfer | None, figure: go.Figure
 ) -> Section:
     measured = ", ".join(["validation", *splits_tested(table)])
+    best = best_model(table)
     text = [
-        f"The green row is the best model on the validation images. The columns {measured} are accuracies with the "
-        "weights of the best epoch, train is the running mean over that epoch's batches."
+        f"The dark green row is the best model on the validation images. The columns {measured} are accuracies with "
+        "the weights of the best epoch, train is the running mean over that epoch's batches.",
+        *tied_text(table, best),
     ]
     notes = [independent_test_sentence(manifest), PRETRAINED_ON if (table["method"] == AS_IS).any() else None]
     text += [note for note in notes if note]
-    best = list(table["trial"]).index(best_model(table))
-    tables = [Table("Accuracy of every model", comparison_table(table), highlighted_row=best)]
+    names = list(table["trial"])
+    marks = {"highlighted_row": names.index(best), "tied_rows": tied_rows(names, not_behind(table, best, "trial"))}
+    tables = [Table("Accuracy of every model", comparison_table(table), **marks)]
     if published:
         text += [published_note(published), *filter(None, [extent_sentence(manifest, published)])]
         rows = pd.DataFrame(list(published.rows)).rename(columns=lambda name: name.replace("_", " "))
