@@ -19,7 +19,7 @@ def draw_mistakes(
     best: Collection[str],
     nice_images: ImageStore,
     real_images: ImageStore,
-    count: int,
+    count: int = 24,
     split: str = "test",
 ) -> tuple[pd.DataFrame, Image.Image, Image.Image]:
     """The most confident mistakes of the best trials, also as pictures, and the hardest images over all trials."""
