@@ -121,8 +121,9 @@ def _remembered(images: pd.DataFrame, state: State | None, column: str) -> pd.Se
 
 
 def _recalled(images: pd.DataFrame, state: State, column: str) -> pd.Series:
+    """The value of a column of the state for each of these images, by their pixels or else by their file."""
+    digests = ("pixels_sha256", "sha256")
     by_pixels, by_file = (
-        images[digest].map(state.images.set_index(digest)[column]).astype(object)
-        for digest in ("pixels_sha256", "sha256")
+        images[digest].map(state.images.set_index(digest)[column]).astype(object) for digest in digests
     )
     return by_pixels.fillna(by_file)
