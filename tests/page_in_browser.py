@@ -21,6 +21,20 @@ FIGURES = """[...document.querySelectorAll(".plot")].map(plot => {
 OPENED = """(() => { const button = document.querySelector("button.term"); if (!button) return "no term";
   button.focus(); button.click(); const shown = document.querySelector("[popover]:popover-open"); if (!shown) return "";
   const text = shown.textContent; shown.hidePopover(); return text; })()"""
+OVERLAPPING = """[...document.querySelectorAll(".plot")].flatMap(plot => {
+  const labels = [...plot.querySelectorAll(".annotation-text")].map(label => [label, label.getBoundingClientRect()]);
+  return labels.flatMap(([label, one], place) => labels.slice(place + 1).filter(([_, other]) =>
+    Math.min(one.right, other.right) - Math.max(one.left, other.left) > 2
+    && Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 2)
+    .map(([other]) => label.textContent + " and " + other.textContent)); })"""
+APART = """[...document.querySelectorAll("button.term")].filter(button =>
+  [[button.previousSibling, -1], [button.nextSibling, 0]].some(([text, place]) => {
+    if (text?.nodeType !== Node.TEXT_NODE || !text.length) return false;
+    const start = place ? text.length - 1 : 0, range = new Range();
+    range.setStart(text, start); range.setEnd(text, start + 1);
+    const [letter, inner] = [range, button].map(part => part.getBoundingClientRect());
+    return range.toString().trim() && (letter.bottom < inner.top + 2 || letter.top > inner.bottom - 2); }))
+  .map(button => button.parentElement.textContent)"""
 INK = """[...document.querySelectorAll(".plot")].map(plot => plot._fullLayout.font.color)"""
 
 
@@ -36,6 +50,8 @@ def require_readable(browser: Browser, html: str, folder: Path) -> None:
         assert browser.run("document.documentElement.scrollWidth") == width, "the page scrolls sideways"
         assert not browser.run(CUT), "something is cut"
         assert all(browser.run(FIGURES)), "a figure is not drawn, wider than the screen, or over what follows"
+        assert not browser.run(OVERLAPPING), "labels in a figure overlap"
+        assert not browser.run(APART), "a line breaks between a term and the bracket or comma beside it"
         assert set(browser.run(INK)) <= {"#e8ebee" if dark else "#1d232a"}
         assert browser.run(OPENED), "the meaning of a term does not open"
         assert not browser.complaints

@@ -10,6 +10,7 @@ from sklearn.metrics import accuracy_score, classification_report, confusion_mat
 
 from mixvision.evaluation.classification import (
     accuracies,
+    accuracies_behind_best,
     accuracy_intervals,
     category_scores,
     confused_pairs,
@@ -219,3 +220,15 @@ def test_whole_confusion_counts_all_domains_and_equals_scikit_learns(random_answ
         "category",
         "prediction",
     )
+
+
+def test_the_distance_to_the_best_is_the_paired_difference_of_the_same_images():
+    generator = np.random.default_rng(2)
+    hits = {name: list(generator.random(150) < chance) for name, chance in (("a", 0.6), ("b", 0.5), ("best", 0.7))}
+    joined = make_hits(hits)
+    behind = accuracies_behind_best(joined, "best", np.random.default_rng(0), draws=4000).set_index("trial")
+    for name in ("a", "b"):
+        _, low, high = paired_difference(joined, "best", name, np.random.default_rng(1), draws=4000)
+        assert behind.loc[name].tolist() == pytest.approx([low, high], abs=0.015)
+    assert behind.loc["best"].tolist() == [0, 0]
+    assert accuracies_behind_best(joined, "missing", generator).empty

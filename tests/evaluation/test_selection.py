@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import pytest
 
-from mixvision.evaluation.selection import best_first, best_label, best_model, best_of_each, rank
+from mixvision.evaluation.selection import best_first, best_label, best_model, best_of_each, not_behind, rank
 
 TABLE = pd.DataFrame(
     {
@@ -49,3 +49,9 @@ def test_the_label_of_the_best_score():
     assert best_label(scores) == 80
     with pytest.raises(ValueError, match="There is no score in 'validation_performance'"):
         best_label(scores.head(1))
+
+
+def test_what_is_not_behind_the_best_cannot_be_told_from_it():
+    table = TABLE.drop_duplicates("trial").assign(behind_low=[0.1, 0.0, 0.0, -0.1, math.nan])
+    assert not_behind(table, "c", "trial") == ["b", "c", "d"]
+    assert not_behind(TABLE, "c", "trial") == ["c"], "nothing was compared"

@@ -125,7 +125,7 @@ def test_a_study_of_two_domains_saves_all_its_results(run_apart, letters, finish
     titles = {name: figure["layout"]["title"]["text"] for name, figure in drawn.items() if figure}
     assert sorted(page.figures) == sorted(set(titles.values())) and len(titles) == 7
     assert titles["loss"].startswith("Loss") and "input_sizes" not in titles
-    assert {path.stem for path in report.glob("*.png")} == {"samples", "mistakes", "activations"}
+    assert {path.stem for path in report.glob("*.png")} == {"samples", "mistakes", "hardest", "activations"}
     assert len(page.images) > 3 and len(pd.read_csv(report / "feature_map.csv")) == 60
     assert not (project / "data/06_models/letters/transfer/checkpoints").exists()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from page_terms import require_explained_terms
 from PIL import Image
 
+from mixvision.reporting.explanations import Explainer
 from mixvision.reporting.glossary import GLOSSARY, explain_terms
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.vocabulary import AFTER_INITIAL, SNAPSHOTS
@@ -82,3 +85,20 @@ def test_words_that_only_look_like_terms_are_not_explained(text, terms):
 def test_every_snapshot_is_explained(snapshot):
     explained = explain_terms([f"snapshot {snapshot}"])
     assert any(snapshot in f"{term} {meaning}" for term, meaning in explained.items())
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Small (ECE 0.1).", ["(ECE"]),
+        ("See the ECE, please.", ["ECE,"]),
+        ("An ECE and a (buffer).", ["(buffer)."]),
+        ("An ECE.", ["ECE."]),
+        ("ECE/buffer", ["ECE/"]),
+        ("What an ECE is", []),
+    ],
+)
+def test_a_term_stays_on_the_line_of_the_bracket_or_comma_beside_it(text, kept):
+    shown = Explainer()(text)
+    assert [re.sub("<.*?>", "", part) for part in re.findall(r'<span class="glued">(.*?)</span>', shown)] == kept
+    assert re.sub("<.*?>", "", shown) == text

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_fscore_support
 
-from mixvision.evaluation.intervals import LEVEL, resampled_accuracies
+from mixvision.evaluation.intervals import LEVEL, distances_to_best, resampled_accuracies
 from mixvision.evaluation.mistakes import confusion_counts, select_predictions
 from mixvision.schema.metrics import OVERALL_METRICS
 from mixvision.vocabulary import DOMAINS
@@ -65,6 +65,28 @@ def accuracy_intervals(
     chosen = joined[(joined["snapshot"] == snapshot) & (joined["split"] == split)]
     bounds = resampled_accuracies(chosen, generator, draws).quantile(_ENDS)
     return pd.DataFrame({"trial": list(bounds), "low": bounds.iloc[0].to_list(), "high": bounds.iloc[1].to_list()})
+
+
+def accuracies_behind_best(
+    joined: pd.DataFrame,
+    best: str,
+    generator: np.random.Generator,
+    snapshot: str = "best_validation",
+    split: str = "test",
+    draws: int = 2000,
+) -> pd.DataFrame:
+    """Bootstrap how far every trial's top-1 accuracy is behind the best one's, on the same resampled images.
+
+    Arguments as for :func:`accuracy_intervals`; ``best`` is the trial that was chosen on validation images.
+
+    Returns:
+        One row per ``trial``: ``behind_low`` and ``behind_high``, the bounds of the central 95% of the best one's
+        accuracy minus its own (0 or less: it cannot be told to be worse). No rows without predictions of the best.
+    """
+    chosen = joined[(joined["snapshot"] == snapshot) & (joined["split"] == split)]
+    if best not in set(chosen["trial"]):
+        return pd.DataFrame(columns=["trial", "behind_low", "behind_high"])
+    return distances_to_best(resampled_accuracies(chosen, generator, draws), best, "trial")
 
 
 def paired_difference(

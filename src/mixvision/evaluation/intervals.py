@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
@@ -102,6 +104,20 @@ def behind_best(
     known = trials[trials["trial"].isin(tested["trial"])]
     drawn = resampled_settings(tested, known, [by], generator, draws)["performance"]
     drawn.columns = drawn.columns.get_level_values(by)
+    return distances_to_best(drawn, best, by)
+
+
+def distances_to_best(drawn: pd.DataFrame, best: Any, by: str) -> pd.DataFrame:
+    """Bounds of how far each column is behind the best one, draw by draw.
+
+    Args:
+        drawn: a measure on resampled test images, one row per draw and one column per model, or setting.
+        best: the column that was chosen on validation images.
+        by: what the columns are called.
+
+    Returns:
+        One row per column: its name in ``by``, ``behind_low`` and ``behind_high``, see :func:`behind_best`.
+    """
     behind = drawn.rsub(drawn[best], axis=0)
     ends = {"behind_low": (1 - LEVEL) / 2, "behind_high": (1 + LEVEL) / 2}
     return pd.DataFrame({name: behind.quantile(end) for name, end in ends.items()}).rename_axis(by).reset_index()

@@ -64,14 +64,14 @@ def confident_mistakes(selected: pd.DataFrame, count: int = 24) -> pd.DataFrame:
     return _for_a_sheet(wrong.drop_duplicates("id").head(count))
 
 
-def hardest_images(joined: pd.DataFrame, count: int = 24) -> pd.DataFrame:
-    """List the test images that most models get wrong at best_validation, each once.
+def hardest_images(joined: pd.DataFrame, count: int = 24, split: str = "test") -> pd.DataFrame:
+    """List the images of a split that most models get wrong at best_validation, each once.
 
     Returns:
         At most ``count`` rows, hardest first, of equals that with the surest mistakes: ``id``, ``domain``, ``category``
         (the truth), ``prediction`` (the most frequent wrong one), ``wrong`` and ``models`` (how many), ``pixel_row``.
     """
-    tested = joined[(joined["snapshot"] == "best_validation") & (joined["split"] == "test")]
+    tested = joined[(joined["snapshot"] == "best_validation") & (joined["split"] == split)]
     wrong = tested[~tested["top1"]].assign(prediction=lambda rows: rows["prediction_1"].astype("str"))
     images = wrong.groupby("id").agg(
         domain=("domain", "first"),

@@ -9,12 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mixvision.reporting.style import TEMPLATE, title_with
+from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 
 PANELS_ACROSS = 4
 LARGEST_LABELLED_MATRIX = 12
 SPLIT_COLOURS = {"train": "#E69F00", "validation": "#56B4E9", "test": "#CC79A7"}
 SIDE_BY_SIDE = {"scattermode": "group", "scattergap": 0.35}  # so that no marker hides another's interval
+BAND = "rgba(0,158,115,0.2)"  # the green of the performance
 PAGE_WIDTH = 1110  # pixels of the page's column
 
 
@@ -95,3 +96,22 @@ def interval_bars(rows: pd.DataFrame, split: str = "test") -> dict[str, Any]:
     accuracy, low, high = (rows[f"{split}_{name}"] for name in ("top1", "low", "high"))
     bounds = {"array": high - accuracy, "arrayminus": accuracy - low}
     return {"type": "data", "symmetric": False, "thickness": 1.5, "width": 5} | bounds
+
+
+def performance_band(rows: pd.DataFrame, by: str, name: str, low: str = "performance_top1_low") -> go.Scatter:
+    """The interval of the performance along ``by`` as a band, from the columns ``low`` and its counterpart high."""
+    ends = [*rows[low.replace("low", "high")], *rows[low][::-1]]
+    band = go.Scatter(x=[*rows[by], *rows[by][::-1]], y=ends, name=name, mode="lines", line_width=0)
+    return band.update(fill="toself", fillcolor=BAND, hoverinfo="skip")
+
+
+def tied_rings(x: Sequence[Any] | pd.Series, y: Sequence[Any] | pd.Series, **place: Any) -> go.Scatter:
+    """A ring around each point that the test images cannot tell from the best one."""
+    ring = go.Scatter(x=x, y=y, name="not told apart from the best", mode="markers", hoverinfo="skip", **place)
+    return ring.update(marker={"symbol": "circle-open", "size": 17, "color": COLOURS["performance"]})
+
+
+def mark_interval(figure: go.Figure, low: float, high: float, **place: Any) -> None:
+    """A band behind a figure of models, over their axis of accuracies: the interval of the best one."""
+    if not (pd.isna(low) or pd.isna(high)):
+        figure.add_vrect(low, high, fillcolor=BAND, line_width=0, layer="below", **place)

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import sample_colorscale, unlabel_rgb
 
+from mixvision.evaluation.mistakes import hardest_images
 from mixvision.reporting.style import COLOURS
 from mixvision.reporting.tiles import Tile, with_tiles
 from mixvision.vocabulary import DOMAINS
@@ -99,6 +100,21 @@ def hardest_sheet(hardest: pd.DataFrame, pixels: Mapping[str, np.ndarray], image
     ]
     none = "No model made a mistake on these images."
     return _captioned_sheet(_tiles(hardest, pixels), hardest["domain"], captions, images_across, none)
+
+
+def sheets_of_mistakes(
+    mistakes: pd.DataFrame, joined: pd.DataFrame, pixels: Mapping[str, np.ndarray], count: int, split: str = "test"
+) -> tuple[Image.Image, Image.Image]:
+    """The sheet of one model's mistakes, and that of the images that are hardest for all models.
+
+    Args:
+        mistakes, pixels: as for :func:`mistakes_sheet`.
+        joined: joined predictions of all models.
+        count: how many of the hardest images to show.
+        split: the images that are looked at.
+    """
+    hardest = hardest_images(joined, count, split)
+    return mistakes_sheet(mistakes, pixels), hardest_sheet(hardest, pixels)
 
 
 def excluded_sheet(

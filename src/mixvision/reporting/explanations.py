@@ -10,6 +10,9 @@ from markupsafe import Markup, escape
 from mixvision.reporting.glossary import GLOSSARY
 
 _BUTTON = Markup('<button type="button" class="term" popovertarget="{}">{}</button>')
+# A browser may break the line on either side of a button, so also after "(" and before a comma; this keeps them.
+_GLUED = Markup('<span class="glued">{}{}{}</span>')
+_GLUED_BEFORE, _GLUED_AFTER = re.compile(r"\S{1,12}$"), re.compile(r"\S{1,12}")
 _MEANING = Markup('<div popover id="{}"><b>{}</b>: {}</div>')
 
 
@@ -25,9 +28,15 @@ class Explainer:
     def __call__(self, text: str) -> Markup:
         """The text, escaped, with a button on each term that is new."""
         marked, end = Markup(), 0
-        for start, stop, name in self._new(text):
-            marked += escape(text[end:start]) + self._button(name, text[start:stop])
-            end = stop
+        found = self._new(text)
+        for place, (start, stop, name) in enumerate(found):
+            until = found[place + 1][0] if place + 1 < len(found) else len(text)
+            opened, closed = _GLUED_BEFORE.search(text[end:start]), _GLUED_AFTER.match(text[stop:until])
+            before, after = opened.group() if opened else "", closed.group() if closed else ""
+            button = self._button(name, text[start:stop])
+            marked += escape(text[end : start - len(before)])
+            marked += _GLUED.format(before, button, after) if before or after else button
+            end = stop + len(after)
         return marked + escape(text[end:])
 
     def buttons(self, texts: Iterable[str]) -> Markup:

@@ -18,22 +18,26 @@ INTERVALS = (
 )
 
 
-def mistake_pictures(mistakes: Image.Image, hardest: Image.Image) -> list[Picture]:
+def mistake_pictures(mistakes: Image.Image, hardest: Image.Image, images: str = "Test images") -> list[Picture]:
     """The best model's most confident mistakes, and the images that are hardest for all models."""
     return [
-        Picture(
-            "Most confident mistakes",
-            mistakes,
-            "Test images with a wrong prediction of high probability, each with its true category, the predicted one, "
-            "the probability and the domain.",
-        ),
+        confident_picture(mistakes, images),
         Picture(
             "Hardest images over all models",
             hardest,
-            "Test images that most models get wrong, each with its true category, the most frequent wrong answer, and "
+            f"{images} that most models get wrong, each with its true category, the most frequent wrong answer, and "
             "how many models are wrong.",
         ),
     ]
+
+
+def confident_picture(mistakes: Image.Image, images: str) -> Picture:
+    """The most confident mistakes on some images, such as "Test images"."""
+    description = (
+        f"{images} with a wrong prediction of high probability, each with its true category, the predicted one, the "
+        "probability and the domain."
+    )
+    return Picture("Most confident mistakes", mistakes, description)
 
 
 def audit_section(results: StudyResults) -> Section:

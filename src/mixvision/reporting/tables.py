@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from mixvision.evaluation.selection import best_first, best_label
-from mixvision.reporting.formatting import DASH, interval, markdown_table, number, setting_value, with_spread
+from mixvision.evaluation.selection import best_first, best_label, not_behind
+from mixvision.reporting.formatting import (
+    DASH,
+    interval,
+    listed,
+    markdown_table,
+    number,
+    setting_value,
+    with_spread,
+)
 from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.published import PublishedMixing
@@ -86,12 +94,16 @@ def with_distances(table: pd.DataFrame, behind: pd.DataFrame, by: str = "ratio")
     return table.merge(behind.assign(snapshot="best_validation"), on=[by, "snapshot"], how="left")
 
 
+def distances(rows: pd.DataFrame) -> list[str]:
+    """How far each row is behind the best one, as text; a dash for the best one itself."""
+    bounds = zip(rows["behind_low"], rows["behind_high"], strict=True)
+    return [interval(*pair) if any(pair) else DASH for pair in bounds]
+
+
 def inseparable(table: pd.DataFrame, by: str = "ratio") -> list[int]:
     """The ratios, or shares, that the test images cannot tell to be worse than the best one, which is among them."""
     honest = table[table["snapshot"] == "best_validation"]
-    if "behind_low" not in honest:
-        return [best_ratio(table, by)]
-    return sorted({best_ratio(table, by), *map(int, honest.loc[honest["behind_low"] <= 0, by])})
+    return sorted(map(int, not_behind(honest, best_ratio(table, by), by)))
 
 
 def inseparable_sentence(table: pd.DataFrame, by: str = "ratio") -> str:
@@ -100,8 +112,7 @@ def inseparable_sentence(table: pd.DataFrame, by: str = "ratio") -> str:
     if not others:
         compared = "behind_low" in table and table[by].nunique() > 1
         return f"On these test images every other {by} is behind it, by the 95% interval, too." if compared else ""
-    names = " and ".join(filter(None, [", ".join(others[:-1]), others[-1]]))
-    return f"These test images cannot tell it from {names} {SETTINGS[by].removeprefix('% ')}."
+    return f"These test images cannot tell it from {listed(others)} {SETTINGS[by].removeprefix('% ')}."
 
 
 def comparison_table(
@@ -119,10 +130,7 @@ def comparison_table(
             bounds = zip(rows["performance_top1_low"], rows["performance_top1_high"], strict=True)
             shown["95% interval"] = pd.Series([interval(*pair) for pair in bounds], index=rows.index)
             if "behind_low" in rows:
-                behind = zip(rows["behind_low"], rows["behind_high"], strict=True)
-                shown["behind the best"] = pd.Series(
-                    [interval(*pair) if any(pair) else DASH for pair in behind], index=rows.index
-                )
+                shown["behind the best"] = pd.Series(distances(rows), index=rows.index)
             if table_without_leaks is not None:
                 clean = table_without_leaks[table_without_leaks["snapshot"] == snapshot].set_index(by)
                 shown[f"{plain_name(snapshot)}, without leaks"] = with_spread(clean, "performance_top1")

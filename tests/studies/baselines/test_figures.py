@@ -13,6 +13,7 @@ from mixvision.evaluation.classification import whole_confusion
 from mixvision.evaluation.mistakes import select_predictions
 from mixvision.reporting.charts import confusion_matrices
 from mixvision.studies.baselines.figures import ablation, learning_curves, model_comparison
+from mixvision.studies.baselines.tables import best_trial
 
 
 def named(figure) -> dict:
@@ -29,6 +30,17 @@ def test_models_are_compared_by_their_own_trials_alone(baselines):
     assert traces["test"].x[2] + traces["test"].error_x.array[2] == pytest.approx(row["test_high"])
     assert np.isnan(traces["test"].x[3]) and "basic_cnn" in figure.layout.yaxis.categoryarray
     assert (list(traces["published validation"].x), list(traces["published validation"].y)) == ([0.745], ["cnn"])
+
+
+def test_models_that_cannot_be_told_from_the_best_have_rings_beside_its_interval_as_a_band(baselines):
+    table = baselines.table.assign(behind_low=0.1)
+    table.loc[table["trial"].isin([best_trial(table), "linear"]), "behind_low"] = 0.0
+    figure = model_comparison(table)
+    best, rings = table.set_index("trial").loc[best_trial(table)], named(figure)["not told apart from the best"]
+    assert set(rings.y) == {"linear", best.name} & set(table["model"])
+    assert rings.offsetgroup == named(figure)["test"].offsetgroup, "around the test accuracy"
+    assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (best["test_low"], best["test_high"])
+    assert not model_comparison(table.drop(columns="behind_low")).layout.shapes
 
 
 def test_models_without_published_numbers_leave_no_trace_of_them(baselines):

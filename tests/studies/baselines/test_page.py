@@ -15,8 +15,8 @@ from PIL import Image
 
 from mixvision.evaluation.mistakes import select_predictions
 from mixvision.reporting.formatting import DASH
-from mixvision.studies.baselines.page import BaselinesResults, answer, baselines_page, best_trial
-from mixvision.studies.baselines.tables import leak_sentence
+from mixvision.studies.baselines.page import BaselinesResults, answer, baselines_page
+from mixvision.studies.baselines.tables import best_trial, leak_sentence
 
 ABLATIONS = {"batch_size": "Batch size", "dropout": "Dropout", "augmentation": "Augmentation"}
 LAYERS = pd.DataFrame(
@@ -109,11 +109,29 @@ def test_the_answer_is_computed_from_the_table(baselines, page):
     table.loc[table["trial"] == best_trial(table), numbers] = [0.8124, 0.7, 0.9]
     table.loc[table["trial"] == "linear", "test_top1"] = 0.4321
     table.loc[table["trial"] == "random", "test_top1"] = 0.3333
-    assert answer(table) == (
+    alone = table.assign(behind_low=np.where(table["trial"] == best_trial(table), 0.0, 0.1))
+    assert answer(alone) == (
         f"Best on the validation images: {best_trial(table)}, with a test accuracy of 0.812 (95% interval 0.700 to "
-        "0.900); for comparison: linear layer 0.432, random guessing 0.333."
+        "0.900); for comparison: linear layer 0.432, random guessing 0.333. On these test images every other model is "
+        "behind it, by the 95% interval, too."
     )
     assert answer(baselines.table) in page.text
+
+
+def test_models_that_cannot_be_told_from_the_best_are_named_and_marked(baselines):
+    """By the paired interval, not by overlapping ones; the leaky model and those without a result do not take part."""
+    table = baselines.table.assign(behind_low=0.01, behind_high=0.2)
+    best = best_trial(table)
+    table.loc[table["trial"].isin([best, "linear", "cnn-leaky-split"]), "behind_low"] = 0.0
+    table.loc[table["trial"] == "basic_cnn", ["behind_low", "behind_high"]] = np.nan
+    assert answer(table).endswith(" These test images cannot tell it from linear.")
+    html = make_page(baselines, table=table)
+    marked = re.findall(r'<tr class="tied">\s*<th[^>]*>([^<]*)</th>', html)
+    assert marked == ["linear", *["linear layer"] * len(ABLATIONS)]
+    assert f"cannot tell the light green models from {best}" in Reader(html).section("Models compared")
+    assert Reader(html).table("model", "behind the best").set_index("model")["behind the best"]["random"] == (
+        "0.010 to 0.200"
+    )
 
 
 def test_only_floors_with_a_result_that_are_not_the_best_are_compared(baselines):

@@ -6,6 +6,7 @@ import json
 import re
 from copy import copy
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,14 @@ import plotly.io
 import pytest
 from page_reader import Reader
 from page_terms import require_explained_terms
+from PIL import Image
 
 from mixvision.evaluation.metrics import join_predictions, performance
 from mixvision.pipelines.iterative import report
 from mixvision.reporting.published import Published, PublishedIterative, read_published
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.style import COLOURS
+from mixvision.reporting.tiles import tiles_by_group
 from mixvision.studies.iterative import figures
 from mixvision.studies.iterative.page import IterativeResults, answer, shares_table
 from mixvision.studies.iterative.training import Phases
@@ -102,8 +105,8 @@ class Run:
             ignore_index=True,
         )
         interpolations = make_interpolations(manifest, self.trials, accuracies)
-        joined = join_predictions(predictions, manifest)
-        tables = joined, interpolations, self.history, manifest, self.trials, LOST.head(0)
+        self.joined = join_predictions(predictions, manifest)
+        tables = self.joined, interpolations, self.history, manifest, self.trials, LOST.head(0)
         measured = report.measure(*tables, self.published, self.phases, REPORT)
         *tables, self.summary = measured.values()
         self.metrics, self.table, self.clean, self.matrix, self.measures, self.speed, self.by_alpha = tables
@@ -138,6 +141,7 @@ class Run:
             measures=self.measures,
             speed=self.speed,
             interpolations=self.by_alpha,
+            **dict.fromkeys(("mistakes", "hardest"), Image.new("RGB", (40, 30), "red")),
             **{name.removesuffix("_figure"): figure for name, figure in self.drawn().items()},
         )
 
@@ -299,6 +303,20 @@ def test_published_numbers_and_failures_are_on_the_page(html):
     assert PUBLISHED.origin in notes and "Missing: initial-010-seed-0 (failed). it diverged." in notes
 
 
+def test_the_mistakes_of_the_best_share_are_pictures(study, run, html):
+    """Also the images that most models get wrong; those that all get wrong have nothing else in common here."""
+    section = Reader(html).section("A closer look at the best share, 90% initial")
+    assert section.index("Most confident mistakes") < section.index("Hardest images over all models")
+    stores = [SimpleNamespace(pixels=pixels) for pixels in study.pixels.values()]
+    mistakes, *sheets = report.draw_mistakes(run.table, run.joined, run.trials, *stores, REPORT)
+    best = run.joined[run.joined["trial"] == "initial-090-seed-0"].query("split == 'test'")
+    best = best[(best["snapshot"] == "best_validation") & ~best["top1"]].set_index("id")
+    assert len(mistakes) == 24 and mistakes["prediction"].tolist() == best.loc[mistakes["id"], "prediction_1"].tolist()
+    captions = [tile.caption for sheet in sheets for tile in tiles_by_group(sheet)[""]]
+    assert captions[0] == [f"is {mistakes['category'][0]}", "said none", f"0.500, {mistakes['domain'][0]}"]
+    assert captions[24][2].startswith("3 of 3 wrong, ")
+
+
 def test_variants_of_the_restricted_training_are_noted(run, html):
     variant = copy(run)
     variant.phases = Phases(trainable="all", replay=20)
@@ -351,10 +369,23 @@ def test_the_zoom_starts_at_the_switch_and_shows_the_published_fall(drawn):
 
 def test_performance_is_drawn_at_the_end_of_both_trainings(drawn):
     figure = drawn[0]
-    initial, _, last = figure.data
+    initial, _, last, *_ = figure.data
     assert np.allclose(initial.y, [performance(*ACCURACIES[share]["after_initial"]) for share in SHARES])
     assert np.allclose(last.y, [performance(*ACCURACIES[share]["last"]) for share in SHARES])
     assert figure.layout.shapes[0].y0 == 0.45
+
+
+def test_the_performance_has_a_band_and_rings_around_the_shares_not_told_from_the_best(run, drawn):
+    traces = named(drawn[0])
+    honest = run.table[run.table["snapshot"] == "best_validation"]
+    band, count = traces["its 95% interval"], len(honest)
+    assert list(band.x) == [*honest["share"], *honest["share"][::-1]]
+    assert np.allclose(band.y[:count], honest["performance_top1_high"])
+    assert np.allclose(band.y[count:][::-1], honest["performance_top1_low"])
+    alike = honest[honest["behind_low"] <= 0]
+    rings = traces["not told apart from the best"]
+    assert dict(zip(rings.x, rings.y, strict=True)) == dict(zip(alike["share"], alike["performance_top1"], strict=True))
+    assert 0 < len(alike) < count
 
 
 def test_matrices_have_trainings_down_and_domains_across(drawn):

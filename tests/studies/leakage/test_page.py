@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from page_reader import Reader, read_markdown
 from page_terms import require_explained_terms
+from PIL import Image
 
+from mixvision.pipelines.leakage.nodes import draw_mistakes
+from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.style import COLOURS
+from mixvision.reporting.tiles import tiles_by_group
 from mixvision.studies.leakage.comparison import compare_accuracies
 from mixvision.studies.leakage.figures import accuracy_under_both_splits
 from mixvision.studies.leakage.page import LeakageResults, answer, best_ratio_sentence, leakage_page, leakage_summary
@@ -33,6 +38,7 @@ def results(used, plain, comparison) -> LeakageResults:
         method="grouped",
         comparison=comparison,
         accuracy=accuracy_under_both_splits(comparison, "grouped"),
+        **dict.fromkeys(("mistakes", "hardest"), Image.new("RGB", (40, 30), "red")),
     )
 
 
@@ -116,6 +122,18 @@ def test_the_tables_show_the_comparison(results, comparison):
         ]
     images = page.table("domain", "split", "leak").to_numpy().tolist()
     assert images[:2] == [["nice", "grouped", "2", "60", "10", "0.0%"], ["nice", "plain", "2", "38", "16", "100.0%"]]
+
+
+def test_the_mistakes_on_the_plain_split_are_pictures(results, comparison, plain):
+    section = Reader(leakage_page("Two fruits", results)).section("What goes wrong on the plain split, 100% real")
+    assert section.index("Most confident mistakes") < section.index("Hardest images over all models")
+    stores = [SimpleNamespace(pixels=np.zeros((len(plain.manifest), 16, 16, 3), np.uint8))] * 2
+    joined = plain.joined.assign(probability_1=0.75)
+    mistakes, *sheets = draw_mistakes(comparison, joined, plain.trials, *stores, ReportParameters(mistakes_shown=5))
+    best = joined[joined["trial"].isin(["plain-100-0", "plain-100-1"]) & (joined["snapshot"] == "best_validation")]
+    wrong = set(best.loc[(best["split"] == "test") & ~best["top1"], "id"])
+    assert len(mistakes) == 5 and set(mistakes["id"]) <= wrong
+    assert [len(tiles_by_group(sheet)[""]) for sheet in sheets] == [5, 5]
 
 
 def test_categories_that_are_left_out_are_named(results, comparison):

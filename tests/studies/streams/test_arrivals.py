@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixvision.models.trained import TrainedNetwork
-from mixvision.studies.streams.arrivals import prequential_accuracy, receive
+from mixvision.studies.streams.arrivals import classify_new, last_mistakes, prequential_accuracy, receive
 
 
 def test_an_image_is_new_once_whatever_it_is_called(images, network, remember):
@@ -97,7 +97,8 @@ def test_prequential_accuracy_is_that_of_new_images_without_known_near_duplicate
     first = receive(images[::3], None)
     images.loc[images.index[1], "component"] = images.loc[images.index[0], "component"]
     second = receive(images, remember(None, first, network))
-    measured = prequential_accuracy(network, second, small_pixels)
+    answers = classify_new(network, second, small_pixels)
+    measured = prequential_accuracy(answers)
     assert measured["nice_measured"] == 79 and measured["real_measured"] == 80
     expected = {}
     for domain, numbers in (("nice", range(120)), ("real", range(120, 240))):
@@ -112,8 +113,27 @@ def test_without_a_network_or_without_new_images_nothing_is_measured(images, net
     first = receive(images, None)
     again = receive(images, remember(None, first, network))
     for measured in (
-        prequential_accuracy(None, first, small_pixels),
-        prequential_accuracy(network, again, small_pixels),
+        prequential_accuracy(classify_new(None, first, small_pixels)),
+        prequential_accuracy(classify_new(network, again, small_pixels)),
     ):
         assert measured["nice_measured"] == measured["real_measured"] == 0
         assert np.isnan([measured["nice_top1"], measured["real_top1"], measured["performance_top1"]]).all()
+
+
+def test_the_last_mistakes_are_those_of_the_last_run_that_classified_images(images, network, small_pixels, remember):
+    """A third run, in which nothing new counts, and files that are gone since change nothing."""
+    first = remember(None, receive(images[::3], None), network)
+    assert last_mistakes(first, images) is None, "the first run has no network yet"
+    received = receive(images, first)
+    answers = classify_new(network, received, small_pixels)
+    second = remember(first, received, network)
+    told = answers.set_index("id").reindex(second.images["id"])[["prediction", "probability"]].reset_index(drop=True)
+    state = replace(second, images=pd.concat([second.images, told], axis=1))
+    wrong = answers[answers["prediction"] != answers["category"]].sort_values("probability", ascending=False)
+    mistakes = last_mistakes(state, images, 10)
+    assert set(mistakes["id"]) <= set(wrong["id"]) and len(mistakes) == min(10, len(wrong)) > 0
+    assert mistakes["probability"].tolist() == wrong["probability"].head(10).tolist()
+    seen = answers.set_index("id").loc[mistakes["id"]]
+    assert mistakes["prediction"].tolist() == seen["prediction"].tolist()
+    gone = images[images["id"] != mistakes["id"][0]]
+    assert last_mistakes(state, gone, 9)["id"].tolist() == mistakes["id"].tolist()[1:]

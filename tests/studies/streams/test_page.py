@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from page_reader import Reader
 from page_terms import require_explained_terms
+from PIL import Image
 
 from mixvision.reporting.formatting import DASH
 from mixvision.reporting.style import COLOURS
@@ -80,3 +81,11 @@ def test_the_first_run_has_no_performance_yet(arrivals):
     html = streams_page("Digits", first, figure)
     assert Reader(html).key_numbers == ["1", "200", "500", "700"]
     assert Reader(html).table("run", "performance")["performance"].tolist() == [DASH]
+
+
+def test_the_mistakes_on_the_last_arrival_are_pictures(arrivals):
+    figure, sheet = prequential_figure(arrivals), Image.new("RGB", (40, 30), "red")
+    assert "What the network got wrong" not in Reader(streams_page("Digits", arrivals, figure)).headings
+    html = streams_page("Digits", arrivals, figure, sheet)
+    assert "Most confident mistakes" in Reader(html).section("What the network got wrong")
+    require_explained_terms(html)

@@ -13,6 +13,7 @@ from mixvision.evaluation.calibration import reliability
 from mixvision.evaluation.classification import whole_confusion
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.evaluation.selection import best_model
 from mixvision.studies.transfer.close_ups import (
     LARGEST_LEGEND,
     confusion_matrices,
@@ -33,7 +34,7 @@ def test_every_model_has_both_accuracies_in_its_methods_colour(transfer):
     figure, rows = model_comparison(transfer.table), transfer.table.set_index("trial")
     assert list(figure.layout.yaxis.categoryarray) == list(transfer.table["trial"])
     shown = {"validation": {}, "test": {}}
-    for trace in figure.data:
+    for trace in (trace for trace in figure.data if trace.legendgroup):  # rings have none
         assert trace.marker.color == METHOD_COLOURS[trace.name]
         shown[trace.offsetgroup] |= dict(zip(trace.y, trace.x, strict=True))
         if trace.offsetgroup == "test":
@@ -149,9 +150,20 @@ def test_ratios_stand_beside_networks_trained_from_scratch(transfer, published):
         trace = traces.pop(f"{name}, frozen features")
         assert list(trace.x) == [0, 30, 60, 100]
         assert list(trace.y) == transfer.ratios[f"{name}_top1"].tolist()
-    assert np.allclose(trace.y - trace.error_y.arrayminus, transfer.ratios["low"])
+    assert list(traces["its 95% interval"].y[4:]) == transfer.ratios["low"].tolist()[::-1]
+    tied = transfer.ratios[transfer.ratios["behind_low"] <= 0]
+    assert list(traces["not told apart from the best"].x) == tied["ratio"].tolist() and len(tied) < 4
     assert list(traces["performance, published, trained from scratch"].y) == [0.4681, 0.6483]
-    assert len(frozen_ratios(transfer.ratios, None).data) == 3
+    assert len(frozen_ratios(transfer.ratios, None).data) == 5
+
+
+def test_models_that_cannot_be_told_from_the_best_have_rings_beside_its_interval_as_a_band(transfer):
+    figure, best = model_comparison(transfer.table), best_model(transfer.table)
+    (rings,) = (trace for trace in figure.data if trace.name == "not told apart from the best")
+    assert list(rings.y) == transfer.table.loc[transfer.table["behind_low"] <= 0, "trial"].tolist()
+    assert best in rings.y and "linear-32" not in rings.y and "dropout-64" not in rings.y
+    row = transfer.table.set_index("trial").loc[best]
+    assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (row["test_low"], row["test_high"])
 
 
 def test_confusions_are_of_the_best_model_and_the_best_of_other_methods(transfer):

@@ -37,7 +37,7 @@ def make_page(study, without: tuple[str, ...] = (), **changes) -> str:
         "backbones": study.backbones,
         "joined": study.joined,
         **{name: go.Figure(layout_title={"text": f"figure of {name}"}) for name in FIGURES},
-        **dict.fromkeys(("samples", "mistakes", "activations"), Image.new("RGB", (40, 30), "red")),
+        **dict.fromkeys(("samples", "mistakes", "hardest", "activations"), Image.new("RGB", (40, 30), "red")),
         **dict.fromkeys(without),
     }
     published = changes.pop("published", study.published)
@@ -251,3 +251,17 @@ def test_sources_are_named_without_the_folders_of_this_machine(page):
     archive = {"nice": None, "real": "https://example.org/flowers.tgz"}
     assert sources_sentence(archive) == "Sources: real: https://example.org/flowers.tgz."
     assert sources_sentence({"nice": None}) is None
+
+
+def test_models_that_cannot_be_told_from_the_best_are_marked(transfer, page):
+    best = best_model(transfer.table)
+    tied = transfer.table.loc[transfer.table["behind_low"] <= 0, "trial"].drop_duplicates().tolist()
+    html = make_page(transfer)
+    models = html[html.index("Accuracy of every model</span>") :].partition("</table>")[0]
+    assert re.findall(r'<tr class="tied">\s*<th[^>]*>(.*?)</th>', models) == [name for name in tied if name != best]
+    assert f"cannot tell the light green models from {best}" in page.section("Models compared")
+
+
+def test_the_hardest_images_stand_beside_the_most_confident_mistakes(page):
+    words = page.section("A closer look at the best model")
+    assert words.index("Most confident mistakes") < words.index("Hardest images over all models")

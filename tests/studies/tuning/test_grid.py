@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
+from mixvision.schema.tables import PREDICTIONS
 from mixvision.studies.tuning.grid import (
     Grid,
     choose_setting,
+    chosen_trials,
     rank_settings,
     score_trials,
     search_grid,
@@ -53,7 +55,7 @@ class KnownSweeps:
         ]
         failed = [math.isnan(row["performance_top1"]) for row in rows]
         outcomes = trials[["trial", "iterations"]].assign(status=np.where(failed, "failed", "finished"), reason="")
-        return SweepResult(pd.DataFrame(rows), pd.DataFrame(), outcomes, {})
+        return SweepResult(pd.DataFrame(rows), PREDICTIONS.empty(), outcomes, {})
 
 
 def near(rate: float, l2: float):
@@ -65,7 +67,7 @@ def near(rate: float, l2: float):
 
 def test_the_study_has_165_trials_and_297000_model_iterations():
     sweeps = KnownSweeps(near(0.004, 0.3))
-    trials, _, outcomes = search_grid(Grid(), sweeps)
+    trials, _, outcomes, _ = search_grid(Grid(), sweeps)
     assert [len(step) for step in sweeps.trials] == [44, 88, 33]
     assert trials["trial"].is_unique and trials["trial"].str.fullmatch(r"[a-z]+(-[\w.]+)+").all()
     assert outcomes["iterations"].sum() == Grid().budget == 297_000
@@ -88,7 +90,7 @@ def test_each_step_goes_on_from_the_best_of_the_one_before():
 
 def test_the_last_learning_rate_may_be_given_as_the_study_gives_it():
     sweeps = KnownSweeps(near(0.001, 0.3))
-    trials, history, outcomes = search_grid(Grid(final_learning_rate=0.004), sweeps)
+    trials, history, outcomes, _ = search_grid(Grid(final_learning_rate=0.004), sweeps)
     assert set(sweeps.trials[2]["learning_rate"]) == {0.004}
     chosen = choose_setting(score_trials(trials, history, outcomes))
     assert (chosen["learning_rate"], chosen["l2"]) == (0.004, 0.3)
@@ -105,7 +107,7 @@ def test_a_setting_that_diverges_at_one_ratio_loses_to_one_that_works_for_all():
         return 0.94
 
     sweeps = KnownSweeps(performance)
-    trials, history, outcomes = search_grid(Grid(), sweeps)
+    trials, history, outcomes, _ = search_grid(Grid(), sweeps)
     scores = score_trials(trials, history, outcomes)
     ranked = rank_settings(scores[scores["step"] == "rates"])
     assert ranked["learning_rate"].tolist() == [0.001, 0.0025, 0.004, 0.0055]  # equal ones in their order
@@ -125,6 +127,14 @@ def test_a_ratio_with_a_cancelled_trial_counts_for_no_setting():
     assert ranked["learning_rate"].tolist() == [0.1, 0.2] and ranked["performance_top1"].tolist() == [0.5, 0.4]
     ranked = rank_settings(scores[scores["ratio"] == 80].astype({"performance_top1": float}))  # no other ratio remains
     assert ranked["learning_rate"].tolist() == [0.2, 0.1]
+
+
+def test_the_chosen_trials_are_those_of_the_last_step_with_a_result():
+    sweeps = KnownSweeps(lambda trial: math.nan if trial.ratio == 30 else near(0.004, 0.3)(trial))
+    trials, history, outcomes, _ = search_grid(Grid(), sweeps)
+    scores = score_trials(trials, history, outcomes)
+    names = [f"final-{ratio:03d}-0.004-0.3" for ratio in range(0, 101, 10) if ratio != 30]
+    assert chosen_trials(scores, choose_setting(scores)) == names
 
 
 def test_scores_are_the_best_validation_performances_without_test_images():
@@ -149,11 +159,14 @@ def test_the_grid_trains_on_real_images_and_measures_validation_images_only(smal
     sweeps = validation_sweeps(small_manifest, small_pixels, SMALL, BRIEF, tmp_path)
     tests = small_manifest.loc[small_manifest["split"] == "test", "id"]
     assert not set(sweeps.pool.ids) & set(tests)
-    trials, history, outcomes = search_grid(SMALL, sweeps)
+    trials, history, outcomes, predictions = search_grid(SMALL, sweeps)
     assert len(trials) == 4 + 4 + 4 and set(history["trial"]) == set(trials["trial"])
     assert set(history["split"]) == {"validation"}
     assert history.groupby("trial")["iteration"].max().tolist() == trials.sort_values("trial")["iterations"].tolist()
     assert outcomes["status"].eq("finished").all() and outcomes["iterations"].sum() == SMALL.budget
+    validated = small_manifest.loc[small_manifest["split"] == "validation", "id"]
+    assert set(predictions["id"]) == set(validated) and set(predictions["snapshot"]) == {"best_validation"}
+    assert len(predictions) == len(trials) * len(validated)
     assert len(list(tmp_path.iterdir())) == 3  # a checkpoint for every step
     again = search_grid(SMALL, sweeps)
     pd.testing.assert_frame_equal(again[1], history)

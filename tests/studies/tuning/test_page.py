@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from types import SimpleNamespace
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,9 +13,12 @@ import plotly.io
 import pytest
 from page_reader import Reader
 from page_terms import require_explained_terms
+from PIL import Image
 
+from mixvision.pipelines.tuning.nodes import draw_mistakes
 from mixvision.reporting.formatting import DASH
 from mixvision.reporting.published import PublishedTuning
+from mixvision.reporting.tiles import tiles_by_group
 from mixvision.studies.tuning.figures import (
     adaptive_trials,
     best_against_ratio,
@@ -223,6 +227,7 @@ def test_the_summary_holds_the_tables_of_the_steps_and_of_the_searches(grid, ada
 def arguments(grid, adaptive, progress) -> tuple:
     results = {step: settings_against_ratio(grid, step, heading) for step, heading in STEPS.items()}
     results |= {"progress": progress_curves(progress, grid), "best_by_ratio": best_against_ratio(grid, adaptive)}
+    results |= dict.fromkeys(("mistakes", "hardest"), Image.new("RGB", (40, 30), "red"))
     results |= {"grid_scores": grid, "adaptive_scores": adaptive, "adaptive_trials": go.Figure(), "chosen": CHOSEN}
     return ("Fruits", TuningResults(**results), {"grid, iterations": 10, "training, stack_size": None}, PUBLISHED)
 
@@ -247,6 +252,21 @@ def test_the_page_shows_steps_searches_trials_and_settings(arguments, grid, adap
     settings = page.table("setting", "value").set_index("setting")["value"]
     assert settings.to_dict() == {"grid, iterations": "10", "training, models trained together": "automatic"}
     assert page.section("How to read this").endswith("Published: section 4 of a paper.")
+
+
+def test_the_mistakes_with_the_chosen_setting_are_pictures_of_validation_images(arguments, study):
+    words = Reader(tuning_page(*arguments)).section("A closer look at the chosen setting")
+    assert words.index("Most confident mistakes") < words.index("Hardest images over all models")
+    scores = pd.DataFrame(
+        {"trial": ["ratio-030-seed-0", "ratio-060-seed-0"], "step": ["final", "rates"], "status": "finished"}
+    ).assign(learning_rate=0.02, l2=0.5)
+    stores = [SimpleNamespace(pixels=pixels) for pixels in study.pixels.values()]
+    mistakes, *sheets = draw_mistakes(study.predictions, study.manifest, scores, CHOSEN, *stores)
+    said = study.predictions.query("trial == 'ratio-030-seed-0' and snapshot == 'best_validation'")
+    said = said.set_index("id")["prediction_1"]
+    assert mistakes["prediction"].tolist() == said[mistakes["id"]].tolist() and len(mistakes)
+    assert set(study.manifest.set_index("id").loc[mistakes["id"], "split"]) == {"validation"}
+    assert all(tiles_by_group(sheet) for sheet in sheets)
 
 
 def test_the_page_is_the_same_each_time(arguments):

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.classification import accuracies, accuracy_intervals, whole_confusion
-from mixvision.evaluation.mistakes import confident_mistakes, hardest_images, select_predictions
+from mixvision.evaluation.mistakes import confident_mistakes, select_predictions
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.summary import layer_table
 from mixvision.models.trained import TrainedNetwork
@@ -22,9 +22,9 @@ from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.baselines import figures as baselines_figures
 from mixvision.studies.baselines.needs import baselines_needs
-from mixvision.studies.baselines.page import BaselinesResults, baselines_page, best_trial
+from mixvision.studies.baselines.page import BaselinesResults, baselines_page
 from mixvision.studies.baselines.settings import SETTINGS
-from mixvision.studies.baselines.tables import leak_numbers, summary_text, trial_table
+from mixvision.studies.baselines.tables import best_trial, leak_numbers, summary_text, trial_table, with_distances
 from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import TrainingEvents
@@ -87,6 +87,7 @@ def measure(
     intervals = accuracy_intervals(joined, generator, draws=report.bootstrap_draws)
     table = trial_table(trials, metrics, intervals, history, outcomes, published.baselines)
     leak = leak_numbers(table, joined, generator, report.bootstrap_draws)
+    table = with_distances(table, joined, np.random.default_rng(report.seed), report.bootstrap_draws)
     summary = summary_text(report.title, table, leak, study.base, study.ablated)
     return metrics, table, leak, "\n".join([summary, *missing_notes(outcomes)])
 
@@ -132,13 +133,8 @@ def draw_sheets(
     pixels = pixels_by_domain(nice_images, real_images)
     generator = np.random.default_rng(report.seed)
     samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
-    hardest = contact_sheets.hardest_sheet(hardest_images(joined, report.mistakes_shown), pixels)
-    return (
-        samples,
-        contact_sheets.mistakes_sheet(mistakes, pixels),
-        hardest,
-        contact_sheets.excluded_sheet(manifest, pixels),
-    )
+    wrong = contact_sheets.sheets_of_mistakes(mistakes, joined, pixels, report.mistakes_shown)
+    return samples, *wrong, contact_sheets.excluded_sheet(manifest, pixels)
 
 
 def write_page(

@@ -4,13 +4,14 @@ from kedro.pipeline import Node, Pipeline
 
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.iterative import nodes, report
+from mixvision.pipelines.mistakes import MISTAKES
 from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
 
 
 def create_pipeline() -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "iterative."."""
     return Pipeline(
-        [stage("train", _training()), stage("report", [*_measures(), _figures(), _page()])],
+        [stage("train", _training()), stage("report", [*_measures(), _figures(), _mistakes(), _page()])],
         namespace="iterative",
         inputs={
             "manifest",
@@ -93,6 +94,16 @@ def _figures() -> Node:
     )
 
 
+def _mistakes() -> Node:
+    images = ["nice_images", "real_images"]
+    return Node(
+        report.draw_mistakes,
+        ["metric_table", "joined_predictions", "trials", *images, "params:report"],
+        MISTAKES,
+        name="draw_mistakes",
+    )
+
+
 def _page() -> Node:
     return Node(
         report.write_page,
@@ -112,6 +123,8 @@ def _page() -> Node:
             forgetting_zoom="forgetting_zoom_figure",
             accuracy_matrices="accuracy_matrices_figure",
             interpolation="interpolation_figure",
+            mistakes="mistakes_sheet",
+            hardest="hardest_sheet",
         ),
         "page",
         name="write_page",

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from PIL import Image
 
 from mixvision.evaluation.intervals import behind_best, performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
+from mixvision.images.store import ImageStore
+from mixvision.pipelines import mistakes
 from mixvision.reporting.formatting import markdown_table
 from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes, snapshot_note, untested_notes
@@ -78,6 +81,19 @@ def draw_curves(
         "accuracy_matrices_figure": figures.accuracy_matrices(matrix, phases.first),
         "interpolation_figure": figures.interpolation_curves(interpolation_table),
     }
+
+
+def draw_mistakes(
+    table: pd.DataFrame,
+    joined: pd.DataFrame,
+    trials: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    report: ReportParameters,
+) -> tuple[pd.DataFrame, Image.Image, Image.Image]:
+    """The best share's most confident mistakes, also as pictures, and the images that are hardest for all shares."""
+    best = trials.loc[trials["share"] == best_ratio(table, "share"), "trial"]
+    return mistakes.draw_mistakes(joined, best, nice_images, real_images, report.mistakes_shown)
 
 
 def write_page(

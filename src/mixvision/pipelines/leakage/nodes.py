@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from PIL import Image
 
 from mixvision.evaluation.metrics import trial_metrics
 from mixvision.images.splits import Splits
+from mixvision.images.store import ImageStore
+from mixvision.pipelines import mistakes
 from mixvision.reporting.sections import missing_notes, snapshot_note
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.leakage import comparison, figures
-from mixvision.studies.leakage.page import LeakageResults, leakage_page, leakage_summary
+from mixvision.studies.leakage.page import LeakageResults, best_on_plain_split, leakage_page, leakage_summary
 from mixvision.training.config import Training
 
 
@@ -48,6 +51,19 @@ def compare(
 
 def draw(table: pd.DataFrame, splits: Splits) -> go.Figure:
     return figures.accuracy_under_both_splits(table, splits.method)
+
+
+def draw_mistakes(
+    table: pd.DataFrame,
+    joined: pd.DataFrame,
+    trials: pd.DataFrame,
+    nice_images: ImageStore,
+    real_images: ImageStore,
+    report: ReportParameters,
+) -> tuple[pd.DataFrame, Image.Image, Image.Image]:
+    """The most confident mistakes of the plain split's best ratio, also as pictures, and its hardest images."""
+    best = trials.loc[trials["ratio"] == best_on_plain_split(table), "trial"]
+    return mistakes.draw_mistakes(joined, best, nice_images, real_images, report.mistakes_shown)
 
 
 def write_page(

@@ -4,6 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.leakage import nodes
+from mixvision.pipelines.mistakes import MISTAKES
 from mixvision.pipelines.mixed_training import choose_images, train
 from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
 
@@ -54,6 +55,12 @@ def _report() -> list[Node]:
         ),
         Node(nodes.draw, ["comparison", "params:splits"], "accuracy_figure", name="draw_accuracies"),
         Node(
+            nodes.draw_mistakes,
+            ["comparison", "joined_predictions", "trials", "nice_images", "real_images", "params:report"],
+            MISTAKES,
+            name="draw_mistakes",
+        ),
+        Node(
             nodes.write_page,
             by_name(
                 "params:splits",
@@ -64,6 +71,8 @@ def _report() -> list[Node]:
                 *STUDY_RESULTS,
                 mixing_outcomes="mixing.outcomes",
                 accuracy="accuracy_figure",
+                mistakes="mistakes_sheet",
+                hardest="hardest_sheet",
             ),
             ["page", "summary"],
             name="write_page",

@@ -16,7 +16,6 @@ from mixvision.evaluation.mistakes import (
     category_accuracy,
     confident_mistakes,
     confusion_counts,
-    hardest_images,
     select_predictions,
 )
 from mixvision.images.store import ImageStore, pixels_by_domain
@@ -117,8 +116,8 @@ def draw_sheets(
     pixels = pixels_by_domain(nice_images, real_images)
     generator = np.random.default_rng(report.seed)
     samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
-    hardest = contact_sheets.hardest_sheet(hardest_images(joined, report.mistakes_shown), pixels)
-    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), hardest
+    wrong = contact_sheets.sheets_of_mistakes(mistakes, joined, pixels, report.mistakes_shown)
+    return samples, *wrong
 
 
 def write_page(

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
+from PIL import Image
 
+from mixvision.datasets.reports import ABSENT, Absent
 from mixvision.images.store import ImageStore, pixels_by_domain
+from mixvision.reporting.contact_sheets import mistakes_sheet
+from mixvision.schema.tables import MISTAKES
 from mixvision.studies.streams import page as reporting
+from mixvision.studies.streams.arrivals import last_mistakes
 from mixvision.studies.streams.learning import learn_on
 from mixvision.studies.streams.settings import OnlineLearning
 from mixvision.studies.streams.state import State
@@ -32,7 +37,17 @@ def learn(
     return state, state.arrivals
 
 
-def report(arrivals: pd.DataFrame, title: str) -> tuple[go.Figure, str, str]:
+def draw_mistakes(
+    state: State, manifest: pd.DataFrame, nice_images: ImageStore, real_images: ImageStore
+) -> tuple[pd.DataFrame, Image.Image | Absent]:
+    """The most confident mistakes on the last arrival that was classified, also as pictures; no picture without one."""
+    mistakes = last_mistakes(state, manifest)
+    if mistakes is None:
+        return MISTAKES.empty(), ABSENT
+    return mistakes, mistakes_sheet(mistakes, pixels_by_domain(nice_images, real_images))
+
+
+def report(arrivals: pd.DataFrame, mistakes: Image.Image | None, title: str) -> tuple[go.Figure, str, str]:
     """The accuracies on each arrival as a figure, the summary, and the page."""
     figure = reporting.prequential_figure(arrivals)
-    return figure, reporting.summary(title, arrivals), reporting.streams_page(title, arrivals, figure)
+    return figure, reporting.summary(title, arrivals), reporting.streams_page(title, arrivals, figure, mistakes)

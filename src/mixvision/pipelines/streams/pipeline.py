@@ -26,8 +26,15 @@ def create_pipeline() -> Pipeline:
                 tags="train",
             ),
             Node(
+                nodes.draw_mistakes,
+                ["state", "unsplit_manifest", "nice_images", "real_images"],
+                ["mistakes", "mistakes_sheet"],
+                name="draw_mistakes",
+                tags="report",
+            ),
+            Node(
                 nodes.report,
-                ["arrivals", "params:title"],
+                ["arrivals", "mistakes_sheet", "params:title"],
                 ["prequential_figure", "summary", "page"],
                 name="write_page",
                 tags="report",

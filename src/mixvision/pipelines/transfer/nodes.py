@@ -35,7 +35,7 @@ from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence, ratio_table
 from mixvision.studies.transfer.ratios_training import main_backbone, mix_features, ratio_trials
 from mixvision.studies.transfer.report_settings import TransferReport
-from mixvision.studies.transfer.tables import summary_text, transfer_table
+from mixvision.studies.transfer.tables import summary_text, transfer_table, with_distances
 from mixvision.studies.transfer.training import train_transfer
 from mixvision.studies.transfer.trials import Transfer, input_sizes, list_trials, shared_settings
 from mixvision.training.config import EpochTraining
@@ -169,7 +169,8 @@ def measure(
     metrics, generator, draws = accuracies(joined), np.random.default_rng(report.seed), report.bootstrap_draws
     splits = [split for split in TEST_SPLITS if (joined["split"] == split).any()]
     intervals = {split: accuracy_intervals(joined, generator, split=split, draws=draws) for split in splits}
-    return metrics, transfer_table(trials, members, metrics, intervals, history, outcomes, backbones, joined)
+    table = transfer_table(trials, members, metrics, intervals, history, outcomes, backbones, joined)
+    return metrics, with_distances(table, joined, np.random.default_rng(report.seed), draws)
 
 
 def measure_ratios(
@@ -259,15 +260,16 @@ def draw_sheets(
     joined: pd.DataFrame,
     models: dict[str, Callable[[], TrainedNetwork]],
     report: TransferReport,
-) -> tuple[Image.Image, Image.Image, Image.Image | Absent]:
-    """Contact sheets: sample images, the most confident mistakes, and where the best network looks."""
+) -> tuple[Image.Image, Image.Image, Image.Image, Image.Image | Absent]:
+    """Contact sheets: samples, the most confident mistakes, the hardest images, and where the best network looks."""
     pixels, generator = pixels_by_domain(nice_images, real_images), np.random.default_rng(report.seed)
     samples = contact_sheets.sample_sheet(manifest, pixels, generator, report.images_per_category)
     best = best_model(table[table["method"].isin([HEAD, FINE_TUNED])])
     selected = select_predictions(joined, [best])
     model = models[snapshot_name(best, BEST_VALIDATION)]()
     looks = hits_and_misses_sheet(model, selected, pixels, report.activations_shown, generator)
-    return samples, contact_sheets.mistakes_sheet(mistakes, pixels), looks or ABSENT
+    wrong = contact_sheets.sheets_of_mistakes(mistakes, joined, pixels, report.mistakes_shown)
+    return samples, *wrong, looks or ABSENT
 
 
 def write_page(

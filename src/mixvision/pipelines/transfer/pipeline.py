@@ -8,7 +8,7 @@ from mixvision.pipelines.wiring import STUDY_RESULTS, by_name, stage
 IMAGES = ["manifest", "nice_images", "real_images"]
 FIGURES = ["models_figure", "learning_curves_figure", "loss_figure", "input_sizes_figure", "ratios_figure"]
 CLOSE_UPS = ["confusion_figure", "reliability_figure"]
-SHEETS = ["samples_sheet", "mistakes_sheet", "activations_sheet"]
+SHEETS = ["samples_sheet", "mistakes_sheet", "hardest_sheet", "activations_sheet"]
 
 
 def create_pipeline() -> Pipeline:
@@ -136,6 +136,7 @@ def _page() -> Node:
             embedding="feature_map_figure",
             samples="samples_sheet",
             mistakes="mistakes_sheet",
+            hardest="hardest_sheet",
             activations="activations_sheet",
         ),
         "page",

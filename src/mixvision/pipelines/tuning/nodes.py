@@ -8,8 +8,11 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from PIL import Image
 
+from mixvision.evaluation.metrics import join_predictions
 from mixvision.images.store import ImageStore, pixels_by_domain
+from mixvision.pipelines import mistakes
 from mixvision.reporting.published import Published
 from mixvision.studies.tuning import adaptive, figures
 from mixvision.studies.tuning import grid as tuning
@@ -18,6 +21,7 @@ from mixvision.studies.tuning.adaptive import AdaptiveSearch
 from mixvision.studies.tuning.grid import Grid
 from mixvision.training.config import Training
 from mixvision.training.events import TrainingEvents
+from mixvision.vocabulary import VALIDATION
 
 
 def search_grid(
@@ -28,8 +32,8 @@ def search_grid(
     training: Training,
     checkpoints: Path,
     events: TrainingEvents,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The grid's trials, history and outcomes."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The grid's trials, history and outcomes, and its predictions for the validation images."""
     sweeps = _sweeps(manifest, grid, training, checkpoints, nice_images, real_images)
     return tuning.search_grid(grid, sweeps, events)
 
@@ -89,6 +93,19 @@ def draw(
         "best_by_ratio_figure": figures.best_against_ratio(grid, adaptive),
         "adaptive_trials_figure": figures.adaptive_trials(adaptive, chosen["learning_rate"], chosen["l2"]),
     }
+
+
+def draw_mistakes(
+    predictions: pd.DataFrame,
+    manifest: pd.DataFrame,
+    scores: pd.DataFrame,
+    chosen: dict[str, Any],
+    nice_images: ImageStore,
+    real_images: ImageStore,
+) -> tuple[pd.DataFrame, Image.Image, Image.Image]:
+    """The most confident mistakes with the chosen setting, also as pictures, and the grid's hardest images."""
+    joined, best = join_predictions(predictions, manifest), tuning.chosen_trials(scores, chosen)
+    return mistakes.draw_mistakes(joined, best, nice_images, real_images, split=VALIDATION)
 
 
 def write_page(

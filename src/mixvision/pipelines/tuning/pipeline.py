@@ -2,6 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from mixvision.pipelines.mistakes import MISTAKES
 from mixvision.pipelines.tuning import nodes
 from mixvision.pipelines.wiring import by_name
 
@@ -21,7 +22,7 @@ def _searches() -> list[Node]:
         Node(
             nodes.search_grid,
             [*images, "params:grid", "params:training", "checkpoints", "training_events"],
-            ["grid_trials", "grid_history", "grid_outcomes"],
+            ["grid_trials", "grid_history", "grid_outcomes", "grid_predictions"],
             name="search_grid",
         ),
         Node(
@@ -54,6 +55,12 @@ def _report() -> list[Node]:
             nodes.draw, ["grid_scores", "adaptive_scores", "progress", "chosen"], by_name(*drawn), name="draw_figures"
         ),
         Node(
+            nodes.draw_mistakes,
+            ["grid_predictions", "manifest", "grid_scores", "chosen", "nice_images", "real_images"],
+            MISTAKES,
+            name="draw_mistakes",
+        ),
+        Node(
             nodes.write_page,
             by_name(
                 "published",
@@ -70,6 +77,8 @@ def _report() -> list[Node]:
                 progress="progress_figure",
                 best_by_ratio="best_by_ratio_figure",
                 adaptive_trials="adaptive_trials_figure",
+                mistakes="mistakes_sheet",
+                hardest="hardest_sheet",
             ),
             ["summary", "page"],
             name="write_page",

@@ -6,6 +6,7 @@ import pandas as pd
 
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.sections import published_note
+from mixvision.reporting.ties import ONE_SEED
 
 QUESTION = (
     "How well do plain networks, from a linear layer to a convolutional network, tell these categories apart, and what "
@@ -18,6 +19,7 @@ NOTES = (
     "with dropout and augmentation. For these reasons alone it may be lower than the validation accuracy.",
     "The 95% intervals resample the test images, near-duplicates together and in the same way for all models. They "
     "show how much an accuracy depends on these test images, not how much training varies.",
+    ONE_SEED,
     "The best model, settings included, is the one with the highest accuracy on the validation images. Its test "
     "accuracy is unbiased by that choice; on the test images another model may happen to be ahead.",
     "All models of one kind start from the same initial weights, with the same limit on epochs. Batch size and "

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
 from mixvision.evaluation.mistakes import select_predictions
-from mixvision.evaluation.selection import best_model, rank
+from mixvision.evaluation.selection import rank
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -25,6 +25,7 @@ from mixvision.reporting.sections import (
     mistake_pictures,
     settings_section,
 )
+from mixvision.reporting.ties import tied_rows, tied_sentence, tied_text
 from mixvision.studies.baselines.notes import NOTES, QUESTION, published_notes
 from mixvision.studies.baselines.settings import SETTINGS, setting_text
 from mixvision.studies.baselines.tables import (
@@ -32,9 +33,13 @@ from mixvision.studies.baselines.tables import (
     ablated_settings,
     ablation_rows,
     ablation_table,
+    best_trial,
     comparison_table,
+    floor_rows,
+    honest_trials,
     leak_sentence,
     leak_table,
+    tied_trials,
 )
 
 
@@ -49,7 +54,7 @@ class BaselinesResults(StudyResults):
         layers: what :func:`mixvision.models.summary.layer_table` returns, of all models.
         models, learning_curves, confusion: figures of all models.
         batch_size, learning_rate, dropout, augmentation: a figure for each ablated setting.
-        samples, mistakes, excluded: contact sheets; the mistakes are those of :func:`best_trial`.
+        samples, mistakes, hardest, excluded: contact sheets; the mistakes are those of the best trial.
     """
 
     table: pd.DataFrame
@@ -114,13 +119,8 @@ def baselines_page(
     return render_page(Page(f"{title}: baselines", QUESTION, answer(table), numbers, evidence, data, notes))
 
 
-def best_trial(table: pd.DataFrame) -> str:
-    """The best model among those that split before they augment."""
-    return best_model(table[table["split_first"]])
-
-
 def answer(table: pd.DataFrame) -> str:
-    """The outcome in a sentence: the test accuracy of the best model, compared with the simplest ones."""
+    """The outcome: the test accuracy of the best model, compared with the simplest ones, and which others are tied."""
     best = best_trial(table)
     row = table.set_index("trial").loc[best]
     sentence = (
@@ -128,19 +128,22 @@ def answer(table: pd.DataFrame) -> str:
         f"(95% interval {interval(row['test_low'], row['test_high'])})"
     )
     floors = ", ".join(f"{name} {number(accuracy)}" for name, accuracy in _floors(table).items())
-    return f"{sentence}; for comparison: {floors}." if floors else f"{sentence}."
+    outcome = f"{sentence}; for comparison: {floors}." if floors else f"{sentence}."
+    return " ".join(filter(None, [outcome, tied_sentence(honest_trials(table), best)]))
 
 
 def _models_section(table: pd.DataFrame, published: PublishedBaselines | None, figure: go.Figure) -> Section:
     text = [
-        "Every model with the base settings. The green row is the best of them on the validation images. The columns "
-        "train, validation and test are accuracies with the weights of the best epoch (3 of 5 is the third of five "
-        "trained); steps counts the batches of all epochs."
+        "Every model with the base settings. The dark green row is the best of them on the validation images. The "
+        "columns train, validation and test are accuracies with the weights of the best epoch (3 of 5 is the third of "
+        "five trained); steps counts the batches of all epochs.",
+        *tied_text(honest_trials(table), best_trial(table)),
     ]
     if published:
         text.append(f"Published: {published.source}; see the notes at the end.")
-    best = _best_row(table[table["trial"] == table["model"]])
-    shown = Table("Accuracy of every model", comparison_table(table), highlighted_row=best)
+    rows = table[table["trial"] == table["model"]]
+    tied = tied_rows(rows["trial"], tied_trials(table))
+    shown = Table("Accuracy of every model", comparison_table(table), highlighted_row=_best_row(rows), tied_rows=tied)
     return Section("Models compared", text, [shown], [figure])
 
 
@@ -152,9 +155,15 @@ def _ablation_section(
         f"{other.replace('_', ' ')}: {setting_text(other, base[other])}" for other in SETTINGS if other != setting
     ]
     text = f"The model {ablated}, with the base settings otherwise ({'; '.join(others)})."
-    best = _best_row(ablation_rows(table, base, ablated, setting))
-    rows = ablation_table(table, base, ablated, setting)
-    return Section(name.capitalize(), [text], [Table(f"Accuracy by {name}", rows, highlighted_row=best)], [figure])
+    rows = ablation_rows(table, base, ablated, setting)
+    names = [*rows["trial"], *floor_rows(table, ablated)["trial"]]
+    shown = Table(
+        f"Accuracy by {name}",
+        ablation_table(table, base, ablated, setting),
+        highlighted_row=_best_row(rows),
+        tied_rows=tied_rows(names, tied_trials(table)),
+    )
+    return Section(name.capitalize(), [text], [shown], [figure])
 
 
 def _leak_sections(leak: pd.DataFrame) -> list[Section]:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixvision.evaluation.classification import paired_difference
+from mixvision.evaluation.classification import accuracies_behind_best, paired_difference
+from mixvision.evaluation.selection import best_model, not_behind
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.published import PublishedBaselines
+from mixvision.reporting.tables import distances
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
 from mixvision.vocabulary import DOMAINS, HELD_OUT, MISSING, SPLITS
 
@@ -61,6 +63,32 @@ def trial_table(
         if f"{domain}_top1" in tested:
             table[f"{domain}_test_top1"] = table["trial"].map(tested[f"{domain}_top1"])
     return table.join(published_numbers(table, published))
+
+
+def best_trial(table: pd.DataFrame) -> str:
+    """The best model among those that split before they augment."""
+    return best_model(honest_trials(table))
+
+
+def honest_trials(table: pd.DataFrame) -> pd.DataFrame:
+    """The trials without the deliberate mistake of augmenting before splitting."""
+    return table[table["split_first"]]
+
+
+def tied_trials(table: pd.DataFrame) -> list[str]:
+    """The honest trials that the test images cannot tell from the best one, which is among them."""
+    return not_behind(honest_trials(table), best_trial(table), "trial")
+
+
+def with_distances(
+    table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
+) -> pd.DataFrame:
+    """The table with ``behind_low`` and ``behind_high``, how far each trial is behind :func:`best_trial`.
+
+    Arguments as for :func:`leak_numbers`.
+    """
+    behind = accuracies_behind_best(joined, best_trial(table), generator, draws=draws)
+    return table.merge(behind, on="trial", how="left")
 
 
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -208,7 +236,8 @@ def _at_best_epoch(history: pd.DataFrame, table: pd.DataFrame) -> np.ndarray:
 
 def _accuracies(rows: pd.DataFrame) -> dict[str, Any]:
     shown = {split: rows[f"{split}_top1"].map(number) for split in SPLITS}
-    return {**shown, "95% interval": _intervals(rows, "test")}
+    behind = {"behind the best": distances(rows)} if "behind_low" in rows else {}
+    return {**shown, "95% interval": _intervals(rows, "test"), **behind}
 
 
 def _intervals(rows: pd.DataFrame, name: str) -> list[str]:

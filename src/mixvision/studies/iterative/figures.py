@@ -9,8 +9,10 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
+from mixvision.reporting.charts import performance_band, tied_rings
 from mixvision.reporting.published import PublishedIterative
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
+from mixvision.reporting.tables import inseparable
 from mixvision.studies.iterative.forgetting import second_domain, since_switch
 from mixvision.vocabulary import AFTER_INITIAL
 
@@ -91,7 +93,8 @@ def performance_against_share(table: pd.DataFrame, published: PublishedIterative
     """Test performance at the end of both trainings against the share of the initial one.
 
     Args:
-        table: what :func:`mixvision.reporting.tables.metric_table` returns, by ``share``.
+        table: what :func:`mixvision.reporting.tables.metric_table` returns, by ``share``. Of the snapshot chosen on
+            validation the 95% interval is drawn as a band, with rings around the shares not told from the best.
         published: the paper's ``highest_performance``, drawn as a line, or None.
     """
     figure = go.Figure()
@@ -102,6 +105,10 @@ def performance_against_share(table: pd.DataFrame, published: PublishedIterative
         trace = go.Scatter(x=rows["share"], y=rows["performance_top1"], name=name, mode="lines+markers", line=line)
         trace.update(marker_size=8, hovertemplate="%{x}% initial: %{y:.3f}")
         figure.add_trace(trace.update(error_y={"type": "data", "array": spread, "visible": bool(spread.notna().any())}))
+    honest = table[table["snapshot"] == "best_validation"]
+    alike = honest[honest["share"].isin(inseparable(table, "share"))]
+    figure.add_trace(performance_band(honest, "share", "its 95% interval"))
+    figure.add_trace(tied_rings(alike["share"], alike["performance_top1"]))
     if published and published.highest_performance is not None:
         text = f"published: never above {published.highest_performance:.2f}"
         line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dash"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
+from PIL import Image
 
 from mixvision.reporting.formatting import DASH, number, with_spread
 from mixvision.reporting.names import plain_name
@@ -17,6 +18,7 @@ from mixvision.reporting.sections import (
     INTERVALS,
     audit_section,
     excluded_section,
+    mistake_pictures,
     published_note,
     settings_section,
 )
@@ -68,6 +70,8 @@ class IterativeReport(StudyResults):
     forgetting_zoom: go.Figure
     accuracy_matrices: go.Figure
     interpolation: go.Figure
+    mistakes: Image.Image
+    hardest: Image.Image
 
 
 def iterative_page(title: str, results: IterativeResults, shown: IterativeReport, notes: Sequence[str] = ()) -> str:
@@ -84,6 +88,7 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
         _curves_section(results, [shown.forgetting, shown.forgetting_zoom]),
         _matrix_section(results, [shown.accuracy_matrices]),
         _interpolation_section(results, [shown.interpolation]),
+        _mistakes_section(results, shown),
         _metrics_section(results),
     ]
     data = [
@@ -190,6 +195,12 @@ def _interpolation_section(results: IterativeResults, figures: Sequence[go.Figur
     for name in MEASURES:
         shown[name] = with_spread(best, f"{name}_top1")
     return Section("Interpolated weights", text, [Table("Best alpha of each share", shown)], figures)
+
+
+def _mistakes_section(results: IterativeResults, shown: IterativeReport) -> Section:
+    title = f"A closer look at the best share, {best_ratio(results.table, 'share')}% initial"
+    text = ["Test images, snapshot chosen on validation, all seeds of this share together."]
+    return Section(title, text, pictures=mistake_pictures(shown.mistakes, shown.hardest))
 
 
 def _metrics_section(results: IterativeResults) -> Section:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
+from PIL import Image
 
 from mixvision.reporting.formatting import interval, markdown_table, number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.results import StudyResults
-from mixvision.reporting.sections import INTERVALS, audit_section, settings_section
+from mixvision.reporting.sections import INTERVALS, audit_section, mistake_pictures, settings_section
 
 QUESTION = (
     "A plain random split ignores near-duplicates and groups, so a network may be tested on images that it has almost "
@@ -33,12 +34,15 @@ class LeakageResults(StudyResults):
         method: how the study splits its images, "grouped" or "published".
         comparison: what :func:`mixvision.studies.leakage.comparison.compare_accuracies` returns.
         accuracy: figure of all ratios.
+        mistakes, hardest: contact sheets of the plain split's test images; the mistakes are those of its best ratio.
     """
 
     plain_manifest: pd.DataFrame
     method: str
     comparison: pd.DataFrame
     accuracy: go.Figure
+    mistakes: Image.Image
+    hardest: Image.Image
 
 
 def leakage_page(title: str, results: LeakageResults, notes: Sequence[str] = ()) -> str:
@@ -55,6 +59,14 @@ def leakage_page(title: str, results: LeakageResults, notes: Sequence[str] = ())
     text = [best_ratio_sentence(comparison, method), *left_out_sentences(comparison, method)]
     evidence = [
         Section("Accuracy under both splits", text, [shown], [results.accuracy]),
+        Section(
+            f"What goes wrong on the plain split, {best_on_plain_split(comparison)}% real",
+            [
+                "Test images of the plain split; of its best ratio the snapshot chosen on validation, all seeds "
+                f"together. The page of mixing shows the mistakes under the {method} split."
+            ],
+            pictures=mistake_pictures(results.mistakes, results.hardest),
+        ),
     ]
     data = [
         Section(
@@ -105,6 +117,11 @@ def answer(comparison: pd.DataFrame, method: str) -> str:
             f"test images {row.plain_leaks:.0%} leak.",
         ]
     return " ".join(sentences)
+
+
+def best_on_plain_split(comparison: pd.DataFrame) -> int:
+    """The ratio that the plain split's validation images prefer."""
+    return int(comparison.loc[comparison["plain_best"], "ratio"].iloc[0])
 
 
 def best_ratio_sentence(comparison: pd.DataFrame, method: str) -> str:

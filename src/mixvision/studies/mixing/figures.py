@@ -5,7 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.reporting.charts import PANELS_ACROSS, accuracy_panels, named_confusion_matrices
+from mixvision.reporting.charts import (
+    PANELS_ACROSS,
+    accuracy_panels,
+    named_confusion_matrices,
+    performance_band,
+    tied_rings,
+)
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import inseparable, published_rows
@@ -55,7 +61,10 @@ def performance_against_ratio(
         figure.add_trace(_line(rows, f"performance_{top}", f"{name}, ours", colour, symbol))
         _add_published(figure, published, f"performance_{top}", f"{name}, published (best on test)", colour, symbol)
     if table is not None:
-        _add_band(figure, table[table["snapshot"] == snapshot], inseparable(table))
+        rows_with_bounds = table[table["snapshot"] == snapshot]
+        alike = rows_with_bounds[rows_with_bounds["ratio"].isin(inseparable(table))]
+        figure.add_trace(performance_band(rows_with_bounds, "ratio", "95% interval, top-1"))
+        figure.add_trace(tied_rings(alike["ratio"], alike["performance_top1"]))
     title = "Test performance, √(nice · real), by share of real training images"
     return _against_ratio(figure, title, rows, snapshot, "performance")
 
@@ -148,19 +157,6 @@ def _line(rows: pd.DataFrame, metric: str, name: str, colour: str, symbol: str =
         error_y={"type": "data", "array": spread, "visible": bool(spread.notna().any())},
         hovertemplate="%{x}% real: %{y:.3f}",
     )
-
-
-def _add_band(figure: go.Figure, rows: pd.DataFrame, alike: list[int]) -> None:
-    """The 95% interval of the performance (top-1) as a band, and a ring around each ratio not told from the best."""
-    green, low, high = COLOURS["performance"], rows["performance_top1_low"], rows["performance_top1_high"]
-    band = go.Scatter(x=[*rows["ratio"], *rows["ratio"][::-1]], y=[*high, *low[::-1]], name="95% interval, top-1")
-    figure.add_trace(band.update(mode="lines", line_width=0, fill="toself", fillcolor="rgba(0,158,115,0.2)"))
-    figure.update_traces(hoverinfo="skip", selector={"fill": "toself"})
-    rings = rows[rows["ratio"].isin(alike)]
-    ring = go.Scatter(
-        x=rings["ratio"], y=rings["performance_top1"], name="not told apart from the best", mode="markers"
-    )
-    figure.add_trace(ring.update(marker={"symbol": "circle-open", "size": 17, "color": green}, hoverinfo="skip"))
 
 
 def _add_published(

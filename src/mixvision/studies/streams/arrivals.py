@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from mixvision.evaluation.mistakes import confident_mistakes
 from mixvision.models.trained import TrainedNetwork
 from mixvision.studies.streams.state import State
 from mixvision.vocabulary import DOMAINS
@@ -53,35 +54,76 @@ def receive(manifest: pd.DataFrame, state: State | None) -> pd.DataFrame:
     )
 
 
-def prequential_accuracy(
+def classify_new(
     network: TrainedNetwork | None, images: pd.DataFrame, pixels: Mapping[str, np.ndarray]
-) -> dict:
-    """Prequential accuracy, "test then train" (Gama, Sebastiao and Rodrigues 2013): on images not yet trained on.
+) -> pd.DataFrame:
+    """Classify the images that a network has not been trained on.
 
     New images whose component has a known one do not count, as they are easier than really new ones.
 
     Returns:
-        nice_measured and real_measured (how many images), and the fractions nice_top1, real_top1 and performance_top1,
-        NaN where there are none, as in the first run, which has no network yet.
+        The rows of those images, with prediction and probability; none in the first run, which has no network yet.
     """
-    counted = images[images["is_new"] & ~images["met"]]
-    measured: dict[str, float] = {}
+    counted = images[images["is_new"] & ~images["met"]].assign(prediction="", probability=math.nan)
+    if network is None:
+        return counted.head(0)
     for domain in DOMAINS:
-        own = counted[counted["domain"] == domain]
-        measured[f"{domain}_measured"] = 0 if network is None else len(own)
-        measured[f"{domain}_top1"] = math.nan
-        if network is not None and len(own):
-            predicted = network.classify(pixels[domain][own["pixel_row"]]).argmax(1)
-            measured[f"{domain}_top1"] = float((np.array(network.categories)[predicted] == own["category"]).mean())
+        own = counted["domain"] == domain
+        if own.any():
+            probabilities = network.classify(pixels[domain][counted.loc[own, "pixel_row"]])
+            counted.loc[own, "prediction"] = np.array(network.categories)[probabilities.argmax(1)]
+            counted.loc[own, "probability"] = probabilities.max(1)
+    return counted
+
+
+def prequential_accuracy(answers: pd.DataFrame) -> dict:
+    """Prequential accuracy, "test then train" (Gama, Sebastiao and Rodrigues 2013), of :func:`classify_new`.
+
+    Returns:
+        nice_measured and real_measured (how many images), and the fractions nice_top1, real_top1 and performance_top1,
+        NaN where there are none.
+    """
+    right, measured = answers["prediction"] == answers["category"], {}
+    for domain in DOMAINS:
+        own = right[answers["domain"] == domain]
+        measured |= {f"{domain}_measured": len(own), f"{domain}_top1": float(own.mean())}
     return {**measured, "performance_top1": math.sqrt(measured["nice_top1"] * measured["real_top1"])}
+
+
+def last_mistakes(state: State, manifest: pd.DataFrame, count: int = 24) -> pd.DataFrame | None:
+    """The most confident mistakes on the last arrival that was classified.
+
+    Args:
+        state: after the last run.
+        manifest: one row per image; those that are no longer among them are left out.
+        count: how many at most.
+
+    Returns:
+        As :func:`mixvision.evaluation.mistakes.confident_mistakes`; None if no image was classified before it was
+        learned from.
+    """
+    answered = state.images.reindex(columns=["run", "prediction"]).dropna()
+    if answered.empty:
+        return None
+    images = manifest[manifest["status"] == "kept"]
+    names = ("run", "prediction", "probability")
+    images = images.assign(**{name: _recalled(images, state, name) for name in names})
+    arrived = images[images["run"] == answered["run"].max()].dropna(subset="prediction")
+    joined = arrived.rename(columns={name: f"{name}_1" for name in names[1:]}).astype({"probability_1": float})
+    return confident_mistakes(joined.assign(top1=joined["prediction_1"] == joined["category"]), count)
 
 
 def _remembered(images: pd.DataFrame, state: State | None, column: str) -> pd.Series:
     """The value of a column of the state (as a float) for each of these images; NaN for new ones."""
     if state is None:
         return pd.Series(math.nan, index=images.index)
+    return _recalled(images, state, column).astype(float)
+
+
+def _recalled(images: pd.DataFrame, state: State, column: str) -> pd.Series:
+    """The value of a column of the state for each of these images, by their pixels or else by their file."""
+    digests = ("pixels_sha256", "sha256")
     by_pixels, by_file = (
-        images[digest].map(state.images.set_index(digest)[column].astype(float))
-        for digest in ("pixels_sha256", "sha256")
+        images[digest].map(state.images.set_index(digest)[column]).astype(object) for digest in digests
     )
     return by_pixels.fillna(by_file)

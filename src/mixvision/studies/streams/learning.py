@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.models.trained import TrainedNetwork
-from mixvision.studies.streams.arrivals import prequential_accuracy, receive
+from mixvision.studies.streams.arrivals import classify_new, prequential_accuracy, receive
 from mixvision.studies.streams.buffers import fill_buffers, pool_buffers
 from mixvision.studies.streams.settings import OnlineLearning
 from mixvision.studies.streams.state import State
@@ -62,14 +62,15 @@ def learn_on(
     if before is not None and not images["is_new"].any():
         log.info("No new images since run %d: nothing was trained.", len(before.arrivals))
         return before
-    measured = prequential_accuracy(before.network if before else None, images, pixels)
+    answers = classify_new(before.network if before else None, images, pixels)
     buffers = fill_buffers(images, learning)
     categories = before.network.categories if before else tuple(sorted(images["category"].unique()))
     pool = pool_buffers(buffers, pixels, categories)
     network = _train(before, pool, buffers, learning, training, checkpoints, events)
-    arrival = _arrival(before, images, buffers, training) | measured
+    arrival = _arrival(before, images, buffers, training) | prequential_accuracy(answers)
     arrivals = pd.concat([*([before.arrivals] if before else []), pd.DataFrame([arrival])], ignore_index=True)
     fresh = images.loc[images["is_new"], ["id", "sha256", "pixels_sha256", "run", "held_out"]]
+    fresh = fresh.join(answers[["prediction", "probability"]])
     seen = pd.concat([*([before.images] if before else []), fresh], ignore_index=True)
     return State(network, seen, arrivals, settings)
 

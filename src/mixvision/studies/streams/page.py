@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import pandas as pd
 import plotly.graph_objects as go
+from PIL import Image
 
 from mixvision.reporting.formatting import markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
+from mixvision.reporting.sections import confident_picture
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 
 CURVES = {
@@ -76,8 +78,8 @@ def summary(title: str, arrivals: pd.DataFrame) -> str:
     return f"{title}: online learning from two streams (images: nice + real)\n\n{table}\n\n{_news(arrivals)}"
 
 
-def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure) -> str:
-    """The whole report as one HTML page."""
+def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure, mistakes: Image.Image | None = None) -> str:
+    """The whole report as one HTML page; ``mistakes`` are those on the last classified arrival, None without one."""
     numbers = [
         (str(len(arrivals)), "runs"),
         (f"{arrivals['iterations'].max():,}", "iterations"),
@@ -99,12 +101,20 @@ def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure) -> str:
             [_news(arrivals)],
             [Table("Arrivals (images: nice + real)", arrivals_table(arrivals))],
             [figure],
-        )
+        ),
+        *_mistakes(mistakes),
     ]
     question = (
         "How well does a network that keeps learning from two growing streams classify the images that arrive next?"
     )
     return render_page(Page(f"{title}: streams", question, answer, numbers, evidence, footnotes=NOTES))
+
+
+def _mistakes(mistakes: Image.Image | None) -> list[Section]:
+    if mistakes is None:
+        return []
+    text = "New images of the last run that classified any, as the network saw them before it learned from them."
+    return [Section("What the network got wrong", [text], pictures=[confident_picture(mistakes, "New images")])]
 
 
 def _news(arrivals: pd.DataFrame) -> str:

@@ -28,7 +28,8 @@ class State:
     Attributes:
         network: after the run.
         images: every image ever seen: id, sha256 (of the file), pixels_sha256, run (in which it was new), held_out
-            (never trained on).
+            (never trained on), and the prediction and its probability before it was learned from, missing where it was
+            not classified.
         arrivals: one row per run; see `mixvision.studies.streams.page`.
         settings: those of all runs so far.
         folder: where it and the states after other runs are stored; None if it was not read from there.

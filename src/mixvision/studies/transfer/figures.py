@@ -9,10 +9,21 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from mixvision.reporting.charts import PANELS_ACROSS, SIDE_BY_SIDE, SPLIT_COLOURS, accuracy_panels, interval_bars
+from mixvision.evaluation.selection import best_model, not_behind
+from mixvision.reporting.charts import (
+    PANELS_ACROSS,
+    SIDE_BY_SIDE,
+    SPLIT_COLOURS,
+    accuracy_panels,
+    interval_bars,
+    mark_interval,
+    performance_band,
+    tied_rings,
+)
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import published_rows
+from mixvision.studies.transfer.ratios import tied_ratios
 from mixvision.studies.transfer.tables import splits_tested
 from mixvision.vocabulary import MEASURES
 
@@ -49,6 +60,12 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
             figure.add_trace(trace.update(error_x=interval_bars(rows, split)) if split in splits else trace)
     subtitle = "top-1, snapshot chosen on validation; circles: test with its 95% interval; open diamonds: validation"
     subtitle += "; squares: independent test" if "independent" in splits else ""
+    if "behind_low" in table and table["behind_low"].notna().any():
+        best = best_model(table)
+        row, tied = table.set_index("trial").loc[best], table[table["trial"].isin(not_behind(table, best, "trial"))]
+        figure.add_trace(tied_rings(tied["test_top1"], tied["trial"], orientation="h", offsetgroup="test"))
+        mark_interval(figure, row["test_low"], row["test_high"])
+        subtitle += f"; band: the interval of {best}, the best"
     title = title_with("Accuracy of every model", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=240 + 34 * len(table), **SIDE_BY_SIDE)
     lowest = table[["validation_top1", *(f"{split}_low" for split in splits)]].min(axis=None)
@@ -138,14 +155,11 @@ def frozen_ratios(ratios: pd.DataFrame, published: PublishedMixing | None) -> go
         published: the published numbers of mixing with a network trained from scratch, or None.
     """
     figure = go.Figure()
-    bounds = {
-        "array": ratios["high"] - ratios["performance_top1"],
-        "arrayminus": ratios["performance_top1"] - ratios["low"],
-    }
     for name in MEASURES:
-        bars = {"type": "data", "symmetric": False, **bounds} if name == "performance" else None
-        trace = _ratio_line(ratios, f"{name}_top1", f"{name}, frozen features", name, "solid", "circle")
-        figure.add_trace(trace.update(error_y=bars))
+        figure.add_trace(_ratio_line(ratios, f"{name}_top1", f"{name}, frozen features", name, "solid", "circle"))
+    tied = ratios[ratios["ratio"].isin(tied_ratios(ratios))]
+    figure.add_trace(performance_band(ratios, "ratio", "its 95% interval", low="low"))
+    figure.add_trace(tied_rings(tied["ratio"], tied["performance_top1"]))
     paper = published_rows(published)
     if paper is not None and "performance_top1" in paper:
         name, rows = "performance, published, trained from scratch", paper.dropna(subset="performance_top1")

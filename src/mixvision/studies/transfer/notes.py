@@ -8,6 +8,7 @@ import pandas as pd
 
 from mixvision.evaluation.metrics import mark_independent
 from mixvision.reporting.published import PublishedTransfer
+from mixvision.reporting.ties import ONE_SEED
 
 QUESTION = (
     "How well do networks pretrained on ImageNet tell these categories apart: as they are, with a new head on their "
@@ -22,6 +23,7 @@ NOTES = (
     "last epoch: weights at the end of training, measured on the same test images.",
     "The 95% intervals resample the test images, near-duplicates together and in the same way for all models. They "
     "show how much an accuracy depends on these test images, not how much training varies.",
+    ONE_SEED,
     "The best model is the one with the highest accuracy on the validation images. Its test accuracy is unbiased by "
     "that choice; on the test images another model may happen to be ahead.",
     "The column parameters counts the whole network, its frozen part included; trained is the largest number trained "

@@ -9,7 +9,7 @@ from mixvision.evaluation.intervals import behind_best, performance_intervals
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.published import PublishedMixing
-from mixvision.reporting.tables import best_published, best_ratio, metric_table
+from mixvision.reporting.tables import best_published, best_ratio, inseparable, metric_table
 
 _COLUMNS = ["ratio", "trials", "nice_top1", "real_top1", "performance_top1", "low", "high"]
 _BEHIND = ["behind_low", "behind_high"]
@@ -55,6 +55,11 @@ def best_frozen_ratio(ratios: pd.DataFrame) -> int:
         ValueError: none was measured on validation images of both domains.
     """
     return best_ratio(ratios.assign(snapshot="best_validation"))
+
+
+def tied_ratios(ratios: pd.DataFrame) -> list[int]:
+    """The ratios of :func:`ratio_table` that the test images cannot tell from the best one, which is among them."""
+    return inseparable(ratios.assign(snapshot="best_validation"))
 
 
 def ratio_sentence(ratios: pd.DataFrame, published: PublishedMixing | None) -> str:

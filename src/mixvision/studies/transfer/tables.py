@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.calibration import expected_calibration_error
+from mixvision.evaluation.classification import accuracies_behind_best
 from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
+from mixvision.reporting.tables import distances
+from mixvision.reporting.ties import tied_sentence
 from mixvision.vocabulary import AS_IS, DOMAINS, MISSING, RESTRICTED, TEST_SPLITS
 
 PRETRAINED_ON = (
@@ -93,6 +96,20 @@ def transfer_table(
     return table
 
 
+def with_distances(
+    table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
+) -> pd.DataFrame:
+    """The table with ``behind_low`` and ``behind_high``, how far each model is behind the best on the test images.
+
+    Args:
+        table: what :func:`transfer_table` returns.
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+        generator: source of the resampling.
+        draws: number of resampled test sets.
+    """
+    return table.merge(accuracies_behind_best(joined, best_model(table), generator, draws=draws), "left", "trial")
+
+
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
     """Every model, as text; those without a result included, marked "failed", "cancelled", ...
 
@@ -127,7 +144,7 @@ def best_of_methods(table: pd.DataFrame, without: Sequence[str] = ()) -> list[st
 
 
 def answer(table: pd.DataFrame) -> str:
-    """The outcome in a sentence: the test accuracy of the best model, and the best of the other methods."""
+    """The outcome: the test accuracy of the best model, which others are tied, and the best of the other methods."""
     best, rows = best_model(table), table.set_index("trial")
     row = rows.loc[best]
     others = [name for name in best_of_methods(table) if rows.loc[name, "method"] != row["method"]]
@@ -139,7 +156,9 @@ def answer(table: pd.DataFrame) -> str:
     if "independent" in splits_tested(table):
         bounds = interval(row["independent_low"], row["independent_high"])
         sentence += f", and of {number(row['independent_top1'])} ({bounds}) on the independent test images"
-    return f"{sentence}. For comparison, the best of the other methods: {compared}." if others else f"{sentence}."
+    sentences = [f"{sentence}.", tied_sentence(table, best)]
+    sentences += [f"For comparison, the best of the other methods: {compared}."] if others else []
+    return " ".join(filter(None, sentences))
 
 
 def summary_text(title: str, table: pd.DataFrame, sentences: Sequence[str] = ()) -> str:
@@ -217,6 +236,8 @@ def _tested(rows: pd.DataFrame, tops: bool = True) -> dict[str, pd.Series | list
         bounds = zip(rows[f"{split}_low"], rows[f"{split}_high"], strict=True)
         shown[split] = rows[f"{split}_top1"].map(number)
         shown["95% interval" if split == "test" else f"{split}, 95% interval"] = [interval(*pair) for pair in bounds]
+        if split == "test" and "behind_low" in rows:
+            shown["behind the best"] = distances(rows)
         if tops:
             shown |= {name: rows[column].map(number) for column, name in top_columns(rows, split).items()}
     return shown

@@ -67,7 +67,7 @@ def search_adaptively(
     checkpoints are in a folder of that name, as they record which trials were pruned but not by which settings.
 
     Returns:
-        As ``search_grid``: the trials (their step is "adaptive"), their history and their outcomes.
+        As ``search_grid``, without predictions: the trials (their step is "adaptive"), history and outcomes.
 
     Raises:
         ValueError: one round costs more than the budget.

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import SweepResult
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 from mixvision.training.sweep.needs import sweep_needs
-from mixvision.vocabulary import CANCELLED, MISSING, NICE, OUT_OF_MEMORY, TEST, VALIDATION
+from mixvision.vocabulary import BEST_VALIDATION, CANCELLED, MISSING, NICE, OUT_OF_MEMORY, TEST, VALIDATION
 
 RATES_KEPT = 2  # learning rates of the first step to keep for the second
 UNLUCKY = (OUT_OF_MEMORY, CANCELLED)  # ends that say nothing of a trial's setting
@@ -127,13 +128,14 @@ def validation_sweeps(
 
 def search_grid(
     grid: Grid, sweeps: ValidationSweeps, events: TrainingListener = SILENT
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Run the study's three steps: learning rates, L2 factors with the two best rates, a longer final set.
 
     Each step is one sweep. A setting is ranked by its best validation performances, averaged over the ratios.
 
     Returns:
-        The trials (trial, step, round, ratio, seed, learning_rate, l2, iterations), their history and their outcomes.
+        The trials (trial, step, round, ratio, seed, learning_rate, l2, iterations), their history, their outcomes, and
+        what they say of each validation image at the snapshot best_validation.
     """
     done: list[tuple[pd.DataFrame, SweepResult]] = []
 
@@ -150,7 +152,10 @@ def search_grid(
     run("final", [(final_rate, l2) for l2 in grid.final_l2_factors], grid.final_iterations)
     return tuple(
         pd.concat(tables, ignore_index=True)
-        for tables in zip(*((trials, result.history, result.outcomes) for trials, result in done), strict=True)
+        for tables in zip(
+            *((trials, result.history, result.outcomes, _at_best(result.predictions)) for trials, result in done),
+            strict=True,
+        )
     )
 
 
@@ -202,6 +207,13 @@ def choose_setting(scores: pd.DataFrame) -> dict[str, float | str]:
     }
 
 
+def chosen_trials(scores: pd.DataFrame, chosen: Mapping[str, Any]) -> list[str]:
+    """The trials of the grid's final step with the chosen setting, one per ratio; those without a result left out."""
+    final = scores[(scores["step"] == "final") & ~scores["status"].isin(MISSING)]
+    same = np.isclose(final["learning_rate"], chosen["learning_rate"]) & np.isclose(final["l2"], chosen["l2"])
+    return list(final.loc[same, "trial"])
+
+
 def _list_trials(grid: Grid, step: str, settings: Iterable[tuple[float, float]], iterations: int) -> pd.DataFrame:
     return pd.DataFrame(
         [
@@ -218,6 +230,10 @@ def _list_trials(grid: Grid, step: str, settings: Iterable[tuple[float, float]],
             for ratio in grid.ratios
         ]
     )
+
+
+def _at_best(predictions: pd.DataFrame) -> pd.DataFrame:
+    return predictions[predictions["snapshot"] == BEST_VALIDATION]
 
 
 def _is_positive(value: object) -> bool:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
+from PIL import Image
 
 from mixvision.evaluation.selection import best_first, best_of_each
 from mixvision.reporting.formatting import DASH, markdown_table, number, setting_value
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedTuning
+from mixvision.reporting.sections import mistake_pictures
 from mixvision.studies.tuning.grid import UNLUCKY
 from mixvision.vocabulary import FAILED, MISSING
 
@@ -152,6 +154,7 @@ class TuningResults:
         chosen: learning_rate, l2, performance_top1 and source.
         rates, factors, final: figures of the grid's steps.
         progress, best_by_ratio, adaptive_trials: figures that compare the searches.
+        mistakes, hardest: contact sheets of validation images; the mistakes are those with the chosen setting.
     """
 
     grid_scores: pd.DataFrame
@@ -163,6 +166,8 @@ class TuningResults:
     progress: go.Figure
     best_by_ratio: go.Figure
     adaptive_trials: go.Figure
+    mistakes: Image.Image
+    hardest: Image.Image
 
 
 def tuning_page(
@@ -196,6 +201,14 @@ def tuning_page(
     evidence = [
         *steps,
         Section("Comparison of grid and adaptive search", tables=tables, figures=search_figures),
+        Section(
+            "A closer look at the chosen setting",
+            [
+                "Validation images, snapshot chosen on them. The mistakes are those of the last step's models with the "
+                "chosen setting, of all ratios; the hardest images are those of all models of the grid."
+            ],
+            pictures=mistake_pictures(results.mistakes, results.hardest, "Validation images"),
+        ),
     ]
     data = [
         Section("Every trial", tables=trials),

@@ -1,0 +1,48 @@
+"""Which models the test images cannot tell from the best one, in sentences and in tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from mixvision.evaluation.selection import not_behind
+from mixvision.reporting.formatting import listed
+
+MOST_NAMED = 5
+ONE_SEED = (
+    "Every model is trained once, with one seed. So the intervals, and the comparison with the best model, cover which "
+    "images are in the test set, but not how training varies: with another seed another model may be best."
+)
+
+
+def tied_sentence(table: pd.DataFrame, best: str) -> str:
+    """Which other models the test images cannot tell from the best one; empty if none was compared with it.
+
+    Args:
+        table: one row per model: ``trial``, ``behind_low`` (:func:`mixvision.evaluation.intervals.distances_to_best`).
+        best: the model that was chosen on validation images.
+    """
+    compared = int(table["behind_low"].notna().sum()) - 1 if "behind_low" in table else 0
+    others = [name for name in not_behind(table, best, "trial") if name != best]
+    if compared < 1:
+        return ""
+    if not others:
+        return "On these test images every other model is behind it, by the 95% interval, too."
+    named = listed(others) if len(others) <= MOST_NAMED else f"{len(others)} of the {compared} other models"
+    return f"These test images cannot tell it from {named}."
+
+
+def tied_text(table: pd.DataFrame, best: str) -> list[str]:
+    """What the light green rows of a table of models are; nothing if none was compared with the best one."""
+    if not tied_sentence(table, best):
+        return []
+    return [
+        f"The test images cannot tell the light green models from {best}, which is best on the validation images: the "
+        "interval of how far they are behind it includes 0."
+    ]
+
+
+def tied_rows(names: Iterable[object], tied: Sequence[object]) -> list[int]:
+    """The places of the models, or settings, in a table that are among the tied ones."""
+    return [place for place, name in enumerate(names) if name in tied]
