@@ -142,6 +142,14 @@ def test_files_that_are_cut_off_are_named_and_decoded_again(write, tmp_path, cap
     assert re.search(rf"{path} is damaged.*the images are decoded again", caplog.text, re.IGNORECASE)
 
 
+@pytest.mark.parametrize("name", ["pixels.npy", "inventory.parquet", "thumbnails.npy", "settings.json"])
+def test_a_file_that_is_missing_is_made_again(write, tmp_path, name):
+    before = np.array(write().pixels)
+    (tmp_path / "store" / name).unlink()
+    np.testing.assert_array_equal(write().pixels, before)
+    assert (tmp_path / "store" / name).exists()
+
+
 def test_pixels_of_a_whole_domain_that_were_inverted_are_decoded_again(write, tmp_path, monkeypatch):
     before = np.array(write().pixels)
     path = tmp_path / "store" / "pixels.npy"

@@ -114,8 +114,8 @@ def read_store(folder: Path) -> ImageStore:
 
 def require_whole(folder: Path, store: ImageStore) -> None:
     """Raise ValueError if a file of a store differs from its checksum; takes about a second for 400 MB of pixels."""
-    if damaged := _damaged_files(folder):
-        raise ValueError(f"{folder / damaged[0]} is damaged: it differs from its checksum. {REMEDY}")
+    if fault := _fault_of_a_file(folder):
+        raise ValueError(f"{fault}. {REMEDY}")
     if flawed := int(_damaged_squares(store).sum()):
         raise ValueError(f"{folder / PIXELS} is damaged: {flawed} images differ from their checksums. {REMEDY}")
 
@@ -209,8 +209,8 @@ def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
         kept = _read(folder / SETTINGS, _read_json)
         if not settings.items() <= kept.items():
             return None
-        if damaged := _damaged_files(folder):
-            logger.warning("%s is damaged: the images are decoded again.", folder / damaged[0])
+        if fault := _fault_of_a_file(folder):
+            logger.warning("%s: the images are decoded again.", fault)
             return None
         store = _open_store(folder)
     except ValueError as error:
@@ -223,9 +223,15 @@ def _read_matching(folder: Path, settings: dict) -> ImageStore | None:
     return replace(store, inventory=store.inventory[~unreadable & ~flawed])
 
 
-def _damaged_files(folder: Path) -> list[str]:
+def _fault_of_a_file(folder: Path) -> str | None:
+    """Which of the files with one checksum each is missing or damaged, in words; None if they are as written."""
     known = _read(folder / SETTINGS, _read_json).get("checksums", {})  # earlier versions wrote none
-    return [name for name in CHECKED if name in known and checksum_of(folder / name) != known[name]]
+    for file in (folder / name for name in CHECKED):
+        if not file.exists():
+            return f"{file} is missing"
+        if file.name in known and checksum_of(file) != known[file.name]:
+            return f"{file} is damaged"
+    return None
 
 
 def _damaged_squares(store: ImageStore) -> np.ndarray:
