@@ -25,10 +25,11 @@ def test_state_is_read_as_it_was_saved(images, network, tmp_path, remember):
     assert all(torch.equal(value, network.tensors[name]) for name, value in read.network.tensors.items())
 
 
-@pytest.mark.parametrize("name", ["network.safetensors", "images.parquet", "arrivals.parquet"])
-def test_a_damaged_state_is_refused_by_name(images, network, tmp_path, remember, name):
+@pytest.mark.parametrize("name", ["network.safetensors", "images.parquet", "arrivals.parquet", "settings.json"])
+@pytest.mark.parametrize("position", [0.01, 0.5, 0.9, 0.99])
+def test_a_damaged_state_is_refused_by_name(images, network, tmp_path, remember, name, position):
     remember(None, receive(images, None), network).save(tmp_path)
-    flip(tmp_path / "run-001" / name, 0.01)
+    flip(tmp_path / "run-001" / name, position)
     with pytest.raises(ValueError, match=rf"^{tmp_path}/run-001/{name} cannot be read: .* delete it to go on from"):
         State.newest(tmp_path)
 

@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from mixvision.files import checksum_of
 from mixvision.models.trained import TrainedNetwork
 
 NETWORK, IMAGES, ARRIVALS, SETTINGS = "network.safetensors", "images.parquet", "arrivals.parquet", "settings.json"
+CHECKSUMS = "checksums.json"  # of the others; earlier versions wrote none
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,11 @@ class State:
 
     @classmethod
     def _read(cls, run: Path) -> State:
-        read_table = partial(pd.read_parquet, page_checksum_verification=True)
-        images, arrivals = (_read_part(run / name, read_table) for name in (IMAGES, ARRIVALS))
-        settings = _read_part(run / SETTINGS, lambda file: json.loads(file.read_text()))
-        return cls(_read_part(run / NETWORK, TrainedNetwork.load), images, arrivals, settings, run.parent)
+        file = run / CHECKSUMS
+        read = partial(_read_part, checksums=_read_part(file, _read_json) if file.exists() else {})
+        images, arrivals = (read(run / name, pd.read_parquet) for name in (IMAGES, ARRIVALS))
+        network, settings = read(run / NETWORK, TrainedNetwork.load), read(run / SETTINGS, _read_json)
+        return cls(network, images, arrivals, settings, run.parent)
 
     def save(self, folder: Path) -> None:
         """Write ``run-<number>`` into the folder; it gets this name only when complete, so a killed run leaves none.
@@ -64,9 +68,11 @@ class State:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         self.network.save(unfinished / NETWORK)
-        self.images.to_parquet(unfinished / IMAGES, write_page_checksum=True)
-        self.arrivals.to_parquet(unfinished / ARRIVALS, write_page_checksum=True)
+        self.images.to_parquet(unfinished / IMAGES)
+        self.arrivals.to_parquet(unfinished / ARRIVALS)
         (unfinished / SETTINGS).write_text(json.dumps(dict(self.settings)))
+        checksums = {file.name: checksum_of(file) for file in sorted(unfinished.iterdir())}
+        (unfinished / CHECKSUMS).write_text(json.dumps(checksums))
         unfinished.rename(folder / f"run-{len(self.arrivals):03d}")
 
     def require(self, settings: Mapping[str, Any]) -> None:
@@ -79,8 +85,14 @@ class State:
                 )
 
 
-def _read_part(file: Path, read: Callable[[Path], Any]) -> Any:
+def _read_json(file: Path) -> Any:
+    return json.loads(file.read_text())
+
+
+def _read_part(file: Path, read: Callable[[Path], Any], checksums: Mapping[str, str] = MappingProxyType({})) -> Any:
     try:
+        if file.name in checksums and checksum_of(file) != checksums[file.name]:
+            raise ValueError("it differs from its checksum.")
         return read(file)
     except (OSError, ValueError) as error:
         raise ValueError(
