@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOMEM
+
 import pytest
 from kedro.pipeline.node import Node
 
@@ -12,13 +14,13 @@ from mixvision.training.config import Training
 NODE = Node(lambda: None, None, "output", name="mixing.train.train_models")
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA error: out of memory")])
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("CUDA error: out of memory"), OSError(ENOMEM, "of a map")]
+)
 def test_an_error_of_memory_names_the_step_and_what_to_lower(error):
-    MemoryErrors().on_node_error(
-        error, NODE, {"params:mixing.train.train_modelsing": Training(stack_size=11), "manifest": 1}
-    )
+    MemoryErrors().on_node_error(error, NODE, {"params:mixing.training": Training(stack_size=11), "manifest": 1})
     (note,) = error.__notes__
-    lower = "mixing.train.train_modelsing.stack_size (now 11) or image_size in globals.yml, or the number of images"
+    lower = "mixing.training.stack_size (now 11) or image_size in globals.yml, or the number of images"
     assert note == f"mixing.train.train_models ran out of memory: lower {lower}."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 
 # On a CPU work is fastest while the largest feature map stays in the cache (measured: docs/architecture.md).
 CACHE_BYTES = 16 * 2**20
@@ -52,4 +53,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; PyTorch raises a RuntimeError for that of the CPU."""
     if isinstance(error, RuntimeError):
         return any(sign in str(error) for sign in SIGNS)
-    return isinstance(error, MemoryError)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
