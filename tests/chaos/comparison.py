@@ -46,7 +46,7 @@ def curves(project: Project) -> dict[tuple[str, str, int], float]:
     """Every point that MLflow has, by the trial, the metric and the step, from whichever of its runs logged it."""
     query = "SELECT r.name, m.key, m.step, m.value FROM metrics m JOIN runs r ON r.run_uuid = m.run_uuid"
     points = {(trial, metric, step): value for trial, metric, step, value in _ask(project.tracking, query)}
-    return {point: value for point, value in points.items() if point[1].rpartition(".")[2] not in TIMES}
+    return {point: value for point, value in points.items() if point[1].rpartition("/")[2] not in TIMES}
 
 
 def statuses(project: Project) -> Counter[str]:
