@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
+from mixvision.configuration import ConfigLoader
 from mixvision.hooks import RunSummary, SourceCheck, file_of, role
 from mixvision.pipeline_registry import register_pipelines
 from mixvision.settings import CONFIG_LOADER_ARGS
@@ -30,7 +30,7 @@ ROLES = {
 def catalog(tmp_path, monkeypatch) -> DataCatalog:
     """The catalog of the sample study."""
     monkeypatch.chdir(tmp_path)
-    return DataCatalog.from_config(OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
+    return DataCatalog.from_config(ConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
 
 
 def test_the_catalog_declares_the_roles(catalog):

@@ -45,6 +45,8 @@ OURS = {
     "mixvision.tracking.runs",
     "mixvision.tracking.sender",
     "mixvision.tracking.settings",
+    "mixvision.tracking.starts",
+    "mixvision.tracking.tracked",
     "mixvision.tracking.view",
     "mixvision.training",
     "mixvision.training.events",

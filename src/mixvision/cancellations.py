@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -41,6 +41,13 @@ class Cancellations(TrainingListener):
         events: TrainingEvents = catalog.load("training_events")
         events.listen(self)
         self.events = events
+
+    @hook_impl
+    def before_node_run(self, inputs: dict[str, Any]) -> None:
+        """In a process that the ParallelRunner started, listen to the copy of the events that this node has."""
+        for value in inputs.values():
+            if isinstance(value, TrainingEvents) and self not in value.listeners and self.events:
+                value.listen(self)
 
     @hook_impl
     def after_pipeline_run(self) -> None:

@@ -132,7 +132,7 @@ class SourceCheck:
 class Termination:
     """Ends a run that the system stops (SIGTERM) as Ctrl-C does: runs are marked as killed, and checkpoints stay."""
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def before_pipeline_run(self) -> None:
         in_main_thread = threading.current_thread() is threading.main_thread()  # only there signals can be handled
         if in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:

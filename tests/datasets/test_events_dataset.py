@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, DatasetError
 
+from mixvision.configuration import ConfigLoader
 from mixvision.settings import CONFIG_LOADER_ARGS
 from mixvision.training.events import TrainingListener
 
@@ -16,7 +16,7 @@ CONF = Path(__file__).parents[2] / "conf"
 
 @pytest.fixture
 def catalog() -> DataCatalog:
-    entry = OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"]["training_events"]
+    entry = ConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"]["training_events"]
     return DataCatalog.from_config({"training_events": entry})
 
 

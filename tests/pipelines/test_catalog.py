@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
 
+from mixvision.configuration import ConfigLoader
 from mixvision.datasets.tables import TableDataset
 from mixvision.pipeline_registry import register_pipelines
 from mixvision.schema.catalog import TABLES
@@ -34,7 +34,7 @@ NAMES = {
 @pytest.fixture(scope="module")
 def settings() -> dict:
     """The catalog of the sample study as it is configured."""
-    return OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"]
+    return ConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"]
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks.manager import _NullPluginManager
 from kedro.framework.project import configure_project
@@ -25,6 +24,7 @@ from PIL import Image
 from stand_in_engines import replace_engines
 from stand_ins import CATEGORIES, IMAGE_SIZE, make_manifest
 
+from mixvision.configuration import ConfigLoader
 from mixvision.images.audit import audit_splits
 from mixvision.images.store import ImageStore
 from mixvision.models.imagenet import imagenet_classes
@@ -63,7 +63,7 @@ class Environment:
     def __init__(self, name: str, project: Path, called: list[str]) -> None:
         parameters = BRIEF | {"unlabelled": str(project / "unlabelled")}
         env = None if name == "base" else name
-        self.config = OmegaConfigLoader(str(project / "conf"), env=env, runtime_params=parameters, **CONFIG_LOADER_ARGS)
+        self.config = ConfigLoader(str(project / "conf"), env=env, runtime_params=parameters, **CONFIG_LOADER_ARGS)
         context = KedroContext(project, self.config, env, "mixvision", _NullPluginManager(), parameters)
         self.name, self.catalog, self.called, self.finished = name, context.catalog, called, set[Node]()
         self.domains = [domain for domain in DOMAINS if self.config["globals"][domain]["source"]]

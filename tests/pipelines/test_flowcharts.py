@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro_viz.data_access.managers import DataAccessManager
 
+from mixvision.configuration import ConfigLoader
 from mixvision.pipeline_registry import CHAINS, register_pipelines
 from mixvision.settings import CONFIG_LOADER_ARGS
 
@@ -27,7 +27,7 @@ def pipelines() -> dict:
 
 @pytest.fixture(scope="module")
 def catalog(pipelines) -> DataCatalog:
-    catalog = DataCatalog.from_config(OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
+    catalog = DataCatalog.from_config(ConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
     names = {name for pipeline in pipelines.values() for name in pipeline.inputs() if name.startswith("params:")}
     for name in names:
         catalog[name] = MemoryDataset()  # as Kedro does; otherwise the catalog's patterns would take them for tables

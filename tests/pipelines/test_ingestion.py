@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 from kedro.runner import SequentialRunner
 from kedro.validation.parameter_validator import ParameterValidator
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from mixvision.configuration import ConfigLoader
 from mixvision.images.samples import read_mnist
 from mixvision.pipelines.ingestion import create_pipeline
 from mixvision.reporting.published import read_published
@@ -50,7 +50,7 @@ def run_ingestion(
     One source serves both domains, unless `real` is given.
     """
     runtime = {"nice": str(source), "real": str(real or source), "ingestion": changes}
-    loader = OmegaConfigLoader(str(CONF), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)
+    loader = ConfigLoader(str(CONF), env=env, runtime_params=runtime, **CONFIG_LOADER_ARGS)
     pipeline = create_pipeline()
     parameters = ParameterValidator({"ingestion": pipeline}).validate_raw_params(loader["parameters"])
     configured = loader["catalog"]  # read again each time that it is asked for
@@ -195,7 +195,7 @@ def test_groups_and_published_splits_of_the_configuration_arrive_as_they_are_wri
 def test_the_command_line_overrides_an_absent_domain(project):
     (project / "conf" / "local" / "globals.yml").write_text("nice: {source: null}")
     for runtime, source in (({}, None), ({"nice": "photos"}, "photos")):
-        loader = OmegaConfigLoader(str(project / "conf"), runtime_params=runtime, **CONFIG_LOADER_ARGS)
+        loader = ConfigLoader(str(project / "conf"), runtime_params=runtime, **CONFIG_LOADER_ARGS)
         entry = loader["catalog"]["nice_source"]
         assert (entry["source"], entry["sha256_of"]) == (source, None)
 

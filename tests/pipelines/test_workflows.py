@@ -69,3 +69,22 @@ def test_the_package_runs_in_an_empty_folder_with_its_configuration_in_an_archiv
     done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (empty / "data/08_reporting/digits/ingestion/page.html").exists() and runs_in(empty / "mlflow.db")
+
+
+def test_the_parallel_runner_records_models_curves_and_results(small_study):
+    settings = {"mixtures": {"ratios": [0, 100]}, "training": {"iterations": 4, "evaluate_every": 2}}
+    (small_study / "conf/local/parameters.yml").write_text(yaml.safe_dump({"mixing": settings}))
+    arguments = ["run", "--pipelines=mixing", "--runner=ParallelRunner"]
+    result = CliRunner().invoke(KedroCLI(small_study), arguments)
+    assert result.exit_code == 0, result.output[-3000:]
+    runs = {run.info.run_name: run for run in runs_in(small_study / "mlflow.db")}
+    assert sorted(runs) == ["mixing", "ratio-000-seed-0", "ratio-100-seed-0"]
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    assert runs["mixing"].data.params["mixing.training.iterations"] == "4"
+    client = mlflow.MlflowClient(f"sqlite:///{small_study}/mlflow.db")
+    for name in ("ratio-000-seed-0", "ratio-100-seed-0"):
+        curve = client.get_metric_history(runs[name].info.run_id, "validation/performance_top1")
+        assert [point.step for point in curve] == [2, 4]
+        assert {"selected/test/performance_top1", "last/test/real_top1"} <= set(runs[name].data.metrics)
+        assert runs[name].data.params["ratio"] == str(int(name[6:9]))
+    assert "yes" in [run.data.tags.get("selected") for run in runs.values()]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import sqlite3
 import subprocess
 
 import mlflow
 import pytest
 
-from mixvision.tracking.database import check_database, create_database, follow_move
+from mixvision.tracking import database as databases
+from mixvision.tracking.database import check_database, check_server, create_database, follow_move
 from mixvision.tracking.failures import explained
 
 
@@ -104,6 +106,15 @@ def test_a_server_that_does_not_answer_is_named_without_its_password(monkeypatch
     wanted = r"^The MLflow server http://127\.0\.0\.1:9 cannot be reached: start it, or correct server\."
     with pytest.raises(RuntimeError, match=wanted):
         use("http://me:secret@127.0.0.1:9")
+
+
+def test_a_server_that_takes_the_call_but_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr(databases, "SECONDS_TO_ANSWER", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(RuntimeError, match=rf"^The MLflow server {address} cannot be reached: start it"):
+            check_server(address)
+    check_server("sqlite:///mlflow.db")
 
 
 def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 
+from mixvision.configuration import ConfigLoader
 from mixvision.settings import CONFIG_LOADER_ARGS
 from mixvision.tracking.facts import counts_of, digest_of
 from mixvision.tracking.hooks import Tracking
@@ -31,7 +31,7 @@ def tracking(tmp_path, monkeypatch) -> Tracking:
     trials = TrialRuns(journal)
     trials.started(pd.DataFrame({"trial": ["a", "run-002"]}))
     hook = Tracking()
-    hook.catalog = DataCatalog.from_config(OmegaConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
+    hook.catalog = DataCatalog.from_config(ConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
     hook.run = SimpleNamespace(journal=journal, trials=trials, has_images=False)
     yield hook
     hook.run = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 
-from mixvision.tracking.journal import ENTRIES, STATE, Entry, Journal
+from mixvision.tracking.journal import ENTRIES, FILES, STATE, Child, Entry, Journal
 
 
 @pytest.fixture
@@ -109,10 +110,24 @@ def test_a_full_disk_costs_only_the_entries_that_it_had_no_room_for(journal):
 
 
 def test_a_file_is_kept_with_its_entry_unless_the_disk_is_full(journal):
-    with journal.new_file("page.html", "a", "mixing") as path:
-        path.write_text("first")
-    with journal.new_file("page.html") as path:
+    def fail(path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal.keep_file("page.html", lambda path: path.write_text("first"), "a", "mixing")
+    journal.keep_file("page.html", fail)
     (entry,) = take_all(journal)
     assert entry.do == "log_artifact" and entry.run == "a" and entry.arguments["folder"] == "mixing"
     assert (journal.folder / entry.arguments["file"]).read_text() == "first" and journal.missed == 1
+    (journal.folder / FILES).rename(journal.folder / "elsewhere")
+    (journal.folder / FILES).write_text("no folder, so nothing can be made in it")
+    journal.keep_file("page.html", lambda path: path.write_text("third"))
+    assert journal.missed == 2
+
+
+def test_children_are_known_to_every_process_that_has_the_journal(journal):
+    other = Journal(journal.folder)
+    other.write("create_run", "a", start_time=0)
+    journal.write("create_run", "b", start_time=0)
+    other.write("log_params", "a", params={"ratio": "50"})
+    other.write("set_terminated", "a", status="FINISHED", end_time=1)
+    assert journal.children() == {"a": Child({"ratio": "50"}, is_open=False), "b": Child()}

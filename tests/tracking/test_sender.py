@@ -33,7 +33,7 @@ def client(tmp_path_factory, empty_tracking) -> mlflow.MlflowClient:
 def journal(tmp_path, client) -> Journal:
     """The journal of a run that is open in MLflow."""
     experiment = client.get_experiment_by_name("digits").experiment_id
-    parent = client.create_run(experiment).info.run_id
+    parent = client.create_run(experiment, start_time=500).info.run_id
     return Journal.create(tmp_path / "digits" / parent, client.tracking_uri, experiment, parent)
 
 
@@ -41,8 +41,7 @@ def write_a_trial(journal: Journal) -> None:
     journal.write("create_run", "a", start_time=1000)
     journal.write("log_params", "a", params={"ratio": "50"})
     journal.write("log_metrics", "a", points=[("loss", 0.5, 1100, 4), ("loss", 0.25, 1200, 8)])
-    with journal.new_file("best.safetensors", "a") as path:
-        path.write_bytes(b"weights")
+    journal.keep_file("best.safetensors", lambda path: path.write_bytes(b"weights"), "a")
     journal.write("set_tag", name="predecessors", value="none")
     journal.write("set_terminated", "a", status="FINISHED", end_time=2000)
 
@@ -111,8 +110,7 @@ def test_a_journal_that_lost_its_state_is_sent_again_without_doubling(client, jo
     write_a_trial(journal)
     Sender(journal).send()
     before = children(client, journal)
-    with journal.new_file("page.html") as path:
-        path.write_text("the page")
+    journal.keep_file("page.html", lambda path: path.write_text("the page"))
     (journal.folder / STATE).unlink()
     journal.close()
     send_what_is_left(journal.folder.parent, "the next run")
@@ -125,9 +123,8 @@ def test_a_journal_that_lost_its_state_is_sent_again_without_doubling(client, jo
 
 def test_a_file_that_is_damaged_before_it_is_sent_stays_out_of_mlflow(client, journal):
     for name in ("first.html", "second.html"):
-        with journal.new_file(name) as path:
-            path.write_text("a page")
-    (journal.folder / "files/1/first.html").write_text("b page")
+        journal.keep_file(name, lambda path: path.write_text("a page"))
+    next(journal.folder.glob("files/*/first.html")).write_text("b page")
     Sender(journal).send()
     assert [file.path for file in client.list_artifacts(journal.state.runs[""])] == ["second.html"]
     assert journal.unsent() == 0

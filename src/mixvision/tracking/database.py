@@ -1,13 +1,25 @@
-"""MLflow's SQLite file, the default: made completely or not at all, and checked when a run starts."""
+"""MLflow's SQLite file, the default: made completely or not at all, and checked when a run starts. Or its server."""
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 from mixvision.files import replacing_file
 from mixvision.tracking.failures import explained, file_of
 from mixvision.tracking.settings import ARTIFACTS
+
+SECONDS_TO_ANSWER = 10.0  # of a server; MLflow itself would wait for minutes
+
+
+def check_server(address: str) -> None:
+    """Raise RuntimeError if a server takes the call but does not answer. Other faults MLflow tells at once."""
+    if not address.startswith("http"):
+        return
+    import requests
+
+    with explained(address), suppress(requests.exceptions.SSLError, requests.exceptions.InvalidURL):
+        requests.get(f"{address.rstrip('/')}/health", timeout=SECONDS_TO_ANSWER)
 
 
 def create_database(address: str) -> None:

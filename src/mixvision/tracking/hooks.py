@@ -10,8 +10,9 @@ import atexit
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,82 +21,42 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 
 from mixvision.addresses import shown
 from mixvision.hooks import file_of, is_report, role, said_of, study_of, without_signals
 from mixvision.tracking.answers import answer_in
-from mixvision.tracking.database import check_database, create_database, follow_move
-from mixvision.tracking.facts import counts_of, digest_of, facts, gpu
+from mixvision.tracking.database import check_database, check_server, create_database, follow_move
+from mixvision.tracking.facts import counts_of, digest_of, facts
 from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
-from mixvision.tracking.runs import LONGEST_TAG, NOTE, TrialRuns, milliseconds
-from mixvision.tracking.sender import BackgroundSender, first_line, send_what_is_left
+from mixvision.tracking.runs import LONGEST_TAG, NOTE, milliseconds
+from mixvision.tracking.sender import send_what_is_left
 from mixvision.tracking.settings import complete_settings, require_experiment
+from mixvision.tracking.starts import end_dead_starts, note_start, remove_note
+from mixvision.tracking.tracked import JOURNAL, JoinedRun, TrackedRun
 from mixvision.tracking.view import how_to_open
+from mixvision.training.events import TrainingEvents
 
 if TYPE_CHECKING:
+    from mlflow.entities import RunInfo
+
     from mixvision.datasets.reports import PageDataset
     from mixvision.datasets.tables import TableDataset
     from mixvision.tracking.plugin import Plugin
-    from mixvision.training.events import TrainingEvents
 
 log = logging.getLogger(__name__)
 
 FOLDER = ".mlflow-journal"
-RETRIES = "2"  # by MLflow itself, whose default blocks a call for 4.5 minutes; the journal tries again anyway
-
-
-class TrackedRun:
-    """What a run that is open in MLflow needs: a journal, the thread that sends it, and the listener of its trials."""
-
-    def __init__(self, journal: Journal, events: TrainingEvents, is_foreign: bool) -> None:
-        self.journal, self.events, self.is_foreign = journal, events, is_foreign
-        self.sender = BackgroundSender(journal)
-        self.trials = TrialRuns(journal)
-        self.has_images = False
-        self.events.listen(self.trials)
-        self.sender.start()
-
-    def end(self, status: str) -> bool:
-        """End the runs and send the rest; returns whether MLflow has everything. A foreign run stays open."""
-        self.events.stop(self.trials)
-        self.trials.close(status)
-        if name := gpu():
-            self.journal.write("set_tag", name="gpu", value=name)
-        if not self.is_foreign:
-            self.journal.write("set_terminated", status=status, end_time=milliseconds())
-        if self.sender.close():
-            return self._remove_journal(status)
-        what, why = f"{self.journal.unsent()} entries of this run", first_line(self.sender.error or TimeoutError())
-        log.warning(
-            "MLflow could not record %s (%s). They are kept in %s, and the next run of this study sends them.",
-            *(what, why, self.journal.folder),
-        )
-        return False
-
-    def _remove_journal(self, status: str) -> bool:
-        """Remove a journal that was sent, unless MLflow does not know that a run has ended: a full disk may hide it."""
-        for run in self.journal.state.open:
-            try:
-                self.sender.sender.set_terminated(run, status, milliseconds())
-            except Exception as error:  # whatever it is, the run has ended
-                log.warning(
-                    "MLflow does not know that this run has ended (%s): the next run of this study will tell it.",
-                    first_line(error),
-                )
-                self.journal.close()
-                return False
-        self.journal.remove()
-        return True
+# MLflow's own defaults block a call for minutes (7 retries, 120 seconds each); the journal tries again anyway.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
 
 class Tracking:
     """Tracks each run: its parameters and reports, and a child run for each trial."""
 
     def __init__(self) -> None:
-        self.run: TrackedRun | None = None
-        self.folder, self.address = Path(), ""
+        self.run: TrackedRun | JoinedRun | None = None
+        self.project, self.folder, self.address = Path(), Path(), ""
         atexit.register(self.interrupted)
 
     @cached_property
@@ -106,14 +67,17 @@ class Tracking:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+        for name, value in PATIENCE.items():
+            os.environ.setdefault(name, value)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs SQL before it raises an error
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns of each try of a server
-        self.folder = Path(context.project_path) / FOLDER / study_of(context)
+        self.project = Path(context.project_path)
+        self.folder = self.project / FOLDER / study_of(context)
         loader = cast(OmegaConfigLoader, context.config_loader)
         self.settings = loader["globals"]
-        loader["mlflow"] = complete_settings(loader["mlflow"], Path(context.project_path), self.folder.name)
+        loader["mlflow"] = complete_settings(loader["mlflow"], self.project, self.folder.name)
         self.address = loader["mlflow"]["server"]["mlflow_tracking_uri"]
+        check_server(self.address)
         create_database(self.address)
         follow_move(self.address)
         with explained(self.address):
@@ -130,37 +94,66 @@ class Tracking:
 
         self.interrupted()  # closes an earlier run of this process that Ctrl-C stopped, as in a notebook
         check_database(self.address)
-        with explained(self.address):
-            self.plugin.before_pipeline_run(run_params, pipeline, catalog)
-        run = mlflow.active_run()
-        if run:
-            dead = send_what_is_left(self.folder, run.info.run_id)
-            journal = Journal.create(
-                self.folder / run.info.run_id,
-                mlflow.get_tracking_uri(),
-                run.info.experiment_id,
-                run.info.run_id,
-                self.plugin.is_foreign,
-            )
-            if dead:
-                log.warning("%d runs of a process that was killed are marked as KILLED in MLflow.", len(dead))
-                journal.write("set_tag", name="predecessors", value=", ".join(dead))
-            names = ", ".join(run_params.get("pipeline_names") or [])
-            for name, value in {"study": self.folder.name, "pipeline": names, **facts(self.folder.parents[1])}.items():
-                journal.write("set_tag", name=name, value=value)
-            journal.write("save_view", time=milliseconds())
-            self.plugin.journal = journal
-            self.run = TrackedRun(journal, catalog.load("training_events"), self.plugin.is_foreign)
+        died = note_start(self.folder, milliseconds())
+        try:
+            with explained(self.address):
+                self.plugin.before_pipeline_run(run_params, pipeline, catalog)
+            if run := mlflow.active_run():
+                journal = self._begin_journal(run.info, ", ".join(run_params.get("pipeline_names") or []))
+                remove_note(self.folder)
+                self._end_dead_runs(journal, died, run.info)
+                self.plugin.journal = journal
+                for node in pipeline.nodes:
+                    inputs = {name: self.catalog[name].load() for name in node.inputs if name.startswith("params:")}
+                    self.plugin.before_node_run(node, self.catalog, inputs, False)
+                self.run = TrackedRun(journal, catalog.load("training_events"), self.plugin.is_foreign)
+        except BaseException as error:
+            if not self.run and not self.plugin.is_foreign:
+                mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+
+    def _begin_journal(self, run: RunInfo, pipelines: str) -> Journal:
+        from mlflow import get_tracking_uri
+
+        where = self.folder / run.run_id, get_tracking_uri(), run.experiment_id, run.run_id
+        journal = Journal.create(*where, self.plugin.is_foreign)
+        for name, value in {"study": self.folder.name, "pipeline": pipelines, **facts(self.project)}.items():
+            journal.write("set_tag", name=name, value=value)
+        journal.write("save_view", time=milliseconds())
+        return journal
+
+    def _end_dead_runs(self, journal: Journal, died: int | None, run: RunInfo) -> None:
+        """Send what earlier runs could not, and mark those as killed whose process died."""
+        from mlflow import MlflowClient
+
+        dead = send_what_is_left(self.folder, run.run_id)
+        if died is not None:
+            dead += end_dead_starts(MlflowClient(), self.project, (died, run.start_time), run)
+        if dead:
+            log.warning("%d runs of a process that was killed are marked as KILLED in MLflow.", len(dead))
+            journal.write("set_tag", name="predecessors", value=", ".join(dead))
 
     @hook_impl
-    def before_node_run(self, node: Node, catalog: CatalogProtocol, inputs: dict[str, Any], is_async: bool) -> None:
-        """Log the node's parameters, and remember its settings for the trials: flat, so that MLflow compares them."""
+    def before_node_run(self, catalog: CatalogProtocol, inputs: dict[str, Any]) -> None:
+        """Remember the node's settings for the trials: flat, so that MLflow compares them."""
+        self._join(catalog, inputs)
         if self.run:
-            self.plugin.before_node_run(node, catalog, inputs, is_async)
             self.run.trials.settings = {}
             for name, value in inputs.items():
                 if name.startswith("params:") and is_dataclass(value) and not isinstance(value, type):
                     self.run.trials.settings |= asdict(value)
+
+    def _join(self, catalog: CatalogProtocol, inputs: dict[str, Any]) -> None:
+        """In a process that the ParallelRunner started: record what happens here with the run that it belongs to."""
+        folder = os.environ.get(JOURNAL)
+        if not folder or (isinstance(self.run, TrackedRun) and self.run.process == os.getpid()):
+            return
+        if not self.run or self.run.process != os.getpid():
+            self.run = JoinedRun(Path(folder))
+        self.catalog = cast(DataCatalog, catalog)
+        for value in inputs.values():
+            if isinstance(value, TrainingEvents):  # a copy, which has no listeners
+                value.listen(self.run.trials)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -182,11 +175,10 @@ class Tracking:
         self._note_images(dataset_name, data)
         if is_report(dataset_name, self.catalog):
             file = file_of(dataset_name, self.catalog)
-            with self.run.journal.new_file(file.name, PARENT, file.parent.name) as path:
-                if its_role == "page":  # MLflow shows it in a frame, where it finds no other file
-                    path.write_text(cast("PageDataset", dataset).alone(), encoding="utf-8")
-                else:
-                    shutil.copyfile(file, path)
+            write: Callable[[Path], object] = partial(shutil.copyfile, file)
+            if its_role == "page":  # MLflow shows it in a frame, where it finds no other file
+                write = partial(Path.write_text, data=cast("PageDataset", dataset).alone(), encoding="utf-8")
+            self.run.journal.keep_file(file.name, write, folder=file.parent.name)
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
@@ -205,7 +197,7 @@ class Tracking:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        if self.run and self.run.trials.known:
+        if self.run and self.run.journal.children():
             state = self.run.journal.state
             print(f"Compare the models in MLflow: {how_to_open(state.experiment, state.tracking_uri)}")
         self._end("FINISHED")

@@ -7,10 +7,11 @@ import json
 import logging
 import shutil
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from mixvision.files import checksum_of, replacing_file
@@ -29,6 +30,14 @@ class Entry:
     do: str
     run: str
     arguments: dict[str, Any]
+
+
+@dataclass
+class Child:
+    """A child run: its parameters, and whether it has not ended."""
+
+    parameters: dict[str, str] = field(default_factory=dict)
+    is_open: bool = True
 
 
 @dataclass
@@ -55,7 +64,7 @@ class State:
 class Journal:
     """The entries of one run, in a folder of its own.
 
-    Two threads may share a journal if one only writes entries and the other only reads them.
+    Any number of threads and processes may write entries; one reads and sends them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,7 +74,6 @@ class Journal:
         self.output = (folder / ENTRIES).open("ab", buffering=0)
         self.input = (folder / ENTRIES).open("rb")
         self.missed = 0  # entries that could not be written
-        self.files = 0
 
     @classmethod
     def create(cls, folder: Path, tracking_uri: str, experiment: str, parent: str, is_foreign: bool = False) -> Journal:
@@ -95,18 +103,35 @@ class Journal:
             log.warning("MLflow will miss a part of this run, which cannot be written to %s: %s.", self.folder, error)
         self.missed += 1
 
-    @contextmanager
-    def new_file(self, name: str, run: str = PARENT, folder: str = "") -> Iterator[Path]:
-        """A path to write a file to, which becomes an artifact of a run. The journal keeps it until it is sent."""
-        self.files += 1
-        path = self.folder / FILES / str(self.files) / name
+    def keep_file(self, name: str, write: Callable[[Path], object], run: str = PARENT, folder: str = "") -> None:
+        """Keep a file until it is sent as an artifact of a run: ``write`` is called with its path."""
         try:
-            path.parent.mkdir(parents=True)
-            yield path
+            (self.folder / FILES).mkdir(exist_ok=True)
+            path = Path(mkdtemp(dir=self.folder / FILES)) / name
+            write(path)
             checksum = checksum_of(path)
             self.write("log_artifact", run, file=str(path.relative_to(self.folder)), folder=folder, checksum=checksum)
         except OSError as error:
             self.miss(error)
+
+    def children(self) -> dict[str, Child]:
+        """The run's child runs by their names, whichever process wrote them."""
+        found: dict[str, Child] = {}
+        for do, run, arguments in self._entries():
+            if do == "create_run":
+                found[run] = Child()
+            elif run in found and do == "log_params":
+                found[run].parameters.update(arguments["params"])
+            elif run in found and do == "set_terminated":
+                found[run].is_open = False
+        return found
+
+    def _entries(self) -> Iterator[list[Any]]:
+        """All entries that are whole, sent or not."""
+        with (self.folder / ENTRIES).open("rb") as lines:
+            for line in lines:
+                with suppress(ValueError):
+                    yield _value(line)
 
     def next(self) -> Entry | None:
         """The first entry that has not been sent, or None if there is none (or only half of one)."""

@@ -27,8 +27,7 @@ class TrialRuns(TrainingListener):
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.settings: dict[str, Any] = {}  # of the node that runs
-        self.known: dict[str, dict[str, str]] = {}  # the parameters of each trial, by its name
-        self.open: set[str] = set()
+        self.open: set[str] = set()  # the trials that began in this process
         self.unlogged: list[dict] = []
         self.logged_at = 0.0
 
@@ -41,7 +40,6 @@ class TrialRuns(TrainingListener):
             self.journal.write("log_params", name, params=parameters)
             told = ", ".join(f"{key} {trial[key]}" for key in trial if key in parameters and key != "trial")
             self.journal.write("set_tag", name, name=NOTE, value=f"A model of this run: {told}.")
-            self.known[name] = parameters
             self.open.add(name)
 
     def evaluated(self, history: list[dict]) -> None:
@@ -65,17 +63,19 @@ class TrialRuns(TrainingListener):
         self._close(trial, "FINISHED")
 
     def close(self, status: str) -> None:
-        """End all child runs that are open."""
+        """End all child runs that are open, whichever process began them."""
+        self.open = {trial for trial, child in self.journal.children().items() if child.is_open}
         for trial in tuple(self.open):
             self._close(trial, status)
 
     def log_final_metrics(self, table: pd.DataFrame, metrics: list[str], trial: str, prefix: str) -> None:
         """Log columns of a table to this run's trials. ``trial`` and ``prefix`` are templates, filled from each row."""
+        known = self.journal.children()
         for row in table.to_dict("records"):
             name, before = trial.format(**row), prefix_of(row, prefix)
             points = [(before + metric, float(row[metric]), milliseconds(), 0) for metric in metrics]
             points = [point for point in points if point[1] == point[1]]  # no NaN
-            if name in self.known and points:
+            if name in known and points:
                 self.journal.write("log_metrics", name, points=points)
 
     def log_answer(self, answer: Answer) -> None:
@@ -83,17 +83,17 @@ class TrialRuns(TrainingListener):
         self.journal.write("log_params", params={f"{SELECTED}/{answer.setting}": answer.value})
         points = [(name, value, milliseconds(), 0) for name, value in answer.metrics.items()]
         self.journal.write("log_metrics", points=points)
-        for name, parameters in self.known.items():
-            if parameters.get(answer.setting) == answer.value:
+        for name, child in self.journal.children().items():
+            if child.parameters.get(answer.setting) == answer.value:
                 self.journal.write("set_tag", name, name=SELECTED, value="yes")
 
     def keep_networks(self, networks: dict[str, TrainedNetwork]) -> None:
         """Store each trial's best network on the validation images with its run."""
+        known = self.journal.children()
         for name, network in networks.items():
             trial, snapshot = split_snapshot_name(name)
-            if trial in self.known and snapshot == BEST_VALIDATION:
-                with self.journal.new_file(f"{snapshot}.safetensors", trial) as path:
-                    network.save(path)
+            if trial in known and snapshot == BEST_VALIDATION:
+                self.journal.keep_file(f"{snapshot}.safetensors", network.save, trial)
 
     def _log_curves(self) -> None:
         """Log all evaluations since the last call: a call takes 20 ms on SQLite, and short trials evaluate often."""

@@ -159,12 +159,16 @@ class BackgroundSender(threading.Thread):
     def close(self) -> bool:
         """Send the rest; returns whether all was sent. Gives up where MLflow stays away."""
         self.closing.set()
-        begun, sent = time.monotonic(), self.journal.state.sent
+        begun, sent, is_said = time.monotonic(), self.journal.state.sent, False
         while self.is_alive():
             self.join(SECONDS_BETWEEN_LOOKS / 5)
             if self.journal.state.sent > sent:
                 begun, sent = time.monotonic(), self.journal.state.sent
-            if time.monotonic() - begun > (PATIENCE if self.error else PATIENCE_WITH_A_CALL):
+            waited = time.monotonic() - begun
+            if waited > PATIENCE and not is_said:
+                log.warning("Waiting for MLflow to take the rest of what was recorded.")
+                is_said = True
+            if waited > (PATIENCE if self.error else PATIENCE_WITH_A_CALL):
                 self.sender.given_up = True
                 return False
         return True
@@ -183,10 +187,11 @@ class BackgroundSender(threading.Thread):
 def send_what_is_left(folder: Path, found_by: str) -> list[str]:
     """Send what earlier runs of a study could not, and mark as killed those that did not end; returns their ids.
 
-    Only for a run (its id is ``found_by``) with the study's lock: no other run of it is alive then.
+    Only for a run (its id is ``found_by``, and the name of its own journal) with the study's lock: no other run of it
+    is alive then.
     """
     dead = []
-    for path in sorted(folder.glob("*/")):
+    for path in sorted(path for path in folder.glob("*/") if path.name != found_by):
         try:
             journal = Journal(path)
         except (OSError, ValueError) as error:
@@ -208,12 +213,17 @@ def _send_one_left(journal: Journal, found_by: str) -> list[str]:
     sender.send()
     dead = [journal.state.runs[run] for run in journal.state.open]
     for run_id in dead:
-        sender.client.set_tag(run_id, "ended", f"found dead by the run {found_by}")
-        sender.client.set_terminated(run_id, "KILLED", ended)
+        mark_as_killed(sender.client, run_id, found_by, ended)
     if unsent:
         log.warning("MLflow now has %d entries that an earlier run could not send.", unsent)
     journal.remove()
     return dead
+
+
+def mark_as_killed(client: MlflowClient, run_id: str, found_by: str, ended: int) -> None:
+    """End a run whose process died at about ``ended``, in milliseconds since 1970."""
+    client.set_tag(run_id, "ended", f"found dead by the run {found_by}")
+    client.set_terminated(run_id, "KILLED", max(ended, client.get_run(run_id).info.start_time))
 
 
 def first_line(error: Exception) -> str:

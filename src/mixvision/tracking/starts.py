@@ -1,0 +1,44 @@
+"""Finds a run whose process was killed between its start in MLflow and the first line of its journal.
+
+Before a run is opened, a note with the time is left; it is removed when the journal has begun.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mixvision.tracking.sender import mark_as_killed
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import RunInfo
+
+NOTE = "starting"
+
+
+def note_start(folder: Path, time: int) -> int | None:
+    """Leave a note in a study's folder of journals; returns the time in that of a run which died, or None.
+
+    Times are in milliseconds since 1970.
+    """
+    note = folder / NOTE
+    former = int(note.read_text() or time) if note.exists() else None
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(str(time if former is None else former))
+    return former
+
+
+def remove_note(folder: Path) -> None:
+    (folder / NOTE).unlink()
+
+
+def end_dead_starts(client: MlflowClient, project: Path, between: tuple[int, int], found_by: RunInfo) -> list[str]:
+    """Mark as killed the project's runs that began between two times and recorded nothing; returns their ids."""
+    begins = f"attributes.start_time >= {between[0]} and attributes.start_time < {between[1]}"
+    found = client.search_runs([found_by.experiment_id], f"attributes.status = 'RUNNING' and {begins}")
+    mine = (run for run in found if run.data.tags.get("project_path") == str(project))
+    dead = [run.info.run_id for run in mine if "machine" not in run.data.tags]  # the first that a journal records
+    for run_id in dead:
+        mark_as_killed(client, run_id, found_by.run_id, between[0])
+    return dead
