@@ -31,6 +31,7 @@ def test_a_title_becomes_text_and_leaves_its_room():
     drawing = drawing_of(figure, "figure-1")
     assert (drawing.title, drawing.subtitle) == ("Performance", "of all ratios")
     assert "a line" in drawing.texts and "Performance" not in drawing.texts
+    assert not {"lines", "group"} & set(drawing_of(figure.update_layout(scattermode="group"), "figure-2").texts)
     wide, _ = layouts(figure)
     assert "title" not in wide and wide["height"] == 480 - 60 and wide["margin"]["t"] == 90 - 60
     assert figure.layout.title.text == "Performance", "the figure itself stays as it is"

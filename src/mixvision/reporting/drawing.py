@@ -59,7 +59,7 @@ def texts_within(part: Any) -> Iterator[str]:
         yield part
     elif isinstance(part, dict):
         for key, value in part.items():
-            if key not in ("template", "bdata"):
+            if key not in ("template", "bdata") and not key.endswith("mode"):  # "scattermode": "group" is no text
                 yield from texts_within(value)
     elif isinstance(part, list | tuple):
         for value in part:
