@@ -64,3 +64,10 @@ def test_a_phone_gets_no_fixed_width_and_few_ticks():
     assert wide["width"] == 1100 and "width" not in narrow
     assert narrow["coloraxis"]["colorbar"]["orientation"] == "h"
     assert "dtick" not in narrow["xaxis"] and narrow["xaxis"]["title"]["text"].count("<br>") == 1
+
+
+def test_long_titles_of_panels_beside_each_other_are_small_enough_on_a_phone():
+    figure = panels_of(6)
+    figure.layout.annotations[1].text = "cnn-learning-rate-0.0001"
+    short, long, *_ = layouts(figure)[1]["annotations"]
+    assert 0.58 * long["font"]["size"] * 24 < 155 and short["font"]["size"] == 14
