@@ -58,9 +58,9 @@ class Browser:
             self._receive()
         self.resize(width, dark)
 
-    def resize(self, width: int, dark: bool = False) -> None:
-        """Show the same page at another width, like a phone below 600 pixels, and in light or dark."""
-        self.call("Emulation.setEmulatedMedia", features=[_preferring("dark" if dark else "light")])
+    def resize(self, width: int, dark: bool = False, media: str = "screen") -> None:
+        """Show the same page at another width, like a phone below 600 pixels, in light or dark, or as on paper."""
+        self.call("Emulation.setEmulatedMedia", media=media, features=[_preferring("dark" if dark else "light")])
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))).then(() => true)")

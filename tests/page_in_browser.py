@@ -35,6 +35,10 @@ APART = """[...document.querySelectorAll("button.term")].filter(button =>
     const [letter, inner] = [range, button].map(part => part.getBoundingClientRect());
     return range.toString().trim() && (letter.bottom < inner.top + 2 || letter.top > inner.bottom - 2); }))
   .map(button => button.parentElement.textContent)"""
+SHEET = 700  # pixels of A4 or letter between usual margins
+WIDE = """[...document.querySelectorAll("table, .plot svg")]
+  .filter(part => part.getBoundingClientRect().right > innerWidth + 1).map(part => part.textContent.slice(0, 100))"""
+INNER = """[...document.querySelectorAll(".plot")].map(plot => Math.round(plot._fullLayout._size.h))"""
 INK = """[...document.querySelectorAll(".plot")].map(plot => plot._fullLayout.font.color)"""
 
 
@@ -58,6 +62,19 @@ def require_readable(browser: Browser, html: str, folder: Path) -> None:
         assert {Path(address).name for address in browser.requests} <= {"page.html", SCRIPT_NAME}
         if AXE.exists():
             assert not violations(browser)
+    resized = browser.run(INNER)
+    browser.open(file, 390)
+    assert resized == browser.run(INNER), "a figure that was drawn at a desk first looks different on a phone"
+    require_printable(browser)
+
+
+def require_printable(browser: Browser) -> None:
+    """Fail unless tables and figures fit on paper, also for a reader of the dark page."""
+    browser.resize(SHEET, dark=True, media="print")
+    browser.run("dispatchEvent(new Event('beforeprint')); window.figuresDrawn.then(() => true)")
+    assert not browser.run(WIDE), "a table or a figure is wider than a sheet"
+    assert not browser.run(OVERLAPPING), "labels in a figure overlap on paper"
+    assert set(browser.run(INK)) <= {"#1d232a"}
 
 
 def violations(browser: Browser) -> list[str]:

@@ -50,7 +50,7 @@ def _visible(text: str) -> str:
     """Texts, labels, alternative texts and the strings in figures, without images, arrays and JSON's keys."""
     labelled = re.sub(r'<[^>]*? (?:alt|aria-label)="([^"]*)"[^>]*>', r" \1 ", text)
     joined = re.sub(r"</?(button|span|b)\b[^>]*>", "", labelled)
-    return html.unescape(re.sub(r'"bdata":"[^"]*"|"\w+":|<[^>]*>|\\u00..', " ", joined))
+    return html.unescape(re.sub(r'"bdata":"[^"]*"|"\w*mode":"[^"]*"|"\w+":|<[^>]*>|\\u00..', " ", joined))
 
 
 def _used(text: str) -> set[str]:

@@ -68,7 +68,8 @@ def train_sweep(build, trials, training_sets, pool, training, checkpoints, *_, *
     evaluated = {
         trial: np.linspace(0, length, 9).round() for trial, length in zip(trials["trial"], lengths, strict=True)
     }
-    predictions = _predictions(pool, trials["trial"], SNAPSHOTS) if TEST in pool.held_out else pd.DataFrame()
+    snapshots = SNAPSHOTS if TEST in pool.held_out else (BEST_VALIDATION, LAST)
+    predictions = _predictions(pool, trials["trial"], snapshots)
     weights = {trial: {LAST: TENSORS} for trial in trials["trial"]}
     return SweepResult(_curves(evaluated, pool), predictions, _outcomes(trials["trial"], iterations=lengths), weights)
 

@@ -31,6 +31,7 @@ def test_a_title_becomes_text_and_leaves_its_room():
     drawing = drawing_of(figure, "figure-1")
     assert (drawing.title, drawing.subtitle) == ("Performance", "of all ratios")
     assert "a line" in drawing.texts and "Performance" not in drawing.texts
+    assert not {"lines", "group"} & set(drawing_of(figure.update_layout(scattermode="group"), "figure-2").texts)
     wide, _ = layouts(figure)
     assert "title" not in wide and wide["height"] == 480 - 60 and wide["margin"]["t"] == 90 - 60
     assert figure.layout.title.text == "Performance", "the figure itself stays as it is"
@@ -63,3 +64,10 @@ def test_a_phone_gets_no_fixed_width_and_few_ticks():
     assert wide["width"] == 1100 and "width" not in narrow
     assert narrow["coloraxis"]["colorbar"]["orientation"] == "h"
     assert "dtick" not in narrow["xaxis"] and narrow["xaxis"]["title"]["text"].count("<br>") == 1
+
+
+def test_long_titles_of_panels_beside_each_other_are_small_enough_on_a_phone():
+    figure = panels_of(6)
+    figure.layout.annotations[1].text = "cnn-learning-rate-0.0001"
+    short, long, *_ = layouts(figure)[1]["annotations"]
+    assert 0.58 * long["font"]["size"] * 24 < 155 and short["font"]["size"] == 14

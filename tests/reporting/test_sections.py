@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.reporting.results import StudyResults
-from mixvision.reporting.sections import audit_section, missing_notes, snapshot_note, untested_notes
+from mixvision.reporting.sections import audit_section, missing_notes, seeds_note, snapshot_note, untested_notes
 
 
 def test_the_note_on_snapshots_counts_the_images_that_chose_them():
@@ -56,3 +56,9 @@ def test_every_missing_trial_has_a_note_with_its_reason():
         "Missing: d (out of memory). Lower batch_size.",
         "Missing: e (cancelled). Cancelled after epoch 2.",
     ]
+
+
+def test_one_seed_is_said_plainly_and_several_are_the_spread():
+    assert "with one seed" in seeds_note(pd.DataFrame({"trials": [1, 1]}), "share")
+    several = seeds_note(pd.DataFrame({"trials": [1, 3]}), "share")
+    assert several.startswith("± is the standard deviation over the seeds of a share")

@@ -17,6 +17,8 @@ def test_a_few_models_are_named_and_many_counted():
     assert tied_sentence(table_of(0, -0.1, 0.2, 0), "a") == "These test images cannot tell it from b and d."
     many = tied_sentence(table_of(0, 0.1, *[0] * (MOST_NAMED + 1), np.nan), "a")
     assert many == f"These test images cannot tell it from {MOST_NAMED + 1} of the {MOST_NAMED + 2} other models."
+    every = tied_sentence(table_of(*[0] * (MOST_NAMED + 2)), "a")
+    assert every == f"These test images cannot tell it from any of the {MOST_NAMED + 1} other models."
 
 
 def test_where_the_best_is_alone_or_nothing_was_compared():

@@ -9,12 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
+from mixvision.reporting.style import TEMPLATE, title_with
 
 PANELS_ACROSS = 4
 LARGEST_LABELLED_MATRIX = 12
 SPLIT_COLOURS = {"train": "#E69F00", "validation": "#56B4E9", "test": "#CC79A7"}
 SIDE_BY_SIDE = {"scattermode": "group", "scattergap": 0.35}  # so that no marker hides another's interval
+RING = "#00A878"  # stands out from the band, in light and dark
 BAND = "rgba(0,158,115,0.2)"  # the green of the performance
 PAGE_WIDTH = 1110  # pixels of the page's column
 
@@ -108,7 +109,7 @@ def performance_band(rows: pd.DataFrame, by: str, name: str, low: str = "perform
 def tied_rings(x: Sequence[Any] | pd.Series, y: Sequence[Any] | pd.Series, **place: Any) -> go.Scatter:
     """A ring around each point that the test images cannot tell from the best one."""
     ring = go.Scatter(x=x, y=y, name="not told apart from the best", mode="markers", hoverinfo="skip", **place)
-    return ring.update(marker={"symbol": "circle-open", "size": 17, "color": COLOURS["performance"]})
+    return ring.update(marker={"symbol": "circle-open", "size": 17, "color": RING, "line": {"width": 2.5}})
 
 
 def mark_interval(figure: go.Figure, low: float, high: float, **place: Any) -> None:

@@ -20,6 +20,7 @@ SMALL_PANEL, LARGE_PANEL = 150, 240  # pixels of a panel's height on a narrow sc
 GAP = 58  # pixels between two rows of panels there: tick labels and the title of the panel below
 MANY_PANELS = 4  # more than that stand in two columns on a narrow screen
 MOST_TICKS = 6  # that have room there
+PANEL_WIDTH, LETTER = 300, 0.6  # pixels of all panels beside each other there; width of a letter in parts of its size
 WIDEST_TITLE = 40  # letters of an axis there
 
 
@@ -59,7 +60,7 @@ def texts_within(part: Any) -> Iterator[str]:
         yield part
     elif isinstance(part, dict):
         for key, value in part.items():
-            if key not in ("template", "bdata"):
+            if key not in ("template", "bdata") and not key.endswith("mode"):  # "scattermode": "group" is no text
                 yield from texts_within(value)
     elif isinstance(part, list | tuple):
         for value in part:
@@ -111,7 +112,9 @@ def _stack(layout: Layout, panels: list[tuple[Layout, Layout]], margin: dict[str
         y |= {"showticklabels": first, "title": names[1] if first else None}
     for note, axes in placed:
         if axes:
-            note |= {"x": _middle(axes[0]), "y": axes[1]["domain"][1]}
+            longest = max(map(len, note["text"].split("<br>")))
+            size = min(14, int(PANEL_WIDTH / across / (LETTER * longest)))
+            note |= {"x": _middle(axes[0]), "y": axes[1]["domain"][1], "font": {"size": max(7, size)}}
 
 
 def _without_title(layout: Layout) -> Layout:

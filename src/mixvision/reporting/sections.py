@@ -18,6 +18,19 @@ INTERVALS = (
 )
 
 
+def seeds_note(table: pd.DataFrame, by: str) -> str:
+    """How many seeds the numbers of each ratio, or share, rest on, and what follows from that (table: ``trials``)."""
+    if (table["trials"] > 1).any():
+        return (
+            f"± is the standard deviation over the seeds of a {by}; how far a {by} is behind the best one is resampled "
+            "over them, too."
+        )
+    return (
+        f"Each {by} is trained once, with one seed. So the intervals, and what cannot be told apart, do not cover how "
+        f"training varies: with another seed another {by} may be best."
+    )
+
+
 def mistake_pictures(mistakes: Image.Image, hardest: Image.Image, images: str = "Test images") -> list[Picture]:
     """The best model's most confident mistakes, and the images that are hardest for all models."""
     return [

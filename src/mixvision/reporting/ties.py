@@ -29,17 +29,18 @@ def tied_sentence(table: pd.DataFrame, best: str) -> str:
         return ""
     if not others:
         return "On these test images every other model is behind it, by the 95% interval, too."
-    named = listed(others) if len(others) <= MOST_NAMED else f"{len(others)} of the {compared} other models"
+    share = "any" if len(others) == compared else str(len(others))
+    named = listed(others) if len(others) <= MOST_NAMED else f"{share} of the {compared} other models"
     return f"These test images cannot tell it from {named}."
 
 
 def tied_text(table: pd.DataFrame, best: str) -> list[str]:
-    """What the light green rows of a table of models are; nothing if none was compared with the best one."""
+    """What the faintly green rows of a table of models are; nothing if none was compared with the best one."""
     if not tied_sentence(table, best):
         return []
     return [
-        f"The test images cannot tell the light green models from {best}, which is best on the validation images: the "
-        "interval of how far they are behind it includes 0."
+        f"The test images cannot tell the faintly green models from {best}, which is best on the validation images: "
+        "the interval of how far they are behind it includes 0."
     ]
 
 

@@ -128,7 +128,7 @@ def test_models_that_cannot_be_told_from_the_best_are_named_and_marked(baselines
     html = make_page(baselines, table=table)
     marked = re.findall(r'<tr class="tied">\s*<th[^>]*>([^<]*)</th>', html)
     assert marked == ["linear", *["linear layer"] * len(ABLATIONS)]
-    assert f"cannot tell the light green models from {best}" in Reader(html).section("Models compared")
+    assert f"cannot tell the faintly green models from {best}" in Reader(html).section("Models compared")
     assert Reader(html).table("model", "behind the best").set_index("model")["behind the best"]["random"] == (
         "0.010 to 0.200"
     )

@@ -259,7 +259,7 @@ def test_models_that_cannot_be_told_from_the_best_are_marked(transfer, page):
     html = make_page(transfer)
     models = html[html.index("Accuracy of every model</span>") :].partition("</table>")[0]
     assert re.findall(r'<tr class="tied">\s*<th[^>]*>(.*?)</th>', models) == [name for name in tied if name != best]
-    assert f"cannot tell the light green models from {best}" in page.section("Models compared")
+    assert f"cannot tell the faintly green models from {best}" in page.section("Models compared")
 
 
 def test_the_hardest_images_stand_beside_the_most_confident_mistakes(page):

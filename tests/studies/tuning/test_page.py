@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -186,6 +187,8 @@ def test_figures_of_both_searches_show_their_numbers(grid, adaptive, progress):
     assert [shape.x0 for shape in curves.layout.shapes] == [40, 80, 120]
     looked = named(adaptive_trials(adaptive, 0.02, 0.5))
     assert set(looked) == {"finished", "pruned", "diverged", "chosen by the grid"}
+    shown = [trace for trace in adaptive_trials(adaptive, 0.02, 0.5).data if trace.showlegend is not False]
+    assert [trace.name for trace in shown] == list(looked) and not any(trace.marker.coloraxis for trace in shown)
     assert list(looked["pruned"].marker.color) == pytest.approx([0.45])
     assert list(looked["diverged"].x) == [0.05]
 
@@ -271,3 +274,8 @@ def test_the_mistakes_with_the_chosen_setting_are_pictures_of_validation_images(
 
 def test_the_page_is_the_same_each_time(arguments):
     assert tuning_page(*arguments) == tuning_page(*arguments)
+
+
+def test_the_page_can_be_read_in_a_browser(look_at, arguments, adaptive):
+    title, results, *others = arguments
+    look_at(tuning_page(title, replace(results, adaptive_trials=adaptive_trials(adaptive, 0.02, 0.5)), *others))

@@ -134,7 +134,7 @@ def answer(table: pd.DataFrame) -> str:
 
 def _models_section(table: pd.DataFrame, published: PublishedBaselines | None, figure: go.Figure) -> Section:
     text = [
-        "Every model with the base settings. The dark green row is the best of them on the validation images. The "
+        "Every model with the base settings. The bold green row is the best of them on the validation images. The "
         "columns train, validation and test are accuracies with the weights of the best epoch (3 of 5 is the third of "
         "five trained); steps counts the batches of all epochs.",
         *tied_text(honest_trials(table), best_trial(table)),

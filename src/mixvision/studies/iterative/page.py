@@ -20,6 +20,7 @@ from mixvision.reporting.sections import (
     excluded_section,
     mistake_pictures,
     published_note,
+    seeds_note,
     settings_section,
 )
 from mixvision.reporting.tables import (
@@ -153,8 +154,8 @@ def _performance_section(results: IterativeResults, figures: Sequence[go.Figure]
     shown = shares_table(results)
     best = best_ratio(results.table, "share")
     text = [
-        "The dark green row is the best share, picked on the validation images. The test images cannot tell the light "
-        "green ones from it."
+        "The bold green row is the best share, picked on the validation images. The test images cannot tell the "
+        "faintly green ones from it."
     ]
     if results.published and results.published.highest_performance is not None:
         highest = number(results.published.highest_performance)
@@ -232,9 +233,8 @@ def _footnotes(results: IterativeResults, notes: Sequence[str]) -> list[str]:
         f"The snapshots other than {plain_name(AFTER_INITIAL)} are of the restricted training only.",
         "The best share is the one with the highest performance, chosen on validation, on the validation images.",
         INTERVALS,
+        seeds_note(results.table, "share"),
     ]
-    if (results.table["trials"] > 1).any():
-        lines.append("± is the standard deviation over the seeds of a share.")
     if results.published:
         lines.append(published_note(results.published))
     return [*lines, *notes]

@@ -21,6 +21,7 @@ from mixvision.reporting.sections import (
     excluded_section,
     mistake_pictures,
     published_note,
+    seeds_note,
     settings_section,
 )
 from mixvision.reporting.tables import best_ratio, comparison_table, inseparable, inseparable_sentence, snapshot_table
@@ -134,9 +135,8 @@ def footnotes(table: pd.DataFrame, published: PublishedMixing | None, notes: Seq
         "The best ratio is the one with the highest performance on the validation images. The performances "
         "given for it are those on the test images, where another ratio may happen to be ahead.",
         INTERVALS,
+        seeds_note(table, "ratio"),
     ]
-    if (table["trials"] > 1).any():
-        lines.append("± is the standard deviation over the seeds of a ratio.")
     if published:
         lines.append(published_note(published))
     return [*lines, *notes]
@@ -153,8 +153,8 @@ def _comparison_section(
     highlighted = int(comparison.index[comparison["% real"] == best][0])
     tied = [int(row) for row in comparison.index[comparison["% real"].isin(inseparable(table))]]
     text = [
-        "The dark green row is the best ratio, picked on the validation images. The test images cannot tell the light "
-        "green ones from it: the interval of how far they are behind the best includes 0."
+        "The bold green row is the best ratio, picked on the validation images. The test images cannot tell the "
+        "faintly green ones from it: the interval of how far they are behind the best includes 0."
     ]
     if published:
         text.append(f"Published: {published.source}; see the notes at the end.")

@@ -83,7 +83,8 @@ def prequential_accuracy(answers: pd.DataFrame) -> dict:
         nice_measured and real_measured (how many images), and the fractions nice_top1, real_top1 and performance_top1,
         NaN where there are none.
     """
-    right, measured = answers["prediction"] == answers["category"], {}
+    right = answers["prediction"] == answers["category"]
+    measured: dict[str, float] = {}
     for domain in DOMAINS:
         own = right[answers["domain"] == domain]
         measured |= {f"{domain}_measured": len(own), f"{domain}_top1": float(own.mean())}

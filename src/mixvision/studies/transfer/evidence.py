@@ -60,8 +60,8 @@ def ratios_section(
     )
     text = [
         "Training sets of equal size with a growing share of real images, as in the study of mixing, but only heads "
-        "are trained, on features of a frozen backbone. The dark green row is the best ratio, picked on the validation "
-        "images. The test images cannot tell the light green ones from it.",
+        "are trained, on features of a frozen backbone. The bold green row is the best ratio, picked on the validation "
+        "images. The test images cannot tell the faintly green ones from it.",
         ratio_sentence(ratios, published),
     ]
     return Section(title, [*text, *([published_note(published)] if published else [])], [shown], [figure])

@@ -128,15 +128,16 @@ def _models_section(
     measured = ", ".join(["validation", *splits_tested(table)])
     best = best_model(table)
     text = [
-        f"The dark green row is the best model on the validation images. The columns {measured} are accuracies with "
+        f"The bold green row is the best model on the validation images. The columns {measured} are accuracies with "
         "the weights of the best epoch, train is the running mean over that epoch's batches.",
         *tied_text(table, best),
     ]
     notes = [independent_test_sentence(manifest), PRETRAINED_ON if (table["method"] == AS_IS).any() else None]
     text += [note for note in notes if note]
     names = list(table["trial"])
-    marks = {"highlighted_row": names.index(best), "tied_rows": tied_rows(names, not_behind(table, best, "trial"))}
-    tables = [Table("Accuracy of every model", comparison_table(table), **marks)]
+    tied = tied_rows(names, not_behind(table, best, "trial"))
+    shown = comparison_table(table)
+    tables = [Table("Accuracy of every model", shown, highlighted_row=names.index(best), tied_rows=tied)]
     if published:
         text += [published_note(published), *filter(None, [extent_sentence(manifest, published)])]
         rows = pd.DataFrame(list(published.rows)).rename(columns=lambda name: name.replace("_", " "))

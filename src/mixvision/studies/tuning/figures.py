@@ -111,12 +111,17 @@ def adaptive_trials(adaptive: pd.DataFrame, learning_rate: float, l2: float) -> 
         if rows.empty:
             continue
         grey, scale = {"color": "#8A8A8A"}, {"color": rows["behind"], "coloraxis": "coloraxis"}
-        measured = grey if status in MISSING else scale
+        measured, name = grey if status in MISSING else scale, {FAILED: "diverged"}.get(status, status)
+        # Plotly's legend takes no colour from a scale, and complains in the browser's console.
+        legend = go.Scatter(x=[None], y=[None], name=name, mode="markers", legendgroup=status)
+        figure.add_trace(legend.update(marker={"symbol": symbol, "size": 10, **grey}))
         figure.add_trace(
             go.Scatter(
                 x=rows["learning_rate"],
                 y=rows["l2"],
-                name={FAILED: "diverged"}.get(status, status),
+                name=name,
+                legendgroup=status,
+                showlegend=False,
                 mode="markers",
                 marker={"symbol": symbol, "size": 10, **measured},
                 customdata=rows[["ratio", "performance_top1", "trained_iterations"]],
