@@ -31,7 +31,7 @@ from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import LONGEST_TAG, NOTE, milliseconds
 from mixvision.tracking.sender import send_what_is_left
-from mixvision.tracking.settings import complete_settings, require_experiment
+from mixvision.tracking.settings import complete_settings, require_experiment, unchanged_variables
 from mixvision.tracking.starts import end_dead_starts, note_start, remove_note
 from mixvision.tracking.tracked import JOURNAL, JoinedRun, TrackedRun
 from mixvision.tracking.view import how_to_open
@@ -80,7 +80,7 @@ class Tracking:
         check_server(self.address)
         create_database(self.address)
         follow_move(self.address)
-        with explained(self.address):
+        with explained(self.address), unchanged_variables():
             require_experiment(loader["mlflow"])
             self.plugin.after_context_created(context)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,21 @@ log = logging.getLogger(__name__)
 
 DATABASE = f"{SQLITE}mlflow.db"
 ARTIFACTS = "mlruns"  # beside the database
+
+
+VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID")
+
+
+@contextmanager
+def unchanged_variables() -> Iterator[None]:
+    """Undo what MLflow writes into its own variables: a later run of this process, of another project, reads them."""
+    before = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        for name in VARIABLES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 def complete_settings(given: Mapping[str, Any], project: Path, study: str) -> dict[str, Any]:
