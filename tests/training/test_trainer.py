@@ -40,3 +40,12 @@ def test_a_bar_says_what_is_trained(tmp_path, length, said):
     options = {"default_root_dir": tmp_path, "enable_checkpointing": False, **length}
     trainer_for(model, Arithmetic(accelerator="cpu"), [bar], **options).fit(model, DataLoader([torch.ones(1)]))
     assert model.said == said
+
+
+def test_one_process_trains_whatever_slurm_started(tmp_path, monkeypatch):
+    for name, value in {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "study", "SLURM_JOB_ID": "1"}.items():
+        monkeypatch.setenv(name, value)
+    model = Line(TrainingBar("cnn"))
+    arithmetic = Arithmetic(accelerator="cpu")
+    trainer = trainer_for(model, arithmetic, [], default_root_dir=tmp_path, max_steps=1, enable_checkpointing=False)
+    assert trainer.num_devices == trainer.world_size == 1

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import lightning
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from mixvision.progress import Lines, is_in_terminal
@@ -53,6 +54,6 @@ def trainer_for(
         logger=False,
         enable_model_summary=False,
         callbacks=callbacks,
-        plugins=[SafeCheckpoints()],
+        plugins=[SafeCheckpoints(), LightningEnvironment()],  # one process, whatever Slurm's variables say
         **options,
     )
