@@ -64,6 +64,7 @@ def test_a_trial_arrives_with_the_times_at_which_things_happened(client, journal
     (child,) = children(client, journal)
     assert (child.info.run_name, child.info.status) == ("a", "FINISHED")
     assert (child.info.start_time, child.info.end_time) == (1000, 2000)
+    assert child.data.tags["mlflow.user"] and child.data.tags["mlflow.source.name"]
     assert child.data.params == {"ratio": "50"}
     curve = client.get_metric_history(child.info.run_id, "loss")
     assert [(point.step, point.value, point.timestamp) for point in curve] == [(4, 0.5, 1100), (8, 0.25, 1200)]

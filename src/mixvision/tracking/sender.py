@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,8 +118,15 @@ class Sender:
     def _create(self, run: str, start_time: int) -> str:
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-        tags = {MLFLOW_PARENT_RUN_ID: self.state.runs[PARENT]}
+        tags = {**self.origin, MLFLOW_PARENT_RUN_ID: self.state.runs[PARENT]}
         return self.client.create_run(self.state.experiment, start_time, tags, run_name=run).info.run_id
+
+    @cached_property
+    def origin(self) -> dict[str, str]:
+        """MLflow's own tags of who runs what, by which people who share a server know their runs."""
+        from mlflow.tracking.context.registry import resolve_tags
+
+        return dict(resolve_tags())
 
     def _find(self, run: str) -> str | None:
         """The run's id if a call whose answer was lost has created it."""
