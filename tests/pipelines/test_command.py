@@ -80,7 +80,7 @@ def test_a_study_of_a_users_own_two_folders(project, photos):
     assert read_markdown(printed)["end of training"].tolist() == [
         f"{value:.3f}" for value in tested["performance_top1"]
     ]
-    assert str(report.relative_to(project) / "page.html") in printed and "make mlflow" in printed
+    assert str(report.relative_to(project) / "page.html") in printed and "mlflow ui" in printed
 
     manifest = pd.read_parquet(project / "data/03_primary/digits_of_mine/manifest.parquet")
     excluded = manifest[manifest["status"] == "excluded"].set_index("path")["reason"]

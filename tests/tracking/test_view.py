@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from mixvision.tracking.names import SELECTED
 from mixvision.tracking.view import how_to_open, results_view
 
@@ -22,12 +20,16 @@ def test_choice_by_validation_stands_before_test_results():
     ]
 
 
-@pytest.mark.parametrize(
-    ("uri", "opened"),
-    [
-        ("sqlite:///mlflow.db", "make mlflow, then open http://127.0.0.1:5000/#/experiments/3/runs?"),
-        ("https://me:secret@mlflow.org/", "https://mlflow.org/#/experiments/3/runs?"),
-    ],
-)
-def test_address_leads_to_the_server_without_its_password(uri, opened):
-    assert how_to_open("3", uri) == f"{opened}workflowType=machine_learning&viewStateShareKey=results"
+ADDRESS = "/#/experiments/3/runs?workflowType=machine_learning&viewStateShareKey=results"
+
+
+def test_address_leads_to_the_server_without_its_password():
+    assert how_to_open("3", "https://me:secret@mlflow.org/") == f"https://mlflow.org{ADDRESS}"
+
+
+def test_a_database_needs_a_command_first_which_fits_the_project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    then = f", then open http://127.0.0.1:5000{ADDRESS}"
+    assert how_to_open("3", "sqlite:///mlflow.db") == f"mlflow ui --backend-store-uri sqlite:///mlflow.db{then}"
+    (tmp_path / "Makefile").touch()
+    assert how_to_open("3", "sqlite:///mlflow.db") == f"make mlflow{then}"

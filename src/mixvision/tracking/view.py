@@ -6,6 +6,7 @@ MLflow keeps a saved view in a tag of the experiment: a name, two times, and the
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from mixvision.addresses import shown
 from mixvision.tracking.names import SELECTED
@@ -41,4 +42,5 @@ def how_to_open(experiment: str, tracking_uri: str) -> str:
     page = f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
     if tracking_uri.startswith("http"):
         return f"{str(shown(tracking_uri)).rstrip('/')}/{page}"
-    return f"make mlflow, then open {LOCAL}/{page}"
+    command = "make mlflow" if Path("Makefile").exists() else f"mlflow ui --backend-store-uri {tracking_uri}"
+    return f"{command}, then open {LOCAL}/{page}"
