@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -77,9 +78,11 @@ def _is_whole(path: Path) -> bool:
         with zipfile.ZipFile(path) as parts:
             if parts.testzip() is not None:
                 return False
-        torch.load(path, map_location="cpu", mmap=True, weights_only=False)
+        torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except MemoryError:
         raise
+    except pickle.UnpicklingError:  # whole, but it might run code: whoever loads it says so
+        return True
     except Exception:  # a damaged byte leads to errors of nearly every kind
         return False
     return True
