@@ -14,7 +14,17 @@ LAYERS = (  # from the ground up
     {"training", "evaluation", "reporting"},
     {"studies"},
     {"datasets", "pipelines"},
-    {"configuration", "hooks", "locks", "tracking", "cancellations", "memory_errors", "plain_errors", "run_options"}
+    {
+        "configuration",
+        "hooks",
+        "locks",
+        "tracking",
+        "cancellations",
+        "memory_errors",
+        "plain_errors",
+        "provenance",
+        "run_options",
+    }
     | {"pipeline_registry", "settings", "cli", "__main__"},
 )
 NEVER = {("training", "reporting"), ("evaluation", "reporting")}

@@ -30,6 +30,7 @@ OURS = {
     "mixvision.hooks",
     "mixvision.locks",
     "mixvision.memory_errors",
+    "mixvision.provenance",
     "mixvision.pipeline_registry",
     "mixvision.parameter_names",
     "mixvision.settings",

@@ -6,6 +6,7 @@ from mixvision.configuration import ConfigLoader
 from mixvision.hooks import ParameterNames, ProjectFolder, RunSummary, SourceCheck, Termination
 from mixvision.locks import SetUpLock, StudyLock
 from mixvision.memory_errors import MemoryErrors
+from mixvision.provenance import Provenance
 from mixvision.tracking.hooks import Tracking
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")  # by either name: Tracking calls its hook
@@ -18,6 +19,7 @@ HOOKS = (
     Tracking(),
     Cancellations(),
     MemoryErrors(),
+    Provenance(),
     RunSummary(),
     ProjectFolder(),
 )

@@ -16,7 +16,15 @@ from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
+from mixvision.tracking.settings import VARIABLES
+
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def no_variables(monkeypatch):
+    for name in VARIABLES:  # other tests name the database of their own project
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
