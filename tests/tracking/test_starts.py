@@ -34,15 +34,22 @@ def test_a_note_is_kept_until_a_run_has_its_journal(tmp_path):
 
 def test_only_runs_of_this_project_without_a_record_are_marked_as_killed(client, tmp_path):
     here, elsewhere = str(tmp_path), "/another/project"
+    me = {"mlflow.user": "me", "mlflow.source.name": "/project/kedro"}
     dead = open_run(client, 1000, project_path=here)
+    barely_begun = open_run(client, 1100, **me)
     others = [
         open_run(client, 900, project_path=here),  # before the note
         open_run(client, 1500, project_path=here, machine="this one"),  # it has a journal
         open_run(client, 1500, project_path=elsewhere),
-        open_run(client, 2000, project_path=here),  # it is just beginning
+        open_run(client, 1500, **me | {"mlflow.user": "another"}),
+        open_run(client, 2000, project_path=here, **me),  # it is just beginning
     ]
     found = end_dead_starts(client, tmp_path, (1000, 2000), others[-1])
     run = client.get_run(dead.run_id)
-    assert found == [dead.run_id] and run.info.status == "KILLED" and run.info.end_time >= run.info.start_time
+    assert (
+        set(found) == {dead.run_id, barely_begun.run_id}
+        and run.info.status == "KILLED"
+        and run.info.end_time >= run.info.start_time
+    )
     assert others[-1].run_id in run.data.tags["ended"]
     assert {client.get_run(other.run_id).info.status for other in others} == {"RUNNING"}

@@ -5,6 +5,7 @@ Before a run is opened, a note with the time is left; it is removed when the jou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities import RunInfo
 
 NOTE = "starting"
+RECORDED = "machine"  # a tag that the journal begins with
 
 
 def note_start(folder: Path, time: int) -> int | None:
@@ -37,8 +39,16 @@ def end_dead_starts(client: MlflowClient, project: Path, between: tuple[int, int
     """Mark as killed the project's runs that began between two times and recorded nothing; returns their ids."""
     begins = f"attributes.start_time >= {between[0]} and attributes.start_time < {between[1]}"
     found = client.search_runs([found_by.experiment_id], f"attributes.status = 'RUNNING' and {begins}")
-    mine = (run for run in found if run.data.tags.get("project_path") == str(project))
-    dead = [run.info.run_id for run in mine if "machine" not in run.data.tags]  # the first that a journal records
+    own = client.get_run(found_by.run_id).data.tags
+    tags = {run.info.run_id: run.data.tags for run in found}
+    dead = [run_id for run_id in tags if _is_mine(tags[run_id], own, project) and RECORDED not in tags[run_id]]
     for run_id in dead:
         mark_as_killed(client, run_id, found_by.run_id, between[0])
     return dead
+
+
+def _is_mine(tags: Mapping[str, str], own: Mapping[str, str], project: Path) -> bool:
+    """Whether a run is of this project; by who started what if it died before Kedro's tags were set."""
+    if "project_path" in tags:
+        return tags["project_path"] == str(project)
+    return all(tags.get(name) == own.get(name) for name in ("mlflow.user", "mlflow.source.name"))
