@@ -196,6 +196,12 @@ class RunSummary:
             print(f"Time: {', '.join(f'{stage} {training_time(took)}' for stage, took in self.seconds.items())}.")
 
 
+def parameters_of(node: Node, catalog: CatalogProtocol) -> dict[str, Any]:
+    """A node's parameters, by their names in the catalog."""
+    known = cast(DataCatalog, catalog)
+    return {name: known[name].load() for name in node.inputs if name.startswith("params:")}  # load of the catalog logs
+
+
 def study_of(context: KedroContext) -> str:
     """The name of the study that a context was created for."""
     return str(cast(OmegaConfigLoader, context.config_loader)["globals"]["study"])

@@ -6,16 +6,16 @@ import json
 import logging
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import CatalogProtocol, DataCatalog
+from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from mixvision.files import replacing_file
-from mixvision.hooks import study_of
+from mixvision.hooks import parameters_of, study_of
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +44,7 @@ class Provenance:
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Compare every step: what has just run is the same by now."""
         for node in pipeline.nodes:
-            names = [name for name in node.inputs if name.startswith("params:")]
-            inputs = {name: cast(DataCatalog, catalog)[name].load() for name in names}
-            now, then = settings_of(inputs), self._read(node)
+            now, then = settings_of(parameters_of(node, catalog)), self._read(node)
             for name in sorted(now.keys() & then.keys()):
                 if now[name] != then[name]:
                     log.warning(

@@ -23,7 +23,7 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 
 from mixvision.addresses import shown
-from mixvision.hooks import file_of, is_report, role, said_of, study_of, without_signals
+from mixvision.hooks import file_of, is_report, parameters_of, role, said_of, study_of, without_signals
 from mixvision.tracking.answers import answer_in
 from mixvision.tracking.database import check_database, check_server, create_database, follow_move
 from mixvision.tracking.facts import counts_of, digest_of, facts
@@ -104,8 +104,7 @@ class Tracking:
                 self._end_dead_runs(journal, died, run.info)
                 self.plugin.journal = journal
                 for node in pipeline.nodes:
-                    inputs = {name: self.catalog[name].load() for name in node.inputs if name.startswith("params:")}
-                    self.plugin.before_node_run(node, self.catalog, inputs, False)
+                    self.plugin.before_node_run(node, self.catalog, parameters_of(node, catalog), False)
                 self.run = TrackedRun(journal, catalog.load("training_events"), self.plugin.is_foreign)
         except BaseException as error:
             if not self.run and not self.plugin.is_foreign:
