@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 
+from mixvision.evaluation.classification import accuracies_behind_best
 from mixvision.evaluation.selection import not_behind
 from mixvision.reporting.formatting import listed
 
@@ -16,11 +18,26 @@ ONE_SEED = (
 )
 
 
+def with_distances(
+    table: pd.DataFrame, joined: pd.DataFrame, best: str, generator: np.random.Generator, draws: int = 2000
+) -> pd.DataFrame:
+    """A table of models, with ``behind_low`` and ``behind_high``: how far each is behind the best on the test images.
+
+    Args:
+        table: one row per model: ``trial``.
+        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
+        best: the model that was chosen on validation images.
+        generator: source of the resampling.
+        draws: number of resampled test sets.
+    """
+    return table.merge(accuracies_behind_best(joined, best, generator, draws=draws), "left", "trial")
+
+
 def tied_sentence(table: pd.DataFrame, best: str) -> str:
     """Which other models the test images cannot tell from the best one; empty if none was compared with it.
 
     Args:
-        table: one row per model: ``trial``, ``behind_low`` (:func:`mixvision.evaluation.intervals.distances_to_best`).
+        table: one row per model: ``trial``, ``behind_low`` (:func:`with_distances`).
         best: the model that was chosen on validation images.
     """
     compared = int(table["behind_low"].notna().sum()) - 1 if "behind_low" in table else 0

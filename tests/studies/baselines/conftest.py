@@ -12,7 +12,8 @@ from stand_ins import make_manifest, make_predictions
 from mixvision.evaluation.classification import accuracies, accuracy_intervals
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.reporting.published import PublishedBaselines
-from mixvision.studies.baselines.tables import leak_numbers, trial_table, with_distances
+from mixvision.reporting.ties import with_distances
+from mixvision.studies.baselines.tables import best_trial, leak_numbers, trial_table
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def make_baselines(domains: tuple[str, ...]) -> Baselines:
     intervals = accuracy_intervals(joined, generator, draws=200)
     table = trial_table(trials, accuracies(joined), intervals, history, outcomes, published)
     leak = leak_numbers(table, joined, generator, draws=200)
-    table = with_distances(table, joined, generator, draws=200)
+    table = with_distances(table, joined, best_trial(table), generator, draws=200)
     return Baselines(manifest, trials, joined, history, outcomes, table, leak, base, published)
 
 

@@ -12,9 +12,11 @@ from stand_ins import CATEGORIES, make_manifest, make_study
 from mixvision.evaluation.classification import accuracies, accuracy_intervals
 from mixvision.evaluation.ensembles import combine, mean_of_views, top_predictions
 from mixvision.evaluation.metrics import join_predictions, mark_independent
+from mixvision.evaluation.selection import best_model
 from mixvision.reporting.published import Published, PublishedTransfer
+from mixvision.reporting.ties import with_distances
 from mixvision.studies.transfer.ratios import ratio_table
-from mixvision.studies.transfer.tables import transfer_table, with_distances
+from mixvision.studies.transfer.tables import transfer_table
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def make_transfer(test_only: str | None = None) -> Transfer:
     splits = set(joined["split"]) - {"validation"}
     intervals = {split: accuracy_intervals(joined, generator, split=split, draws=50) for split in splits}
     table = transfer_table(trials, members, accuracies(joined), intervals, history, outcomes, backbones, joined)
-    table = with_distances(table, joined, generator, draws=50)
+    table = with_distances(table, joined, best_model(table), generator, draws=50)
     published = Published(
         transfer=PublishedTransfer(
             source="Table 5 of a thesis",

@@ -20,11 +20,12 @@ from mixvision.reporting import charts, contact_sheets
 from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
+from mixvision.reporting.ties import with_distances
 from mixvision.studies.baselines import figures as baselines_figures
 from mixvision.studies.baselines.needs import baselines_needs
 from mixvision.studies.baselines.page import BaselinesResults, baselines_page
 from mixvision.studies.baselines.settings import SETTINGS
-from mixvision.studies.baselines.tables import best_trial, leak_numbers, summary_text, trial_table, with_distances
+from mixvision.studies.baselines.tables import best_trial, leak_numbers, summary_text, trial_table
 from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import TrainingEvents
@@ -87,7 +88,7 @@ def measure(
     intervals = accuracy_intervals(joined, generator, draws=report.bootstrap_draws)
     table = trial_table(trials, metrics, intervals, history, outcomes, published.baselines)
     leak = leak_numbers(table, joined, generator, report.bootstrap_draws)
-    table = with_distances(table, joined, np.random.default_rng(report.seed), report.bootstrap_draws)
+    table = with_distances(table, joined, best_trial(table), np.random.default_rng(report.seed), report.bootstrap_draws)
     summary = summary_text(report.title, table, leak, study.base, study.ablated)
     return metrics, table, leak, "\n".join([summary, *missing_notes(outcomes)])
 

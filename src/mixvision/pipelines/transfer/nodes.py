@@ -26,6 +26,7 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import contact_sheets
 from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes
+from mixvision.reporting.ties import with_distances
 from mixvision.schema.tables import EPOCHS_OUTCOMES, PREDICTIONS
 from mixvision.studies.transfer import close_ups as transfer_close_ups
 from mixvision.studies.transfer import figures as transfer_figures
@@ -35,7 +36,7 @@ from mixvision.studies.transfer.page import TransferResults, transfer_page
 from mixvision.studies.transfer.ratios import ratio_sentence, ratio_table
 from mixvision.studies.transfer.ratios_training import main_backbone, mix_features, ratio_trials
 from mixvision.studies.transfer.report_settings import TransferReport
-from mixvision.studies.transfer.tables import summary_text, transfer_table, with_distances
+from mixvision.studies.transfer.tables import summary_text, transfer_table
 from mixvision.studies.transfer.training import train_transfer
 from mixvision.studies.transfer.trials import Transfer, input_sizes, list_trials, shared_settings
 from mixvision.training.config import EpochTraining
@@ -170,7 +171,7 @@ def measure(
     splits = [split for split in TEST_SPLITS if (joined["split"] == split).any()]
     intervals = {split: accuracy_intervals(joined, generator, split=split, draws=draws) for split in splits}
     table = transfer_table(trials, members, metrics, intervals, history, outcomes, backbones, joined)
-    return metrics, with_distances(table, joined, np.random.default_rng(report.seed), draws)
+    return metrics, with_distances(table, joined, best_model(table), np.random.default_rng(report.seed), draws)
 
 
 def measure_ratios(

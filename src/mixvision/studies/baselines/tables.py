@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixvision.evaluation.classification import accuracies_behind_best, paired_difference
+from mixvision.evaluation.classification import paired_difference
 from mixvision.evaluation.selection import best_model, not_behind
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.published import PublishedBaselines
@@ -78,17 +78,6 @@ def honest_trials(table: pd.DataFrame) -> pd.DataFrame:
 def tied_trials(table: pd.DataFrame) -> list[str]:
     """The honest trials that the test images cannot tell from the best one, which is among them."""
     return not_behind(honest_trials(table), best_trial(table), "trial")
-
-
-def with_distances(
-    table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
-) -> pd.DataFrame:
-    """The table with ``behind_low`` and ``behind_high``, how far each trial is behind :func:`best_trial`.
-
-    Arguments as for :func:`leak_numbers`.
-    """
-    behind = accuracies_behind_best(joined, best_trial(table), generator, draws=draws)
-    return table.merge(behind, on="trial", how="left")
 
 
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.calibration import expected_calibration_error
-from mixvision.evaluation.classification import accuracies_behind_best
 from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.tables import distances
@@ -94,20 +93,6 @@ def transfer_table(
         table[f"ece{suffix}"] = table["trial"].map(errors)
         table[f"outside{suffix}"] = table["trial"].map(outside).where(table["method"] == AS_IS)
     return table
-
-
-def with_distances(
-    table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
-) -> pd.DataFrame:
-    """The table with ``behind_low`` and ``behind_high``, how far each model is behind the best on the test images.
-
-    Args:
-        table: what :func:`transfer_table` returns.
-        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
-        generator: source of the resampling.
-        draws: number of resampled test sets.
-    """
-    return table.merge(accuracies_behind_best(joined, best_model(table), generator, draws=draws), "left", "trial")
 
 
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
