@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import time
 
 import mlflow
 import numpy as np
@@ -164,16 +165,27 @@ def test_a_failed_run_is_marked_as_failed_and_the_next_one_resumes(run_pipeline,
 
 
 class Locking(TrainingListener):
-    """Locks MLflow's database from the first evaluation on, as a backup or a database browser may."""
+    """Locks MLflow's database from the first evaluation on, as a backup or a database browser may.
+
+    It waits for the runs of the three models, which another thread opens.
+    """
 
     def __init__(self, project):
-        self.database = sqlite3.connect(project / "mlflow.db", check_same_thread=False)
+        self.database = sqlite3.connect(project / "mlflow.db", check_same_thread=False, timeout=60)
         self.evaluations = 0
 
     def evaluated(self, history):
         if not self.evaluations:
+            self.wait_for_runs(3)
             self.database.execute("BEGIN EXCLUSIVE")
         self.evaluations += 1
+
+    def wait_for_runs(self, expected):
+        until = time.monotonic() + 60
+        opened = "SELECT count(*) FROM tags WHERE key = 'mlflow.parentRunId'"
+        while self.database.execute(opened).fetchone()[0] < expected:
+            assert time.monotonic() < until, "the models' runs were not opened in MLflow"
+            time.sleep(0.05)
 
 
 def test_what_a_locked_database_could_not_take_is_sent_by_the_next_run(run_pipeline, project, few_digits, monkeypatch):
