@@ -32,10 +32,8 @@ class ConfigLoader(OmegaConfigLoader):
         super().__init__(str(conf_source), *arguments, custom_resolvers=resolvers, **options)
 
     def file(self, name: str) -> str:
-        """The path of a file of the configuration: relative to the project's folder if it is inside."""
-        path = Path(self.conf_source).absolute() / name
-        project = project_folder()
-        return (path.relative_to(project) if path.is_relative_to(project) else path).as_posix()
+        """The full path of a file of the configuration: a run begins in one folder and works in the project's."""
+        return (Path(self.conf_source).absolute() / name).as_posix()
 
 
 def project_folder() -> Path:
