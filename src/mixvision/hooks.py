@@ -19,9 +19,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -85,8 +86,10 @@ class ProjectFolder:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        self._leave()  # an earlier run in this process may have ended without a word
         self.former = Path.cwd()
         os.chdir(run_params["project_path"])
+        after_cell(self._leave)
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
@@ -99,6 +102,7 @@ class ProjectFolder:
     def _leave(self) -> None:
         if self.former:
             os.chdir(self.former)
+            self.former = None
 
 
 class SourceCheck:
@@ -155,6 +159,19 @@ def without_signals() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def after_cell(end: Callable[[], object]) -> None:
+    """In a notebook, call ``end`` after this cell: Ctrl-C, or a refusal at the start, ends a run without its hooks."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if not shell or threading.current_thread() is not threading.main_thread():  # a thread's run goes on after the cell
+        return
+
+    def once(*_: object) -> None:
+        shell.events.unregister("post_run_cell", once)
+        end()
+
+    shell.events.register("post_run_cell", once)
 
 
 class RunSummary:

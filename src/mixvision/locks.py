@@ -11,7 +11,7 @@ from pathlib import Path
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
-from mixvision.hooks import study_of
+from mixvision.hooks import after_cell, study_of
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,8 @@ class StudyLock:
 
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self) -> None:
-        self._release()  # of an earlier run in this process that ended without a word, as in a notebook
+        self._release()  # of an earlier run in this process that ended without a word
+        after_cell(self._release)
         self.lock = Lock(self.folder, f"study-{self.study}")
         self.lock.acquire(f"the study {self.study!r}")
 

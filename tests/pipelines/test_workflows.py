@@ -6,14 +6,18 @@ import multiprocessing
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import mlflow
 import pytest
 import yaml
 from click.testing import CliRunner
+from filelock import FileLock
+from IPython.core.interactiveshell import InteractiveShell
 from kedro.framework.cli.cli import KedroCLI
-from kedro.framework.session import KedroSession
+from kedro.framework.session import KedroServiceSession, KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from mixvision.tracking.settings import VARIABLES
@@ -54,16 +58,62 @@ def test_a_run_from_a_subfolder_is_recorded_in_the_project(small_study, monkeypa
     assert Path.cwd() == folder and not list(folder.iterdir())
 
 
-def test_two_runs_in_one_process_are_two_runs_in_mlflow(small_study, monkeypatch):
+def run_session(project: Path, share: float) -> None:
+    """Split the images in a session of Kedro's, as people do in scripts and notebooks."""
+    with KedroSession.create(project, runtime_params={"ingestion": {"splits": {"test": share}}}) as session:
+        session.run(pipeline_names=["ingestion"])
+
+
+def ends(database: Path, experiment: str = "digits") -> dict[str, str]:
+    """How each run ended, by its share of test images."""
+    return {run.data.params["ingestion.splits.test"]: run.info.status for run in runs_in(database, experiment)}
+
+
+def test_runs_in_one_process_are_runs_of_their_own_however_they_end(small_study, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{small_study}/mlflow.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     bootstrap_project(small_study)
-    for share in (0.2, 0.3):
-        with KedroSession.create(small_study, runtime_params={"ingestion": {"splits": {"test": share}}}) as session:
-            session.run(pipeline_names=["ingestion"])
-    runs = runs_in(small_study / "mlflow.db", "mine")
-    assert mlflow.active_run() is None and {run.info.status for run in runs} == {"FINISHED"}
-    assert sorted(run.data.params["ingestion.splits.test"] for run in runs) == ["0.2", "0.3"]
+    run_session(small_study, 0.2)
+    for share, error in ((0.3, KeyboardInterrupt), (0.4, RuntimeError)):
+        with monkeypatch.context() as patch, pytest.raises(error):
+            patch.setattr("mixvision.images.manifest.split_manifest", partial(fail, error))
+            run_session(small_study, share)
+    run_session(small_study, 0.5)
+    expected = {"0.2": "FINISHED", "0.3": "KILLED", "0.4": "FAILED", "0.5": "FINISHED"}
+    assert ends(small_study / "mlflow.db", "mine") == expected
+    assert mlflow.active_run() is None and not list(Path.cwd().iterdir())
+
+
+def fail(error: type[BaseException], *_: object) -> None:
+    raise error
+
+
+def test_a_service_session_makes_a_run_of_each_call(small_study):
+    bootstrap_project(small_study)
+    with KedroServiceSession.create(project_path=small_study) as session:
+        for share in (0.2, 0.3):
+            chosen = {"ingestion": {"splits": {"test": share}}}
+            session.run(pipeline_names=["ingestion"], runtime_params=chosen)
+    assert ends(small_study / "mlflow.db") == {"0.2": "FINISHED", "0.3": "FINISHED"}
+
+
+@pytest.fixture
+def notebook() -> Iterator[InteractiveShell]:
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def test_in_a_notebook_ctrl_c_ends_the_run_with_its_cell(small_study, tmp_path_factory, monkeypatch, notebook):
+    elsewhere = tmp_path_factory.mktemp("notebooks")
+    monkeypatch.chdir(elsewhere)
+    bootstrap_project(small_study)
+    monkeypatch.setattr("mixvision.images.manifest.split_manifest", partial(fail, KeyboardInterrupt))
+    notebook.push({"run": partial(run_session, small_study, 0.3)})
+    assert isinstance(notebook.run_cell("run()").error_in_exec, KeyboardInterrupt)
+    assert ends(small_study / "mlflow.db") == {"0.3": "KILLED"}
+    assert mlflow.active_run() is None and Path.cwd() == elsewhere
+    FileLock(small_study / ".locks/study-digits.lock").acquire(timeout=0).lock.release()  # %reload_kedro makes another
 
 
 def test_the_package_runs_in_an_empty_folder_with_its_configuration_in_an_archive(tmp_path, few_digits):

@@ -23,7 +23,7 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 
 from mixvision.addresses import shown
-from mixvision.hooks import file_of, is_report, parameters_of, role, said_of, study_of, without_signals
+from mixvision.hooks import after_cell, file_of, is_report, parameters_of, role, said_of, study_of, without_signals
 from mixvision.tracking.answers import answer_in
 from mixvision.tracking.database import check_database, check_server, create_database, follow_move
 from mixvision.tracking.facts import counts_of, digest_of, facts
@@ -67,6 +67,7 @@ class Tracking:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
+        self.interrupted()  # closes an earlier run of this process that Ctrl-C stopped
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs SQL before it raises an error
@@ -92,7 +93,7 @@ class Tracking:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         import mlflow
 
-        self.interrupted()  # closes an earlier run of this process that Ctrl-C stopped, as in a notebook
+        after_cell(self.interrupted)
         check_database(self.address)
         died = note_start(self.folder, milliseconds())
         try:
