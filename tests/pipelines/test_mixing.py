@@ -125,6 +125,8 @@ def test_the_main_job_saves_all_its_results(run_pipeline):
         shown = children.set_index("tags.mlflow.runName")[f"metrics.selected/{split}/performance_top1"]
         pd.testing.assert_series_equal(shown.sort_index(), answer.xs(split, level="split"), check_names=False)
     assert children.set_index("tags.selected")["tags.mlflow.runName"].get("yes") == chosen
+    outputs = client.get_run(parent["run_id"]).outputs.model_outputs
+    assert [client.get_logged_model(output.model_id).name for output in outputs] == [chosen]
     assert parent["params.mixing.training.iterations"] == "8" and parent["tags.pipeline"] == "mixing"
     assert parent["tags.mlflow.note.content"].startswith((report / "summary.md").read_text().strip())
     images = {inputs.dataset.name: inputs.dataset for inputs in client.get_run(parent["run_id"]).inputs.dataset_inputs}

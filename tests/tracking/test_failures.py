@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -41,8 +42,11 @@ def test_artifacts_follow_a_project_that_was_moved_or_copied(tmp_path, empty_tra
     shutil.copy(empty_tracking, former / "mlflow.db")
     monkeypatch.chdir(former)
     client = mlflow.MlflowClient(f"sqlite:///{former}/mlflow.db")
-    run = client.create_run(client.create_experiment("digits")).info.run_id
+    experiment = client.create_experiment("digits")
+    run = client.create_run(experiment).info.run_id
     client.log_text(run, "the page", "page.html")
+    model = client.create_logged_model(experiment, source_run_id=run)
+    Path(model.artifact_location).mkdir(parents=True)
     (shutil.move if way == "moved" else shutil.copytree)(former, place)
     monkeypatch.chdir(place)
     follow_move("sqlite:///mlflow.db")
@@ -50,6 +54,7 @@ def test_artifacts_follow_a_project_that_was_moved_or_copied(tmp_path, empty_tra
     other = client.create_run(client.get_experiment_by_name("digits").experiment_id)
     for info in (other.info, client.get_run(run).info):
         assert info.artifact_uri.startswith(str(place))
+    assert client.get_logged_model(model.model_id).artifact_location.startswith(str(place))
     client.log_text(other.info.run_id, "another", "page.html")
     assert {path.read_text() for path in place.glob("mlruns/*/*/artifacts/page.html")} == {"the page", "another"}
 

@@ -42,6 +42,7 @@ def write_a_trial(journal: Journal) -> None:
     journal.write("log_params", "a", params={"ratio": "50"})
     journal.write("log_metrics", "a", points=[("loss", 0.5, 1100, 4), ("loss", 0.25, 1200, 8)])
     journal.keep_file("best.safetensors", lambda path: path.write_bytes(b"weights"), "a")
+    journal.write("log_model", "a", params={"ratio": "50"}, weights="best.safetensors")
     journal.write("set_tag", name="predecessors", value="none")
     journal.write("set_terminated", "a", status="FINISHED", end_time=2000)
 
@@ -58,6 +59,10 @@ def test_the_experiment_gets_a_view_of_its_results(client, journal):
     assert '"name": "Results"' in view
 
 
+def models_of(client: mlflow.MlflowClient, run: str) -> list[str]:
+    return [output.model_id for output in client.get_run(run).outputs.model_outputs]
+
+
 def test_a_trial_arrives_with_the_times_at_which_things_happened(client, journal):
     write_a_trial(journal)
     Sender(journal).send()
@@ -71,6 +76,17 @@ def test_a_trial_arrives_with_the_times_at_which_things_happened(client, journal
     assert [file.path for file in client.list_artifacts(child.info.run_id)] == ["best.safetensors"]
     assert client.get_run(journal.state.runs[""]).data.tags["predecessors"] == "none"
     assert not [path for path in journal.folder.glob("files/*/*")]
+
+
+def test_a_chosen_network_is_a_model_of_its_run_and_of_the_parent(client, journal):
+    write_a_trial(journal)
+    Sender(journal).send()
+    (child,) = children(client, journal)
+    (known,) = models_of(client, child.info.run_id)
+    assert models_of(client, journal.state.runs[""]) == [known]
+    model = client.get_logged_model(known)
+    assert (model.name, model.status, model.params) == ("a", "READY", {"ratio": "50"})
+    assert model.tags["weights"] == f"runs:/{child.info.run_id}/best.safetensors"
 
 
 def test_a_run_whose_creation_was_not_confirmed_is_not_created_twice(client, journal, monkeypatch):
@@ -119,6 +135,7 @@ def test_a_journal_that_lost_its_state_is_sent_again_without_doubling(client, jo
     history = client.get_metric_history(before[0].info.run_id, "loss")
     assert [point.step for point in history] == [4, 8]
     assert [file.path for file in client.list_artifacts(journal.state.runs[""])] == ["page.html"]
+    assert len(models_of(client, journal.state.runs[""])) == len(models_of(client, before[0].info.run_id)) == 1
     assert not journal.folder.exists()
 
 
@@ -177,7 +194,7 @@ def test_the_background_gives_up_at_the_end_and_the_next_run_sends_the_rest(clie
     journal.write("set_terminated", status="FAILED", end_time=3000)
     assert not background.close() and str(background.error).endswith("connection refused")
     background.join()
-    assert not children(client, journal) and journal.unsent() == 7
+    assert not children(client, journal) and journal.unsent() == 8
 
     assert send_what_is_left(journal.folder.parent, "the next run") == []
     (child,) = children(client, journal)

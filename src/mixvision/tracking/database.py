@@ -45,7 +45,7 @@ def follow_move(address: str) -> None:
     folder = file.resolve().parent / ARTIFACTS
     with explained(address), closing(sqlite3.connect(file, timeout=1)) as database, database:
         known = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}  # few in one that is half made
-        places = {"experiments": "artifact_location", "runs": "artifact_uri"}
+        places = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
         for table, column in places.items() if places.keys() <= known else ():
             for (place,) in database.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall():
                 former, found, below = (place or "").partition(f"/{ARTIFACTS}/")

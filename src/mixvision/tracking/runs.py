@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LOGS = 2.0
 NOTE = "mlflow.note.content"  # the tag that MLflow shows as a run's description
+WEIGHTS = f"{BEST_VALIDATION}.safetensors"  # an artifact of each trial
 LONGEST_TAG = 8000  # characters that MLflow takes
 
 
@@ -79,13 +80,15 @@ class TrialRuns(TrainingListener):
                 self.journal.write("log_metrics", name, points=points)
 
     def log_answer(self, answer: Answer) -> None:
-        """Log to the parent what was chosen, and mark the chosen trials."""
+        """Log to the parent what was chosen, mark the chosen trials, and make their networks models of MLflow's."""
         self.journal.write("log_params", params={f"{SELECTED}/{answer.setting}": answer.value})
         points = [(name, value, milliseconds(), 0) for name, value in answer.metrics.items()]
         self.journal.write("log_metrics", points=points)
         for name, child in self.journal.children().items():
             if child.parameters.get(answer.setting) == answer.value:
                 self.journal.write("set_tag", name, name=SELECTED, value="yes")
+                if WEIGHTS in child.files:
+                    self.journal.write("log_model", name, params=child.parameters, weights=WEIGHTS)
 
     def keep_networks(self, networks: dict[str, TrainedNetwork]) -> None:
         """Store each trial's best network on the validation images with its run."""
@@ -93,7 +96,7 @@ class TrialRuns(TrainingListener):
         for name, network in networks.items():
             trial, snapshot = split_snapshot_name(name)
             if trial in known and snapshot == BEST_VALIDATION:
-                self.journal.keep_file(f"{snapshot}.safetensors", network.save, trial)
+                self.journal.keep_file(WEIGHTS, network.save, trial)
 
     def _log_curves(self) -> None:
         """Log all evaluations since the last call: a call takes 20 ms on SQLite, and short trials evaluate often."""

@@ -16,6 +16,7 @@ from mixvision.tracking.view import TAG, results_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModelOutput
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,13 @@ SECONDS_BETWEEN_TRIES = 5.0
 PATIENCE = 10.0  # at the end of a run, seconds to wait for an MLflow that cannot be reached
 PATIENCE_WITH_A_CALL = 120.0  # and for a call that goes on, such as a large upload
 POINTS_AT_ONCE = 1000  # MLflow takes no more in a call
+MODEL_IS_ELSEWHERE = "mlflow.model.isExternal"  # MLflow's tag of a model whose files it does not load
 REFUSALS = {  # errors that stay the same however often a call is repeated
     "INVALID_PARAMETER_VALUE",
     "RESOURCE_DOES_NOT_EXIST",
     "RESOURCE_ALREADY_EXISTS",
     "PERMISSION_DENIED",
+    "ENDPOINT_NOT_FOUND",  # an older server
     "BAD_REQUEST",
 }
 
@@ -111,6 +114,23 @@ class Sender:
         self.client.log_artifact(self.state.runs[run], str(path), folder or None)
         path.unlink()
 
+    def log_model(self, run: str, params: dict[str, str], weights: str) -> None:
+        """Make a trial's network a model of MLflow's, shown with its run and with the parent.
+
+        Its weights stay an artifact of the trial's run, which the model's tag ``weights`` names.
+        """
+        from mlflow.entities import LoggedModelOutput
+
+        run_id, parent = self.state.runs[run], self.state.runs[PARENT]
+        model = self._find_model(run_id)
+        if not model:
+            tags = {"weights": f"runs:/{run_id}/{weights}", MODEL_IS_ELSEWHERE: "true"}
+            model = self.client.create_logged_model(self.state.experiment, run, run_id, tags, params).model_id
+        self.client.finalize_logged_model(model, "READY")
+        for shown in (run_id, parent):
+            if not self.repeats or model not in {known.model_id for known in self._models_of(shown)}:
+                self.client.log_outputs(shown, [LoggedModelOutput(model, step=0)])
+
     def set_terminated(self, run: str, status: str, end_time: int) -> None:
         self.client.set_terminated(self.state.runs[run], status, end_time)
         self.state.open = [other for other in self.state.open if other != run]
@@ -135,6 +155,16 @@ class Sender:
         mine = f"tags.`mlflow.parentRunId` = '{self.state.runs[PARENT]}'"
         siblings = self.client.search_runs([self.state.experiment], mine)
         return next((found.info.run_id for found in siblings if found.info.run_name == run), None)
+
+    def _find_model(self, run_id: str) -> str | None:
+        if not self.repeats:
+            return None
+        found = self.client.search_logged_models([self.state.experiment], f"source_run_id = '{run_id}'")
+        return found[0].model_id if found else None
+
+    def _models_of(self, run_id: str) -> list[LoggedModelOutput]:
+        outputs = self.client.get_run(run_id).outputs
+        return outputs.model_outputs if outputs else []
 
 
 class BackgroundSender(threading.Thread):
