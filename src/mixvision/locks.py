@@ -15,7 +15,7 @@ from mixvision.hooks import after_cell, study_of
 
 log = logging.getLogger(__name__)
 
-FOLDER = ".locks"
+FOLDER = "data/.locks"  
 
 
 class Lock:
@@ -24,7 +24,7 @@ class Lock:
     def __init__(self, folder: Path, name: str) -> None:
         from filelock import FileLock  # imported here, as most commands lock nothing
 
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self.lock, self.holder = FileLock(folder / f"{name}.lock"), folder / f"{name}.holder"
 
     def acquire(self, what: str) -> None:

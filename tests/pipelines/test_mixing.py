@@ -198,7 +198,7 @@ def test_what_a_locked_database_could_not_take_is_sent_by_the_next_run(run_pipel
     locking.database.rollback()
     parent, children = runs(project)
     assert {parent["status"], *children["status"]} == {"RUNNING"}
-    assert len(list(project.glob(".mlflow-journal/digits/*"))) == 1
+    assert len(list(project.glob("data/.mlflow-journal/digits/*"))) == 1
 
     run_pipeline("ingestion", BRIEF, few_digits)
     client = mlflow.MlflowClient()
@@ -208,7 +208,7 @@ def test_what_a_locked_database_could_not_take_is_sent_by_the_next_run(run_pipel
         run = client.get_run(child)
         assert run.info.status == "FINISHED" and "last/test/performance_top1" in run.data.metrics
         assert [point.step for point in client.get_metric_history(child, "train/penalised_loss")] == [4, 8]
-    assert not list(project.glob(".mlflow-journal/digits/*"))
+    assert not list(project.glob("data/.mlflow-journal/digits/*"))
 
 
 def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pipeline, few_digits):

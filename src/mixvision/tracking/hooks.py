@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FOLDER = ".mlflow-journal"
+FOLDER = "data/.mlflow-journal"
 # MLflow's own defaults block a call for minutes (7 retries, 120 seconds each); the journal tries again anyway.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 
