@@ -117,15 +117,16 @@ class Sender:
     def log_model(self, run: str, params: dict[str, str], weights: str) -> None:
         """Make a trial's network a model of MLflow's, shown with its run and with the parent.
 
-        Its weights stay an artifact of the trial's run, which the model's tag ``weights`` names.
+        Its weights stay an artifact of the trial's run, which the model's tag ``weights`` names. MLflow's table of runs
+        shows a model in the row of its source, so that is the parent.
         """
         from mlflow.entities import LoggedModelOutput
 
         run_id, parent = self.state.runs[run], self.state.runs[PARENT]
-        model = self._find_model(run_id)
+        model = self._find_model(run)
         if not model:
             tags = {"weights": f"runs:/{run_id}/{weights}", MODEL_IS_ELSEWHERE: "true"}
-            model = self.client.create_logged_model(self.state.experiment, run, run_id, tags, params).model_id
+            model = self.client.create_logged_model(self.state.experiment, run, parent, tags, params).model_id
         self.client.finalize_logged_model(model, "READY")
         for shown in (run_id, parent):
             if not self.repeats or model not in {known.model_id for known in self._models_of(shown)}:
@@ -156,10 +157,11 @@ class Sender:
         siblings = self.client.search_runs([self.state.experiment], mine)
         return next((found.info.run_id for found in siblings if found.info.run_name == run), None)
 
-    def _find_model(self, run_id: str) -> str | None:
+    def _find_model(self, run: str) -> str | None:
         if not self.repeats:
             return None
-        found = self.client.search_logged_models([self.state.experiment], f"source_run_id = '{run_id}'")
+        mine = f"source_run_id = '{self.state.runs[PARENT]}' AND name = '{run}'"
+        found = self.client.search_logged_models([self.state.experiment], mine)
         return found[0].model_id if found else None
 
     def _models_of(self, run_id: str) -> list[LoggedModelOutput]:

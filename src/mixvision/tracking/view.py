@@ -32,7 +32,7 @@ def results_view(time: int) -> str:
     names = [f"{SELECTED}/{metric}" for metric in METRICS]
     columns = {f"metrics.`{name}`": int(PIXELS_PER_LETTER * len(name)) + 30 for name in names}
     chosen = [f"params.`{SELECTED}/{setting}`" for setting in SETTINGS]
-    order = [*chosen, f"tags.`{SELECTED}`", *columns, "attributes.`Dataset`"]
+    order = [*chosen, f"tags.`{SELECTED}`", *columns, "attributes.`Models`", "attributes.`Dataset`"]
     state = {"selectedColumns": order, "columnOrder": order, "columnWidths": columns}
     return json.dumps({"name": VIEW.title(), "createdAt": time, "updatedAt": time, "state": json.dumps(state)})
 
