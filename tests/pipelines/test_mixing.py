@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import sqlite3
 import time
 
 import mlflow
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from kernel import NOTEBOOKS, printed, run_notebook
 from page_reader import Reader
 
 from mixvision.models.trained import TrainedNetwork
@@ -142,6 +145,62 @@ def test_two_runs_give_the_same_table_and_do_not_decode_again(finished, run_pipe
     run_pipeline("mixing", BRIEF, few_digits)
     assert table.read_text() == first
     assert pixels.stat().st_mtime_ns == decoded
+
+
+FIGURE = "application/vnd.plotly.v1+json"
+TOUR = """
+import json
+
+from kedro.io import DataCatalog
+
+told = {
+    "missed": missed["id"].tolist(),
+    "best": best,
+    "image": image["id"],
+    "answer": dict(zip(network.categories, probabilities[0].tolist())),
+    "selected": newest["metrics.selected/test/performance_top1"].to_dict(),
+}
+catalog = DataCatalog()
+try:
+    exec(FIRST_LOADING)
+except FileNotFoundError as error:
+    told["without results"] = str(error)
+print(json.dumps(told))
+"""
+
+
+def test_the_tour_shows_what_the_study_found(finished_once, tmp_path):
+    """The notebook runs in a folder of the project, and its answers are those of the files."""
+    folder = finished_once / "notebooks"
+    folder.mkdir()
+    (loading,) = [cell.source for cell in nbformat.read(NOTEBOOKS["tour"], 4).cells if cell.id == "manifest"]
+    cells = run_notebook("tour", folder, tmp_path, f"FIRST_LOADING = {loading!r}\n{TOUR}").cells
+    told, shown = json.loads(cells[-1].outputs[0].text), {cell.id: cell for cell in cells}
+    assert "run kedro run --pipelines=mixing" in told["without results"]
+
+    data = finished_once / "data"
+    manifest = pd.read_parquet(data / "03_primary/digits/manifest.parquet")
+    predictions = pd.read_parquet(data / "07_model_output/digits/mixing/predictions.parquet")
+    tested = predictions.query("snapshot == 'best_validation'").merge(manifest.query("split == 'test'"), on="id")
+    right = (tested["prediction_1"] == tested["category"]).groupby(tested["id"]).any()
+    assert sorted(told["missed"]) == right.index[~right].tolist() and 0 < (~right).sum() < len(right)
+    assert f"No network recognises {(~right).sum()} of {len(right)} test images." in printed(shown["missed"])
+    assert "image/png" in shown["pictures"].outputs[-1].data
+
+    metrics = pd.read_csv(data / "08_reporting/digits/mixing/metrics.csv")
+    (drawn,) = [output.data for output in shown["figure"].outputs if FIGURE in output.data]
+    ended = metrics.query("snapshot == 'last' and split == 'test'").sort_values("trial")
+    for line, domain in zip(drawn[FIGURE]["data"], ("nice", "real"), strict=True):
+        heights = np.frombuffer(base64.b64decode(line["y"]["bdata"]), line["y"]["dtype"])
+        assert heights == pytest.approx(ended[f"{domain}_top1"].to_numpy())
+
+    measured = metrics.query("snapshot == 'best_validation'").set_index(["split", "trial"])["performance_top1"]
+    best = measured["validation"].idxmax()
+    assert best == told["best"] and best in printed(shown["selected"])
+    assert told["selected"] == pytest.approx(measured["test"].to_dict())
+    said = tested[(tested["trial"] == best) & (tested["id"] == told["image"])].iloc[0]
+    assert max(told["answer"].values()) == pytest.approx(said["probability_1"], abs=1e-4)
+    assert told["answer"][said["prediction_1"]] == pytest.approx(said["probability_1"], abs=1e-4)
 
 
 class Killer(TrainingListener):
