@@ -15,7 +15,7 @@ from mixvision.hooks import after_cell, study_of
 
 log = logging.getLogger(__name__)
 
-FOLDER = "data/.locks"  
+FOLDER = "data/.locks"
 
 
 class Lock:

@@ -113,7 +113,8 @@ def test_in_a_notebook_ctrl_c_ends_the_run_with_its_cell(small_study, tmp_path_f
     assert isinstance(notebook.run_cell("run()").error_in_exec, KeyboardInterrupt)
     assert ends(small_study / "mlflow.db") == {"0.3": "KILLED"}
     assert mlflow.active_run() is None and Path.cwd() == elsewhere
-    FileLock(small_study / "data/.locks/study-digits.lock").acquire(timeout=0).lock.release()  # %reload_kedro makes another
+    with FileLock(small_study / "data/.locks/study-digits.lock", timeout=0):  # as %reload_kedro makes another
+        pass
 
 
 def test_the_package_runs_in_an_empty_folder_with_its_configuration_in_an_archive(tmp_path, few_digits):
