@@ -18,6 +18,10 @@ from kedro.framework.cli import project
 
 from mixvision.configuration import project_folder
 
+LISTS = " A list of several values belongs in a file: parameters.yml of your environment, or one for --config."
+IMAGE_SIZE = "Side length that images are scaled to, in pixels."
+ITERATIONS = "Training steps; only for a study of both domains."
+TAKEN = ("base", "local", "digits")  # Kedro's environments, and the bundled sample
 ENVIRONMENT = """\
 study: {name}
 title: {title}
@@ -36,14 +40,26 @@ def cli() -> None:
 @click.argument("name")
 @click.option("--nice", help="Clean images: folder of categories, archive or URL.")
 @click.option("--real", help="Real photos, with --nice of the same categories: folder, archive or URL.")
-@click.option("--image-size", default=64, show_default=True, help="Side length that images are scaled to, in pixels.")
-@click.option("--iterations", default=1000, show_default=True, help="Training steps; only for a study of both domains.")
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=8),
+    default=64,
+    show_default=True,
+    help=IMAGE_SIZE,
+)
+@click.option(
+    "--iterations",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help=ITERATIONS,
+)
 def study(name: str, nice: str | None, real: str | None, image_size: int, iterations: int) -> None:
     """Make the environment conf/NAME for your own images: nice ones, real ones, or both."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in ("base", "local"):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in TAKEN:
         raise click.BadParameter(
             f"{name!r} cannot name the study's folders in conf/ and data/: start with a lowercase letter, use only "
-            "lowercase letters, digits and _, and avoid base and local.",
+            f"lowercase letters, digits and _, and avoid {', '.join(TAKEN)}.",
             param_hint="NAME",
         )
     if nice is None and real is None:
@@ -52,6 +68,8 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
     if file.exists():
         raise click.ClickException(f"{_shown(file)} already exists: edit it, or choose another name.")
     texts = {"title": name.replace("_", " ").capitalize(), "nice": _find("nice", nice), "real": _find("real", real)}
+    if texts["nice"] is not None and texts["nice"] == texts["real"]:
+        raise click.UsageError("--nice and --real are the same: give each its own images, or only one of them.")
     file.parent.mkdir(parents=True, exist_ok=True)
     quoted = {key: json.dumps(text, ensure_ascii=False) for key, text in {"name": name, **texts}.items()}
     environment = ENVIRONMENT.format(image_size=image_size, **quoted)
@@ -65,7 +83,20 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
     click.echo(f"  {kedro} run --env={name} --pipelines={pipeline}")
 
 
-@cli.command(params=[*project.run.params], help="Run a pipeline. An error ends in one sentence.")
+class Run(click.Command):
+    """Kedro's command; also an option that cannot be read ends in one sentence."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(context, args)
+        except click.ClickException as error:
+            hint = LISTS if "must contain a key" in error.message and error.message.count("]") else ""
+            if isinstance(error, click.UsageError) and not hint:
+                raise
+            raise click.UsageError(f"{error.message.rstrip('.')}.{hint}", context) from error
+
+
+@cli.command(cls=Run, params=[*project.run.params], help="Run a pipeline. An error ends in one sentence.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def run(context: click.Context, verbose: bool, **options: Any) -> Any:

@@ -76,6 +76,10 @@ def require_source(source: str, domain: str) -> None:
     Raises:
         FileNotFoundError, ValueError: with the path that was looked for, and what to do.
     """
+    if source.startswith("{"):  # --params=nice.source=... makes a mapping of it
+        raise ValueError(
+            f"The source of {domain!r} images is {source}: give --params={domain}=<folder, archive or URL>."
+        )
     path = Path(source).expanduser()
     if source.startswith(SAMPLE_PREFIX) or "://" in source or path.is_dir() or path.is_file():
         return

@@ -67,18 +67,20 @@ def common_categories(nice: Collection[str], real: Collection[str], categories: 
         return _categories_of_one_domain(nice, real)
     common = shared_categories(nice, real)
     unmatched = _name_unmatched("nice", nice, real) + _name_unmatched("real", real, nice)
+    named = "; ".join(unmatched)
     if len(common) < 2:
         raise ValueError(
             f"Too few categories are in both domains: {len(common)}, but at least two are needed. "
-            f"Give the folders of both domains the same names, or map them. {'; '.join(unmatched)}."
+            "Give the folders of both domains the same names, or map them by a file of names (mapping, below the "
+            f"domain in globals.yml).{f' In one domain only: {named}.' if unmatched else ''}"
         )
     if unmatched and categories.unmatched == "error":
         raise ValueError(
-            f"Some categories are in one domain only: {'; '.join(unmatched)}. Rename or map them, "
+            f"Some categories are in one domain only: {named}. Rename or map them, "
             'or set categories.unmatched to "leave out".'
         )
     if unmatched:
-        logger.warning("Left out categories that are in one domain only: %s.", "; ".join(unmatched))
+        logger.warning("Left out categories that are in one domain only: %s.", named)
     return common
 
 
@@ -119,11 +121,15 @@ def large_categories(
     large = sorted(set(common) - {category for category, _, _ in few})
     if few and (categories.too_few == "error" or len(large) < 2):
         names = ", ".join(f"{domain} {name!r} ({count}{_why(images, domain, name)})" for name, domain, count in few)
-        same = "Every file of one domain is a copy of one of the other: are both sources the same folder? "
+        if _are_copies(images):
+            raise ValueError(
+                "Every file of one domain is a copy of one of the other: are both sources the same folder? Give each "
+                "domain its own images."
+            )
         raise ValueError(
             f"Too few usable images, below categories.minimum = {categories.minimum}: {names}. "
-            f"{same if _are_copies(images) else ''}Add images, lower the "
-            'minimum, or set categories.too_few to "leave out" (at least two categories must remain). '
+            'Add images, lower the minimum, or set categories.too_few to "leave out" (at least two categories must '
+            "remain). "
             "excluded_files.csv in the study's ingestion reports lists every excluded file."
         )
     if few:

@@ -235,7 +235,10 @@ def _weights_file(backbone: Backbone) -> tuple[Path, str]:
         path = Path(getattr(module, f"EfficientnetLite{number}ModelFile").get_model_file_path())
         source = f"{package} {version(package)}"
     if not path.is_file():
-        raise FileNotFoundError(f"The weights file {path.absolute()} does not exist: correct the path in weights.")
+        raise FileNotFoundError(
+            f"The weights file {path.absolute()} of {backbone.name} does not exist: correct the path, or say "
+            "'download' or 'package'."
+        )
     return path, source
 
 
