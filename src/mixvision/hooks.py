@@ -179,7 +179,7 @@ class RunSummary:
 
     def __init__(self) -> None:
         self.begun: dict[str, float] = {}  # by node
-        self.seconds: dict[str, float] = {}  # by stage, in the order in which they ran
+        self.seconds: dict[str, float] = {}  # by stage
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -210,7 +210,8 @@ class RunSummary:
         if self.seconds:
             from mixvision.reporting.formatting import training_time
 
-            print(f"Time: {', '.join(f'{stage} {training_time(took)}' for stage, took in self.seconds.items())}.")
+            known = [stage for stage in STAGES if stage in self.seconds]
+            print(f"Time: {', '.join(f'{stage} {training_time(self.seconds[stage])}' for stage in known)}.")
 
 
 def parameters_of(node: Node, catalog: CatalogProtocol) -> dict[str, Any]:

@@ -131,7 +131,9 @@ def test_the_main_job_saves_all_its_results(run_pipeline):
     outputs = client.get_run(parent["run_id"]).outputs.model_outputs
     assert [client.get_logged_model(output.model_id).name for output in outputs] == [chosen]
     assert parent["params.mixing.training.iterations"] == "8" and parent["tags.pipeline"] == "mixing"
-    assert parent["tags.mlflow.note.content"].startswith((report / "summary.md").read_text().strip())
+    shown = parent["tags.mlflow.note.content"].split("\n\n")
+    assert shown[0].endswith("/artifacts/mixing/page.html)") and shown[-1].startswith("| % real |")
+    assert sorted(shown[1:]) == sorted((report / "summary.md").read_text().strip().split("\n\n"))
     images = {inputs.dataset.name: inputs.dataset for inputs in client.get_run(parent["run_id"]).inputs.dataset_inputs}
     assert set(images) == {"digits/nice", "digits/real"} and json.loads(images["digits/real"].profile)["images"] == 1797
     logged = {artifact.path for artifact in client.list_artifacts(parent["run_id"], "mixing")}
@@ -214,6 +216,7 @@ def test_a_failed_run_is_marked_as_failed_and_the_next_one_resumes(run_pipeline,
     with pytest.raises(KeyError, match="the machine went down"):
         run_pipeline("mixing", BRIEF, few_digits, listener=Killer())
     parent, children = runs(project)
+    assert parent["tags.failure"] == "KeyError: 'the machine went down'"
     assert parent["status"] == "FAILED" and set(children["status"]) == {"FAILED"}
     (checkpoint,) = project.glob("data/06_models/digits/mixing/checkpoints/*/last.ckpt")
     assert checkpoint.stat().st_size > 0

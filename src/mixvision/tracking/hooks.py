@@ -203,7 +203,11 @@ class Tracking:
         self._end("FINISHED")
 
     @hook_impl
-    def on_pipeline_error(self) -> None:
+    def on_pipeline_error(self, error: Exception) -> None:
+        if self.run:
+            from mixvision.plain_errors import sentence_of
+
+            self.run.journal.write("set_tag", name="failure", value=sentence_of(error)[:LONGEST_TAG])
         self._end("FAILED")
 
     def interrupted(self) -> None:
@@ -220,8 +224,10 @@ class Tracking:
 
 
 def _describe(journal: Journal, summary: str, pipeline: str) -> None:
-    """Make a summary the run's description, with a link to the page among the artifacts."""
+    """Make a summary the run's description: a link to the page among the artifacts, the answer, then its tables."""
     state = journal.state
     place = f"#/experiments/{state.experiment}/runs/{state.runs[PARENT]}/artifacts/{pipeline}/page.html"
-    text = f"{summary.strip()[: LONGEST_TAG - 1000]}\n\n[The page, with every table and picture]({place})"
+    parts = sorted(summary.strip().split("\n\n"), key=lambda part: part.startswith("|"))  # MLflow folds what is long
+    answer = "\n\n".join(parts)[: LONGEST_TAG - 1000]
+    text = f"[The page, with every table and picture]({place})\n\n{answer}"
     journal.write("set_tag", name=NOTE, value=text)
