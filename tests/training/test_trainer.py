@@ -12,11 +12,14 @@ from mixvision.training.trainer import TrainingBar, trainer_for
 
 
 class Line(lightning.LightningModule):
-    """A model of one weight that remembers how its bar is called in each step."""
+    """A model of one weight that remembers how its bar is called at the start and in each step."""
 
     def __init__(self, bar: TrainingBar) -> None:
         super().__init__()
         self.weight, self.bar, self.said = torch.nn.Parameter(torch.ones(1)), bar, list[str]()
+
+    def on_train_start(self) -> None:
+        self.said.append(self.bar.train_progress_bar.desc)
 
     def training_step(self, batch: torch.Tensor) -> torch.Tensor:
         self.said.append(self.bar.train_progress_bar.desc)
@@ -30,8 +33,8 @@ class Line(lightning.LightningModule):
 @pytest.mark.parametrize(
     ("length", "said"),
     [
-        ({"max_epochs": 2}, ["training cnn, epoch 1 of 2: ", "training cnn, epoch 2 of 2: "]),
-        ({"max_steps": 2}, ["training cnn: "] * 2),
+        ({"max_epochs": 2}, ["training cnn, epoch 1 of 2: "] * 2 + ["training cnn, epoch 2 of 2: "]),
+        ({"max_steps": 2}, ["training cnn: "] * 3),
     ],
 )
 def test_a_bar_says_what_is_trained(tmp_path, length, said):

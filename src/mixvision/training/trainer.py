@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import lightning
@@ -25,8 +26,17 @@ class TrainingBar(TQDMProgressBar):
         super().__init__(refresh_rate)
         self.what = what
 
+    def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        super().on_train_start(trainer)
+        if math.isfinite(self.total_train_batches):  # Lightning sets it as an epoch starts: not if that is resumed
+            self.train_progress_bar.total = int(self.total_train_batches)
+        self._describe(trainer)
+
     def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         super().on_train_epoch_start(trainer)
+        self._describe(trainer)
+
+    def _describe(self, trainer: lightning.Trainer) -> None:
         epochs = trainer.max_epochs or -1  # -1: the trainer counts steps
         epoch = f", epoch {trainer.current_epoch + 1} of {epochs}" if epochs > 0 else ""
         self.train_progress_bar.set_description(f"training {self.what}{epoch}")
