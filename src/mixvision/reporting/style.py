@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
+READABLE = (0.3, 0.85)  # the part of Viridis that stands out from both light and dark pages
 COLOURS = {"nice": "#0072B2", "real": "#D55E00", "performance": "#009E73"}
 
 _AXIS = {"gridcolor": "rgba(127,127,127,0.25)", "zeroline": False, "automargin": True, "ticks": "outside"}
@@ -28,3 +31,9 @@ TEMPLATE = go.layout.Template(
 def title_with(text: str, subtitle: str) -> dict[str, Any]:
     """The layout of a title with a line of explanation under it."""
     return {"text": text, "subtitle": {"text": subtitle}}
+
+
+def shades(places: Sequence[float]) -> list[str]:
+    """Colours from blue (place 0) to green (place 1) for ordered values, seen on light and on dark pages."""
+    low, high = READABLE
+    return sample_colorscale("Viridis", [low + (high - low) * place for place in places])

@@ -193,7 +193,7 @@ def conclusions_footnotes(settings: pd.DataFrame, published: Published) -> list[
 
 
 def _published_section(metric_table: pd.DataFrame, published: PublishedMixing | None) -> Section:
-    tables = [Table("Performance (top-1) at our three snapshots", comparison_table(metric_table))]
+    tables = [Table("Performance (top-1) at the three snapshots", comparison_table(metric_table))]
     if not published:
         return Section("Mixed training by ratio", ["There are no published numbers for these images."], tables)
     text = [

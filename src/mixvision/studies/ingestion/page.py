@@ -180,7 +180,7 @@ def _images_section(results: IngestionResults, sheets: Sheets) -> Section:
     text = [f"The first {CATEGORIES_SHOWN} of {categories} categories."] if categories > CATEGORIES_SHOWN else []
     samples = Picture(
         "Random images of every category, as they are stored", sheets.samples,
-        "Rows of random images, one row for each category, nice images on the left and real ones on the right."
+        "Random images of every category in each domain."
     )  # fmt: skip
     counts = Table("Images of every category", _counts(results.split_audit))
     return Section("The images", text, [counts], pictures=[samples])

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
 from mixvision.reporting.charts import performance_band, tied_rings
 from mixvision.reporting.published import PublishedIterative
-from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
+from mixvision.reporting.style import COLOURS, TEMPLATE, shades, title_with
 from mixvision.reporting.tables import inseparable
 from mixvision.studies.iterative.forgetting import second_domain, since_switch
 from mixvision.vocabulary import AFTER_INITIAL
@@ -191,6 +190,6 @@ def _panels(titles: Sequence[str], across: int, shared_axes: bool | str) -> go.F
 
 
 def _share_colours(shares: Sequence[int]) -> dict[int, str]:
-    """A colour for each share, from dark (least initial training) to light; the palest end stays unused."""
-    colours = sample_colorscale("Viridis", [share / 110 for share in sorted(shares)])
+    """A colour for each share, from blue (least initial training) to green."""
+    colours = shades([share / 100 for share in sorted(shares)])
     return dict(zip(sorted(shares), colours, strict=True))

@@ -174,11 +174,11 @@ def _metrics_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | No
             Table(f"{heading}, {plain_name(snapshot)}", snapshot_table(table_without_leaks, snapshot))
             for snapshot in SNAPSHOTS
         ]
-    return Section("All metrics at our three snapshots", tables=tables)
+    return Section("All metrics at the three snapshots", tables=tables)
 
 
 def _images_section(manifest: pd.DataFrame, sample_sheet: Image.Image) -> Section:
-    description = "Random images of every category, one row each: nice on the left, real on the right."
+    description = "Random images of every category in both domains."
     return Section(
         "The images",
         tables=[Table("Images by domain", image_counts(manifest))],

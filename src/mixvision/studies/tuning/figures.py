@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.colors import sample_colorscale
 
-from mixvision.reporting.style import TEMPLATE, title_with
+from mixvision.reporting.style import TEMPLATE, shades, title_with
 from mixvision.studies.tuning.grid import UNLUCKY
 from mixvision.studies.tuning.page import best_by_ratio
 from mixvision.vocabulary import FAILED, FINISHED, MISSING, PRUNED
@@ -32,8 +31,8 @@ def settings_against_ratio(scores: pd.DataFrame, step: str, title: str) -> go.Fi
     rates, factors = (sorted(rows[name].unique()) for name in ("learning_rate", "l2"))
     coloured = "l2" if len(factors) > 1 else "learning_rate"
     values = factors if len(factors) > 1 else rates
-    places = [0.5] if len(values) == 1 else [0.05 + 0.8 * place / (len(values) - 1) for place in range(len(values))]
-    colours = dict(zip(values, sample_colorscale("Viridis", places), strict=True))
+    places = [0.5] if len(values) == 1 else [place / (len(values) - 1) for place in range(len(values))]
+    colours = dict(zip(values, shades(places), strict=True))
     dashes = {rate: DASHES[place % len(DASHES)] if coloured == "l2" else "solid" for place, rate in enumerate(rates)}
     figure = go.Figure()
     for (rate, factor), line in rows.groupby(["learning_rate", "l2"]):
@@ -135,7 +134,7 @@ def adaptive_trials(adaptive: pd.DataFrame, learning_rate: float, l2: float) -> 
         "Settings tried by the adaptive search", "colour: how far a trial is below the best of its ratio"
     )
     figure.update_layout(template=TEMPLATE, title=title, height=520)
-    figure.update_layout(coloraxis={"colorscale": "Viridis_r", "cmin": 0, "colorbar": {"title": "below<br>best"}})
+    figure.update_layout(coloraxis={"colorscale": shades([1, 0]), "cmin": 0, "colorbar": {"title": "below<br>best"}})
     ticks = {"type": "log", "tickvals": LOG_TICKS, "ticktext": [f"{tick:g}" for tick in LOG_TICKS]}
     figure.update_xaxes(title="learning rate", **ticks)
     return figure.update_yaxes(title="L2 factor", **ticks)
