@@ -83,13 +83,20 @@ class ProjectFolder:
     """Runs in the project's folder, wherever the command or the notebook is: settings name sources relative to it."""
 
     former: Path | None = None
+    entered: Path | None = None
 
-    @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        self._leave()  # an earlier run in this process may have ended without a word
-        self.former = Path.cwd()
-        os.chdir(run_params["project_path"])
+    @hook_impl(wrapper=True)
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> Iterator[None]:
+        if not self.former or self.entered != Path.cwd():  # else Ctrl-C left an earlier run there
+            self.former = Path.cwd()
+        self.entered = Path(run_params["project_path"])
+        os.chdir(self.entered)
         after_cell(self._leave)
+        try:
+            return (yield)
+        except BaseException:  # a run that is refused here ends without another hook
+            self._leave()
+            raise
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:

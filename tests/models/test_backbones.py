@@ -196,7 +196,7 @@ def test_the_second_classifier_of_inception_is_left_out(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     path = tmp_path / "nowhere.pth"
-    with pytest.raises(FileNotFoundError, match=rf"{path} of tf_efficientnet_lite0 does not exist: correct the path"):
+    with pytest.raises(FileNotFoundError, match=rf"{path} does not exist \(for tf_efficientnet_lite0\)"):
         load_backbone(Backbone(weights=str(path)))
 
 

@@ -181,7 +181,7 @@ def test_two_runs_at_once_both_end_well(run_pipeline, project, few_digits):
 def test_a_missing_source_is_refused_before_anything_is_fetched(run_pipeline, project):
     with pytest.raises(DatasetError, match="source of 'real' images, 'nowhere', does not exist"):
         run_pipeline("mixing", global_settings={"real": {"source": "nowhere"}})
-    assert not (project / "data").exists()
+    assert not list(project.glob("data/[!.]*"))
 
 
 @pytest.mark.parametrize("file", ["parameters.yaml", "parameters/mine.yml", "mine/parameters_mine.yml"])
@@ -199,4 +199,4 @@ def test_unusable_published_numbers_are_refused_before_anything_is_fetched(run_p
     (project / "conf/base/published.yml").write_text("baseline: {source: a thesis}")
     with pytest.raises(DatasetError, match=r"published\.yml .*\['baseline'\].* mixing, .*baselines"):
         run_pipeline("baselines")
-    assert not (project / "data").exists()
+    assert not list(project.glob("data/[!.]*"))

@@ -83,4 +83,4 @@ def test_both_splits_are_trained_and_compared(run_pipeline, series):
 def test_a_plain_study_is_refused_before_any_image_is_read(run_pipeline, project, series):
     with pytest.raises(Exception, match="ingestion.splits.method is plain already"):
         run_pipeline("leakage", {**BRIEF, "ingestion": {"splits": {"method": "plain"}}}, series)
-    assert not (project / "data").exists()
+    assert not list(project.glob("data/[!.]*"))

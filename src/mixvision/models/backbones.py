@@ -236,7 +236,7 @@ def _weights_file(backbone: Backbone) -> tuple[Path, str]:
         source = f"{package} {version(package)}"
     if not path.is_file():
         raise FileNotFoundError(
-            f"The weights file {path.absolute()} of {backbone.name} does not exist: correct the path, or say "
+            f"The weights file {path.absolute()} does not exist (for {backbone.name}): correct the path, or say "
             "'download' or 'package'."
         )
     return path, source
