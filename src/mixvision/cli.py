@@ -40,20 +40,8 @@ def cli() -> None:
 @click.argument("name")
 @click.option("--nice", help="Clean images: folder of categories, archive or URL.")
 @click.option("--real", help="Real photos, with --nice of the same categories: folder, archive or URL.")
-@click.option(
-    "--image-size",
-    type=click.IntRange(min=8),
-    default=64,
-    show_default=True,
-    help=IMAGE_SIZE,
-)
-@click.option(
-    "--iterations",
-    type=click.IntRange(min=1),
-    default=1000,
-    show_default=True,
-    help=ITERATIONS,
-)
+@click.option("--image-size", type=click.IntRange(min=8), default=64, show_default=True, help=IMAGE_SIZE)
+@click.option("--iterations", type=click.IntRange(min=1), default=1000, show_default=True, help=ITERATIONS)
 def study(name: str, nice: str | None, real: str | None, image_size: int, iterations: int) -> None:
     """Make the environment conf/NAME for your own images: nice ones, real ones, or both."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in TAKEN:
@@ -90,7 +78,7 @@ class Run(click.Command):
         try:
             return super().parse_args(context, args)
         except click.ClickException as error:
-            hint = LISTS if "must contain a key" in error.message and error.message.count("]") else ""
+            hint = LISTS if "must contain a key" in error.message and "]" in error.message else ""
             if isinstance(error, click.UsageError) and not hint:
                 raise
             raise click.UsageError(f"{error.message.rstrip('.')}.{hint}", context) from error

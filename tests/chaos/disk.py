@@ -57,7 +57,7 @@ def disturb(reference: Reference, place: Place, seed: Sequence[int]) -> Case:
         run.finish()
         case.status = run.status
         ballast.unlink()
-        while case.reruns < ATTEMPTS and (run.status != 0 or has_journal(folder)):
+        while case.reruns < ATTEMPTS and (run.status != 0 or _has_journal(folder)):
             case.reruns, run = case.reruns + 1, start(project)
             if not run.finish():
                 case.trouble += f"rerun {case.reruns} (status {run.status}): {run.last_words} "
@@ -77,7 +77,7 @@ def small_disk(temporary: Path) -> Iterator[Path]:
         folder.rmdir()
 
 
-def has_journal(folder: Path) -> bool:
+def _has_journal(folder: Path) -> bool:
     """Whether something is kept for MLflow in the project that is in this folder."""
     return any(folder.glob("**/.mlflow-journal/*/*"))
 
