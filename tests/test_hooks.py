@@ -9,9 +9,12 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.configuration import ConfigLoader
+from mixvision.datasets.images import ImageSourceDataset
 from mixvision.hooks import RunSummary, SourceCheck, file_of, role
 from mixvision.pipeline_registry import register_pipelines
 from mixvision.settings import CONFIG_LOADER_ARGS
+from mixvision.studies.transfer.trials import Transfer
+from mixvision.training.config import Arithmetic, EpochTraining, Training
 
 CONF = Path(__file__).parents[1] / "conf"
 STUDIES = ("mixing", "leakage", "iterative", "baselines", "transfer")
@@ -92,3 +95,63 @@ def test_a_table_that_a_run_needs_and_nobody_has_written_is_named_before_it_does
     whole = register_pipelines()[pipeline]
     with pytest.raises(FileNotFoundError, match=f"There is no .*{missing}"):
         SourceCheck().before_pipeline_run({}, whole.from_nodes(begin) if begin else whole, catalog)
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """A function that checks a run of a pipeline from two sources as a run does before its first node."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("catalogue", "field"):
+        (tmp_path / name).mkdir()
+
+    def start(name: str, nice: str | None = "catalogue", real: str | None = "field", *, layouts=(), given=()) -> None:
+        pipeline = register_pipelines()[name]
+        sources = {
+            f"{domain}_source": ImageSourceDataset(
+                domain=domain, source=source, filepath="unpacked", layout=dict(layouts).get(domain)
+            )
+            for domain, source in (("nice", nice), ("real", real))
+        }
+        others = {entry: MemoryDataset(dict(given).get(entry, {})) for entry in pipeline.inputs() - sources.keys()}
+        SourceCheck().before_pipeline_run({}, pipeline, DataCatalog(sources | others))
+
+    return start
+
+
+@pytest.mark.parametrize("pipeline", ["mixing", "iterative", "tuning", "streams"])
+def test_a_pipeline_that_needs_both_domains_refuses_a_study_of_one_before_it_decodes_anything(pipeline, start):
+    with pytest.raises(ValueError, match=r"none of the domain 'nice': set nice.source"):
+        start(pipeline, nice=None)
+
+
+@pytest.mark.parametrize("pipeline", ["baselines", "transfer"])
+def test_a_pipeline_that_needs_one_domain_takes_a_study_of_one(pipeline, start):
+    start(pipeline, nice=None)
+
+
+@pytest.mark.parametrize("other", ["catalogue/", "link", "field/../catalogue"])
+def test_equal_sources_are_refused_before_they_are_decoded(other, start, tmp_path):
+    (tmp_path / "link").symlink_to("catalogue")
+    with pytest.raises(ValueError, match=r"nice.source and real.source are the same"):
+        start("ingestion", real=other)
+
+
+def test_one_folder_may_hold_both_domains_if_their_layouts_differ(start):
+    start("ingestion", real="catalogue", layouts={"nice": "nice/{category}/*", "real": "real/{category}/*"})
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "parameter", "value", "error"),
+    [
+        ("mixing", "params:mixing.training", Training(accelerator="gpu"), "PyTorch finds no GPU"),
+        ("baselines", "params:baselines.training", EpochTraining(accelerator="gpu"), "PyTorch finds no GPU"),
+        ("sanity_check", "params:sanity_check.arithmetic", Arithmetic("gpu"), "PyTorch finds no GPU"),
+        ("transfer", "params:transfer.study", Transfer({"resnet18": "no/such.pth"}), r"no/such.pth does not exist"),
+    ],
+)
+def test_what_the_machine_lacks_is_said_before_anything_is_decoded(
+    pipeline, parameter, value, error, start, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises((ValueError, FileNotFoundError), match=error):
+        start(pipeline, given={parameter: value})

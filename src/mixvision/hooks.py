@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
@@ -43,6 +43,9 @@ from mixvision.parameter_names import (
     refuse_unknown_names,
     require_mappings,
 )
+
+if TYPE_CHECKING:
+    from mixvision.datasets.images import ImageSourceDataset
 
 STAGES = ("ingest", "train", "report")  # tags of nodes; one with two of them counts as the later one
 
@@ -115,8 +118,9 @@ class ProjectFolder:
 class SourceCheck:
     """Checks every image source, table and the published numbers that a run reads before it does anything.
 
-    Nodes with the tag "check", which only look at parameters, run then, too. And passwords in the command's addresses
-    are hidden before MLflow records it.
+    So are parameters that ask for something of the machine, such as a GPU or a file of weights: those whose class has
+    a method ``require_available``. Nodes with the tag "check", which only look at parameters, run then, too. And
+    passwords in the command's addresses are hidden before MLflow records it.
     """
 
     @hook_impl(tryfirst=True)
@@ -124,20 +128,35 @@ class SourceCheck:
         from mixvision.datasets.images import ImageSourceDataset
         from mixvision.datasets.published import PublishedDataset
         from mixvision.datasets.tables import TableDataset
-        from mixvision.images.categories import NO_IMAGES
+        from mixvision.pipelines.wiring import BOTH_DOMAINS
 
         for name in ("runtime_params", "extra_params"):
             if run_params.get(name):
                 run_params[name] = with_shown_addresses(run_params[name])
         inputs = [catalog.get(name) for name in sorted(pipeline.inputs())]
         sources = [dataset for dataset in inputs if isinstance(dataset, ImageSourceDataset)]
-        if sources and all(source.is_absent for source in sources):
-            raise ValueError(NO_IMAGES)
+        self._require_sources(sources, both=bool(pipeline.only_nodes_with_tags(BOTH_DOMAINS).nodes))
         for dataset in inputs:
             if isinstance(dataset, ImageSourceDataset | PublishedDataset | TableDataset):
                 dataset.check()
+        for name in sorted(pipeline.inputs()):
+            if name.startswith("params:") and hasattr(value := catalog.get(name).load(), "require_available"):
+                value.require_available()
         for node in pipeline.only_nodes_with_tags("check").nodes:
             node.run({name: catalog.load(name) for name in node.inputs})
+
+    @staticmethod
+    def _require_sources(sources: list[ImageSourceDataset], both: bool) -> None:
+        """Refuse a study without images, one without those of both domains where both are needed, and equal sources."""
+        from mixvision.images.categories import NEEDS_BOTH, NO_IMAGES, SAME_SOURCE
+
+        absent = [source.domain for source in sources if source.is_absent]
+        if sources and len(absent) == len(sources):
+            raise ValueError(NO_IMAGES)
+        if absent and both:
+            raise ValueError(NEEDS_BOTH.format(domain=absent[0]))
+        if len({source.files for source in sources}) < len(sources):
+            raise ValueError(SAME_SOURCE)
 
 
 class Termination:

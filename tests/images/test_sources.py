@@ -381,7 +381,7 @@ def test_bundled_samples(raw, monkeypatch):
     assert len(images.files) == 1797 and sorted(categories(images)) == [str(digit) for digit in range(10)]
     monkeypatch.setitem(acquisition.SAMPLES, "digits", (None, "scikit-learn"))  # writing again would fail
     assert open_source("package:digits", "real", raw) == images
-    with pytest.raises(ValueError, match="source is 'package:letters', but the bundled samples are mnist, digits"):
+    with pytest.raises(ValueError, match="is 'package:letters', but the bundled samples are package:mnist and"):
         open_source("package:letters", "real", raw)
 
 

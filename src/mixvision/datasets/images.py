@@ -58,7 +58,7 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         unpacking: Mapping[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._domain, self._folder = domain, Path(filepath)
+        self.domain, self._folder = domain, Path(filepath)
         self._source = None if source is None else str(source)  # a folder called 2024 arrives as a number
         self._sha256 = sha256 if sha256_of in (None, source) else None
         self._layout, self._mapping, self._labels = layout, mapping, labels
@@ -71,7 +71,7 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         with errors_as_sentences():
             return open_source(
                 self._source,
-                self._domain,
+                self.domain,
                 self._folder,
                 self._sha256,
                 self._layout,
@@ -85,21 +85,27 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
     def check(self) -> None:
         """Refuse settings that cannot be used, without fetching anything (raises DatasetError); see `check_source`."""
         with errors_as_sentences():
-            check_source(self._source, self._domain, self._mapping, self._group, self._split, self._labels)
+            check_source(self._source, self.domain, self._mapping, self._group, self._split, self._labels)
 
     @property
     def is_absent(self) -> bool:
         """Whether the study does not have this domain."""
         return self._source is None
 
+    @property
+    def files(self) -> tuple[object, ...]:
+        """What tells these files from those of another source: where they are, and which of them are meant."""
+        place = Path(self._source).resolve() if self._source and Path(self._source).exists() else self._source
+        return place, str(self._layout), str(self._labels), self._mapping
+
     def save(self, _: None) -> None:
-        raise DatasetError(f"The source of {self._domain!r} images is read-only.")
+        raise DatasetError(f"The source of {self.domain!r} images is read-only.")
 
     def _exists(self) -> bool:
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"domain": self._domain, "source": shown(self._source)}
+        return {"domain": self.domain, "source": shown(self._source)}
 
 
 class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):

@@ -71,7 +71,7 @@ def acquire(
 
 
 def require_source(source: str, domain: str) -> None:
-    """Refuse a folder or archive that does not exist; URLs and samples are checked only when fetched.
+    """Refuse a folder or archive that or sample that does not exist; a URL is checked only when it is fetched.
 
     Raises:
         FileNotFoundError, ValueError: with the path that was looked for, and what to do.
@@ -80,8 +80,16 @@ def require_source(source: str, domain: str) -> None:
         raise ValueError(
             f"The source of {domain!r} images is {source}: give --params={domain}=<folder, archive or URL>."
         )
+    if source.startswith(SAMPLE_PREFIX):
+        if source.removeprefix(SAMPLE_PREFIX) not in SAMPLES:
+            known = " and ".join(f"{SAMPLE_PREFIX}{name}" for name in SAMPLES)
+            raise ValueError(
+                f"The source of {domain!r} images is {source!r}, but the bundled samples are {known}: give one of "
+                "these, or a folder, archive or URL."
+            )
+        return
     path = Path(source).expanduser()
-    if source.startswith(SAMPLE_PREFIX) or "://" in source or path.is_dir() or path.is_file():
+    if "://" in source or path.is_dir() or path.is_file():
         return
     if path.exists():  # opening a pipe would wait for ever
         raise ValueError(
@@ -94,8 +102,6 @@ def require_source(source: str, domain: str) -> None:
 
 
 def _write_sample(name: str, folder: Path) -> Acquired:
-    if name not in SAMPLES:
-        raise ValueError(f"The source is 'package:{name}', but the bundled samples are {', '.join(SAMPLES)}.")
     write, distribution = SAMPLES[name]
     _install(folder, {"package": distribution, "version": version(distribution), "sample": name}, write)
     return Acquired(folder)

@@ -21,6 +21,15 @@ NO_IMAGES = (
     "The study has no images: set nice.source, real.source or both in its globals.yml, or give --params=nice=<folder, "
     "archive or URL>, or the same for real."
 )
+NEEDS_BOTH = (
+    "This pipeline needs images of both domains to train on, but the study has none of the domain {domain!r}: set "
+    "{domain}.source in its globals.yml or give --params={domain}=<folder, archive or URL> (and leave "
+    "splits.test_only at null), or run the pipelines baselines or transfer, which need only one domain."
+)
+SAME_SOURCE = (
+    "nice.source and real.source are the same: give each domain its own images, or set one of them to null in the "
+    "study's globals.yml (the pipelines baselines and transfer need only one domain)."
+)
 
 
 @dataclass(frozen=True)

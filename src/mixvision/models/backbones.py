@@ -85,6 +85,11 @@ class Backbone:
         """The name without the tag of its weights."""
         return self.name.partition(".")[0]
 
+    def require_available(self) -> None:
+        """Raise FileNotFoundError if the weights are to come from a file or a package that this machine lacks."""
+        if self.weights not in ("download", "random"):
+            _weights_file(self)
+
 
 @dataclass(frozen=True)
 class PretrainedBackbone:

@@ -7,6 +7,9 @@ from kedro.pipeline import Node, Pipeline
 # The fields of mixvision.reporting.results.StudyResults, which every page of a study with images takes.
 STUDY_RESULTS = ("manifest", "trials", "outcomes", "split_audit", "split_summary")
 
+# The tag of a node that trains on images of both domains: without both sources, a run is refused at its start.
+BOTH_DOMAINS = "both_domains"
+
 
 def by_name(*datasets: str, **others: str) -> dict[str, str]:
     """A node's inputs by the names of its parameters, or its outputs by the keys of the dictionary that it returns.

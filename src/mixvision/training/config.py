@@ -50,8 +50,8 @@ class Arithmetic:
         """Return a context that computes in bfloat16 with "bf16-mixed", and in ``dtype`` with any other precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16-mixed")
 
-    def require_device(self) -> None:
-        """Raise ValueError if a GPU is requested but PyTorch finds none."""
+    def require_available(self) -> None:
+        """Raise ValueError if a GPU is requested but PyTorch finds none; runs ask this before they do anything."""
         if self.accelerator == "gpu" and not torch.cuda.is_available():
             raise ValueError("accelerator is 'gpu', but PyTorch finds no GPU on this machine: use 'auto' or 'cpu'.")
 

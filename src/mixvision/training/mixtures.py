@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mixvision.images.categories import NEEDS_BOTH
 from mixvision.training.config import is_number
 from mixvision.vocabulary import DOMAINS
 
@@ -75,12 +76,7 @@ def require_both_domains(images: pd.DataFrame) -> None:
     """
     for domain in DOMAINS:
         if not (images["domain"] == domain).any():
-            raise ValueError(
-                f"This pipeline needs images of both domains to train on, but the study has none of the domain "
-                f"{domain!r}: set {domain}.source in its globals.yml or give --params={domain}=<folder, archive or "
-                "URL> (and leave splits.test_only at null), or run the pipelines baselines or transfer, which "
-                "need only one domain."
-            )
+            raise ValueError(NEEDS_BOTH.format(domain=domain))
 
 
 def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, balance: bool) -> pd.DataFrame:

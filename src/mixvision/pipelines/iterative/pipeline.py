@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.iterative import nodes, report
 from mixvision.pipelines.mistakes import MISTAKES
-from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
+from mixvision.pipelines.wiring import BOTH_DOMAINS, STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
 
 
 def create_pipeline() -> Pipeline:
@@ -28,7 +28,13 @@ def create_pipeline() -> Pipeline:
 def _training() -> list[Node]:
     return [
         Node(nodes.plan_trials, ["params:phases", "params:training"], "trials", name="plan_trials"),
-        Node(nodes.choose_images, ["manifest", "trials", "params:phases"], "training_sets", name="choose_images"),
+        Node(
+            nodes.choose_images,
+            ["manifest", "trials", "params:phases"],
+            "training_sets",
+            name="choose_images",
+            tags=BOTH_DOMAINS,
+        ),
         Node(nodes.train, TRAINING | by_name("params:phases"), TRAINED, name="train_models"),
         Node(
             nodes.interpolate_networks,

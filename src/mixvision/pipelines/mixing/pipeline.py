@@ -5,7 +5,7 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.mixed_training import choose_images, train
 from mixvision.pipelines.mixing import nodes
-from mixvision.pipelines.wiring import STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
+from mixvision.pipelines.wiring import BOTH_DOMAINS, STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
 
 
 def create_pipeline(tuned: bool = False) -> Pipeline:
@@ -24,7 +24,13 @@ def create_pipeline(tuned: bool = False) -> Pipeline:
 
 def _training() -> list[Node]:
     return [
-        Node(choose_images, ["manifest", "trials", "params:mixtures"], "training_sets", name="choose_images"),
+        Node(
+            choose_images,
+            ["manifest", "trials", "params:mixtures"],
+            "training_sets",
+            name="choose_images",
+            tags=BOTH_DOMAINS,
+        ),
         Node(train, TRAINING, TRAINED, name="train_models"),
     ]
 

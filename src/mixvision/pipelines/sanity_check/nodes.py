@@ -30,7 +30,7 @@ def overfit_images(
     if not isinstance(models, list) or not models or not set(models) <= set(ARCHITECTURES):
         known = ", ".join(ARCHITECTURES)
         raise ValueError(f"sanity_check.models is {models!r}; give a list of one or more of {known}, such as [cnn].")
-    arithmetic.require_device()
+    arithmetic.require_available()
     chosen = choose_images(manifest, overfitting)
     pool = pool_images(chosen, pixels_by_domain(nice_images, real_images), chosen["id"], held_out=())
     images = pool.gather(torch.arange(len(pool.ids)))

@@ -3,6 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.streams import nodes
+from mixvision.pipelines.wiring import BOTH_DOMAINS
 
 
 def create_pipeline() -> Pipeline:
@@ -23,7 +24,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 ["state", "arrivals"],  # saved in this order: the state first
                 name="learn_from_new_images",
-                tags="train",
+                tags=["train", BOTH_DOMAINS],
             ),
             Node(
                 nodes.draw_mistakes,

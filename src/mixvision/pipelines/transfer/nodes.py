@@ -62,7 +62,7 @@ def describe_backbones(study: Transfer, training: EpochTraining) -> pd.DataFrame
 
     Loads every backbone, so that a wrong one is refused before any training.
     """
-    training.require_device()
+    training.require_available()
     rows = []
     for backbone in study.all_backbones():
         loaded = load_backbone(backbone, study.seed)

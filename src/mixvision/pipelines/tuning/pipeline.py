@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from mixvision.pipelines.mistakes import MISTAKES
 from mixvision.pipelines.tuning import nodes
-from mixvision.pipelines.wiring import by_name
+from mixvision.pipelines.wiring import BOTH_DOMAINS, by_name
 
 
 def create_pipeline() -> Pipeline:
@@ -24,6 +24,7 @@ def _searches() -> list[Node]:
             [*images, "params:grid", "params:training", "checkpoints", "training_events"],
             ["grid_trials", "grid_history", "grid_outcomes", "grid_predictions"],
             name="search_grid",
+            tags=BOTH_DOMAINS,
         ),
         Node(
             nodes.search_adaptively,

@@ -65,6 +65,11 @@ class Transfer:
     def all_backbones(self) -> list[Backbone]:
         return [Backbone(name, str(weights)) for name, weights in self.backbones.items() if weights is not None]
 
+    def require_available(self) -> None:
+        """Raise FileNotFoundError if a backbone's weights are missing; runs ask this before they do anything."""
+        for backbone in self.all_backbones():
+            backbone.require_available()
+
     def _make_tuples(self) -> None:
         for name in ("input_sizes", "heads", "fine_tunings", "ratios"):
             if not isinstance(getattr(self, name), list | tuple):

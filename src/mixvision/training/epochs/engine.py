@@ -90,7 +90,7 @@ def train_each(
     Args:
         make_classifier: makes the module that trains a network, from the arguments of ``Classifier``.
     """
-    training.require_device()
+    training.require_available()
     records = trials.to_dict("records")
     data = {trial["trial"]: prepare(trial) for trial in records}
     for trial in records:  # check all of them before the first is trained

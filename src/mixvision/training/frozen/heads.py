@@ -61,7 +61,7 @@ def train_heads(
         ValueError: a GPU is requested but not available, features or training sets do not fit the pool or the batches,
             there are no validation images, or a head or an optimiser is unknown.
     """
-    settings.require_device()
+    settings.require_available()
     _require_fit(features, pool)
     sets = training_positions(training_sets, pool)
     for trial in trials.to_dict("records"):

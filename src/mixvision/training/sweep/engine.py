@@ -66,7 +66,7 @@ def train_sweep(
         ValueError: a GPU is requested but not available, a training set has fewer than 20 images or contains any that
             are not training images of the pool, or no trial finished.
     """
-    training.require_device()
+    training.require_available()
     sets = _positions(training_sets, trials, pool)
     events.started(trials)
     shared = fingerprint_shared(pool, training, course)
