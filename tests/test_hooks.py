@@ -61,6 +61,18 @@ def test_the_time_of_a_node_counts_for_one_stage():
     assert list(summary.seconds) == ["report", "train"]
 
 
+def test_the_last_line_says_how_long_the_whole_run_took(capsys, monkeypatch):
+    """Also what no node did: the table took 2 s, and loading and saving 70 s more."""
+    node, summary = Node(print, "a", "b", name="draw", tags="report"), RunSummary()
+    moments = iter([100.0, 110.0, 112.0, 172.0])
+    monkeypatch.setattr("mixvision.hooks.time.monotonic", lambda: next(moments))
+    summary.before_pipeline_run()
+    summary.before_node_run(node)
+    summary.after_node_run(node)
+    summary.after_pipeline_run(Pipeline([node]), DataCatalog({"a": MemoryDataset(1), "b": MemoryDataset(2)}))
+    assert capsys.readouterr().out == "Time: report 2 s; 1 min 12 s in all, with loading and saving.\n"
+
+
 def test_passwords_in_the_commands_addresses_are_hidden_before_they_are_recorded():
     given = {"nice": "https://me:secret@example.org/a.tar?token=hidden", "ingestion": {"splits": {"seed": 3}}}
     recorded = {"runtime_params": given, "env": "base"}

@@ -19,6 +19,7 @@ from mixvision.parameter_names import (
     refuse_old_names,
     refuse_unknown_names,
     require_mappings,
+    unread_names,
 )
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.training.mixtures import Mixtures
@@ -131,3 +132,14 @@ def test_what_must_be_a_mapping_is_named(value):
     ):
         require_mappings({"nice": value}, {"nice": {"source": None, "group": None}})
     require_mappings({"nice": None, "seed": 3}, {"nice": {"source": None}, "seed": 0})
+
+
+def test_parameters_of_the_command_that_nothing_reads_are_named():
+    read = ["mixing.training", "ingestion.splits", "streams.report.title"]
+    given = {
+        "mixing": {"training": {"iterations": 3}, "mixtures": {"ratios": [0, 100]}},
+        "tuning": {"grid": {"factors": []}},
+        "streams": {"report": {}},
+        "ingestion": 3,
+    }
+    assert unread_names(given, read) == ["mixing.mixtures.ratios", "tuning.grid.factors"]

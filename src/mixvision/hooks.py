@@ -16,6 +16,7 @@ Every Kedro command imports this module, so what imports torch or pandas is impo
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -42,16 +43,25 @@ from mixvision.parameter_names import (
     refuse_old_names,
     refuse_unknown_names,
     require_mappings,
+    unread_names,
 )
 
 if TYPE_CHECKING:
     from mixvision.datasets.images import ImageSourceDataset
 
+log = logging.getLogger(__name__)
+
 STAGES = ("ingest", "train", "report")  # tags of nodes; one with two of them counts as the later one
 
 
 class ParameterNames:
-    """Refuses an unknown study, and parameters with an old or unknown name, before anything is read or trained."""
+    """Refuses an unknown study, and parameters with an old or unknown name, before anything is read or trained.
+
+    Parameters of the command that no node of the pipeline reads are named in a warning.
+    """
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}  # by --params
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
@@ -68,6 +78,13 @@ class ParameterNames:
         refuse_old_names(parameters)
         refuse_fixed_globals(runtime, known_settings, known)
         refuse_unknown_names(parameters, known)
+        self.given = {name: value for name, value in runtime.items() if name not in changeable}
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        read = [name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")]
+        for name in unread_names(self.given, read):
+            log.warning("The parameter %s changes nothing: no step of this run reads it.", name)
 
     @staticmethod
     def require_environment(loader: OmegaConfigLoader) -> None:
@@ -133,15 +150,17 @@ class SourceCheck:
         for name in ("runtime_params", "extra_params"):
             if run_params.get(name):
                 run_params[name] = with_shown_addresses(run_params[name])
-        inputs = [catalog.get(name) for name in sorted(pipeline.inputs())]
+        known = cast(DataCatalog, catalog)
+        inputs = [known.get(name) for name in sorted(pipeline.inputs())]
         sources = [dataset for dataset in inputs if isinstance(dataset, ImageSourceDataset)]
         self._require_sources(sources, both=bool(pipeline.only_nodes_with_tags(BOTH_DOMAINS).nodes))
         for dataset in inputs:
             if isinstance(dataset, ImageSourceDataset | PublishedDataset | TableDataset):
                 dataset.check()
         for name in sorted(pipeline.inputs()):
-            if name.startswith("params:") and hasattr(value := catalog.get(name).load(), "require_available"):
-                value.require_available()
+            value = known[name].load() if name.startswith("params:") else None  # load of the catalog logs
+            if require := getattr(value, "require_available", None):
+                require()
         for node in pipeline.only_nodes_with_tags("check").nodes:
             node.run({name: catalog.load(name) for name in node.inputs})
 
@@ -204,12 +223,13 @@ class RunSummary:
     """Prints the results at the end of a run and removes checkpoints that are no longer needed."""
 
     def __init__(self) -> None:
+        self.started = time.monotonic()
         self.begun: dict[str, float] = {}  # by node
         self.seconds: dict[str, float] = {}  # by stage
 
     @hook_impl
     def before_pipeline_run(self) -> None:
-        self.begun, self.seconds = {}, {}
+        self.started, self.begun, self.seconds = time.monotonic(), {}, {}
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -237,7 +257,9 @@ class RunSummary:
             from mixvision.reporting.formatting import training_time
 
             known = [stage for stage in STAGES if stage in self.seconds]
-            print(f"Time: {', '.join(f'{stage} {training_time(self.seconds[stage])}' for stage in known)}.")
+            parts = ", ".join(f"{stage} {training_time(self.seconds[stage])}" for stage in known)
+            whole = training_time(time.monotonic() - self.started)
+            print(f"Time: {parts}; {whole} in all, with loading and saving.")
 
 
 def parameters_of(node: Node, catalog: CatalogProtocol) -> dict[str, Any]:

@@ -104,6 +104,30 @@ def refuse_fixed_globals(runtime: Collection[str], settings: Collection[str], kn
             )
 
 
+def unread_names(given: Mapping[str, Any], read: Collection[str]) -> list[str]:
+    """The given parameters that no node reads, by their dotted names.
+
+    Args:
+        given: parameters, nested by the parts of their names.
+        read: dotted names of parameters; reading one also reads those above and below it.
+    """
+    return [
+        name for name in _dotted(given) if not any(_is_part(name, known) or _is_part(known, name) for known in read)
+    ]
+
+
+def _is_part(name: str, whole: str) -> bool:
+    return f"{name}.".startswith(f"{whole}.")
+
+
+def _dotted(node: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        if isinstance(value, Mapping) and value:
+            yield from _dotted(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}"
+
+
 def _matching(node: object, pattern: list[str]) -> Iterator[list[str]]:
     """Paths below a node of the parameters that match a pattern."""
     if not pattern:
