@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 DASH = "\N{EN DASH}"
@@ -42,12 +43,25 @@ def listed(names: Sequence[str]) -> str:
 
 
 def setting_value(value: object) -> str:
-    """A setting as text, numbers as short as possible: 0.0001, 1e-05, 64; "automatic" for None, a dash for NaN."""
+    """A setting as text, numbers as short as possible: 0.0001, 1e-05, 64.
+
+    "automatic" for None, a dash for NaN, "yes" or "no", and several values beside each other.
+    """
     if value is None:
         return "automatic"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, tuple | list):
+        nested = any(isinstance(part, tuple | list) for part in value)
+        return ("; " if nested else ", ").join(map(setting_value, value)) or "none"
     if isinstance(value, float):
         return DASH if math.isnan(value) else f"{value:g}"
     return str(value)
+
+
+def view_settings(prefix: str, views: Mapping[str, object]) -> dict[str, str]:
+    """The settings of augmentation as text, by names such as "views: rotation"; None is an alteration left out."""
+    return {f"{prefix}: {name}": "none" if value is None else setting_value(value) for name, value in views.items()}
 
 
 def number(value: float) -> str:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,7 +15,7 @@ from PIL import Image
 
 from mixvision.reporting.drawing import Drawing, drawing_of
 from mixvision.reporting.explanations import Explainer
-from mixvision.reporting.formatting import DASH, number
+from mixvision.reporting.formatting import DASH, number, setting_value
 from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.scripts import SCRIPT_NAME, SCRIPT_TAG
@@ -180,4 +181,6 @@ def _texts_of_page(page: Page, drawings: Iterable[Drawing]) -> Iterator[str]:
 def _text(cell: object) -> str:
     if isinstance(cell, float):
         return number(cell)
+    if isinstance(cell, bool | np.bool_):
+        return setting_value(cell)
     return DASH if pd.isna(cell) else str(cell)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 from PIL import Image
 
+from mixvision.reporting.formatting import setting_value
 from mixvision.reporting.image_tables import excluded_files, image_counts
+from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Picture, Section, Table
 from mixvision.reporting.published import PublishedSection
 from mixvision.reporting.results import StudyResults
@@ -83,10 +87,16 @@ def excluded_section(manifest: pd.DataFrame) -> Section:
     return Section("Excluded files", tables=[Table("By reason", reasons), Table("Each file", files)])
 
 
-def settings_section(trials: pd.DataFrame) -> Section:
+def settings_section(trials: pd.DataFrame, title: str = "Trial settings") -> Section:
     """The settings that all trials share, and a table of those in which they differ."""
     shared, differing = trial_settings(trials)
-    return Section("Trial settings", tables=[Table("Shared by all trials", shared), Table("Each trial", differing)])
+    return Section(title, tables=[Table("Shared by all trials", shared), Table("Each trial", differing)])
+
+
+def settings_table(title: str, settings: Mapping[str, object]) -> Table:
+    """One row per setting, such as "learning_rate" or "training, l2", by plain names."""
+    names = [", ".join(map(plain_name, name.split(", "))) for name in settings]
+    return Table(title, pd.DataFrame({"setting": names, "value": list(map(setting_value, settings.values()))}))
 
 
 def published_note(published: PublishedSection) -> str:

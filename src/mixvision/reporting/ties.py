@@ -52,8 +52,8 @@ def tied_sentence(table: pd.DataFrame, best: str) -> str:
 
 
 def tied_text(table: pd.DataFrame, best: str) -> list[str]:
-    """What the faintly green rows of a table of models are; nothing if none was compared with the best one."""
-    if not tied_sentence(table, best):
+    """What the faintly green rows of a table of models are; nothing if there are none."""
+    if set(not_behind(table, best, "trial")) <= {best} or not tied_sentence(table, best):
         return []
     return [
         f"The test images cannot tell the faintly green models from {best}, which is best on the validation images: "

@@ -51,7 +51,8 @@ def conclude(study, published=None, iterative: bool = True, proxies: Proxies = P
     results = {"verdicts": verdicts, "settings": settings, "metric_table": metrics, "law": law}
     names = ("differences", "best_ratios", "approaches", "law_fits")
     results |= {name: None if drawn is ABSENT else drawn for name, drawn in zip(names, figures, strict=True)}
-    page, summary = write_page(known, REPORT, NONE_LOST, NONE_LOST, **results)
+    results |= {"mixing_trials": study.trials, "iterative_trials": trials}
+    page, summary = write_page(known, REPORT, proxies, NONE_LOST, NONE_LOST, **results)
     return {"verdicts": verdicts, "ratios": ratios, "settings": settings, "law": law, "curves": curves} | {
         "figures": figures,
         "page": page,
@@ -82,7 +83,7 @@ def test_terms_are_explained(study, concluded):
 
 def test_the_page_and_the_summary_have_every_sentence_in_its_place(concluded):
     page, verdicts = Reader(concluded["page"]), concluded["verdicts"]
-    assert all(sentence in page.section("The three hypotheses") for sentence in verdicts["sentence"])
+    assert all(sentence in page.section("The hypotheses") for sentence in verdicts["sentence"])
     assert answer(verdicts) in page.section("")
     assert all(sentence in page.section("A law of mixing") for sentence in law_sentences(concluded["law"]))
     assert all(sentence in concluded["summary"] for sentence in verdicts["sentence"])

@@ -66,16 +66,17 @@ def test_the_answer_gives_each_domain_both_ways_at_the_plain_splits_best_ratio(r
     text = answer(comparison, "grouped")
     nice, real = (row_of(comparison, domain) for domain in ("nice", "real"))
     assert nice["ratio"] == 100
-    assert text.startswith("At 100% real, its best ratio, a plain random split reports a nice accuracy of")
+    assert text.startswith("At 100% real, its best ratio, a plain random split reports an accuracy of")
     names = ("plain_top1", "used_top1", "difference")
     expected = [f"{nice[name]:.3f}" for name in names] + [f"{nice[f'difference_{end}']:.3f}" for end in ("low", "high")]
     assert re.findall(r"\d\.\d{3}", text)[:5] == expected
     assert f"the plain split flatters by {nice['difference']:.3f}" in text
-    assert f"a real accuracy of {real['plain_top1']:.3f}, and the grouped split {real['used_top1']:.3f}" in text
+    reported = f"{real['plain_top1']:.3f} on real test images, where the grouped split reports {real['used_top1']:.3f}"
+    assert reported in text
     above = [int((rows["difference_low"] > 0).sum()) for _, rows in comparison.groupby("domain")]
     assert above[0] == 3
-    assert "above 0 at 3 of 3 ratios; of the plain split's nice test images 100% leak." in text
-    assert f"above 0 at {above[1]} of 3 ratios; of the plain split's real test images 0% leak." in text
+    assert "Of its test images, 100% of the nice ones leak (the difference is above 0 at 3 of 3 ratios)" in text
+    assert text.endswith(f"and 0% of the real ones (at {above[1]} of 3).")
     assert text in Reader(leakage_page("Two fruits", results)).section("")
     assert f"{nice['plain_top1']:.3f}" in Reader(leakage_page("Two fruits", results)).key_numbers
 
@@ -84,8 +85,8 @@ def test_the_answer_gives_each_domain_both_ways_at_the_plain_splits_best_ratio(r
     ("bounds", "verdict"),
     [
         ((0.1, 0.01, 0.2), "the plain split flatters by 0.100"),
-        ((0.1, -0.01, 0.2), "the test images do not show that they differ"),
-        ((0.0, 0.0, 0.0), "the test images do not show that they differ"),
+        ((0.1, -0.01, 0.2), "the test images show no difference"),
+        ((0.0, 0.0, 0.0), "the test images show no difference"),
         ((-0.1, -0.2, -0.01), "the plain split does not flatter, but is 0.100 lower"),
     ],
 )
@@ -93,7 +94,7 @@ def test_the_answer_depends_on_whether_the_interval_includes_0(comparison, bound
     changed = with_difference(comparison, *bounds)
     text = answer(changed, "published")
     assert text.count(verdict) == 2
-    assert f"(95% interval of the difference {bounds[1]:+.3f} to {bounds[2]:+.3f})" in text
+    assert f"; 95% interval of the difference {bounds[1]:+.3f} to {bounds[2]:+.3f})" in text
 
 
 def test_the_page_says_whether_the_best_ratio_changes(comparison):

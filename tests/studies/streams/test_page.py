@@ -15,6 +15,8 @@ from mixvision.reporting.formatting import DASH
 from mixvision.reporting.style import COLOURS
 from mixvision.studies.streams.page import arrivals_table, prequential_figure, streams_page, summary
 
+SETTINGS = {"buffer": 1000, "stack_size": None}
+
 
 @pytest.fixture
 def arrivals() -> pd.DataFrame:
@@ -54,12 +56,12 @@ def test_the_table_has_a_row_a_run(arrivals):
 
 
 def test_terms_are_explained(arrivals):
-    require_explained_terms(streams_page("Digits", arrivals, prequential_figure(arrivals)))
+    require_explained_terms(streams_page("Digits", arrivals, prequential_figure(arrivals), None, SETTINGS))
 
 
 def test_summary_and_page_give_the_last_measured_arrival(arrivals):
     """The third run brings no nice images, so that the second is the last one measured on both domains."""
-    html = streams_page("Digits", arrivals, prequential_figure(arrivals))
+    html = streams_page("Digits", arrivals, prequential_figure(arrivals), None, SETTINGS)
     page, last = Reader(html), arrivals.set_index("run").loc[2]
     answer = page.section("").partition("Run 2 ")[2].partition(").")[0]
     expected = [f"{last[f'{name}_top1']:.3f}" for name in ("performance", "nice", "real")]
@@ -76,16 +78,19 @@ def test_summary_and_page_give_the_last_measured_arrival(arrivals):
 
 def test_the_first_run_has_no_performance_yet(arrivals):
     first = arrivals[:1]
-    figure = prequential_figure(first)
-    assert not any(len(trace.x) for trace in figure.data)
-    html = streams_page("Digits", first, figure)
+    assert prequential_figure(first) is None
+    html = streams_page("Digits", first, None, None, SETTINGS)
+    assert Reader(html).table("setting").to_numpy().tolist() == [
+        ["buffer", "1000"],
+        ["models trained together", "automatic"],
+    ]
     assert Reader(html).key_numbers == ["1", "200", "500", "700"]
     assert Reader(html).table("run", "performance")["performance"].tolist() == [DASH]
 
 
 def test_the_mistakes_on_the_last_arrival_are_pictures(arrivals):
     figure, sheet = prequential_figure(arrivals), Image.new("RGB", (40, 30), "red")
-    assert "What the network got wrong" not in Reader(streams_page("Digits", arrivals, figure)).headings
-    html = streams_page("Digits", arrivals, figure, sheet)
+    assert "What the network got wrong" not in Reader(streams_page("Digits", arrivals, figure, None, SETTINGS)).headings
+    html = streams_page("Digits", arrivals, figure, sheet, SETTINGS)
     assert "Most confident mistakes" in Reader(html).section("What the network got wrong")
     require_explained_terms(html)

@@ -34,7 +34,7 @@ from mixvision.studies.tuning.page import (
     ratios_table,
     search_progress,
     searches_table,
-    settings_table,
+    step_table,
     tuning_answer,
     tuning_page,
     tuning_summary,
@@ -97,11 +97,11 @@ def named(figure) -> dict:
 
 
 def test_settings_are_listed_best_first_and_divergence_counts_as_nothing(grid):
-    table = settings_table(grid, "rates")
+    table = step_table(grid, "rates")
     assert table["learning rate"].tolist() == ["0.02", "0.08"]
     assert table["mean"].tolist() == pytest.approx([0.55, 0.45])
     assert table["80% real"].tolist() == pytest.approx([0.5, math.nan], nan_ok=True)
-    assert settings_table(grid, "factors")["L2"].tolist() == ["1", "0.5"]
+    assert step_table(grid, "factors")["L2"].tolist() == ["1", "0.5"]
 
 
 def test_the_best_of_a_ratio_is_that_of_any_step(grid, adaptive):

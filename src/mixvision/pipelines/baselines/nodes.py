@@ -17,6 +17,7 @@ from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.summary import layer_table
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting import charts, contact_sheets
+from mixvision.reporting.formatting import view_settings
 from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
@@ -149,7 +150,6 @@ def write_page(
 ) -> str:
     """Everything on one page that opens offline; ``results`` are the fields of :class:`BaselinesResults`."""
     shown = BaselinesResults(**results)
-    settings = {**vars(training), **{f"views: {name}": str(value) for name, value in vars(views).items()}}
-    shown = replace(shown, trials=shown.trials.assign(**settings))
+    shown = replace(shown, trials=shown.trials.assign(**vars(training), **view_settings("views", vars(views))))
     image_size = real_images.pixels.shape[1]
     return baselines_page(report.title, shown, study.base, study.ablated, published.baselines, image_size)

@@ -73,12 +73,14 @@ def draw(
 def write_page(
     published: Published,
     report: ReportParameters,
+    proxies: Proxies,
     mixing_outcomes: pd.DataFrame,
     iterative_outcomes: pd.DataFrame,
     **results: Any,
 ) -> tuple[str, str]:
     """Everything on one page that opens offline, and a summary; ``results`` are fields of `ConclusionsResults`."""
-    shown = ConclusionsResults(**results)
+    settings = {**vars(proxies), "bootstrap_draws": report.bootstrap_draws, "seed": report.seed}
+    shown = ConclusionsResults(**results, proxies=settings)
     missing = [*missing_notes(mixing_outcomes), *missing_notes(iterative_outcomes)]
     page = conclusions_page(report.title, shown, published, missing)
     summary = conclusions_summary(report.title, shown.verdicts, shown.settings, shown.law)

@@ -51,7 +51,10 @@ def _report() -> list[Node]:
             by_name(
                 "published",
                 "params:report",
+                "params:proxies",
                 "settings",
+                mixing_trials="mixing.trials",
+                iterative_trials="iterative.trials",
                 mixing_outcomes="mixing.outcomes",
                 iterative_outcomes="iterative.outcomes",
                 verdicts="hypotheses",

@@ -47,7 +47,10 @@ def draw_mistakes(
     return mistakes, mistakes_sheet(mistakes, pixels_by_domain(nice_images, real_images))
 
 
-def report(arrivals: pd.DataFrame, mistakes: Image.Image | None, title: str) -> tuple[go.Figure, str, str]:
-    """The accuracies on each arrival as a figure, the summary, and the page."""
-    figure = reporting.prequential_figure(arrivals)
-    return figure, reporting.summary(title, arrivals), reporting.streams_page(title, arrivals, figure, mistakes)
+def report(
+    arrivals: pd.DataFrame, mistakes: Image.Image | None, learning: OnlineLearning, training: Training, title: str
+) -> tuple[go.Figure | Absent, str, str]:
+    """The accuracies on each arrival as a figure, if any was classified, the summary, and the page."""
+    figure, settings = reporting.prequential_figure(arrivals), {**vars(training), **vars(learning)}
+    page = reporting.streams_page(title, arrivals, figure, mistakes, settings)
+    return figure or ABSENT, reporting.summary(title, arrivals), page

@@ -35,7 +35,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.report,
-                ["arrivals", "mistakes_sheet", "params:title"],
+                ["arrivals", "mistakes_sheet", "params:learning", "params:training", "params:title"],
                 ["prequential_figure", "summary", "page"],
                 name="write_page",
                 tags="report",

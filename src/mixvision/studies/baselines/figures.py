@@ -19,42 +19,49 @@ from mixvision.reporting.charts import (
 )
 from mixvision.reporting.style import TEMPLATE, title_with
 from mixvision.studies.baselines.settings import setting_text
-from mixvision.studies.baselines.tables import FLOORS, ablation_rows, best_trial, floor_rows, tied_trials
+from mixvision.studies.baselines.tables import (
+    FLOORS,
+    ablation_rows,
+    best_trial,
+    compared_rows,
+    floor_rows,
+    tied_trials,
+)
 
 LABEL_PLACES = {"linear": "top right", "random": "bottom left"}
 
 
 def model_comparison(table: pd.DataFrame) -> go.Figure:
-    """Test and validation accuracy of every model with the base settings, compared with the published one.
+    """Test and validation accuracy of the compared models, beside the published one.
 
     Args:
         table: what :func:`mixvision.studies.baselines.tables.trial_table` returns.
     """
-    rows = table[table["trial"] == table["model"]]
+    rows = compared_rows(table)
     figure = go.Figure()
     for split, symbol, size, bars in (("validation", "diamond", 11, None), ("test", "circle", 9, interval_bars(rows))):
-        trace = go.Scatter(x=rows[f"{split}_top1"], y=rows["model"], name=split, mode="markers", error_x=bars)
+        trace = go.Scatter(x=rows[f"{split}_top1"], y=rows["trial"], name=split, mode="markers", error_x=bars)
         trace.update(orientation="h", marker={"symbol": symbol, "size": size, "color": SPLIT_COLOURS[split]})
         figure.add_trace(trace.update(hovertemplate="%{y}: %{x:.3f}", offsetgroup=split))
     paper = rows.dropna(subset="published_validation")
     if len(paper):
-        trace = go.Scatter(x=paper["published_validation"], y=paper["model"], name="published validation")
+        trace = go.Scatter(x=paper["published_validation"], y=paper["trial"], name="published validation")
         marker = {"symbol": "diamond-open", "size": 11, "color": SPLIT_COLOURS["validation"], "line": {"width": 2}}
         trace.update(
             mode="markers", orientation="h", marker=marker, hovertemplate="%{y}: %{x:.3f}", offsetgroup="paper"
         )
         figure.add_trace(trace.update(offsetgroup="published"))
-    subtitle = "base settings, top-1, snapshot chosen on validation; bars: 95% interval of the test accuracy"
+    subtitle = "top-1, snapshot chosen on validation; bars: 95% interval of the test accuracy"
     if "behind_low" in table and table["behind_low"].notna().any():
         tied, best = rows[rows["trial"].isin(tied_trials(table))], table.set_index("trial").loc[best_trial(table)]
-        figure.add_trace(tied_rings(tied["test_top1"], tied["model"], orientation="h", offsetgroup="test"))
+        figure.add_trace(tied_rings(tied["test_top1"], tied["trial"], orientation="h", offsetgroup="test"))
         mark_interval(figure, best["test_low"], best["test_high"])
         subtitle += f"; band: that of {best.name}, the best of all"
     title = title_with("Accuracy of every model", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=230 + 46 * len(rows), **SIDE_BY_SIDE)
     figure.update_xaxes(title="accuracy (fraction)", range=[-0.02, 1.02])
     # Models that failed have no point, but keep their row.
-    order = {"categoryorder": "array", "categoryarray": list(rows["model"]), "range": [len(rows) - 0.5, -0.5]}
+    order = {"categoryorder": "array", "categoryarray": list(rows["trial"]), "range": [len(rows) - 0.5, -0.5]}
     return figure.update_yaxes(type="category", **order)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
 from mixvision.evaluation.mistakes import select_predictions
-from mixvision.evaluation.selection import rank
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -34,6 +33,7 @@ from mixvision.studies.baselines.tables import (
     ablation_rows,
     ablation_table,
     best_trial,
+    compared_rows,
     comparison_table,
     floor_rows,
     honest_trials,
@@ -134,16 +134,15 @@ def answer(table: pd.DataFrame) -> str:
 
 def _models_section(table: pd.DataFrame, published: PublishedBaselines | None, figure: go.Figure) -> Section:
     text = [
-        "Every model with the base settings. The bold green row is the best of them on the validation images. The "
-        "columns train, validation and test are accuracies with the weights of the best epoch (3 of 5 is the third of "
-        "five trained); steps counts the batches of all epochs.",
+        "Every model with the base settings, and the best of all models with other settings if it is ahead of them. In "
+        "all tables the bold green row is the model that is best of all on the validation images. The columns train, "
+        "validation and test are accuracies with the weights of the best epoch (3 of 5 is the third of five trained); "
+        "steps counts the batches of all epochs.",
         *tied_text(honest_trials(table), best_trial(table)),
     ]
     if published:
         text.append(f"Published: {published.source}; see the notes at the end.")
-    rows = table[table["trial"] == table["model"]]
-    tied = tied_rows(rows["trial"], tied_trials(table))
-    shown = Table("Accuracy of every model", comparison_table(table), highlighted_row=_best_row(rows), tied_rows=tied)
+    shown = _marked("Accuracy of every model", comparison_table(table), compared_rows(table)["trial"], table)
     return Section("Models compared", text, [shown], [figure])
 
 
@@ -155,14 +154,8 @@ def _ablation_section(
         f"{other.replace('_', ' ')}: {setting_text(other, base[other])}" for other in SETTINGS if other != setting
     ]
     text = f"The model {ablated}, with the base settings otherwise ({'; '.join(others)})."
-    rows = ablation_rows(table, base, ablated, setting)
-    names = [*rows["trial"], *floor_rows(table, ablated)["trial"]]
-    shown = Table(
-        f"Accuracy by {name}",
-        ablation_table(table, base, ablated, setting),
-        highlighted_row=_best_row(rows),
-        tied_rows=tied_rows(names, tied_trials(table)),
-    )
+    trials = [*ablation_rows(table, base, ablated, setting)["trial"], *floor_rows(table, ablated)["trial"]]
+    shown = _marked(f"Accuracy by {name}", ablation_table(table, base, ablated, setting), trials, table)
     return Section(name.capitalize(), [text], [shown], [figure])
 
 
@@ -277,7 +270,8 @@ def _floors(table: pd.DataFrame) -> dict[str, float]:
     return {name: accuracies[model] for model, name in FLOORS.items() if model in accuracies}
 
 
-def _best_row(rows: pd.DataFrame) -> int | None:
-    """The place of the row with the highest validation accuracy, None if no row has one."""
-    accuracies = rows["validation_top1"]
-    return None if accuracies.isna().all() else int(rank(accuracies)[0])
+def _marked(title: str, frame: pd.DataFrame, trials: Iterable[str], table: pd.DataFrame) -> Table:
+    """A table with one row per trial, in which the best model of all and those tied with it are marked."""
+    names, best = list(trials), best_trial(table)
+    place = names.index(best) if best in names else None
+    return Table(title, frame, highlighted_row=place, tied_rows=tied_rows(names, tied_trials(table)))

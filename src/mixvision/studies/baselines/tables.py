@@ -80,16 +80,23 @@ def tied_trials(table: pd.DataFrame) -> list[str]:
     return not_behind(honest_trials(table), best_trial(table), "trial")
 
 
+def compared_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The trials with the base settings, and last the best of all if its settings are others."""
+    base = table["trial"] == table["model"]
+    best = table["trial"] == best_trial(table)
+    return pd.concat([table[base], table[best & ~base]], ignore_index=True)
+
+
 def comparison_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Every model with the base settings, as text; those without a result included, marked "failed", "cancelled", ...
+    """The :func:`compared_rows` as text; those without a result included, marked "failed", "cancelled", ...
 
     Args:
         table: what :func:`trial_table` returns.
     """
-    rows = table[table["trial"] == table["model"]]
+    rows = compared_rows(table)
     domains = [domain for domain in DOMAINS if f"{domain}_test_top1" in rows]
     shown = {
-        "model": rows["model"],
+        "model": rows["trial"],
         **_accuracies(rows),
         **_published(rows),
         "last epoch (test)": rows["last_test_top1"].map(number),

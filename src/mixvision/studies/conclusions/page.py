@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,7 +12,7 @@ from mixvision.evaluation.selection import best_of_each
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import Published, PublishedMixing
-from mixvision.reporting.sections import published_note
+from mixvision.reporting.sections import published_note, settings_section, settings_table
 from mixvision.reporting.tables import comparison_table, snapshot_table
 from mixvision.studies.conclusions.hypotheses import NOT_JUDGED, RULES, STATEMENTS
 
@@ -34,6 +34,8 @@ class ConclusionsResults:
         law: what :func:`mixvision.studies.conclusions.mixing_law.compare_predictions` returns.
         differences, best_ratios, approaches: figures of the hypotheses and of both approaches.
         law_fits: figure of the law; None where none was fitted.
+        mixing_trials, iterative_trials: both approaches' models.
+        proxies: the settings of the law and of the resampling, by name.
     """
 
     verdicts: pd.DataFrame
@@ -44,6 +46,9 @@ class ConclusionsResults:
     best_ratios: go.Figure
     approaches: go.Figure
     law_fits: go.Figure | None
+    mixing_trials: pd.DataFrame
+    iterative_trials: pd.DataFrame
+    proxies: Mapping[str, object]
 
 
 def conclusions_page(title: str, results: ConclusionsResults, published: Published, notes: Sequence[str] = ()) -> str:
@@ -58,18 +63,23 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Publish
     verdicts, settings, law = results.verdicts, results.settings, results.law
     hypotheses = [results.differences, results.best_ratios]
     judged = Table("Verdicts", verdict_table(verdicts))
-    compared = Table("Test performance of every setting (chosen on validation)", settings_table(settings))
+    compared = Table("Test performance of every setting (chosen on validation)", approaches_table(settings))
     fits = Table("Predicted and observed best ratios", law_table(law))
     law_figures = [] if results.law_fits is None else [results.law_fits]
     evidence = [
-        Section("The three hypotheses", list(verdicts["sentence"]), [judged], hypotheses),
+        Section("The hypotheses", list(verdicts["sentence"]), [judged], hypotheses),
         Section("Mixed against iterative training", tables=[compared], figures=[results.approaches]),
         _published_section(results.metric_table, published.mixing),
         Section("A law of mixing", law_sentences(law), [fits], law_figures),
     ]
+    approaches = {"mixed": results.mixing_trials, "iterative": results.iterative_trials}
+    data = [
+        *(settings_section(rows, f"The models of {name} training") for name, rows in approaches.items() if len(rows)),
+        Section("Settings", tables=[settings_table("Of the law and the resampling", results.proxies)]),
+    ]
     footnotes = [*conclusions_footnotes(settings, published), *notes]
     numbers = _key_numbers(verdicts, settings)
-    return render_page(Page(_heading(title), QUESTION, answer(verdicts), numbers, evidence, footnotes=footnotes))
+    return render_page(Page(_heading(title), QUESTION, answer(verdicts), numbers, evidence, data, footnotes))
 
 
 def conclusions_summary(title: str, verdicts: pd.DataFrame, settings: pd.DataFrame, law: pd.DataFrame) -> str:
@@ -109,7 +119,7 @@ def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
-def settings_table(settings: pd.DataFrame) -> pd.DataFrame:
+def approaches_table(settings: pd.DataFrame) -> pd.DataFrame:
     """Both approaches' settings as text: accuracies, performance, its interval, and the validation performance."""
     columns = ["trials", "nice", "real", "performance", "performance_low", "performance_high", "validation_performance"]
     headings = {"value": "% real, or % initial", "performance_low": "low", "performance_high": "high"}

@@ -100,23 +100,27 @@ def leakage_summary(title: str, results: LeakageResults) -> str:
 
 def answer(comparison: pd.DataFrame, method: str) -> str:
     """Each domain's accuracy under both splits at the ratio that the plain one prefers, and whether they differ."""
-    sentences: list[str] = []
-    for row in comparison[comparison["plain_best"]].itertuples():
-        at = f"At {row.ratio}% real" + ("" if sentences else ", its best ratio")
-        reported = f"a plain random split reports a {row.domain} accuracy of {number(row.plain_top1)}"
+    rows = list(comparison[comparison["plain_best"]].itertuples())
+    flattered, leaking = [], []
+    for row in rows:
         bounds = f"95% interval of the difference {row.difference_low:+z.3f} to {row.difference_high:+z.3f}"
-        verdict = "the test images do not show that they differ"
+        verdict = "the test images show no difference"
         if row.difference_low > 0:
             verdict = f"the plain split flatters by {number(row.difference)}"
         elif row.difference_high < 0:
             verdict = f"the plain split does not flatter, but is {number(-row.difference)} lower"
+        flattered.append(
+            f"{number(row.plain_top1)} on {row.domain} test images, where the {method} split reports "
+            f"{number(row.used_top1)} ({verdict}; {bounds})"
+        )
         above = (comparison.loc[comparison["domain"] == row.domain, "difference_low"] > 0).agg(["sum", "size"])
-        sentences += [
-            f"{at}, {reported}, and the {method} split {number(row.used_top1)}: {verdict} ({bounds}).",
-            f"This interval is above 0 at {above['sum']} of {above['size']} ratios; of the plain split's {row.domain} "
-            f"test images {row.plain_leaks:.0%} leak.",
-        ]
-    return " ".join(sentences)
+        leaks, where = ("", "") if leaking else (" leak", "the difference is above 0 ")
+        ratios = f"{above['sum']} of {above['size']}" + ("" if leaking else " ratios")
+        leaking.append(f"{row.plain_leaks:.0%} of the {row.domain} ones{leaks} ({where}at {ratios})")
+    return (
+        f"At {rows[0].ratio}% real, its best ratio, a plain random split reports an accuracy of "
+        f"{', and '.join(flattered)}. Of its test images, {' and '.join(leaking)}."
+    )
 
 
 def best_on_plain_split(comparison: pd.DataFrame) -> int:

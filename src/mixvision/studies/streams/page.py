@@ -7,13 +7,15 @@ performance_top1 of the measured ones, classified before the network learned fro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.reporting.formatting import markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
-from mixvision.reporting.sections import confident_picture
+from mixvision.reporting.sections import confident_picture, settings_table
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 
 CURVES = {
@@ -32,8 +34,13 @@ NOTES = (
 )
 
 
-def prequential_figure(arrivals: pd.DataFrame) -> go.Figure:
-    """Top-1 accuracy on each arrival, before learning from it, against the number of images known by then."""
+def prequential_figure(arrivals: pd.DataFrame) -> go.Figure | None:
+    """Top-1 accuracy on each arrival, before learning from it, against the number of images known by then.
+
+    None if no arrival was classified yet: the first run trains the network that will classify the next one.
+    """
+    if arrivals[list(CURVES)].isna().all(axis=None):
+        return None
     new = arrivals["nice_new"] + arrivals["real_new"]
     known = new.cumsum() - new
     figure = go.Figure()
@@ -51,10 +58,7 @@ def prequential_figure(arrivals: pd.DataFrame) -> go.Figure:
                 hovertemplate="run %{customdata}, %{x} images known: %{y:.3f}",
             )
         )
-    measured = arrivals["nice_top1"].notna() | arrivals["real_top1"].notna()
     subtitle = "each arrival is classified before the network learns from it"
-    if not measured.any():
-        subtitle = "nothing yet: the first run trains the network that will classify the next arrival"
     figure.update_layout(template=TEMPLATE, title=title_with("Accuracy on new images", subtitle))
     figure.update_xaxes(title="images known before", rangemode="tozero")
     figure.update_yaxes(title="accuracy (top-1)", range=[-0.02, 1.02])
@@ -78,8 +82,22 @@ def summary(title: str, arrivals: pd.DataFrame) -> str:
     return f"{title}: online learning from two streams (images: nice + real)\n\n{table}\n\n{_news(arrivals)}"
 
 
-def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure, mistakes: Image.Image | None = None) -> str:
-    """The whole report as one HTML page; ``mistakes`` are those on the last classified arrival, None without one."""
+def streams_page(
+    title: str,
+    arrivals: pd.DataFrame,
+    figure: go.Figure | None,
+    mistakes: Image.Image | None,
+    settings: Mapping[str, object],
+) -> str:
+    """The whole report as one HTML page.
+
+    Args:
+        title: heading.
+        arrivals: one row per run.
+        figure: :func:`prequential_figure`; None before an arrival was classified.
+        mistakes: those on the last classified arrival; None without one.
+        settings: of the learning and the training, by name.
+    """
     numbers = [
         (str(len(arrivals)), "runs"),
         (f"{arrivals['iterations'].max():,}", "iterations"),
@@ -100,14 +118,15 @@ def streams_page(title: str, arrivals: pd.DataFrame, figure: go.Figure, mistakes
             "Run by run",
             [_news(arrivals)],
             [Table("Arrivals (images: nice + real)", arrivals_table(arrivals))],
-            [figure],
+            [figure] if figure else [],
         ),
         *_mistakes(mistakes),
     ]
     question = (
         "How well does a network that keeps learning from two growing streams classify the images that arrive next?"
     )
-    return render_page(Page(f"{title}: streams", question, answer, numbers, evidence, footnotes=NOTES))
+    data = [Section("Settings", tables=[settings_table("Of the learning and its training", settings)])]
+    return render_page(Page(f"{title}: streams", question, answer, numbers, evidence, data, NOTES))
 
 
 def _mistakes(mistakes: Image.Image | None) -> list[Section]:

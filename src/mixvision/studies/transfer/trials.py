@@ -11,6 +11,7 @@ from mixvision.models.backbones import Backbone, PretrainedBackbone, require_inp
 from mixvision.models.heads import HEADS
 from mixvision.models.imagenet import CLASSES, imagenet_classes
 from mixvision.parameter_types import require_types
+from mixvision.reporting.formatting import view_settings
 from mixvision.training.config import EpochTraining, is_number
 from mixvision.training.fine_tuning.config import FineTuning
 from mixvision.training.optimizer import require_optimizer
@@ -158,7 +159,7 @@ def shared_settings(trials: pd.DataFrame, augmentation: Augmentation, training: 
     """Settings that the trials do not have as columns: the device, the precision, and the views in fine-tuning."""
     views = vars(augmentation) if trials["augmented"].any() else {}
     shared = {"accelerator": training.accelerator, "precision": training.precision}
-    return shared | {f"views in fine-tuning: {name}": str(value) for name, value in views.items()}
+    return shared | view_settings("views in fine-tuning", views)
 
 
 def input_sizes(study: Transfer, loaded: PretrainedBackbone) -> tuple[int, ...]:

@@ -11,11 +11,10 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.selection import best_first, best_of_each
-from mixvision.reporting.formatting import DASH, markdown_table, number, setting_value
-from mixvision.reporting.names import plain_name
+from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedTuning
-from mixvision.reporting.sections import mistake_pictures
+from mixvision.reporting.sections import mistake_pictures, settings_table
 from mixvision.studies.tuning.grid import UNLUCKY
 from mixvision.vocabulary import FAILED, MISSING
 
@@ -27,7 +26,7 @@ STEPS = {
 }
 
 
-def settings_table(scores: pd.DataFrame, step: str) -> pd.DataFrame:
+def step_table(scores: pd.DataFrame, step: str) -> pd.DataFrame:
     """One row per setting of a step, best mean first.
 
     Args:
@@ -138,7 +137,7 @@ def tuning_summary(
     """The outcome as Markdown: the chosen setting, the steps, both searches."""
     parts = [f"{title}, by the best performance on the validation images"]
     for step, heading in STEPS.items():
-        table = settings_table(grid, step).iloc[:, :4]
+        table = step_table(grid, step).iloc[:, :4]
         parts += [heading, markdown_table(table.assign(mean=table["mean"].map(number)))]
     parts += ["Both searches", markdown_table(searches_table(grid, adaptive))]
     parts.append(tuning_answer(chosen, grid, adaptive, published))
@@ -150,7 +149,7 @@ class TuningResults:
     """What the page of the tuning shows.
 
     Attributes:
-        grid_scores, adaptive_scores: of both searches' trials, see :func:`settings_table` and :func:`search_progress`.
+        grid_scores, adaptive_scores: of both searches' trials, see :func:`step_table` and :func:`search_progress`.
         chosen: learning_rate, l2, performance_top1 and source.
         rates, factors, final: figures of the grid's steps.
         progress, best_by_ratio, adaptive_trials: figures that compare the searches.
@@ -186,7 +185,7 @@ def tuning_page(
     search_figures = [results.progress, results.best_by_ratio, results.adaptive_trials]
     steps = [
         Section(
-            heading, tables=[Table("Best validation performance", settings_table(grid, step), 200, 0)], figures=[figure]
+            heading, tables=[Table("Best validation performance", step_table(grid, step), 200, 0)], figures=[figure]
         )
         for (step, heading), figure in zip(STEPS.items(), step_figures, strict=True)
     ]
@@ -195,9 +194,6 @@ def tuning_page(
         Table("Best performance and setting of every ratio", ratios_table(grid, adaptive)),
     ]
     trials = [Table("Grid", _shown(grid)), Table("Adaptive search", _shown(adaptive))]
-    listed = pd.DataFrame(
-        {"setting": list(map(_plain, settings)), "value": list(map(setting_value, settings.values()))}
-    )
     evidence = [
         *steps,
         Section("Comparison of grid and adaptive search", tables=tables, figures=search_figures),
@@ -212,7 +208,7 @@ def tuning_page(
     ]
     data = [
         Section("Every trial", tables=trials),
-        Section("Settings", tables=[Table("Of the searches and the training", listed)]),
+        Section("Settings", tables=[settings_table("Of the searches and the training", settings)]),
     ]
     numbers = [
         (f"{chosen['learning_rate']:g}", "learning rate, chosen"),
@@ -223,11 +219,6 @@ def tuning_page(
     ]
     answer = tuning_answer(chosen, grid, adaptive, published)
     return render_page(Page(f"{title}: tuning", QUESTION, answer, numbers, evidence, data, _footnotes(published)))
-
-
-def _plain(setting: str) -> str:
-    """ "training, l2" in plain names."""
-    return ", ".join(map(plain_name, setting.split(", ")))
 
 
 def _shown(scores: pd.DataFrame) -> pd.DataFrame:
