@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -101,25 +102,28 @@ def leakage_summary(title: str, results: LeakageResults) -> str:
 def answer(comparison: pd.DataFrame, method: str) -> str:
     """Each domain's accuracy under both splits at the ratio that the plain one prefers, and whether they differ."""
     rows = list(comparison[comparison["plain_best"]].itertuples())
-    flattered, leaking = [], []
-    for row in rows:
-        bounds = f"95% interval of the difference {row.difference_low:+z.3f} to {row.difference_high:+z.3f}"
-        verdict = "the test images show no difference"
-        if row.difference_low > 0:
-            verdict = f"the plain split flatters by {number(row.difference)}"
-        elif row.difference_high < 0:
-            verdict = f"the plain split does not flatter, but is {number(-row.difference)} lower"
-        flattered.append(
-            f"{number(row.plain_top1)} on {row.domain} test images, where the {method} split reports "
-            f"{number(row.used_top1)} ({verdict}; {bounds})"
-        )
-        above = (comparison.loc[comparison["domain"] == row.domain, "difference_low"] > 0).agg(["sum", "size"])
-        leaks, where = ("", "") if leaking else (" leak", "the difference is above 0 ")
-        ratios = f"{above['sum']} of {above['size']}" + ("" if leaking else " ratios")
-        leaking.append(f"{row.plain_leaks:.0%} of the {row.domain} ones{leaks} ({where}at {ratios})")
+    above = (comparison["difference_low"] > 0).groupby(comparison["domain"]).agg(["sum", "size"])
+    leaking = [
+        f"{row.plain_leaks:.0%} of the {row.domain} ones leak (the difference is above 0 at "
+        f"{above['sum'][row.domain]} of {above['size'][row.domain]} ratios)"
+        for row in rows
+    ]
     return (
         f"At {rows[0].ratio}% real, its best ratio, a plain random split reports an accuracy of "
-        f"{', and '.join(flattered)}. Of its test images, {' and '.join(leaking)}."
+        f"{', and '.join(_flattered(row, method) for row in rows)}. Of its test images, {' and '.join(leaking)}."
+    )
+
+
+def _flattered(row: Any, method: str) -> str:
+    verdict = "the test images cannot tell them apart"
+    if row.difference_low > 0:
+        verdict = f"the plain split flatters by {number(row.difference)}"
+    elif row.difference_high < 0:
+        verdict = f"the plain split does not flatter, but is {number(-row.difference)} lower"
+    return (
+        f"{number(row.plain_top1)} on {row.domain} test images, where the {method} split reports "
+        f"{number(row.used_top1)} ({verdict}; 95% interval of the difference {row.difference_low:+z.3f} to "
+        f"{row.difference_high:+z.3f})"
     )
 
 
