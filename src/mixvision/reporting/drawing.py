@@ -19,6 +19,7 @@ TITLE = 60  # pixels that a title takes above a figure
 SMALL_PANEL, LARGE_PANEL = 150, 240  # pixels of a panel's height on a narrow screen
 GAP = 58  # pixels between two rows of panels there: tick labels and the title of the panel below
 MANY_PANELS = 4  # more than that stand in two columns on a narrow screen
+SMALL = 11  # pixels of its letters
 MOST_TICKS = 6  # that have room there
 PANEL_WIDTH, LETTER = 300, 0.6  # pixels of all panels beside each other there; width of a letter in parts of its size
 WIDEST_TITLE = 40  # letters of an axis there
@@ -71,11 +72,11 @@ def narrow_layout(data: list[dict[str, Any]], wide: Layout) -> Layout:
     """The layout for a phone: panels below each other, smaller type, no fixed width, a colour bar above."""
     layout = copy.deepcopy(wide)
     layout.pop("width", None)
-    layout["font"] = {"size": 11} | layout.get("font", {})
+    layout["font"] = {"size": SMALL} | layout.get("font", {})
     panels = list(dict.fromkeys((trace.get("xaxis", "x"), trace.get("yaxis", "y")) for trace in data))
     margin = _margin(layout) | {"l": 44, "r": 8, "b": 60}
     if len(panels) > 1:
-        _stack(layout, [(_axis(layout, x), _axis(layout, y)) for x, y in panels], margin)
+        _stack(layout, [(_axis(layout, x), _axis(layout, y)) for x, y in panels], margin, _upright(data))
     for axis in (value for key, value in layout.items() if key.startswith("xaxis")):
         if isinstance(axis.get("dtick"), int | float) and axis.get("type") != "category":
             axis.pop("dtick")
@@ -92,12 +93,15 @@ def narrow_layout(data: list[dict[str, Any]], wide: Layout) -> Layout:
     return layout
 
 
-def _stack(layout: Layout, panels: list[tuple[Layout, Layout]], margin: dict[str, float]) -> None:
-    """Put panels, pairs of axes, into one or two columns, with their titles, and set the height."""
+def _stack(layout: Layout, panels: list[tuple[Layout, Layout]], margin: dict[str, float], labels: float) -> None:
+    """Put panels, pairs of axes, into one or two columns, with their titles, and set the height.
+
+    ``labels``: pixels that the labels below a panel take more than numbers do.
+    """
     across = 2 if len(panels) > MANY_PANELS else 1
     down = -(-len(panels) // across)
     high = SMALL_PANEL if across > 1 else LARGE_PANEL
-    gap = GAP + 18 * any("<br>" in note.get("text", "") for note in layout.get("annotations", []))
+    gap = GAP + 18 * any("<br>" in note.get("text", "") for note in layout.get("annotations", [])) + labels
     inner = down * high + (down - 1) * gap
     layout["height"] = inner + margin["t"] + margin["b"]
     titles = {(_middle(x), y["domain"][1]): (x, y) for x, y in panels}
@@ -115,6 +119,12 @@ def _stack(layout: Layout, panels: list[tuple[Layout, Layout]], margin: dict[str
             longest = max(map(len, note["text"].split("<br>")))
             size = min(14, int(PANEL_WIDTH / across / (LETTER * longest)))
             note |= {"x": _middle(axes[0]), "y": axes[1]["domain"][1], "font": {"size": max(7, size)}}
+
+
+def _upright(data: list[dict[str, Any]]) -> float:
+    """Pixels that the names below a matrix, which stand nearly upright, take more than numbers do."""
+    names = [name for trace in data if trace["type"] == "heatmap" for name in trace["x"] if isinstance(name, str)]
+    return max(0, LETTER * SMALL * max(map(len, names), default=0) - SMALL)
 
 
 def _without_title(layout: Layout) -> Layout:

@@ -61,8 +61,9 @@ def test_an_ablation_shows_one_setting_by_value_above_the_floors(baselines):
     assert list(traces["published validation"].y) == [0.745, 0.717]
     assert traces["published validation"].line.dash == "dash"
     assert [shape.y0 for shape in figure.layout.shapes] == [rows.loc["linear", "test_top1"]]
-    labels = [note.text for note in figure.layout.annotations]
-    assert labels == [f"linear layer, test: {rows.loc['linear', 'test_top1']:.3f}"]
+    assert [shape.name for shape in figure.layout.shapes] == [
+        f"linear layer, test: {rows.loc['linear', 'test_top1']:.3f}"
+    ]
 
 
 def test_the_axis_begins_below_the_lowest_curve_and_names_guessing_if_it_is_lower(baselines):

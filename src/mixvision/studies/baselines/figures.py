@@ -28,7 +28,7 @@ from mixvision.studies.baselines.tables import (
     tied_trials,
 )
 
-LABEL_PLACES = {"linear": "top right", "random": "bottom left"}
+DASHES = {"linear": "dashdot", "random": "dot"}
 
 
 def model_comparison(table: pd.DataFrame) -> go.Figure:
@@ -83,9 +83,8 @@ def ablation(table: pd.DataFrame, base: Mapping[str, Any], ablated: str, setting
         if floor < low:
             subtitle += f"; {FLOORS[model]}, {floor:.3f}, is below the range shown"
             continue
-        line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": "dot"}
-        label = {"annotation_text": f"{FLOORS[model]}, test: {floor:.3f}", "annotation_position": LABEL_PLACES[model]}
-        figure.add_hline(y=floor, line=line, **label)
+        line = {"color": "rgba(127,127,127,0.9)", "width": 1.5, "dash": DASHES[model]}
+        figure.add_hline(y=floor, line=line, name=f"{FLOORS[model]}, test: {floor:.3f}", showlegend=True)
     name = setting.replace("_", " ")
     title = title_with(f"Accuracy of {ablated} by {name}", subtitle)
     figure.update_layout(template=TEMPLATE, title=title, height=460, scattermode="group", scattergap=0.85)
