@@ -22,8 +22,9 @@ OPENED = """(() => { const button = document.querySelector("button.term"); if (!
   button.focus(); button.click(); const shown = document.querySelector("[popover]:popover-open"); if (!shown) return "";
   const text = shown.textContent; shown.hidePopover(); return text; })()"""
 OVERLAPPING = """[...document.querySelectorAll(".plot")].flatMap(plot => {
-  const labels = [...plot.querySelectorAll(".annotation-text")].map(label => [label, label.getBoundingClientRect()]);
-  return labels.flatMap(([label, one], place) => labels.slice(place + 1).filter(([_, other]) =>
+  const [labels, ticks] = [".annotation-text", ".xtick text, .ytick text"].map(kind =>
+    [...plot.querySelectorAll(kind)].map(label => [label, label.getBoundingClientRect()]));
+  return labels.flatMap(([label, one], place) => [...labels.slice(place + 1), ...ticks].filter(([_, other]) =>
     Math.min(one.right, other.right) - Math.max(one.left, other.left) > 2
     && Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 2)
     .map(([other]) => label.textContent + " and " + other.textContent)); })"""
