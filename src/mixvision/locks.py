@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from kedro.framework.context import KedroContext
@@ -24,19 +25,26 @@ class Lock:
     def __init__(self, folder: Path, name: str) -> None:
         from filelock import FileLock  # imported here, as most commands lock nothing
 
-        folder.mkdir(parents=True, exist_ok=True)
         self.lock, self.holder = FileLock(folder / f"{name}.lock"), folder / f"{name}.holder"
 
     def acquire(self, what: str) -> None:
-        """Take the lock; if another process has it, say so and wait."""
+        """Take the lock; if another process has it, say ``what`` is waited for, and wait."""
         from filelock import Timeout
 
+        folder = self.holder.parent
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             self.lock.acquire(timeout=0)
         except Timeout:
-            log.warning("Waiting for another run of %s to end: %s.", what, self._read_holder())
+            log.warning("Waiting for %s: %s.", what, self._read_holder())
             self.lock.acquire()
-        self.holder.write_text(f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        except OSError as error:
+            raise OSError(
+                f"The folder of locks, {folder.absolute()}, cannot be used ({error.strerror}): delete it, or make it a "
+                "folder that you can write to."
+            ) from error
+        with suppress(OSError):  # it only tells others who waits for whom
+            self.holder.write_text(f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
 
     def release(self) -> None:
         self.lock.release()
@@ -54,7 +62,7 @@ class SetUpLock:
     @hook_impl(wrapper=True)
     def after_context_created(self, context: KedroContext) -> Iterator[None]:
         lock = Lock(Path(context.project_path) / FOLDER, "mlflow")
-        lock.acquire("the set-up of MLflow")
+        lock.acquire("another run to set up MLflow")
         try:
             return (yield)
         finally:
@@ -78,7 +86,7 @@ class StudyLock:
         self._release()  # of an earlier run in this process that ended without a word
         after_cell(self._release)
         self.lock = Lock(self.folder, f"study-{self.study}")
-        self.lock.acquire(f"the study {self.study!r}")
+        self.lock.acquire(f"another run of the study {self.study!r} to end")
 
     @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:

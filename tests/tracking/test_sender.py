@@ -148,6 +148,21 @@ def test_a_file_that_is_damaged_before_it_is_sent_stays_out_of_mlflow(client, jo
     assert journal.unsent() == 0
 
 
+def test_a_run_whose_journal_was_damaged_is_marked_and_what_is_lost_is_not_counted_as_sent(client, journal, caplog):
+    for value in ("one", "two", "three"):
+        journal.write("set_tag", name=value, value=value)
+    journal.keep_file("page.html", lambda path: path.write_text("the page"))
+    next(journal.folder.glob("files/*/page.html")).write_text("a page")
+    entries = journal.folder / "entries"
+    entries.write_bytes(entries.read_bytes().replace(b"two", b"too"))
+    journal.close()
+    send_what_is_left(journal.folder.parent, "the next run")
+    tags = client.get_run(journal.state.runs[""]).data.tags
+    assert tags["one"] == "one" and tags["three"] == "three" and "two" not in tags
+    assert tags["incomplete"].startswith("2 entries")
+    assert "MLflow now has 2 entries" in caplog.text and "2 entries are lost" in caplog.text
+
+
 def test_an_entry_that_mlflow_refuses_does_not_hold_up_the_others(client, journal):
     journal.write("create_run", "a", start_time=0)
     journal.write("log_metrics", "a", points=[("no % in names", 0.5, 0, 0)])

@@ -10,6 +10,7 @@ import torch
 
 from mixvision.training.attempts import train_in_groups
 from mixvision.training.events import TrainingEvents, TrainingListener
+from mixvision.training.memory import is_out_of_memory, stop_using_onednn
 from mixvision.training.results import SweepResult, outcome
 
 OF_THE_CPU = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes. Error code 12"
@@ -32,6 +33,12 @@ def leave_the_garbage(monkeypatch):
     monkeypatch.setattr("mixvision.training.attempts._release_memory", lambda: None)
 
 
+@pytest.fixture(autouse=True)
+def with_onednn(monkeypatch):
+    """As at the start of a process, and again afterwards."""
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", True)
+
+
 def run(groups, errors=None, recorder=None) -> SweepResult:
     """Train groups of which each raises the error of the first of its trials that has one."""
 
@@ -52,7 +59,7 @@ def run(groups, errors=None, recorder=None) -> SweepResult:
         MemoryError(),
         RuntimeError(OF_THE_CPU),
         torch.OutOfMemoryError("CUDA out of memory. Tried ..."),
-        RuntimeError("could not create a primitive"),
+        RuntimeError("could not execute a primitive"),
     ],
 )
 def test_a_trial_that_does_not_fit_is_found_by_halving_and_the_others_are_trained(error):
@@ -85,3 +92,28 @@ def test_other_errors_end_the_study(error):
     with pytest.raises(type(error)) as raised:
         run([["a", "b"]], {"a": error})
     assert raised.value is error
+
+
+def test_after_an_error_of_onednns_compiler_the_rest_is_trained_without_it(caplog):
+    """oneDNN fails from then on, also for networks that would fit: none of these may count as out of memory."""
+    tried = []
+
+    def train(names: list[str]) -> SweepResult:
+        tried.append(names)
+        if "b" in names and torch.backends.mkldnn.enabled:
+            raise RuntimeError("could not create a primitive")
+        outcomes = pd.DataFrame([outcome(name, iterations=5) for name in names])
+        return SweepResult(pd.DataFrame(), pd.DataFrame(), outcomes, {name: {} for name in names})
+
+    result = train_in_groups(train, [["a"], ["b", "c"], ["d"]], TrainingEvents(), "batch_size", {"iterations": 0})
+    assert tried == [["a"], ["b", "c"], ["b", "c"], ["d"]]
+    assert set(result.outcomes["status"]) == {"finished"}
+    assert "computed without it" in caplog.text
+
+
+def test_the_error_of_onednns_compiler_is_of_memory_and_ends_its_use_once():
+    error = RuntimeError("could not create a primitive")
+    assert is_out_of_memory(error)
+    assert not stop_using_onednn(MemoryError()) and torch.backends.mkldnn.enabled
+    assert [stop_using_onednn(error) for _ in range(2)] == [True, False]
+    assert not torch.backends.mkldnn.enabled

@@ -75,6 +75,7 @@ class Journal:
         self.output = (folder / ENTRIES).open("ab", buffering=0)
         self.input = (folder / ENTRIES).open("rb")
         self.missed = 0  # entries that could not be written
+        self.lost = 0  # entries that are damaged, or that MLflow refused
 
     @classmethod
     def create(cls, folder: Path, tracking_uri: str, experiment: str, parent: str, is_foreign: bool = False) -> Journal:
@@ -143,6 +144,7 @@ class Journal:
                 return Entry(*_value(line))
             except ValueError:
                 log.warning("A line of MLflow's journal %s is damaged and is not sent.", self.folder / ENTRIES)
+                self.lost += 1
                 self.advance()
         return None
 

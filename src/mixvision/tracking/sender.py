@@ -60,12 +60,14 @@ class Sender:
                 getattr(self, entry.do)(entry.run, **entry.arguments)
             except DamagedFileError as error:
                 log.warning("%s", error)
+                self.journal.lost += 1
             except Exception as error:
                 refused = isinstance(error, MlflowException) and error.error_code in REFUSALS
                 if not refused and not isinstance(error, FileNotFoundError | KeyError):
                     self.repeats = True
                     raise
                 log.warning("MLflow did not record an entry (%s of %r): %s", entry.do, entry.run, error)
+                self.journal.lost += 1
             if self.given_up:
                 return
             self.repeats = self.state.is_lost
@@ -255,7 +257,11 @@ def _send_one_left(journal: Journal, found_by: str) -> list[str]:
     for run_id in dead:
         mark_as_killed(sender.client, run_id, found_by, ended)
     if unsent:
-        log.warning("MLflow now has %d entries that an earlier run could not send.", unsent)
+        log.warning("MLflow now has %d entries that an earlier run could not send.", unsent - journal.lost)
+    if journal.lost:
+        parent = journal.state.runs[PARENT]
+        sender.client.set_tag(parent, "incomplete", f"{journal.lost} entries were damaged before they were sent")
+        log.warning("%d entries are lost; the run %s has the tag incomplete.", journal.lost, parent)
     journal.remove()
     return dead
 

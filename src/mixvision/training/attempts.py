@@ -11,13 +11,14 @@ import pandas as pd
 import torch
 
 from mixvision.training.events import TrainingListener
-from mixvision.training.memory import is_out_of_memory
+from mixvision.training.memory import is_out_of_memory, stop_using_onednn
 from mixvision.training.results import SweepResult, join_results, outcome
 from mixvision.vocabulary import CANCELLED, OUT_OF_MEMORY
 
 log = logging.getLogger(__name__)
 
 NOT_STARTED = "Cancelled before it started."
+AGAIN = "again"  # the state of a group that may fit now
 
 
 def train_in_groups(
@@ -47,6 +48,9 @@ def train_in_groups(
             results.append(result)
             continue
         _release_memory()  # here nothing refers to the failed group any more
+        if status == AGAIN:
+            pending.insert(0, names)
+            continue
         if status == OUT_OF_MEMORY and len(names) > 1:
             log.warning("%d models together do not fit into memory; splitting them in two.", len(names))
             pending = [names[: len(names) // 2], names[len(names) // 2 :], *pending]
@@ -73,6 +77,8 @@ def _attempt(
         if not is_out_of_memory(error):
             raise
         log.warning("Out of memory: %s", str(error).partition("\n")[0])
+        if stop_using_onednn(error):
+            return None, AGAIN, ""
         return None, OUT_OF_MEMORY, f"Out of memory, even when trained by itself: lower {lower}."
 
 

@@ -16,6 +16,7 @@ from mixvision.files import replacing_file
 
 log = logging.getLogger(__name__)
 
+ANEW = "Training starts anew."
 LAST, PREVIOUS = "last.ckpt", "last.previous.ckpt"
 
 
@@ -60,15 +61,16 @@ def checkpoint_to_continue(folder: Path, *also_needed: str) -> Path | None:
     if lacking:
         for name in (*lacking, LAST, PREVIOUS):
             if (folder / name).exists():
-                _set_aside(folder / name, "Training starts anew.")
+                _set_aside(folder / name, ANEW)
         return None
-    for name, otherwise in ((LAST, "Training goes on from the one before, if there is one."), (PREVIOUS, "")):
+    before = "Training goes on from the one before." if (folder / PREVIOUS).exists() else ANEW
+    for name, otherwise in ((LAST, before), (PREVIOUS, ANEW)):
         path = folder / name
         if path.exists():
             if _is_whole(path):
                 log.info("Continuing from the checkpoint %s.", path)
                 return path
-            _set_aside(path, otherwise or "Training starts anew.")
+            _set_aside(path, otherwise)
     return None
 
 

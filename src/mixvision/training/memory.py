@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
+
+import torch
+
+log = logging.getLogger(__name__)
 
 # On a CPU work is fastest while the largest feature map stays in the cache (measured: docs/architecture.md).
 CACHE_BYTES = 16 * 2**20
 FIRST_MAP_CHANNELS = 8
 MOST_AT_ONCE = 256
 
+NO_PRIMITIVE = "could not create a primitive"  # oneDNN, seen where the address space was full
+
 # What PyTorch, CUDA's libraries, oneDNN and joblib say in a RuntimeError when memory runs out.
 SIGNS = (
     "can't allocate memory",
     "out of memory",
     "ALLOC_FAILED",
-    "could not create a primitive",  # oneDNN, seen where the address space was full
+    NO_PRIMITIVE,
+    "could not execute a primitive",
     "could not create a memory",
     "excessive memory usage",
     "can't start new thread",  # Python, where its stack does not fit the address space
@@ -54,3 +62,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, RuntimeError):
         return any(sign in str(error) for sign in SIGNS)
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+
+
+def stop_using_onednn(error: BaseException) -> bool:
+    """After an error of oneDNN's compiler, compute without oneDNN from now on; returns whether this changes anything.
+
+    The compiler keeps an error for as long as its thread lives, so that every later call fails, too, however small it
+    is and however much memory is free. PyTorch's own kernels are slower, and agree within rounding.
+    """
+    if NO_PRIMITIVE not in str(error) or not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
+        return False
+    torch.backends.mkldnn.enabled = False
+    log.warning("oneDNN cannot be used any more after this: the rest is computed without it, which is slower.")
+    return True

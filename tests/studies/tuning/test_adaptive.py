@@ -312,6 +312,23 @@ def test_diverging_trials_fail_and_the_search_goes_on(tmp_path):
     assert recorder.heard["failed"] == set(statuses.loc[statuses["status"] == "failed", "trial"])
 
 
+class OneCancelled(KnownSweeps):
+    """As the training, in which a user cancels a trial."""
+
+    def train(self, trials, prune=None, events=SILENT):
+        result = super().train(trials, prune, events)
+        status = result.outcomes["status"].mask(result.outcomes["trial"] == "adaptive-020-001", "cancelled")
+        return replace(result, outcomes=result.outcomes.assign(status=status))
+
+
+def test_a_cancelled_trial_has_no_value_and_a_later_run_says_that_it_is_not_tried_again(tmp_path, caplog):
+    _, _, outcomes = search_adaptively(SEARCH, GRID, OneCancelled(), tmp_path)
+    assert outcomes.loc[outcomes["status"] == "cancelled", "trial"].tolist() == ["adaptive-020-001"]
+    assert "Not tried again" not in caplog.text
+    search_adaptively(SEARCH, GRID, KnownSweeps(kill_at=1), tmp_path)
+    assert f"adaptive-020-001 (cancelled). To search anew, delete {tmp_path / 'studies.db'}." in caplog.text
+
+
 def test_the_search_avoids_settings_that_diverge(tmp_path):
     """Upper half of the rates diverges; below, all settings are alike. Six seeds give 0.11 to 0.19, chance 0.5."""
     grid = replace(GRID, final_l2_factors=tuple(np.arange(1, 21) / 20))

@@ -127,6 +127,8 @@ def test_a_ratio_with_a_cancelled_trial_counts_for_no_setting():
     assert ranked["learning_rate"].tolist() == [0.1, 0.2] and ranked["performance_top1"].tolist() == [0.5, 0.4]
     ranked = rank_settings(scores[scores["ratio"] == 80].astype({"performance_top1": float}))  # no other ratio remains
     assert ranked["learning_rate"].tolist() == [0.2, 0.1]
+    assert ranked["performance_top1"].tolist() == pytest.approx([0.9, math.nan], nan_ok=True)  # and not 0
+    assert ranked["failed"].tolist() == [0, 0]
 
 
 def test_the_chosen_trials_are_those_of_the_last_step_with_a_result():

@@ -47,7 +47,7 @@ PUBLISHED = PublishedTuning("section 4 of a paper", learning_rate=0.004, l2=0.5)
 
 def scores_of(rows: list[tuple]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=[*COLUMNS, "performance_top1"])
-    return table.assign(trial=[f"trial-{place}" for place in range(len(table))], seed=0)
+    return table.assign(trial=[f"trial-{place}" for place in range(len(table))], seed=0, reason="")
 
 
 @pytest.fixture
@@ -102,6 +102,23 @@ def test_settings_are_listed_best_first_and_divergence_counts_as_nothing(grid):
     assert table["mean"].tolist() == pytest.approx([0.55, 0.45])
     assert table["80% real"].tolist() == pytest.approx([0.5, math.nan], nan_ok=True)
     assert step_table(grid, "factors")["L2"].tolist() == ["1", "0.5"]
+
+
+def test_a_cancelled_trial_is_no_performance_of_zero_and_is_named(grid, adaptive):
+    """With one ratio, nothing is left of its setting; with two, the other ratio ranks all settings."""
+    cancelled = (grid["step"] == "factors") & (grid["ratio"] == 20) & (grid["l2"] == 1)
+    ended = grid.assign(
+        status=grid["status"].mask(cancelled, "cancelled"),
+        reason=grid["reason"].mask(cancelled, "Cancelled before it started."),
+        performance_top1=grid["performance_top1"].mask(cancelled),
+    )
+    assert step_table(ended, "factors")["mean"].tolist() == pytest.approx([0.6, 0.55])
+    alone = step_table(ended[ended["ratio"] == 20], "factors")
+    assert alone["L2"].tolist() == ["0.5", "1"]
+    assert alone["mean"].tolist() == pytest.approx([0.55, math.nan], nan_ok=True)
+    name = grid.loc[cancelled, "trial"].item()
+    summary = tuning_summary("Fruits", CHOSEN, ended, adaptive, None)
+    assert f"Missing: {name} (cancelled). Cancelled before it started." in summary.split("\n\n")
 
 
 def test_the_best_of_a_ratio_is_that_of_any_step(grid, adaptive):
@@ -223,7 +240,7 @@ def test_the_summary_holds_the_tables_of_the_steps_and_of_the_searches(grid, ada
     assert factors == [["0.02", "1", "10", "0.600"], ["0.02", "0.5", "10", "0.550"]]
     assert final == [["0.02", "0.5", "20", "0.750"]]
     assert searches == [["grid", "10", "0", "1", "120", "0.800"], ["adaptive", "4", "1", "1", "70", "0.750"]]
-    assert summary.endswith(tuning_answer(CHOSEN, grid, adaptive, PUBLISHED))
+    assert tuning_answer(CHOSEN, grid, adaptive, PUBLISHED) in summary.split("\n\n")
 
 
 @pytest.fixture

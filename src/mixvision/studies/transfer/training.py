@@ -23,7 +23,7 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.tuner import TrainedHeads, fine_tune
 from mixvision.training.frozen.backbone import FrozenBackbone, as_is_probabilities, count_parameters, probability_frame
 from mixvision.training.frozen.heads import head_probabilities, train_heads
-from mixvision.training.memory import images_at_once, is_out_of_memory
+from mixvision.training.memory import images_at_once, is_out_of_memory, stop_using_onednn
 from mixvision.training.pool import ImagePool
 from mixvision.training.results import NO_EPOCHS, NoResultError, outcome
 from mixvision.transforms.augmentation import Augmentation
@@ -228,6 +228,9 @@ def _or_why_not(trials: pd.DataFrame, events: TrainingListener, train: Callable[
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        again = stop_using_onednn(error)
+    if again:
+        return _or_why_not(trials, events, train)
     reason = "Out of memory in the pretrained network: lower input_sizes, or name a smaller network in backbones."
     return _without_result(trials, reason, OUT_OF_MEMORY, events)
 

@@ -85,7 +85,11 @@ def search_adaptively(
     tables: list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]] = []
     while spent + cost <= grid.budget:
         log.info("Adaptive search: round %d, %d of %d model-iterations spent.", len(tables) + 1, spent, grid.budget)
-        tables.append(_Round(search, grid, studies, len(tables)).complete(sweeps, events))
+        turn = _Round(search, grid, studies, len(tables))
+        if lost := turn.lost():
+            text = "Not tried again, as later rounds follow them: %s. To search anew, delete %s."
+            log.warning(text, ", ".join(lost), folder / "studies.db")
+        tables.append(turn.complete(sweeps, events))
         ended = tables[-1][2]  # a trial that never began costs its part, too, or the search might go on for ever
         spent += int(ended["iterations"].where(~ended["status"].isin(UNLUCKY), grid.final_iterations).sum())
     return tuple(pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
@@ -133,6 +137,11 @@ class _Round(TrainingListener):
             for trial, frozen in self.recorded.items()
         ]
         return self._table(), pd.DataFrame(history), pd.DataFrame(outcomes)
+
+    def lost(self) -> list[str]:
+        """The trials that were cancelled or out of memory in an earlier run, each with this status."""
+        ends = {trial: frozen.user_attrs["status"] for trial, frozen in self.recorded.items()}
+        return [f"{trial} ({status})" for trial, status in ends.items() if status in UNLUCKY]
 
     def _table(self) -> pd.DataFrame:
         rows = [

@@ -180,14 +180,14 @@ def rank_settings(scores: pd.DataFrame) -> pd.DataFrame:
     """Settings by their mean performance over the ratios, best first: learning_rate, l2, performance_top1, failed.
 
     A trial that diverged counts as a performance of 0, as its setting does not work for that ratio. Ratios at which a
-    trial was cancelled or ran out of memory are left out for all settings, unless no other ratio remains.
+    trial was cancelled or ran out of memory are left out for all settings. If no other ratio remains, only those trials
+    are, and a setting without any other is last, with a performance of NaN.
     """
     unlucky = scores["status"].isin(UNLUCKY)
     comparable = scores[~scores["ratio"].isin(scores.loc[unlucky, "ratio"])]
     judged = comparable if len(comparable) else scores
-    judged = judged.assign(
-        failed=judged["performance_top1"].isna(), performance_top1=judged["performance_top1"].fillna(0)
-    )
+    diverged = judged["performance_top1"].isna() & ~judged["status"].isin(UNLUCKY)
+    judged = judged.assign(failed=diverged, performance_top1=judged["performance_top1"].mask(diverged, 0))
     settings = judged.groupby(["learning_rate", "l2"], sort=False)
     ranked = settings.agg(performance_top1=("performance_top1", "mean"), failed=("failed", "sum")).reset_index()
     return best_first(ranked, "performance_top1").reset_index(drop=True)

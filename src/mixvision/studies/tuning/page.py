@@ -14,8 +14,8 @@ from mixvision.evaluation.selection import best_first, best_of_each
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedTuning
-from mixvision.reporting.sections import mistake_pictures, settings_table
-from mixvision.studies.tuning.grid import UNLUCKY
+from mixvision.reporting.sections import missing_notes, mistake_pictures, settings_table
+from mixvision.studies.tuning.grid import UNLUCKY, rank_settings
 from mixvision.vocabulary import FAILED, MISSING
 
 QUESTION = "Which learning rate and which L2 factor should the models of all ratios be trained with?"
@@ -35,14 +35,15 @@ def step_table(scores: pd.DataFrame, step: str) -> pd.DataFrame:
         step: "rates", "factors" or "final".
 
     Returns:
-        ``learning rate``, ``L2``, ``iterations``, ``mean`` over the ratios (a diverged trial counts as 0), and a column
-        for each ratio.
+        ``learning rate``, ``L2``, ``iterations``, ``mean`` over the ratios by which settings are ranked
+        (:func:`mixvision.studies.tuning.grid.rank_settings`), and a column for each ratio.
     """
     rows = scores[scores["step"] == step]
     keys = ["learning_rate", "l2", "iterations"]
     wide = rows.pivot(index=keys, columns="ratio", values="performance_top1")
     table = wide.rename(columns="{}% real".format)
-    table.insert(0, "mean", wide.fillna(0).mean(axis=1))
+    ranked = rank_settings(rows).set_index(["learning_rate", "l2"])["performance_top1"]
+    table.insert(0, "mean", ranked.reindex(wide.index.droplevel("iterations")).to_numpy())
     table = best_first(table, "mean").reset_index()
     table[["learning_rate", "l2"]] = table[["learning_rate", "l2"]].map("{:g}".format)
     return table.rename(columns={"learning_rate": "learning rate", "l2": "L2"}).rename_axis(columns=None)
@@ -140,7 +141,7 @@ def tuning_summary(
         table = step_table(grid, step).iloc[:, :4]
         parts += [heading, markdown_table(table.assign(mean=table["mean"].map(number)))]
     parts += ["Both searches", markdown_table(searches_table(grid, adaptive))]
-    parts.append(tuning_answer(chosen, grid, adaptive, published))
+    parts += [tuning_answer(chosen, grid, adaptive, published), *missing_notes(pd.concat([grid, adaptive]))]
     return "\n\n".join(parts)
 
 
@@ -218,7 +219,8 @@ def tuning_page(
         (str(len(adaptive)), "trials of the adaptive search"),
     ]
     answer = tuning_answer(chosen, grid, adaptive, published)
-    return render_page(Page(f"{title}: tuning", QUESTION, answer, numbers, evidence, data, _footnotes(published)))
+    notes = [*missing_notes(pd.concat([grid, adaptive])), *_footnotes(published)]
+    return render_page(Page(f"{title}: tuning", QUESTION, answer, numbers, evidence, data, notes))
 
 
 def _shown(scores: pd.DataFrame) -> pd.DataFrame:
@@ -231,7 +233,7 @@ def _footnotes(published: PublishedTuning | None) -> list[str]:
         "All performances are the best during training on the validation images. Test images are not used.",
         "The chosen setting has the best mean over the ratios in the last step. A diverged trial counts as 0, and so "
         "does a ratio at which all trials of a search diverged. A ratio at which a trial was cancelled or ran out of "
-        "memory counts for no setting of that step.",
+        "memory counts for no setting of that step, unless it is the only one left.",
         "The best of many trials on the same images is too high as an estimate. Use it to compare settings; small "
         "differences between settings or searches are due to chance.",
         "The adaptive search has the grid's budget, counted in model-iterations, and ends when its next round might "
