@@ -155,7 +155,7 @@ def test_figures_draw_the_tables(concluded):
     drawn = dict(zip([name.split("<br>")[0] for name in differences.data[0].y], differences.data[0].x, strict=True))
     assert drawn == {name: row["estimate"] for name, row in rows.iterrows() if "near" not in name}
     assert list(ratios.data[0].y) == list(concluded["ratios"]["share"])
-    mixed, iterative = (trace for trace in approaches.data if trace.name.startswith("ours"))
+    mixed, iterative = (trace for trace in approaches.data if trace.name.startswith("this study"))
     assert list(mixed.x) == [0, 30, 60, 100] and list(iterative.x) == [30, 60]
     assert (mixed.xaxis, iterative.xaxis) == ("x", "x2")
     assert len(laws.data) == 2 * 2 * 3 * 2  # sets, iterations, measures; a curve and its points

@@ -30,7 +30,7 @@ def hypothesis_differences(verdicts: pd.DataFrame) -> go.Figure:
         go.Scatter(
             x=rows["estimate"],
             y=names,
-            name="ours, with 95% interval",
+            name="this study, with 95% interval",
             mode="markers",
             marker={"color": COLOURS["nice"], "size": 11},
             error_x={"type": "data", "symmetric": False, "thickness": 2, "width": 6} | bounds,
@@ -92,7 +92,7 @@ def approaches(
         trace = go.Scatter(
             x=rows["value"],
             y=rows["performance"],
-            name="ours, chosen on validation, with 95% interval",
+            name="this study, chosen on validation, with 95% interval",
             mode="lines+markers",
             line={"color": COLOURS["performance"], "width": 2.5},
             marker={"size": 8},
