@@ -17,11 +17,11 @@ TAG = f"mlflow.sharedViewState.{VIEW}"
 SETTINGS = ("ratio", "share", "trial")  # that a run may choose
 METRICS = (
     f"{VALIDATION}/performance_top1",
-    f"{TEST}/performance_top1",
+    *(f"{TEST}/performance_top1{end}" for end in ("", "_low", "_high")),
     f"{TEST}/nice_top1",
     f"{TEST}/real_top1",
     f"{VALIDATION}/top1",
-    f"{TEST}/top1",
+    *(f"{TEST}/top1{end}" for end in ("", "_low", "_high")),
 )
 PIXELS_PER_LETTER = 7.5  # of a column's heading
 LOCAL = "http://127.0.0.1:5000"  # where ``make mlflow`` shows a database
