@@ -141,12 +141,14 @@ def real_digits(tmp_path, digits) -> Path:
 
 
 def test_a_study_of_one_domain(run_pipeline, real_digits):
-    """As the command runs it, with null for the absent domain; the mixing pipeline stops after ingestion."""
+    """As the command runs it, with null for the absent domain; the mixing pipeline stops before it does anything."""
     Image.new("RGB", (40, 30), "red").save(real_digits / "2" / "wide.png")
     study = {"study": "one", "nice": {"source": None}, "real": {"source": str(real_digits)}, "image_size": 16}
     changes = {"ingestion": {"outliers": {"dimensions": [[8, 8]]}, "splits": {"test": 0.2, "validation": 0.2}}}
     with pytest.raises(ValueError, match=r"none of the domain 'nice': set nice\.source .* pipelines baselines"):
         run_pipeline("mixing", changes, study)
+    assert not list(Path("data").glob("[!.]*/one"))
+    run_pipeline("ingestion", changes, study)
     manifest = pd.read_parquet("data/03_primary/one/manifest.parquet").set_index("id")
     assert set(manifest["domain"]) == {"real"} and len(manifest) == 91
     assert manifest.loc["real/2/wide.png", "reason"] == "outlier by dimensions: 40x30"

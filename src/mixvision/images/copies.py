@@ -24,7 +24,8 @@ _SIDE = INDEXED.width
 WINDOWS = [
     *(Window(_SIDE * scale, _SIDE * scale) for scale in (1, 0.93, 0.86, 0.8)),
     Window(_SIDE, _SIDE, mirrored=True),
-    *(Window(_SIDE, _SIDE, right, down) for right, down in ((0.1, 0), (-0.1, 0), (0, 0.1), (0, -0.1))),
+    *(Window(_SIDE * 0.96, _SIDE, right=right) for right in (0.1, -0.1)),
+    *(Window(_SIDE, _SIDE * 0.96, down=down) for down in (0.1, -0.1)),
     Window(_SIDE * 0.9, _SIDE * 0.9, down=0.1),
     Window(_SIDE * 0.9, _SIDE * 0.9, down=-0.1),
     Window(_SIDE * 0.91, _SIDE * 0.91, down=-0.045),
