@@ -72,6 +72,6 @@ def stop_using_onednn(error: BaseException) -> bool:
     """
     if NO_PRIMITIVE not in str(error) or not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
         return False
-    torch.backends.mkldnn.enabled = False
+    torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property of the module
     log.warning("oneDNN cannot be used any more after this: the rest is computed without it, which is slower.")
     return True
