@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
+from mixvision.__main__ import main
 from mixvision.cli import cli
 from mixvision.images.text_files import decode_text
 
@@ -271,3 +273,9 @@ def test_options_reach_kedro(tmp_path, monkeypatch):
     with pytest.raises(SystemExit):  # python -m mixvision
         find_run_command("mixvision")(["--pipelines=mixing"])
     assert seen["env"] is None
+
+
+def test_the_packages_command_leaves_an_interactive_session_open(monkeypatch):
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    monkeypatch.setattr(project.run, "callback", lambda **_: "what a run returns")
+    assert main(["--pipelines=mixing"]) == "what a run returns"

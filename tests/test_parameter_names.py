@@ -134,6 +134,11 @@ def test_what_must_be_a_mapping_is_named(value):
     require_mappings({"nice": None, "seed": 3}, {"nice": {"source": None}, "seed": 0})
 
 
+def test_a_number_in_the_place_of_a_pipelines_parameters_is_named():
+    with pytest.raises(ValueError, match=r"^The parameter mixing is 3, but must be a mapping of some of mixtures\.$"):
+        require_mappings({"mixing": 3}, {"mixing": {"mixtures": {}}}, "parameter")
+
+
 def test_parameters_of_the_command_that_nothing_reads_are_named():
     read = ["mixing.training", "ingestion.splits", "streams.report.title"]
     given = {

@@ -75,6 +75,7 @@ class ParameterNames:
         parameters = loader["parameters"]
         changeable = names_of_runtime_params(base, [*patterns["parameters"], *patterns["catalog"]])
         known = {**dict.fromkeys(changeable), **declared(base, patterns["parameters"])}
+        require_mappings({name: value for name, value in parameters.items() if name in known}, known, "parameter")
         refuse_old_names(parameters)
         refuse_fixed_globals(runtime, known_settings, known)
         refuse_unknown_names(parameters, known)

@@ -69,12 +69,12 @@ def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any]
                     _require(key, known[name][part], f"{name}.{part}.", kind)
 
 
-def require_mappings(settings: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Raise ValueError for a global setting that is no mapping, but is one among those that are known."""
+def require_mappings(settings: Mapping[str, Any], known: Mapping[str, Any], kind: str = "global setting") -> None:
+    """Raise ValueError for a setting that is no mapping, but is one among those that are known."""
     for name, value in settings.items():
         if value is not None and isinstance(known[name], Mapping) and not isinstance(value, Mapping):
             names = ", ".join(known[name])
-            raise ValueError(f"The global setting {name} is {value!r}, but must be a mapping of some of {names}.")
+            raise ValueError(f"The {kind} {name} is {value!r}, but must be a mapping of some of {names}.")
 
 
 def _shared_mappings(value: object, known: object) -> Iterator[tuple[str, Any]]:

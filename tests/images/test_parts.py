@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import multiprocessing
+
 import numpy as np
 import pytest
 from damage import flip
 
-from mixvision.images.parts import compute_parts
+from mixvision.images.parts import backend_for, compute_parts
 
 
 def squares(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,3 +63,10 @@ def test_damaged_parts_are_computed_again(tmp_path):
     assert [[array.tolist() for array in part] for part in again] == [
         [array.tolist() for array in part] for part in whole
     ]
+
+
+def test_a_process_of_the_parallel_runner_starts_no_processes():
+    """It would wait for them for minutes after its work."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(backend_for, [True, False]) == ["threading", "threading"]
+    assert [backend_for(many) for many in (True, False)] == ["loky", "threading"]

@@ -59,6 +59,22 @@ def test_artifacts_follow_a_project_that_was_moved_or_copied(tmp_path, empty_tra
     assert {path.read_text() for path in place.glob("mlruns/*/*/artifacts/page.html")} == {"the page", "another"}
 
 
+def test_a_place_without_files_follows_a_move_and_one_that_is_still_there_stays(empty_tracking, tmp_path, monkeypatch):
+    """An experiment without artifacts has no folder yet; its next run would make it at the old place."""
+    former, place = tmp_path / "former", tmp_path / "place"
+    former.mkdir()
+    shutil.copy(empty_tracking, former / "mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{former}/mlflow.db")
+    client.create_experiment("empty", f"{former}/mlruns/empty")
+    client.create_experiment("another's", f"{tmp_path}/other/mlruns/digits")
+    (tmp_path / "other/mlruns/digits").mkdir(parents=True)
+    shutil.move(former, place)
+    follow_move(f"sqlite:///{place}/mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{place}/mlflow.db")
+    assert client.get_experiment_by_name("empty").artifact_location == f"{place}/mlruns/empty"
+    assert client.get_experiment_by_name("another's").artifact_location == f"{tmp_path}/other/mlruns/digits"
+
+
 def test_an_empty_database_has_nothing_to_follow(tmp_path):
     (tmp_path / "mlflow.db").touch()
     follow_move(f"sqlite:///{tmp_path}/mlflow.db")

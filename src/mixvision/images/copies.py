@@ -13,7 +13,7 @@ import pandas as pd
 
 from mixvision.images.alignment import FINE, confirm, shrunk
 from mixvision.images.descriptors import INDEXED, Window, describe, describe_changes, resemblance
-from mixvision.images.parts import compute_parts
+from mixvision.images.parts import backend_for, compute_parts
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def altered_copies(grey: np.ndarray, folder: Path | None = None) -> np.ndarray:
         text = "The pictures are so alike that %d pairs must be compared, which takes about %.0f minutes."
         logger.warning(text, len(pairs), minutes)
     parts = [slice(start, start + PAIRS_AT_ONCE) for start in range(0, len(pairs), PAIRS_AT_ONCE)]
-    backend = "loky" if len(parts) >= PARTS_FOR_PROCESSES else "threading"
+    backend = backend_for(len(parts) >= PARTS_FOR_PROCESSES)
     arguments = [(pairs[part], windows[part]) for part in parts]
     found = compute_parts(partial(_confirm, grey), arguments, folder, "copies", "comparing likely copies", backend)
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *(copies for (copies,) in found)]), axis=0)

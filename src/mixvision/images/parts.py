@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,14 @@ log = logging.getLogger(__name__)
 SHOWN_FROM = 4  # parts: shorter computations have no progress bar
 
 
+def backend_for(many: bool) -> str:
+    """What joblib computes with: processes for much work, else threads, which start at once.
+
+    A process of Kedro's ParallelRunner starts no others: it would wait for them, long after its work is done.
+    """
+    return "loky" if many and multiprocessing.parent_process() is None else "threading"
+
+
 def compute_parts(
     function: Callable[[Any], tuple[np.ndarray, ...]],
     arguments: Sequence[Any],
@@ -35,7 +44,7 @@ def compute_parts(
         folder: where results are kept and, if they are there already, read; None: nowhere.
         name: of the results' files, together with their numbers.
         description: for the progress bar.
-        backend: of joblib: "threading" or "loky" (processes).
+        backend: of joblib, see `backend_for`.
     """
     files = [None if folder is None else folder / f"{name}-{number}.npz" for number in range(len(arguments))]
     kept = [None if file is None else read_arrays(file) for file in files]

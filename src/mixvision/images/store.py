@@ -20,6 +20,7 @@ from mixvision.images.arrays import new_array
 from mixvision.images.decoding import Decoding, ImageRecord, decode_files
 from mixvision.images.groups import group_images
 from mixvision.images.hashing import THUMBNAIL_SIDE
+from mixvision.images.parts import backend_for
 from mixvision.images.sources import RawImages
 from mixvision.progress import progress
 
@@ -292,7 +293,7 @@ def _decode_rows(
     # Measured on two cores: threads decode 100-pixel JPEGs no faster than one thread does (2,800 per second, as much
     # of that work holds the interpreter lock) and 240-pixel photos 1.5 times as fast; processes 2.0 and 2.1 times
     # as fast, but take a second to start, too long for a few files.
-    backend = "loky" if len(rows) >= FILES_FOR_PROCESSES else "threading"
+    backend = backend_for(len(rows) >= FILES_FOR_PROCESSES)
     description = f"decoding {pending.raw.domain} images"
     with progress(desc=description, total=len(rows), unit="image", disable=not rows) as bar:
         for records in Parallel(n_jobs=-1, backend=backend, return_as="generator")(tasks):

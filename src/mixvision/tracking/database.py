@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, suppress
+from pathlib import Path
 
 from mixvision.files import replacing_file
 from mixvision.tracking.failures import explained, file_of
@@ -38,7 +39,10 @@ def create_database(address: str) -> None:
 
 
 def follow_move(address: str) -> None:
-    """Correct the places of artifacts if the project was moved or copied: MLflow stores them with full paths."""
+    """Correct the places of artifacts if the project was moved or copied: MLflow stores them with full paths.
+
+    A place that is still there stays, unless the same is beside the database: it may be that of another project.
+    """
     file = file_of(address)
     if not file or not file.exists():
         return
@@ -50,7 +54,7 @@ def follow_move(address: str) -> None:
             for (place,) in database.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall():
                 former, found, below = (place or "").partition(f"/{ARTIFACTS}/")
                 moved = folder / below
-                if found and "://" not in former and moved.exists():
+                if found and "://" not in former and (moved.exists() or not Path(place).exists()):
                     database.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (moved.as_posix(), place))
 
 
