@@ -23,7 +23,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -75,10 +75,10 @@ class ParameterNames:
         parameters = loader["parameters"]
         changeable = names_of_runtime_params(base, [*patterns["parameters"], *patterns["catalog"]])
         known = {**dict.fromkeys(changeable), **declared(base, patterns["parameters"])}
-        require_mappings({name: value for name, value in parameters.items() if name in known}, known, "parameter")
         refuse_old_names(parameters)
         refuse_fixed_globals(runtime, known_settings, known)
         refuse_unknown_names(parameters, known)
+        require_mappings(parameters, known, "parameter")
         self.given = {name: value for name, value in runtime.items() if name not in changeable}
 
     @hook_impl
@@ -151,17 +151,16 @@ class SourceCheck:
         for name in ("runtime_params", "extra_params"):
             if run_params.get(name):
                 run_params[name] = with_shown_addresses(run_params[name])
-        known = cast(DataCatalog, catalog)
-        inputs = [known.get(name) for name in sorted(pipeline.inputs())]
+        names = sorted(pipeline.inputs())
+        inputs = [catalog.get(name) for name in names]
         sources = [dataset for dataset in inputs if isinstance(dataset, ImageSourceDataset)]
         self._require_sources(sources, both=bool(pipeline.only_nodes_with_tags(BOTH_DOMAINS).nodes))
         for dataset in inputs:
             if isinstance(dataset, ImageSourceDataset | PublishedDataset | TableDataset):
                 dataset.check()
-        for name in sorted(pipeline.inputs()):
-            value = known[name].load() if name.startswith("params:") else None  # load of the catalog logs
-            if require := getattr(value, "require_available", None):
-                require()
+        for value in parameters_among(names, catalog).values():
+            if hasattr(value, "require_available"):
+                value.require_available()
         for node in pipeline.only_nodes_with_tags("check").nodes:
             node.run({name: catalog.load(name) for name in node.inputs})
 
@@ -263,10 +262,10 @@ class RunSummary:
             print(f"Time: {parts}; {whole} in all, with loading and saving.")
 
 
-def parameters_of(node: Node, catalog: CatalogProtocol) -> dict[str, Any]:
-    """A node's parameters, by their names in the catalog."""
+def parameters_among(names: Iterable[str], catalog: CatalogProtocol) -> dict[str, Any]:
+    """The parameters among these datasets, such as a node's inputs, by their names in the catalog."""
     known = cast(DataCatalog, catalog)
-    return {name: known[name].load() for name in node.inputs if name.startswith("params:")}  # load of the catalog logs
+    return {name: known[name].load() for name in names if name.startswith("params:")}  # load of the catalog logs
 
 
 def study_of(context: KedroContext) -> str:

@@ -15,7 +15,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from mixvision.files import replacing_file
-from mixvision.hooks import parameters_of, study_of
+from mixvision.hooks import parameters_among, study_of
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Provenance:
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         """Compare every step: what has just run is the same by now."""
         for node in pipeline.nodes:
-            now, then = settings_of(parameters_of(node, catalog)), self._read(node)
+            now, then = settings_of(parameters_among(node.inputs, catalog)), self._read(node)
             for name in sorted(now.keys() & then.keys()):
                 if now[name] != then[name]:
                     log.warning(

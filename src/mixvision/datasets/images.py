@@ -95,7 +95,7 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
     @property
     def files(self) -> tuple[object, ...]:
         """What tells these files from those of another source: where they are, and which of them are meant."""
-        place = Path(self._source).resolve() if self._source and Path(self._source).exists() else self._source
+        place = self._source and Path(self._source).expanduser().resolve()  # of a URL it is still one of a kind
         return place, str(self._layout), str(self._labels), self._mapping
 
     def save(self, _: None) -> None:

@@ -71,7 +71,7 @@ def acquire(
 
 
 def require_source(source: str, domain: str) -> None:
-    """Refuse a folder or archive that or sample that does not exist; a URL is checked only when it is fetched.
+    """Refuse a folder, an archive or a sample that does not exist; a URL is checked only when it is fetched.
 
     Raises:
         FileNotFoundError, ValueError: with the path that was looked for, and what to do.

@@ -23,7 +23,7 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 
 from mixvision.addresses import shown
-from mixvision.hooks import after_cell, file_of, is_report, parameters_of, role, said_of, study_of, without_signals
+from mixvision.hooks import after_cell, file_of, is_report, parameters_among, role, said_of, study_of, without_signals
 from mixvision.tracking.answers import answer_in
 from mixvision.tracking.database import check_database, check_server, create_database, follow_move
 from mixvision.tracking.facts import counts_of, digest_of, facts
@@ -105,7 +105,7 @@ class Tracking:
                 self._end_dead_runs(journal, died, run.info)
                 self.plugin.journal = journal
                 for node in pipeline.nodes:
-                    self.plugin.before_node_run(node, self.catalog, parameters_of(node, catalog), False)
+                    self.plugin.before_node_run(node, self.catalog, parameters_among(node.inputs, catalog), False)
                 self.run = TrackedRun(journal, catalog.load("training_events"), self.plugin.is_foreign)
         except BaseException as error:
             if not self.run and not self.plugin.is_foreign:

@@ -260,7 +260,9 @@ def _send_one_left(journal: Journal, found_by: str) -> list[str]:
         log.warning("MLflow now has %d entries that an earlier run could not send.", unsent - journal.lost)
     if journal.lost:
         parent = journal.state.runs[PARENT]
-        sender.client.set_tag(parent, "incomplete", f"{journal.lost} entries were damaged before they were sent")
+        sender.client.set_tag(
+            parent, "incomplete", f"{journal.lost} entries were damaged before they were sent, or refused"
+        )
         log.warning("%d entries are lost; the run %s has the tag incomplete.", journal.lost, parent)
     journal.remove()
     return dead

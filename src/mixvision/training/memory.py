@@ -70,7 +70,7 @@ def stop_using_onednn(error: BaseException) -> bool:
     The compiler keeps an error for as long as its thread lives, so that every later call fails, too, however small it
     is and however much memory is free. PyTorch's own kernels are slower, and agree within rounding.
     """
-    if NO_PRIMITIVE not in str(error) or not torch.backends.mkldnn.is_available() or not torch.backends.mkldnn.enabled:
+    if NO_PRIMITIVE not in str(error) or not torch.backends.mkldnn.enabled:
         return False
     torch.backends.mkldnn.enabled = False  # type: ignore[assignment]  # a property of the module
     log.warning("oneDNN cannot be used any more after this: the rest is computed without it, which is slower.")
