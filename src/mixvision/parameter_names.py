@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,10 @@ def unread_names(given: Mapping[str, Any], read: Collection[str]) -> list[str]:
         given: parameters, nested by the parts of their names.
         read: dotted names of parameters; reading one also reads those above and below it.
     """
+    if not given:
+        return []
     return [
-        name for name in _dotted(given) if not any(_is_part(name, known) or _is_part(known, name) for known in read)
+        name for name, _ in flat(given) if not any(_is_part(name, known) or _is_part(known, name) for known in read)
     ]
 
 
@@ -120,12 +123,15 @@ def _is_part(name: str, whole: str) -> bool:
     return f"{name}.".startswith(f"{whole}.")
 
 
-def _dotted(node: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from _dotted(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}"
+def flat(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """The settings inside a mapping or dataclass, at any depth, by their dotted names; anything else is one setting."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = vars(value)
+    if not isinstance(value, Mapping) or not value:
+        yield name, value
+        return
+    for key, inner in value.items():
+        yield from flat(inner, f"{name}.{key}" if name else str(key))
 
 
 def _matching(node: object, pattern: list[str]) -> Iterator[list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
 from typing import Any
 
 from kedro.pipeline import Pipeline
@@ -10,6 +9,7 @@ from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.tracking.fluent import _active_run_stack
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
 
+from mixvision.parameter_names import flat
 from mixvision.tracking.journal import Journal
 
 
@@ -34,11 +34,11 @@ class Plugin(MlflowHook):
             _active_run_stack.get().clear()
 
     def _log_param(self, name: str, value: Any) -> None:
-        if is_dataclass(value) and not isinstance(value, type):  # a parameter for each setting, so that runs compare
-            for field, setting in vars(value).items():
-                self._log_param(f"{name}.{field}", setting)
-            return
-        text = str(value)
+        """Log a parameter for each setting inside it, so that runs compare."""
+        for place, setting in flat(value, name):
+            self._log_setting(place, str(setting))
+
+    def _log_setting(self, name: str, text: str) -> None:
         if len(text) <= MAX_PARAM_VAL_LENGTH:
             self.journal.write("log_params", params={name: text})
         elif self.long_params_strategy == "tag":
