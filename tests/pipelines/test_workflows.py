@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shutil
 import subprocess
@@ -89,6 +90,17 @@ def fail(error: type[BaseException], *_: object) -> None:
     raise error
 
 
+def test_a_run_that_leaves_out_steps_of_other_settings_says_so_in_mlflow(small_study):
+    bootstrap_project(small_study)
+    run_session(small_study, 0.2)
+    chosen = {"ingestion": {"splits": {"test": 0.3}}}
+    with KedroSession.create(small_study, runtime_params=chosen) as session:
+        session.run(pipeline_names=["ingestion"], only_missing_outputs=True)
+    told = {run.data.params["ingestion.splits.test"]: run.data.tags for run in runs_in(small_study / "mlflow.db")}
+    assert "older_results" not in told["0.2"]
+    assert told["0.3"]["older_results"].startswith("ingestion.splits.test was 0.2 and is now 0.3 (ingestion.")
+
+
 def test_a_service_session_makes_a_run_of_each_call(small_study):
     bootstrap_project(small_study)
     with KedroServiceSession.create(project_path=small_study) as session:
@@ -149,3 +161,5 @@ def test_the_parallel_runner_records_models_curves_and_results(small_study):
         assert {"selected/test/performance_top1", "last/test/real_top1"} <= set(runs[name].data.metrics)
         assert runs[name].data.params["ratio"] == str(int(name[6:9]))
     assert "yes" in [run.data.tags.get("selected") for run in runs.values()]
+    record = small_study / "data/08_reporting/digits/.provenance/mixing.models.json"
+    assert json.loads(record.read_text())["settings"]["mixing.training.iterations"] == "4"

@@ -13,6 +13,8 @@ from kedro_datasets._typing import HTMLPreview
 from mixvision.addresses import shown
 from mixvision.datasets.errors import errors_as_sentences
 from mixvision.datasets.previews import Described, described, tiled
+from mixvision.files import checksum_of
+from mixvision.images.acquisition import files_of
 from mixvision.images.archives import read_unpacking
 from mixvision.images.sources import RawImages, check_source, open_source
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, require_whole, write_store
@@ -97,6 +99,16 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         """What tells these files from those of another source: where they are, and which of them are meant."""
         place = self._source and Path(self._source).expanduser().resolve()  # of a URL it is still one of a kind
         return place, str(self._layout), str(self._labels), self._mapping
+
+    def settings(self) -> dict[str, str]:
+        """What decides which images these are, as texts by the names of `globals.yml`."""
+        parts = {"layout": self._layout, "labels": self._labels, "group": self._group, "split": self._split}
+        texts = {"source": shown(self._source), **{name: str(part) for name, part in parts.items()}}
+        if self._mapping is not None and Path(self._mapping).exists():
+            texts["mapping"] = f"{self._mapping} ({checksum_of(Path(self._mapping))[:8]})"
+        if self._source is not None and (files := files_of(self._source)):
+            texts["files"] = files
+        return {f"{self.domain}.{name}": str(text) for name, text in texts.items()}
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The source of {self.domain!r} images is read-only.")

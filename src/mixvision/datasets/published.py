@@ -8,6 +8,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from mixvision.datasets.previews import Described
+from mixvision.files import checksum_of
 from mixvision.reporting.published import Published, read_published
 
 
@@ -34,6 +35,10 @@ class PublishedDataset(Described, AbstractDataset[None, Published]):
     def check(self) -> None:
         """Refuse a file that cannot be used (raises DatasetError)."""
         self.load()
+
+    def settings(self) -> dict[str, str]:
+        """Which numbers these are."""
+        return {"published": f"{self._filepath} ({checksum_of(self._filepath)[:8]})"}
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The published numbers in {self._filepath} are read-only.")

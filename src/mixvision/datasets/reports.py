@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from mixvision.datasets.previews import described
 from mixvision.files import replacing_file
+from mixvision.reporting.page import with_remark
 from mixvision.reporting.scripts import SCRIPT_NAME, script, self_contained
 
 LARGEST_PREVIEW = (1600, 1600)
@@ -97,7 +98,12 @@ class TextReportDataset(TextDataset):
 
 
 class PageDataset(TextReportDataset):
-    """A page as HTML; the script that draws the figures of all pages is saved once, in the folder above the page's."""
+    """A page as HTML; the script that draws the figures of all pages is saved once, in the folder above the page's.
+
+    A hook can set a remark, which the page then shows above its answer.
+    """
+
+    remark = ""
 
     def save(self, data: str) -> None:
         path = Path(self._filepath).parents[1] / SCRIPT_NAME
@@ -105,7 +111,7 @@ class PageDataset(TextReportDataset):
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing_file(path) as partial:
                 partial.write_text(script(), encoding="utf-8")
-        super().save(data)
+        super().save(with_remark(data, self.remark))
 
     def alone(self) -> str:
         """The page as it can be sent or logged: with the script inside."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -99,6 +101,22 @@ def require_source(source: str, domain: str) -> None:
         f"The source of {domain!r} images, {source!r}, does not exist: looked for {path.absolute()}. "
         f"Put the images there or give another source: --params={domain}=<folder, archive or URL>."
     )
+
+
+def files_of(source: str) -> str:
+    """A text that changes when files are added to a source, removed or renamed, or when its archive is another one.
+
+    No image is opened, which would take minutes. "" where the files cannot be seen: of a URL, or if they are gone.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        start = len(str(path))
+        names = sorted(f"{top[start:]}/{file}" for top, _, files in os.walk(path) for file in files)
+        digest = hashlib.blake2b("\n".join(names).encode("utf-8", "surrogateescape"), digest_size=4)
+        return f"{len(names):,} files ({digest.hexdigest()})"
+    if path.is_file():
+        return f"{path.stat().st_size:,} bytes of {datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M:%S}"
+    return ""
 
 
 def _write_sample(name: str, folder: Path) -> Acquired:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from PIL import Image
 
 from mixvision.reporting.drawing import Drawing, drawing_of
@@ -20,6 +21,8 @@ from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.scripts import SCRIPT_NAME, SCRIPT_TAG
 from mixvision.reporting.tiles import Tile, tiles_by_group
+
+REMARK_PLACE = Markup("<!-- remark -->")
 
 
 @dataclass(frozen=True)
@@ -153,10 +156,16 @@ def render_page(page: Page) -> str:
         explain=Explainer(),
         drawn=lambda figure: drawings[id(figure)],
         anchor=lambda section: anchors[id(section)],
+        remark_place=REMARK_PLACE,
         draws=bool(figures),
         script=SCRIPT_TAG,
         script_name=SCRIPT_NAME,
     )
+
+
+def with_remark(page: str, remark: str) -> str:
+    """A rendered page with a sentence above its answer that warns of the results; as it is if there is none."""
+    return page.replace(REMARK_PLACE, f'<p class="warning" role="note">{escape(remark)}</p>', 1) if remark else page
 
 
 def _texts_of_page(page: Page, drawings: Iterable[Drawing]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from kedro.pipeline import Pipeline
 
 from mixvision.addresses import shown
 from mixvision.hooks import after_cell, file_of, is_report, parameters_among, role, said_of, study_of, without_signals
+from mixvision.provenance import OLDER_RESULTS
 from mixvision.tracking.answers import answer_in
 from mixvision.tracking.database import check_database, check_server, create_database, follow_move
 from mixvision.tracking.facts import counts_of, digest_of, facts
@@ -196,7 +197,9 @@ class Tracking:
             self.run.journal.write("log_images", **told, counts=counts_of(images))
 
     @hook_impl
-    def after_pipeline_run(self) -> None:
+    def after_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        if self.run and (text := run_params.get(OLDER_RESULTS)):
+            self.run.journal.write("set_tag", name=OLDER_RESULTS, value=text[:LONGEST_TAG])
         if self.run and self.run.journal.children():
             state = self.run.journal.state
             print(f"Compare the models in MLflow: {how_to_open(state.experiment, state.tracking_uri)}")
