@@ -87,6 +87,9 @@ def test_a_global_setting_that_params_cannot_change_is_refused():
     refuse_fixed_globals({"nice": "photos", "mixing": {}, "other": 1}, settings, {"nice", "mixing"})
     with pytest.raises(ValueError, match=r"--params cannot change iterations, .* globals\.yml"):
         refuse_fixed_globals({"iterations": 5}, settings, {"nice", "mixing"})
+    with pytest.raises(ValueError, match=r"cannot change iteratons; do you mean iterations\? That is a global setting"):
+        refuse_fixed_globals({"iteratons": 5}, settings, {"nice", "mixing", "iterative"})
+    refuse_fixed_globals({"iterativ": 5}, settings, {"nice", "iterative"})  # a parameter is meant
 
 
 def test_declared_names_and_those_of_runtime_params_are_read_from_files_and_folders(tmp_path):

@@ -28,9 +28,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import LOGGING
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
@@ -105,6 +107,13 @@ class ProjectFolder:
 
     former: Path | None = None
     entered: Path | None = None
+
+    @hook_impl(tryfirst=True)
+    def after_context_created(self, context: KedroContext) -> None:
+        """Log as the configuration says: Kedro looks for its file in the current folder alone."""
+        file = Path(cast(OmegaConfigLoader, context.config_loader).conf_source) / "logging.yml"
+        if file.exists() and not Path("conf/logging.yml").exists() and not os.environ.get("KEDRO_LOGGING_CONFIG"):
+            LOGGING.configure(yaml.safe_load(file.read_text(encoding="utf-8")))
 
     @hook_impl(wrapper=True)
     def before_pipeline_run(self, run_params: dict[str, Any]) -> Iterator[None]:

@@ -90,7 +90,7 @@ def _require(name: str, known: Collection[str], before: str, kind: str) -> None:
 
 
 def refuse_fixed_globals(runtime: Collection[str], settings: Collection[str], known: Collection[str]) -> None:
-    """Raise ValueError for a name given by --params that only globals.yml can set.
+    """Raise ValueError for a name given by --params that only globals.yml can set, also if it is misspelt.
 
     Args:
         runtime: the names that --params gives.
@@ -98,9 +98,13 @@ def refuse_fixed_globals(runtime: Collection[str], settings: Collection[str], kn
         known: the names of the parameters, and those that conf reads by ``${runtime_params:...}``.
     """
     for name in runtime:
-        if name in settings and name not in known:
+        if name in known:
+            continue
+        (meant,) = get_close_matches(name, [*settings, *known], n=1) or [name]
+        if meant in settings and meant not in known:
+            subject = f"{name}, which is" if meant == name else f"{name}; do you mean {meant}? That is"
             raise ValueError(
-                f"--params cannot change {name}, which is a global setting: set it in globals.yml of your environment, "
+                f"--params cannot change {subject} a global setting: set it in globals.yml of your environment, "
                 "such as conf/local/globals.yml, or change the parameters that use it."
             )
 

@@ -141,6 +141,7 @@ def test_the_package_runs_in_an_empty_folder_with_its_configuration_in_an_archiv
     done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (empty / "data/08_reporting/digits/ingestion/page.html").exists() and runs_in(empty / "mlflow.db")
+    assert "Completed" not in done.stdout + done.stderr, "logging.yml of the configuration hides Kedro's own messages"
 
 
 @pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="Kedro's other processes have no hooks")

@@ -75,6 +75,22 @@ def test_a_place_without_files_follows_a_move_and_one_that_is_still_there_stays(
     assert client.get_experiment_by_name("another's").artifact_location == f"{tmp_path}/other/mlruns/digits"
 
 
+def test_a_copy_without_artifacts_does_not_write_to_its_original(empty_tracking, tmp_path):
+    former, place = tmp_path / "former", tmp_path / "place"
+    for folder in (former, place):
+        folder.mkdir()
+    shutil.copy(empty_tracking, former / "mlflow.db")
+    client = mlflow.MlflowClient(f"sqlite:///{former}/mlflow.db")
+    run = client.create_run(client.create_experiment("digits", f"{former}/mlruns/digits"))
+    client.log_text(run.info.run_id, "the page", "page.html")
+    shutil.copy(former / "mlflow.db", place)
+    for folder in (place, former):
+        follow_move(f"sqlite:///{folder}/mlflow.db")
+        client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        assert client.get_experiment_by_name("digits").artifact_location == f"{folder}/mlruns/digits"
+        assert client.get_run(run.info.run_id).info.artifact_uri.startswith(f"{former}/mlruns"), "where its page is"
+
+
 def test_an_empty_database_has_nothing_to_follow(tmp_path):
     (tmp_path / "mlflow.db").touch()
     follow_move(f"sqlite:///{tmp_path}/mlflow.db")

@@ -41,7 +41,8 @@ def create_database(address: str) -> None:
 def follow_move(address: str) -> None:
     """Correct the places of artifacts if the project was moved or copied: MLflow stores them with full paths.
 
-    A place that is still there stays, unless the same is beside the database: it may be that of another project.
+    A place that is still there stays, unless the same is beside the database: it may be that of another project. In a
+    copy without artifacts, those of earlier runs stay with the original, and new ones are written beside the copy.
     """
     file = file_of(address)
     if not file or not file.exists():
@@ -53,8 +54,9 @@ def follow_move(address: str) -> None:
         for table, column in places.items() if places.keys() <= known else ():
             for (place,) in database.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall():
                 former, found, below = (place or "").partition(f"/{ARTIFACTS}/")
-                moved = folder / below
-                if found and "://" not in former and (moved.exists() or not Path(place).exists()):
+                moved, original = folder / below, Path(former) / file.name
+                is_copy = table == "experiments" and original.exists() and not original.samefile(file)
+                if found and "://" not in former and (moved.exists() or not Path(place).exists() or is_copy):
                     database.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (moved.as_posix(), place))
 
 

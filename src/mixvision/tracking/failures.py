@@ -9,7 +9,7 @@ from pathlib import Path
 from mixvision.addresses import shown
 
 SQLITE = "sqlite:///"
-SETTING = "server.mlflow_tracking_uri in mlflow.yml"
+SETTING = "server.mlflow_tracking_uri in mlflow.yml (or the variable MLFLOW_TRACKING_URI)"
 HALF_MADE = "was only half made by a process that was stopped: delete it, and the next run makes a new one"
 DAMAGED = "is damaged: move it away, and the next run makes a new one. mlruns/ still has the artifacts of its runs"
 REMEDIES = {  # by a part of SQLite's message
@@ -44,8 +44,8 @@ def _explain(error: Exception, address: str) -> str | None:
         return next((f"MLflow's database {file} {remedy}." for remedy in found), None)
     if "failed with exception" in text or isinstance(error, OSError):  # MLflow's client, or requests below it
         return (
-            f"The MLflow server {shown(address)} cannot be reached: start it, or correct {SETTING} "
-            f"({SQLITE}mlflow.db needs no server)."
+            f"The MLflow server {shown(address)} cannot be reached: start it, or correct {SETTING}; "
+            f"{SQLITE}mlflow.db needs no server."
         )
     return None
 

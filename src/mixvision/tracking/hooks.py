@@ -32,7 +32,7 @@ from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import LONGEST_TAG, NOTE, milliseconds
 from mixvision.tracking.sender import send_what_is_left
-from mixvision.tracking.settings import complete_settings, require_experiment, unchanged_variables
+from mixvision.tracking.settings import complete_settings, require_experiment, require_valid, unchanged_variables
 from mixvision.tracking.starts import end_dead_starts, note_start, remove_note
 from mixvision.tracking.tracked import JOURNAL, JoinedRun, TrackedRun
 from mixvision.tracking.view import how_to_open
@@ -77,13 +77,14 @@ class Tracking:
         self.folder = self.project / FOLDER / study_of(context)
         loader = cast(OmegaConfigLoader, context.config_loader)
         self.settings = loader["globals"]
-        loader["mlflow"] = complete_settings(loader["mlflow"], self.project, self.folder.name)
+        loader["mlflow"] = complete_settings(loader["mlflow"], self.project)
+        require_valid(loader["mlflow"])
         self.address = loader["mlflow"]["server"]["mlflow_tracking_uri"]
         check_server(self.address)
         create_database(self.address)
         follow_move(self.address)
         with explained(self.address), unchanged_variables():
-            require_experiment(loader["mlflow"])
+            require_experiment(loader["mlflow"], self.folder.name)
             self.plugin.after_context_created(context)
 
     @hook_impl

@@ -7,11 +7,15 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
 
 from mixvision.addresses import shown
+from mixvision.suggestions import suggestion
 from mixvision.tracking.failures import SQLITE, file_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +38,37 @@ def unchanged_variables() -> Iterator[None]:
         os.environ.update(before)
 
 
-def complete_settings(given: Mapping[str, Any], project: Path, study: str) -> dict[str, Any]:
-    """The settings of mlflow.yml with the address of MLflow and the experiment's name filled in."""
+def complete_settings(given: Mapping[str, Any], project: Path) -> dict[str, Any]:
+    """The settings of mlflow.yml with the address of MLflow filled in."""
     settings = deepcopy(dict(given))
-    server, tracking = (_section(settings, name) for name in ("server", "tracking"))
-    experiment = _section(tracking, "experiment")
+    server = _section(settings, "server")
+    experiment = _section(_section(settings, "tracking"), "experiment")
+    if not experiment.get("name"):  # `require_experiment` asks MLflow
+        experiment.pop("name", None)
     address = _chosen(server.get("mlflow_tracking_uri"), "MLFLOW_TRACKING_URI", DATABASE)
     server["mlflow_tracking_uri"] = absolute(address, project)
-    experiment["name"] = _chosen(experiment.get("name"), "MLFLOW_EXPERIMENT_NAME", study)
     return settings
+
+
+def require_valid(settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for a setting of mlflow.yml that kedro-mlflow does not know, or whose value it refuses."""
+    from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
+    from pydantic import BaseModel, ValidationError
+
+    try:
+        KedroMlflowConfig.model_validate(settings)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        *above, name = (str(part) for part in fault["loc"])
+        before = "".join(f"{part}." for part in above)
+        if fault["type"] != "extra_forbidden":
+            message = f"mlflow.yml sets {before}{name} to {fault['input']!r}: {fault['msg'].lower()}."
+            raise ValueError(message) from None
+        section: type[BaseModel] = KedroMlflowConfig
+        for part in above:
+            section = cast(type[BaseModel], section.model_fields[part].annotation)
+        hint = suggestion(name, section.model_fields, before)
+        raise ValueError(f"mlflow.yml has a setting {before}{name}, which does not exist: {hint}") from None
 
 
 def absolute(address: str, project: Path) -> str:
@@ -53,24 +79,50 @@ def absolute(address: str, project: Path) -> str:
     return address.replace(file.as_posix(), (project / file).as_posix(), 1)
 
 
-def require_experiment(settings: Mapping[str, Any]) -> None:
-    """Create the experiment, with its artifacts beside the database. Another run may do so at the same moment."""
+def require_experiment(settings: Mapping[str, Any], study: str) -> None:
+    """Fill in the experiment's name, and create it with its artifacts beside the database.
+
+    Another run may create it at the same moment.
+    """
     from mlflow import MlflowClient, active_run
     from mlflow.exceptions import MlflowException
 
+    address, experiment = settings["server"]["mlflow_tracking_uri"], settings["tracking"]["experiment"]
+    client, file = MlflowClient(address), file_of(address)
+    default = study if experiment.get("name") else _name_by_number(client) or study
+    name = experiment["name"] = _chosen(experiment.get("name"), "MLFLOW_EXPERIMENT_NAME", default)
     if active_run():
         return  # it has an experiment
-    address, experiment = settings["server"]["mlflow_tracking_uri"], settings["tracking"]["experiment"]
     if experiment.get("create_experiment_kwargs"):
         return  # kedro-mlflow creates it
-    client, name, file = MlflowClient(address), experiment["name"], file_of(address)
     if client.get_experiment_by_name(name) is None:
-        place = (file.absolute().parent / ARTIFACTS / name).as_posix() if file else None
+        inside = [
+            part for part in PurePosixPath(name).parts if part not in ("/", "..")
+        ]  # for a name such as /team/mine
+        place = file.absolute().parent.joinpath(ARTIFACTS, *inside).as_posix() if file else None
         try:
             client.create_experiment(name, artifact_location=place)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _name_by_number(client: MlflowClient) -> str:
+    """The name of the experiment that MLFLOW_EXPERIMENT_ID gives, or ""."""
+    from mlflow.exceptions import MlflowException
+
+    number = os.environ.get("MLFLOW_EXPERIMENT_ID")
+    if not number or os.environ.get("MLFLOW_EXPERIMENT_NAME"):  # MLflow prefers the name, too
+        return ""
+    try:
+        return str(client.get_experiment(number).name)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        raise ValueError(
+            f"The variable MLFLOW_EXPERIMENT_ID is {number!r}, but MLflow has no such experiment: correct it, or give "
+            "MLFLOW_EXPERIMENT_NAME instead."
+        ) from None
 
 
 def _section(settings: dict[str, Any], name: str) -> dict[str, Any]:
