@@ -16,6 +16,7 @@ from mixvision.parameter_names import (
     declared,
     names_of_runtime_params,
     refuse_fixed_globals,
+    refuse_misplaced,
     refuse_old_names,
     refuse_unknown_names,
     require_mappings,
@@ -90,6 +91,12 @@ def test_a_global_setting_that_params_cannot_change_is_refused():
     with pytest.raises(ValueError, match=r"cannot change iteratons; do you mean iterations\? That is a global setting"):
         refuse_fixed_globals({"iteratons": 5}, settings, {"nice", "mixing", "iterative"})
     refuse_fixed_globals({"iterativ": 5}, settings, {"nice", "iterative"})  # a parameter is meant
+
+
+def test_a_name_in_the_wrong_file_is_sent_to_the_right_one():
+    refuse_misplaced({"nice": {}}, {"nice"}, {"ingestion"}, "parameters.yml")
+    with pytest.raises(ValueError, match=r"^ingestion is set in the wrong file: move it to parameters\.yml"):
+        refuse_misplaced({"ingestion": {}}, {"nice"}, {"ingestion"}, "parameters.yml")
 
 
 def test_declared_names_and_those_of_runtime_params_are_read_from_files_and_folders(tmp_path):

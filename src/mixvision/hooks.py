@@ -42,6 +42,7 @@ from mixvision.parameter_names import (
     declared,
     names_of_runtime_params,
     refuse_fixed_globals,
+    refuse_misplaced,
     refuse_old_names,
     refuse_unknown_names,
     require_mappings,
@@ -71,14 +72,16 @@ class ParameterNames:
         self.require_environment(loader)
         base, patterns = Path(loader.conf_source) / "base", loader.config_patterns
         settings, runtime = loader["globals"], loader.runtime_params
-        known_settings = declared(base, patterns["globals"])
+        known_settings, declared_parameters = (declared(base, patterns[kind]) for kind in ("globals", "parameters"))
+        refuse_misplaced(settings, known_settings, declared_parameters, "parameters.yml")
         refuse_unknown_names(settings, known_settings, "global setting")
         require_mappings(settings, known_settings)  # before parameters are read, which refer to them
         parameters = loader["parameters"]
         changeable = names_of_runtime_params(base, [*patterns["parameters"], *patterns["catalog"]])
-        known = {**dict.fromkeys(changeable), **declared(base, patterns["parameters"])}
+        known = {**dict.fromkeys(changeable), **declared_parameters}
         refuse_old_names(parameters)
         refuse_fixed_globals(runtime, known_settings, known)
+        refuse_misplaced(parameters, known, known_settings, "globals.yml")
         refuse_unknown_names(parameters, known)
         require_mappings(parameters, known, "parameter")
         self.given = {name: value for name, value in runtime.items() if name not in changeable}

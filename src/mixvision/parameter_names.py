@@ -70,6 +70,20 @@ def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any]
                     _require(key, known[name][part], f"{name}.{part}.", kind)
 
 
+def refuse_misplaced(given: Collection[str], known: Collection[str], elsewhere: Collection[str], right: str) -> None:
+    """Raise ValueError for a name that belongs into another file of the environment.
+
+    Args:
+        given: the names in a file.
+        known: those that may be there.
+        elsewhere: those of the other file.
+        right: the other file.
+    """
+    for name in given:
+        if name not in known and name in elsewhere:
+            raise ValueError(f"{name} is set in the wrong file: move it to {right} of your environment.")
+
+
 def require_mappings(settings: Mapping[str, Any], known: Mapping[str, Any], kind: str = "global setting") -> None:
     """Raise ValueError for a setting that is no mapping, but is one among those that are known."""
     for name, value in settings.items():

@@ -177,8 +177,10 @@ def test_no_validation_is_an_error():
     with pytest.raises(ValueError, match="No validation image is left in nice"):
         assign_splits(table(two_bursts), Splits())
     more = [("real", "apple", 2)] * 5 + [("real", "apple", 3)] * 5
-    with pytest.raises(ValueError, match="No validation image is left in nice, real: add other pictures"):
+    with pytest.raises(ValueError, match="left in nice, real: its images are of only 2 groups .* source's group"):
         assign_splits(table(two_bursts + more), Splits())
+    with pytest.raises(ValueError, match="left in real: its images are of only 2 groups"):
+        assign_splits(table(more + [("nice", "apple", number + 9) for number in range(20)]), Splits())
 
 
 def test_a_category_of_few_images_has_one_for_validation():
@@ -532,8 +534,8 @@ def test_a_single_group_stays_in_training_even_if_no_group_is_too_large():
 
 
 def test_a_domain_that_cannot_be_tested_at_all_is_refused():
-    pictures = grouped(series("fig", 12) + series("pear", 12))
-    with pytest.raises(ValueError, match=r"No validation image is left in nice"):
+    pictures = grouped(series("fig", 12) + series("pear", 12) + series("plum", 12))
+    with pytest.raises(ValueError, match=r"No validation image is left in nice: add other pictures"):
         assign_splits(pictures, Splits(on_single_group="train"))
 
 

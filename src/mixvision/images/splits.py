@@ -230,10 +230,15 @@ def _require_every_split(pictures: pd.DataFrame, splits: Splits) -> None:
     for split in ("validation", "test"):
         held = counts[split].groupby("domain").sum()
         if (held == 0).any():
-            raise ValueError(
-                f"No {split} image is left in {', '.join(held.index[held == 0])}: add other pictures, "
-                f"or raise splits.{split}."
-            )
+            domains = ", ".join(held.index[held == 0])
+            found = pictures[pictures["domain"].isin(held.index[held == 0])].groupby("domain")["component"].nunique()
+            advice = f"add other pictures, or raise splits.{split}."
+            if splits.method == "grouped" and found.max() < len(SPLITS):
+                advice = (
+                    f"its images are of only {found.max()} groups (or near-duplicates), which are not divided over "
+                    f"{len(SPLITS)} splits. Add images of others, or correct the source's group in globals.yml."
+                )
+            raise ValueError(f"No {split} image is left in {domains}: {advice}")
 
 
 def _remedy(single: bool, splits: Splits) -> str:
