@@ -18,6 +18,7 @@ from kedro.validation.exceptions import ParameterValidationError
 from mixvision.__main__ import main
 from mixvision.cli import cli
 from mixvision.images.text_files import decode_text
+from mixvision.plain_errors import OUT_OF_MEMORY
 
 
 @pytest.fixture
@@ -126,6 +127,18 @@ def load_a_workbook():
         raise DatasetError(f"labels: {error}") from error
 
 
+def run_out_of_memory():
+    raise MemoryError
+
+
+def stop_by_ctrl_c():
+    raise KeyboardInterrupt
+
+
+def stop_by_the_system():
+    raise SystemExit(143)
+
+
 def use_a_missing_key():
     raise KeyError("ratio")
 
@@ -162,6 +175,7 @@ FULL_DISK = (
         (read_a_workbook, WORKBOOK),
         (load_a_workbook, f"{WORKBOOK} Lower image_size."),
         (use_a_missing_key, "KeyError: 'ratio'"),
+        (run_out_of_memory, OUT_OF_MEMORY),
         (convert_a_word, "ValueError: could not convert string to float: 'ten'"),
     ],
 )
@@ -176,6 +190,13 @@ def test_an_error_of_a_run_ends_in_one_sentence_and_its_traceback_is_in_a_file(f
         ["This looks like a fault of Mixvision: please report it with that file."] if "Key" in last else []
     )
     assert f"in {fail.__name__}" in file.read_text()
+
+
+@pytest.mark.parametrize(("fail", "code"), [(stop_by_ctrl_c, 1), (stop_by_the_system, 143)])
+def test_a_run_that_is_stopped_says_that_the_same_command_goes_on(failing, fail, code):
+    result = failing(fail)
+    assert result.exit_code == code and "Run the same command again: it goes on from the last" in result.output
+    assert not Path("logs").exists()
 
 
 def test_the_traceback_is_shown_if_asked_for(failing):

@@ -22,6 +22,7 @@ LISTS = " A list of several values belongs in a file: parameters.yml of your env
 IMAGE_SIZE = "Side length that images are scaled to, in pixels."
 ITERATIONS = "Training steps; only for a study of both domains."
 TAKEN = ("base", "local", "digits")  # Kedro's environments, and the bundled sample
+STOPPED = "\nStopped. Run the same command again: it goes on from the last checkpoint and keeps what is done."
 ENVIRONMENT = """\
 study: {name}
 title: {title}
@@ -96,6 +97,9 @@ def run(context: click.Context, verbose: bool, **options: Any) -> Any:
         require_pipelines(options)
         return context.invoke(project.run, **options)
     except click.ClickException:
+        raise
+    except (KeyboardInterrupt, SystemExit):  # Ctrl-C and SIGTERM
+        click.echo(STOPPED, err=True)
         raise
     except Exception as error:
         if verbose:

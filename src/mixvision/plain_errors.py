@@ -15,6 +15,7 @@ from kedro.validation.exceptions import ParameterValidationError
 WRONG_PARAMETER = re.compile(r"^- Parameter '([^']+)': Failed to instantiate \w+ for parameter '[^']+': (.*)$", re.M)
 UNEXPECTED = re.compile(r"got an unexpected keyword argument '(.*?)'")
 DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|disk is full", re.I)
+OUT_OF_MEMORY = "The memory is used up. End other programs, and run the same command again: it keeps what is done."
 FAULT = "This looks like a fault of Mixvision: please report it with that file."
 
 
@@ -33,6 +34,8 @@ def sentence_of(error: Exception) -> str:
     if _is_of_a_full_disk(error):
         what = str(error).partition("\n")[0]
         return f"The disk is full ({what}). Make room, and run the same command again: it keeps what is done."
+    if isinstance(error, MemoryError) and not str(error):  # outside a step, whose name and settings would be notes
+        return " ".join([OUT_OF_MEMORY, *getattr(error, "__notes__", [])])
     text = _plain(error) or "no further words"
     sentence = text if _is_ours(error) else f"{type(error).__name__}: {text}"
     return " ".join([sentence, *getattr(error, "__notes__", [])])

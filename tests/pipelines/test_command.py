@@ -109,6 +109,7 @@ def test_a_terminated_process_says_so_and_leaves_a_run_that_is_killed(project):
             pass  # however long it takes: a busy machine is no failure
         process.terminate()
         assert process.wait() == 143, (project / "log").read_text()
+    assert (project / "log").read_text().count("Stopped. Run the same command again") == 1
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     assert mlflow.search_runs(experiment_names=["digits"])["status"].tolist() == ["KILLED"]
 
