@@ -11,6 +11,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.datasets.images import ImageSourceDataset
+from mixvision.datasets.published import PublishedDataset
 from mixvision.datasets.reports import PageDataset
 from mixvision.provenance import FOLDER_OF_RUN, OLDER_RESULTS, Provenance
 from mixvision.reporting.page import Page, render_page
@@ -110,6 +111,17 @@ def test_images_that_are_others_are_named(study, tmp_path):
     assert study.run(source="others").endswith(f"photos and is now {tmp_path}/others (divide)")
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     assert not study.run(), "nobody knows whether photos that are gone are others"
+
+
+def test_settings_of_files_say_what_is_in_them_and_not_where_the_project_is(tmp_path):
+    told = []
+    for folder, text in (("here", "Apple: [Apple*]"), ("there", "Apple: [Apple*]"), ("there", "Apple: [Cherry*]")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        mapping = tmp_path / folder / "varieties.yml"
+        mapping.write_text(text)
+        source = ImageSourceDataset(domain="nice", source="photos.tar", filepath="unpacked", mapping=str(mapping))
+        told.append((source.settings(), PublishedDataset(filepath=str(mapping)).settings()))
+    assert told[0] == told[1] and all(here != other for here, other in zip(told[0], told[2], strict=True))
 
 
 def test_an_archive_that_is_another_one_is_named(study, tmp_path):

@@ -104,8 +104,8 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         """What decides which images these are, as texts by the names of `globals.yml`."""
         parts = {"layout": self._layout, "labels": self._labels, "group": self._group, "split": self._split}
         texts = {"source": shown(self._source), **{name: str(part) for name, part in parts.items()}}
-        if self._mapping is not None and Path(self._mapping).exists():
-            texts["mapping"] = f"{self._mapping} ({checksum_of(Path(self._mapping))[:8]})"
+        if self._mapping is not None and (file := Path(self._mapping)).exists():
+            texts["mapping"] = f"{file.name} ({checksum_of(file)[:8]})"  # wherever the project is
         if self._source is not None and (files := files_of(self._source)):
             texts["files"] = files
         return {f"{self.domain}.{name}": str(text) for name, text in texts.items()}

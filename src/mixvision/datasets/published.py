@@ -37,8 +37,8 @@ class PublishedDataset(Described, AbstractDataset[None, Published]):
         self.load()
 
     def settings(self) -> dict[str, str]:
-        """Which numbers these are."""
-        return {"published": f"{self._filepath} ({checksum_of(self._filepath)[:8]})"}
+        """Which numbers these are, wherever the project is."""
+        return {"published": f"{self._filepath.name} ({checksum_of(self._filepath)[:8]})"}
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The published numbers in {self._filepath} are read-only.")
