@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mixvision.reporting.ties import MOST_NAMED, tied_rows, tied_sentence, tied_text
+from mixvision.reporting.ties import MOST_NAMED, marks_text, tied_rows, tied_sentence, tied_text
 
 
 def table_of(*behind: float) -> pd.DataFrame:
@@ -29,3 +29,9 @@ def test_where_the_best_is_alone_or_nothing_was_compared():
 
 def test_rows_are_marked_by_name():
     assert tied_rows(["x", "a", "b", "a"], ["a"]) == [1, 3]
+
+
+def test_faintly_green_rows_are_explained_only_where_there_are_any():
+    assert marks_text("ratio", 60, [60]) == "The bold green row is the best ratio, picked on the validation images."
+    assert marks_text("ratio", 60, []) == marks_text("ratio", 60, [60])
+    assert "cannot tell the faintly green ones from it" in marks_text("ratio", 60, [50, 60])

@@ -61,6 +61,23 @@ def tied_text(table: pd.DataFrame, best: str) -> list[str]:
     ]
 
 
+def marks_text(setting: str, best: object, tied: Iterable[object]) -> str:
+    """What the marked rows of a table are: that of the best setting, and those that cannot be told from it, if any.
+
+    Args:
+        setting: what the rows differ by, such as "ratio".
+        best: the setting that was chosen on validation images.
+        tied: the settings that cannot be told from it; it may be among them.
+    """
+    text = f"The bold green row is the best {setting}, picked on the validation images."
+    if set(tied) <= {best}:
+        return text
+    return (
+        f"{text} The test images cannot tell the faintly green ones from it: the interval of how far they are behind "
+        "the best includes 0."
+    )
+
+
 def tied_rows(names: Iterable[object], tied: Sequence[object]) -> list[int]:
     """The places of the models, or settings, in a table that are among the tied ones."""
     return [place for place, name in enumerate(names) if name in tied]

@@ -31,6 +31,7 @@ from mixvision.reporting.tables import (
     inseparable_sentence,
     snapshot_table,
 )
+from mixvision.reporting.ties import marks_text
 from mixvision.studies.iterative.forgetting import best_interpolations, second_domain
 from mixvision.vocabulary import AFTER_INITIAL, MEASURES, SNAPSHOTS
 
@@ -153,10 +154,7 @@ def shares_table(results: IterativeResults) -> pd.DataFrame:
 def _performance_section(results: IterativeResults, figures: Sequence[go.Figure]) -> Section:
     shown = shares_table(results)
     best = best_ratio(results.table, "share")
-    text = [
-        "The bold green row is the best share, picked on the validation images. The test images cannot tell the "
-        "faintly green ones from it."
-    ]
+    text = [marks_text("share", best, inseparable(results.table, "share"))]
     if results.published and results.published.highest_performance is not None:
         highest = number(results.published.highest_performance)
         text.append(f"Published: never above {highest}; see the notes at the end.")

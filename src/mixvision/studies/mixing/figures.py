@@ -37,7 +37,7 @@ def accuracy_against_ratio(
     rows = _tested(summary, snapshot)
     figure = go.Figure()
     for domain in DOMAINS:
-        figure.add_trace(_line(rows, f"{domain}_top1", f"{domain}, ours", COLOURS[domain]))
+        figure.add_trace(_line(rows, f"{domain}_top1", _measured(domain, published), COLOURS[domain]))
         _add_published(figure, published, f"{domain}_top1", f"{domain}, published (best on test)", COLOURS[domain])
     return _against_ratio(figure, "Test accuracy (top-1) by share of real training images", rows, snapshot, "accuracy")
 
@@ -58,7 +58,7 @@ def performance_against_ratio(
     figure = go.Figure()
     for top, symbol, colour in (("top1", "circle", COLOURS["performance"]), ("top3", "diamond", "#CC79A7")):
         name = f"top-{top[-1]}"
-        figure.add_trace(_line(rows, f"performance_{top}", f"{name}, ours", colour, symbol))
+        figure.add_trace(_line(rows, f"performance_{top}", _measured(name, published), colour, symbol))
         _add_published(figure, published, f"performance_{top}", f"{name}, published (best on test)", colour, symbol)
     if table is not None:
         rows_with_bounds = table[table["snapshot"] == snapshot]
@@ -143,6 +143,11 @@ def category_accuracies(accuracies: pd.DataFrame, subject: str) -> go.Figure:
 
 def _tested(summary: pd.DataFrame, snapshot: str) -> pd.DataFrame:
     return summary[(summary["split"] == "test") & (summary["snapshot"] == snapshot)].sort_values("ratio")
+
+
+def _measured(name: str, published: PublishedMixing | None) -> str:
+    """A line of this run, told from a published one where there are any."""
+    return f"{name}, ours" if published else name
 
 
 def _line(rows: pd.DataFrame, metric: str, name: str, colour: str, symbol: str = "circle") -> go.Scatter:

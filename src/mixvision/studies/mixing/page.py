@@ -25,6 +25,7 @@ from mixvision.reporting.sections import (
     settings_section,
 )
 from mixvision.reporting.tables import best_ratio, comparison_table, inseparable, inseparable_sentence, snapshot_table
+from mixvision.reporting.ties import marks_text
 from mixvision.vocabulary import SNAPSHOTS
 
 QUESTION = (
@@ -152,10 +153,7 @@ def _comparison_section(
     comparison = comparison_table(table, table_without_leaks)
     highlighted = int(comparison.index[comparison["% real"] == best][0])
     tied = [int(row) for row in comparison.index[comparison["% real"].isin(inseparable(table))]]
-    text = [
-        "The bold green row is the best ratio, picked on the validation images. The test images cannot tell the "
-        "faintly green ones from it: the interval of how far they are behind the best includes 0."
-    ]
+    text = [marks_text("ratio", best, inseparable(table))]
     if published:
         text.append(f"Published: {published.source}; see the notes at the end.")
     performances = Table(

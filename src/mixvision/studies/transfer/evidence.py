@@ -14,7 +14,7 @@ from mixvision.reporting.formatting import number
 from mixvision.reporting.page import Picture, Section, Table
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.sections import published_note
-from mixvision.reporting.ties import tied_rows
+from mixvision.reporting.ties import marks_text, tied_rows
 from mixvision.studies.transfer.ratios import best_frozen_ratio, ratio_sentence, tied_ratios
 from mixvision.studies.transfer.tables import as_is_table, calibration_table, ensemble_table, per_cent
 from mixvision.vocabulary import AS_IS, TEST_SPLITS
@@ -51,17 +51,16 @@ def ratios_section(
     headings = {"nice_top1": "nice", "real_top1": "real", "performance_top1": "performance"}
     headings |= {"behind_low": "below the best, low", "behind_high": "below the best, high"}
     headings |= {"ratio": "% real", "trials": "seeds", "validation_performance_top1": "performance, validation"}
-    tried = list(ratios["ratio"])
+    tried, best, tied = list(ratios["ratio"]), best_frozen_ratio(ratios), tied_ratios(ratios)
     shown = Table(
         "Heads on frozen features, test images",
         ratios.rename(columns=headings),
-        highlighted_row=tried.index(best_frozen_ratio(ratios)),
-        tied_rows=tied_rows(tried, tied_ratios(ratios)),
+        highlighted_row=tried.index(best),
+        tied_rows=tied_rows(tried, tied),
     )
     text = [
         "Training sets of equal size with a growing share of real images, as in the study of mixing, but only heads "
-        "are trained, on features of a frozen backbone. The bold green row is the best ratio, picked on the validation "
-        "images. The test images cannot tell the faintly green ones from it.",
+        f"are trained, on features of a frozen backbone. {marks_text('ratio', best, tied)}",
         ratio_sentence(ratios, published),
     ]
     return Section(title, [*text, *([published_note(published)] if published else [])], [shown], [figure])
