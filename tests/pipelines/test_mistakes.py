@@ -103,6 +103,18 @@ RUN = {  # of kedro run: arguments, global settings and parameters, and what the
     "device": ([], SMALL, {"mixing": {"training": {"accelerator": "tpu"}}}, "'tpu'; choose one of auto, cpu, gpu"),
     "old name": ([], SMALL, {"mixing": {"mixtures": {"thin": True}}}, "mixing.mixtures.thin is now called balance"),
     "global setting": ([], SMALL | {"image_sise": 32}, {}, "no global setting image_sise: did you mean image_size"),
+    "parameter among the settings": (
+        [],
+        SMALL | {"ingestion": {}},
+        {},
+        "ingestion is set in the wrong file: move it to par",
+    ),
+    "setting among the parameters": (
+        [],
+        SMALL,
+        {"iterations": 5},
+        "iterations is set in the wrong file: move it to glob",
+    ),
     "key of a source": ([], SMALL | {"nice": {"sorce": "nice"}}, {}, "no global setting nice.sorce: did you mean"),
     "no mapping": ([], SMALL | {"nice": "nice"}, {}, "setting nice is 'nice', but must be a mapping of some of source"),
     "no size": ([], SMALL | {"image_size": "big"}, {}, "size is 'big'; give a whole number"),
