@@ -94,7 +94,8 @@ def test_every_file_has_a_row_wherever_it_lies_and_whatever_its_name(folder, mod
 
 def test_a_missing_folder_and_one_without_pictures_are_refused_by_name(folder, model, tmp_path, monkeypatch):
     for absent in (None, "", str(tmp_path / "absent"), str(folder / "grey.jpg")):
-        message = re.escape(f"unlabelled is {absent or ''!r}, which is not a folder") + ".*--params=unlabelled=<folder>"
+        what = f"unlabelled is {absent!r}, which is not a folder" if absent else "No folder is given"
+        message = f"{re.escape(what)}: .*--params=unlabelled=<folder>"
         with pytest.raises(FileNotFoundError, match=message):
             answer(absent, model)
     (tmp_path / "none").mkdir()

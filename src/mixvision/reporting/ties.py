@@ -57,7 +57,7 @@ def tied_text(table: pd.DataFrame, best: str) -> list[str]:
         return []
     return [
         f"The test images cannot tell the faintly green models from {best}, which is best on the validation images: "
-        "the interval of how far they are behind it includes 0."
+        "the interval of how far they are behind it includes 0, or lies below."
     ]
 
 
@@ -74,7 +74,7 @@ def marks_text(setting: str, best: object, tied: Iterable[object]) -> str:
         return text
     return (
         f"{text} The test images cannot tell the faintly green ones from it: the interval of how far they are behind "
-        "the best includes 0."
+        "the best includes 0, or lies below."
     )
 
 

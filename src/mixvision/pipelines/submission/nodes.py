@@ -84,10 +84,7 @@ def _decode(
 
 
 def _require_folder(folder: object) -> Path:
-    name = "" if folder is None else str(folder)
-    if not name or not Path(name).is_dir():
-        raise FileNotFoundError(
-            f"The parameter unlabelled is {name!r}, which is not a folder: give the folder of unlabelled images with "
-            "--params=unlabelled=<folder>."
-        )
-    return Path(name)
+    if folder and Path(str(folder)).is_dir():
+        return Path(str(folder))
+    what = f"The parameter unlabelled is {folder!r}, which is not a folder" if folder else "No folder is given"
+    raise FileNotFoundError(f"{what}: give the folder of unlabelled images with --params=unlabelled=<folder>.")
