@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
 
 from mixvision.datasets.images import ImageSourceDataset
 from mixvision.datasets.published import PublishedDataset
-from mixvision.datasets.reports import PageDataset
 from mixvision.provenance import FOLDER_OF_RUN, OLDER_RESULTS, Provenance
 from mixvision.reporting.page import Page, render_page
 from mixvision.training.config import Training
@@ -21,17 +23,23 @@ from mixvision.training.config import Training
 @dataclass(frozen=True)
 class Splits:
     test: float = 0.15
-    seed: int = 0
+    seed: object = 0
 
 
-def write_page(models: object, training: Training) -> str:
+def divide(source: object, splits: Splits) -> tuple[dict, dict]:
+    return {"test": splits.test}, {"test": 12}
+
+
+def train(manifest: dict, training: Training) -> dict:
+    return manifest | {"iterations": training.iterations}
+
+
+def write_page(models: dict, training: Training) -> str:
     return render_page(Page("Digits", "Which ratio?", f"After {training.iterations} steps: 50%."))
 
 
-INGEST = Node(
-    lambda source, splits: "images", ["nice_source", "params:splits"], "manifest", name="divide", tags="ingest"
-)
-TRAIN = Node(lambda images, training: "networks", ["manifest", "params:training"], "models", name="train", tags="train")
+INGEST = Node(divide, ["nice_source", "params:splits"], ["manifest", "counts"], name="divide", tags="ingest")
+TRAIN = Node(train, ["manifest", "params:training"], "models", name="train", tags="train")
 REPORT = Node(write_page, ["models", "params:training"], "page", name="write_page", tags="report")
 WHOLE = Pipeline([INGEST, TRAIN, REPORT])
 
@@ -41,35 +49,51 @@ class Study:
 
     def __init__(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
         self.folder, self.caplog = folder, caplog
-        (folder / "photos").mkdir()
-        (folder / "photos/apple.png").touch()
+        (folder / "photos/apple").mkdir(parents=True)
+        (folder / "photos/apple/1.png").touch()
+        self.page = folder / "report/study/page.html"
 
-    def run(self, *steps: Node, source: str = "photos", whole: Pipeline = WHOLE, **parameters: object) -> str:
-        """What a run of these steps, with the others of the pipeline left out, says at its end."""
+    def catalog(self, source: str = "photos", **settings: object) -> DataCatalog:
+        table = {"type": "kedro_datasets.json.JSONDataset"}
+        parameters = {"training": Training(iterations=200), "splits": Splits()} | settings
+        source_settings = {
+            "domain": "nice",
+            "source": str(self.folder / source),
+            "filepath": str(self.folder / "raw/a/b"),
+        }
+        catalog = DataCatalog.from_config(
+            {
+                "nice_source": {"type": "mixvision.datasets.images.ImageSourceDataset", **source_settings},
+                "manifest": table | {"filepath": str(self.folder / "manifest.json")},
+                "counts": table | {"filepath": str(self.folder / "counts.json")},
+                "models": table | {"filepath": str(self.folder / "models.json")},
+                "page": {
+                    "type": "mixvision.datasets.reports.PageDataset",
+                    "filepath": str(self.page),
+                    "metadata": {"mixvision": {"role": "page"}},
+                },
+            }
+        )
+        for name, value in parameters.items():
+            catalog[f"params:{name}"] = MemoryDataset(value)
+        return catalog
+
+    def run(self, *steps: Node, whole: Pipeline = WHOLE, missing: bool = False, **changes: object) -> str:
+        """What a run of these steps says at its end; the others of the pipeline are left out."""
         self.caplog.clear()
-        datasets = {"training": Training(iterations=200), "splits": Splits()} | parameters
-        catalog = DataCatalog({f"params:{name}": MemoryDataset(value) for name, value in datasets.items()})
-        where = {"domain": "nice", "source": str(self.folder / source), "filepath": str(self.folder / "unpacked")}
-        catalog["nice_source"] = ImageSourceDataset(**where)
-        catalog["page"] = PageDataset(filepath=str(self.page), metadata={"mixvision": {"role": "page"}})
-        hook, run_params = Provenance(), {"pipeline_names": ["study"]}
-        hook.folder = self.folder / ".provenance"
+        catalog, hook = self.catalog(**changes), Provenance()
+        hook.folder = self.folder / "records"
+        run_params = {"pipeline_names": ["study"], "only_missing_outputs": missing}
+        manager = _create_hook_manager()
+        manager.register(hook)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("mixvision.provenance.pipelines", {"study": whole})
             hook.before_pipeline_run(run_params, Pipeline(steps), catalog)
             self.at_start = self.caplog.text
-            for node in steps:
-                hook.before_node_run(node, catalog)
-                if node is REPORT:
-                    catalog.save("page", write_page("networks", catalog.load("params:training")))
-                hook.after_node_run(node, catalog)
+            SequentialRunner().run(Pipeline(steps), catalog, manager, only_missing_outputs=missing)
             hook.after_pipeline_run(run_params, catalog)
         assert (OLDER_RESULTS in run_params) == ("These results are of other" in self.caplog.text)
         return str(run_params.get(OLDER_RESULTS, ""))
-
-    @property
-    def page(self) -> Path:
-        return self.folder / "report/study/page.html"
 
 
 @pytest.fixture
@@ -78,7 +102,7 @@ def study(tmp_path, caplog) -> Study:
 
 
 def test_a_step_that_was_left_out_is_named_with_every_setting_that_would_differ(study):
-    assert not study.run(training=Training(iterations=20)), "nothing is known of an earlier version's results"
+    assert not study.run(training=Training(iterations=20)), "there are no results"
     assert not study.run(*WHOLE.nodes)
     assert not study.run(), "nothing changed"
     assert not study.run(*WHOLE.nodes, training=Training(iterations=20)), "everything is computed again"
@@ -102,12 +126,13 @@ def test_a_report_written_with_other_settings_says_so_on_its_page_until_they_are
 
 def test_images_that_are_others_are_named(study, tmp_path):
     study.run(*WHOLE.nodes)
-    (tmp_path / "photos/cherry.png").touch()
+    (tmp_path / "photos/.DS_Store").touch()
+    assert not study.run(), "a system's own files are no images"
+    (tmp_path / "photos/apple/2.png").touch()
     found = study.run()
     assert found.startswith("nice.files was 1 files (") and "and is now 2 files (" in found
-    (tmp_path / "photos/cherry.png").unlink()
-    (tmp_path / "others").mkdir()
-    (tmp_path / "others/apple.png").touch()
+    (tmp_path / "photos/apple/2.png").unlink()
+    shutil.copytree(tmp_path / "photos", tmp_path / "others")
     assert study.run(source="others").endswith(f"photos and is now {tmp_path}/others (divide)")
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     assert not study.run(), "nobody knows whether photos that are gone are others"
@@ -124,23 +149,42 @@ def test_settings_of_files_say_what_is_in_them_and_not_where_the_project_is(tmp_
     assert told[0] == told[1] and all(here != other for here, other in zip(told[0], told[2], strict=True))
 
 
-def test_an_archive_that_is_another_one_is_named(study, tmp_path):
-    archive = tmp_path / "photos.zip"
-    archive.write_bytes(b"zip")
-    study.run(*WHOLE.nodes, source="photos.zip")
-    assert not study.run(source="photos.zip")
-    os.utime(archive, (1, 1))
-    assert "nice.files was 3 bytes of 2" in study.run(source="photos.zip")
+def test_tables_that_a_source_reads_are_compared(tmp_path):
+    told = set()
+    (tmp_path / "photos").mkdir()
+    for text in ("file,plant", "file,shrub"):
+        (tmp_path / "photos/plants.csv").write_text(text)
+        for given in ({"group": {"table": "plants.csv"}}, {"labels": "plants.csv"}, {"split": {"table": "plants.csv"}}):
+            source = ImageSourceDataset(domain="nice", source=str(tmp_path / "photos"), filepath="unpacked", **given)
+            told.add(str(source.settings()))
+    assert len(told) == 6
 
 
-def test_steps_that_read_what_was_made_anew_since_are_named(study):
+def test_an_archive_is_the_same_wherever_it_is_and_another_one_is_named(tmp_path):
+    def told(name: str, content: bytes) -> str:
+        (tmp_path / name).write_bytes(content)
+        os.utime(tmp_path / name, (1, len(content)))
+        return ImageSourceDataset(domain="nice", source=str(tmp_path / name), filepath="a/b/c").settings()["nice.files"]
+
+    assert told("one.zip", b"zip" * 9) == told("two.zip", b"zip" * 9) != told("three.zip", b"zap" * 9)
+
+
+def test_steps_that_read_what_has_changed_since_are_named(study):
     study.run(*WHOLE.nodes)
     study.run(INGEST)
     assert not study.run(), "the same images in the same splits"
     study.run(INGEST, splits=Splits(test=0.3))
-    assert study.run(splits=Splits(test=0.3)) == "manifest was made anew after train had read it"
+    assert study.run(splits=Splits(test=0.3)) == "manifest has changed since train read it"
     study.run(REPORT, splits=Splits(test=0.3))
-    assert "manifest was made anew after train had read it.</p>" in study.page.read_text()
+    assert "manifest has changed since train read it.</p>" in study.page.read_text()
+
+
+def test_a_report_made_again_from_older_models_says_so(study):
+    """Nothing but the report was missing."""
+    study.run(*WHOLE.nodes)
+    study.page.unlink()
+    found = study.run(*WHOLE.nodes, missing=True, training=Training(iterations=20))
+    assert found == "training.iterations was 200 and is now 20 (train)" and found in study.page.read_text()
 
 
 def test_a_step_that_would_read_another_table_is_named(study):
@@ -150,23 +194,34 @@ def test_a_step_that_would_read_another_table_is_named(study):
     assert study.run(whole=Pipeline([INGEST, tuned, REPORT])) == "chosen was not read by train"
 
 
-def test_a_step_that_was_cut_off_is_not_known(study):
-    """Its outputs may be of either run."""
+def test_models_of_an_earlier_training_are_not_those_of_one_that_failed(study):
     study.run(*WHOLE.nodes)
-    hook = Provenance()
-    hook.folder = study.folder / ".provenance"
-    hook.before_node_run(TRAIN, DataCatalog({"models": MemoryDataset()}))
-    assert "(train" not in study.run(training=Training(iterations=20))
+    failing = Node(lambda *_: 1 / 0, ["manifest", "params:training"], "models", name="train", tags="train")
+    with pytest.raises(ZeroDivisionError):
+        study.run(failing, training=Training(iterations=20))
+    found = study.run(REPORT, training=Training(iterations=20))
+    assert found == "training.iterations was 200 and is now 20 (train)"
 
 
-def test_a_damaged_record_is_made_anew(study):
+def test_results_without_a_record_are_not_taken_for_new_ones(study):
+    """They are of an earlier version, or their step was cut off as it saved them."""
     study.run(*WHOLE.nodes)
-    record = study.folder / ".provenance/models.json"
-    for damage in ("{", "[]", '{"step": "train"}'):
+    record = study.folder / "records/models.json"
+    for damage in ("{", "[]", '{"step": "train"}', ""):
         record.write_text(damage)
-        assert "(train" not in study.run(training=Training(iterations=20))
-    study.run(TRAIN)
-    assert "(train" in study.run(training=Training(iterations=20))
+        assert study.run() == "nobody knows with which settings and data train ran"
+    record.unlink()
+    assert study.run(REPORT) == "nobody knows with which settings and data train ran"
+    assert "nobody knows with which settings" in study.page.read_text()
+    study.run(TRAIN, REPORT)
+    assert not study.run() and "nobody knows" not in study.page.read_text()
+
+
+def test_a_setting_that_is_a_mapping_is_compared_as_a_whole(study):
+    """Of one that was removed or added, no name would be in both."""
+    study.run(*WHOLE.nodes, splits=Splits(seed={"lite": 1}))
+    for other in ({"lite": 1, "resnet50": 1}, {}, None):
+        assert study.run(splits=Splits(seed=other)) == f"splits.seed was {{'lite': 1}} and is now {other} (divide)"
 
 
 def test_many_differences_are_counted(study):
@@ -179,5 +234,6 @@ def test_many_differences_are_counted(study):
 def test_nothing_is_written_where_no_project_is_known(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(FOLDER_OF_RUN, raising=False)
-    Provenance().after_node_run(INGEST, DataCatalog())
+    Provenance().before_node_run(INGEST, DataCatalog())
+    Provenance().after_dataset_saved("manifest", INGEST)
     assert not list(Path().iterdir())

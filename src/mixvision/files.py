@@ -6,7 +6,10 @@ import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
+
+LARGE = 4 * 2**20  # bytes that are read at each end of a file
 
 
 @contextmanager
@@ -41,3 +44,25 @@ def checksum_of(file: Path) -> str:
     """The BLAKE2 digest of a file's bytes."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "blake2b").hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """A short digest of what a file or folder holds, the same wherever it is; of large files of their size and ends."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    digest = hashlib.blake2b(digest_size=8)
+    for file in files:
+        status = file.stat()
+        digest.update(f"{file.relative_to(path)} {_digest_of_file(file, status.st_mtime_ns, status.st_size)}".encode())
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _digest_of_file(file: Path, _: int, size: int) -> str:
+    """By the file's stamp, so that one that has not changed is read once."""
+    digest = hashlib.blake2b(str(size).encode(), digest_size=8)
+    with file.open("rb") as content:
+        digest.update(content.read(LARGE))
+        if size > LARGE:
+            content.seek(max(LARGE, size - LARGE))
+            digest.update(content.read(LARGE))
+    return digest.hexdigest()

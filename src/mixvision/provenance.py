@@ -1,18 +1,17 @@
 """Remembers with what each dataset was made, and says so where results of other settings or images stand for new ones.
 
-Beside the reports lies a record for each dataset that a step has written: the step, its settings, and the versions of
-the datasets that it read. A dataset's version is a digest of its record, so it changes when anything before it does,
-and not when the same is computed again.
+For each dataset that a step has written there is a record: the step, its settings, and the versions of the datasets
+that it read. A dataset's version is a digest of its files, so it changes with their content, and not when the same is
+computed again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,16 +22,15 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from mixvision.files import replacing_file
+from mixvision.files import digest_of, replacing_file
 from mixvision.hooks import parameters_among, role, study_of
-from mixvision.parameter_names import flat
 
 if TYPE_CHECKING:
     from mixvision.datasets.reports import PageDataset
 
 log = logging.getLogger(__name__)
 
-FOLDER = "data/08_reporting/{study}/.provenance"
+FOLDER = "data/.provenance/{study}"
 FOLDER_OF_RUN = "MIXVISION_PROVENANCE"  # tells processes that the ParallelRunner starts where the records are
 OLDER_RESULTS = "older_results"  # what the end of the run says, for MLflow, among the parameters of the run
 MOST_SHOWN = 5  # differences in one message
@@ -60,20 +58,14 @@ class Records:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, node: Node, catalog: CatalogProtocol) -> None:
-        """Record what a step has just made."""
-        settings = dict(settings_of([node], catalog))
-        inputs = {name: self.version(name) for name in sorted(node.inputs) if not name.startswith("params:")}
-        text = json.dumps(asdict(Record(node.name, settings, inputs)), indent=1)
+    def write(self, name: str, record: Record) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in node.outputs:
-            with replacing_file(self._file(name)) as partial:
-                partial.write_text(text)
+        with replacing_file(self._file(name)) as partial:
+            partial.write_text(json.dumps(asdict(record), indent=1))
 
-    def remove(self, node: Node) -> None:
-        """Forget what a step made: it begins to write it anew, and may be cut off."""
-        for name in node.outputs:
-            self._file(name).unlink(missing_ok=True)
+    def remove(self, name: str) -> None:
+        """Forget how a dataset was made: it is about to be written anew, which may be cut off."""
+        self._file(name).unlink(missing_ok=True)
 
     def read(self, names: Iterable[str]) -> dict[str, Record]:
         """The records of these datasets; those without one are left out."""
@@ -93,12 +85,11 @@ class Records:
             names = {name for record in new.values() for name in record.inputs}
         return found
 
-    def version(self, name: str) -> str:
-        """Of a dataset, or UNKNOWN."""
-        try:
-            return hashlib.blake2b(self._file(name).read_bytes(), digest_size=8).hexdigest()
-        except OSError:
-            return UNKNOWN
+    def version(self, name: str, catalog: CatalogProtocol) -> str:
+        """Of what a dataset holds, or UNKNOWN."""
+        resolved = cast(DataCatalog, catalog).config_resolver.resolve_pattern(name)
+        path = Path(resolved.get("filepath") or resolved.get("path") or "")
+        return digest_of(path) if self._file(name).exists() and path.name and path.exists() else UNKNOWN
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{name}.json"
@@ -112,6 +103,8 @@ class Provenance:
 
     def __init__(self) -> None:
         self.folder = Path()
+        self.whole = Pipeline([])  # the pipelines of the run with the steps that it leaves out
+        self.running: dict[str, Record] = {}  # by step
 
     @property
     def records(self) -> Records | None:
@@ -126,11 +119,12 @@ class Provenance:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
         os.environ[FOLDER_OF_RUN] = str(self.folder)
+        names = run_params.get("pipeline_names") or ["__default__"]
+        self.whole = sum((pipelines[name] for name in names), start=Pipeline([]))
         running = set(pipeline.nodes)
         if run_params.get("only_missing_outputs"):
             running = {node for node in running if not all(map(cast(DataCatalog, catalog).exists, node.outputs))}
-        left_out = [node for node in _whole(run_params).nodes if node not in running]
-        if found := self._differences(left_out, catalog):
+        if found := self._differences([node for node in self.whole.nodes if node not in running], catalog):
             log.warning("This run leaves out steps that ran with other settings or data: %s.", found)
 
     @hook_impl
@@ -138,25 +132,41 @@ class Provenance:
         records = self.records
         if not records:
             return
+        settings = dict(settings_of([node], catalog))
+        read = [name for name in node.inputs if not name.startswith("params:")]
+        versions = {name: records.version(name, catalog) for name in sorted(read)}
+        self.running[node.name] = Record(node.name, settings, versions)
         for dataset in map(catalog.get, node.outputs):
             if role(dataset) == "page":
-                found = differences(records, records.behind(node.inputs), dict(settings_of([node], catalog)))
+                found = self._differences_before(node, records, settings, catalog)
                 remark = (
                     found and f"Not all of this was computed with the settings and data that are shown here: {found}."
                 )
                 cast("PageDataset", dataset).remark = remark
-        records.remove(node)
+
+    def _differences_before(
+        self, node: Node, records: Records, settings: dict[str, str], catalog: CatalogProtocol
+    ) -> str:
+        """What a step shows as its own settings and data, although the steps before it had others."""
+        steps = [step for step in self.whole.to_nodes(node.name).nodes if step != node] if self.whole.nodes else []
+        made = records.behind(node.inputs) | records.read(name for step in steps for name in step.outputs)
+        return differences(records, made, settings, catalog, steps)
 
     @hook_impl
-    def after_node_run(self, node: Node, catalog: CatalogProtocol) -> None:
+    def before_dataset_saved(self, dataset_name: str) -> None:
         if records := self.records:
-            records.write(node, catalog)
+            records.remove(dataset_name)
+
+    @hook_impl(tryfirst=True)
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        if records := self.records:
+            records.write(dataset_name, self.running[node.name])
 
     @hook_impl
     def after_pipeline_run(self, run_params: dict[str, Any], catalog: CatalogProtocol) -> None:
         """Compare every step: what has just run is the same by now."""
         os.environ.pop(FOLDER_OF_RUN, None)
-        if found := self._differences(_whole(run_params).nodes, catalog):
+        if found := self._differences(self.whole.nodes, catalog):
             run_params[OLDER_RESULTS] = found
             log.warning(
                 "These results are of other settings or data: %s. To compute them again, run the whole "
@@ -169,53 +179,72 @@ class Provenance:
         if not records:
             return ""
         made = records.read(name for node in nodes for name in node.outputs)
-        return differences(records, made, dict(settings_of(nodes, catalog)), nodes)
+        return differences(records, made, dict(settings_of(nodes, catalog)), catalog, nodes)
 
 
-def differences(records: Records, made: dict[str, Record], settings: dict[str, str], nodes: Iterable[Node] = ()) -> str:
+def differences(
+    records: Records,
+    made: dict[str, Record],
+    settings: dict[str, str],
+    catalog: CatalogProtocol,
+    nodes: Iterable[Node] = (),
+) -> str:
     """What would be different if these datasets were made now, in words; "" if nothing would.
 
     Args:
         records: of the study.
         made: the records of the datasets.
         settings: those of today.
+        catalog: where the datasets are.
         nodes: the steps that would make them.
     """
-    steps: dict[tuple[str, str], list[str]] = {}  # by what is said before and after them
-
-    def note(before: str, record: Record, after: str) -> None:
-        if record.step not in steps.setdefault((before, after), []):
-            steps[before, after].append(record.step)
-
-    now_read = {name: set(node.inputs) for node in nodes for name in node.outputs}
-    for made_name, record in made.items():
-        for name, then in record.settings.items():
-            if settings.get(name, then) != then:
-                note(f"{name} was {then} and is now {settings[name]} (", record, ")")
-        for name, version in record.inputs.items():
-            if version != UNKNOWN and records.version(name) not in (version, UNKNOWN):
-                note(f"{name} was made anew after ", record, " had read it")
-        for name in sorted(now_read.get(made_name, set()) - set(record.inputs)):
-            if not name.startswith("params:"):
-                note(f"{name} was not read by ", record, "")
-    told = [f"{before}{_listed(where)}{after}" for (before, after), where in sorted(steps.items())]
+    steps: dict[tuple[str, str], dict[str, None]] = {}  # by what is said before and after them
+    for before, step, after in (*_of_made(records, made, settings, catalog), *_of_steps(made, catalog, nodes)):
+        steps.setdefault((before, after), {})[step] = None
+    told = [f"{before}{_listed(list(where))}{after}" for (before, after), where in sorted(steps.items())]
     more = [f"and {len(told) - MOST_SHOWN} more"] if len(told) > MOST_SHOWN else []
     return "; ".join(told[:MOST_SHOWN] + more)
 
 
+def _of_made(
+    records: Records, made: dict[str, Record], settings: dict[str, str], catalog: CatalogProtocol
+) -> Iterator[tuple[str, str, str]]:
+    """Settings and data that changed since: what is said before and after the step, and the step."""
+    for record in made.values():
+        for name, then in record.settings.items():
+            if settings.get(name, then) != then:
+                yield f"{name} was {then} and is now {settings[name]} (", record.step, ")"
+        for name, version in record.inputs.items():
+            if version != UNKNOWN and records.version(name, catalog) not in (version, UNKNOWN):
+                yield f"{name} has changed since ", record.step, " read it"
+
+
+def _of_steps(
+    made: dict[str, Record], catalog: CatalogProtocol, nodes: Iterable[Node]
+) -> Iterator[tuple[str, str, str]]:
+    """Steps whose results are there without a record, or that would read something else."""
+    for node in nodes:
+        for name in node.outputs:
+            if name in made:
+                others = set(node.inputs) - set(made[name].inputs)
+                for other in sorted(other for other in others if not other.startswith("params:")):
+                    yield f"{other} was not read by ", made[name].step, ""
+            elif cast(DataCatalog, catalog).exists(name):
+                yield "nobody knows with which settings and data ", node.name, " ran"
+
+
 def settings_of(nodes: Iterable[Node], catalog: CatalogProtocol) -> Iterator[tuple[str, str]]:
-    """The parameters of steps and the settings of the sources that they read, as texts by their dotted names."""
+    """The parameters of steps, those of a dataclass one by one, and the settings of the sources that they read."""
     names = {name for node in nodes for name in node.inputs}
     for name, value in parameters_among(sorted(names), catalog).items():
-        yield from ((part, str(setting)) for part, setting in flat(value, name.removeprefix("params:")))
+        place = name.removeprefix("params:")
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from ((f"{place}.{field}", str(setting)) for field, setting in vars(value).items())
+        else:
+            yield place, str(value)
     for name in sorted(names):
         if read := getattr(catalog.get(name), "settings", None):  # of a source
             yield from read().items()
-
-
-def _whole(run_params: dict[str, Any]) -> Pipeline:
-    """The pipelines of a run with the steps that it leaves out."""
-    return sum((pipelines[name] for name in run_params.get("pipeline_names") or ["__default__"]), start=Pipeline([]))
 
 
 def _listed(steps: list[str]) -> str:

@@ -147,7 +147,10 @@ def test_no_predictions_give_an_empty_table():
 @pytest.mark.parametrize(
     ("ids", "complaint"),
     [
-        (["nice/9"], "1 predictions are of images that are not in the manifest, the first of them 'nice/9'"),
+        (
+            ["nice/9"],
+            "1 predictions are of images that are not in the manifest, the first of them 'nice/9'. The images or",
+        ),
         (["real/6"], "1 predictions are of images that are not held out .*, the first of them 'real/6'"),
         (["nice/1", "nice/1"], "1 predictions appear twice .*, the first of them 'nice/1'"),
     ],

@@ -162,5 +162,5 @@ def test_the_parallel_runner_records_models_curves_and_results(small_study):
         assert {"selected/test/performance_top1", "last/test/real_top1"} <= set(runs[name].data.metrics)
         assert runs[name].data.params["ratio"] == str(int(name[6:9]))
     assert "yes" in [run.data.tags.get("selected") for run in runs.values()]
-    record = small_study / "data/08_reporting/digits/.provenance/mixing.models.json"
+    record = small_study / "data/.provenance/digits/mixing.models.json"
     assert json.loads(record.read_text())["settings"]["mixing.training.iterations"] == "4"

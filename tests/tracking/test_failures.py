@@ -190,7 +190,9 @@ def test_a_database_that_is_a_folder_or_in_none_is_named_at_once(tmp_path):
     (tmp_path / "mlflow.db").mkdir()
     for name in ("mlflow.db", "nowhere/mlflow.db"):
         address = f"sqlite:///{tmp_path}/{name}"
-        with pytest.raises(RuntimeError, match=rf"^MLflow's database {tmp_path}/{name} cannot be opened: allow it"):
+        with pytest.raises(
+            RuntimeError, match=rf"^MLflow's database {tmp_path}/{name} cannot be opened: make its folder"
+        ):
             create_database(address)
             check_database(address)
 

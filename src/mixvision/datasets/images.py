@@ -13,7 +13,7 @@ from kedro_datasets._typing import HTMLPreview
 from mixvision.addresses import shown
 from mixvision.datasets.errors import errors_as_sentences
 from mixvision.datasets.previews import Described, described, tiled
-from mixvision.files import checksum_of
+from mixvision.files import digest_of
 from mixvision.images.acquisition import files_of
 from mixvision.images.archives import read_unpacking
 from mixvision.images.sources import RawImages, check_source, open_source
@@ -101,14 +101,20 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         return place, str(self._layout), str(self._labels), self._mapping
 
     def settings(self) -> dict[str, str]:
-        """What decides which images these are, as texts by the names of `globals.yml`."""
-        parts = {"layout": self._layout, "labels": self._labels, "group": self._group, "split": self._split}
-        texts = {"source": shown(self._source), **{name: str(part) for name, part in parts.items()}}
-        if self._mapping is not None and (file := Path(self._mapping)).exists():
-            texts["mapping"] = f"{file.name} ({checksum_of(file)[:8]})"  # wherever the project is
+        """What decides which images these are, as texts by the names of `globals.yml`, wherever the project is."""
+        texts = {"source": str(shown(self._source)), "layout": str(self._layout)}
+        for name in ("labels", "group", "split"):
+            given = getattr(self, f"_{name}")
+            texts[name] = f"{given}{self._content(given.get('table') if isinstance(given, Mapping) else given)}"
+        texts["mapping"] = f"{self._mapping and Path(self._mapping).name}{self._content(self._mapping)}"
         if self._source is not None and (files := files_of(self._source)):
             texts["files"] = files
-        return {f"{self.domain}.{name}": str(text) for name, text in texts.items()}
+        return {f"{self.domain}.{name}": text for name, text in texts.items()}
+
+    def _content(self, file: object) -> str:
+        """A digest of what a file of the project or of the source folder holds, in brackets; "" if it is none."""
+        places = [Path(str(file)), Path(self._source or "") / str(file)] if file else []
+        return next((f" ({digest_of(place)})" for place in places if place.is_file()), "")
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The source of {self.domain!r} images is read-only.")

@@ -8,7 +8,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from mixvision.datasets.previews import Described
-from mixvision.files import checksum_of
+from mixvision.files import digest_of
 from mixvision.reporting.published import Published, read_published
 
 
@@ -38,7 +38,7 @@ class PublishedDataset(Described, AbstractDataset[None, Published]):
 
     def settings(self) -> dict[str, str]:
         """Which numbers these are, wherever the project is."""
-        return {"published": f"{self._filepath.name} ({checksum_of(self._filepath)[:8]})"}
+        return {"published": f"{self._filepath.name} ({digest_of(self._filepath)})"}
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The published numbers in {self._filepath} are read-only.")

@@ -14,6 +14,7 @@ from mixvision.vocabulary import DOMAINS, METRICS, TEST_SPLITS
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
 _FACTS = ["id", "domain", "category", "split", "leaks", "component", "pixel_row"]
+CHANGED = " The images or their splits are others than when these models were trained: train them again."
 _KEYS = list(METRICS_TABLE.key)
 
 
@@ -37,8 +38,8 @@ def join_predictions(predictions: pd.DataFrame, manifest: pd.DataFrame, tops: Se
     """
     joined = predictions.merge(manifest[_FACTS], on="id", how="left", validate="many_to_one")
     held_out = joined["split"].isin(["validation", *TEST_SPLITS])
-    _refuse(joined[joined["domain"].isna()], "are of images that are not in the manifest")
-    _refuse(joined[~held_out], "are of images that are not held out for validation or test")
+    _refuse(joined[joined["domain"].isna()], "are of images that are not in the manifest", CHANGED)
+    _refuse(joined[~held_out], "are of images that are not held out for validation or test", CHANGED)
     _refuse(joined[joined.duplicated(["trial", "snapshot", "id"])], "appear twice for one trial and snapshot")
     truth = joined["category"].astype("str")
     places = [place for place in range(1, max(tops) + 1) if f"prediction_{place}" in joined]
@@ -119,6 +120,6 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
     return pd.concat([groups.size().rename("trials"), groups[columns].mean(), spread], axis=1).reset_index()
 
 
-def _refuse(rows: pd.DataFrame, complaint: str) -> None:
+def _refuse(rows: pd.DataFrame, complaint: str, why: str = "") -> None:
     if len(rows):
-        raise ValueError(f"{len(rows)} predictions {complaint}, the first of them {rows['id'].iloc[0]!r}.")
+        raise ValueError(f"{len(rows)} predictions {complaint}, the first of them {rows['id'].iloc[0]!r}.{why}")

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -15,10 +14,11 @@ from urllib.parse import urlsplit
 import pooch
 
 from mixvision.addresses import shown, without_secrets
-from mixvision.files import replacing_folder
+from mixvision.files import digest_of, replacing_folder
 from mixvision.images import downloads
 from mixvision.images.archive_kinds import require_archive
 from mixvision.images.archives import Unpacking, unpack
+from mixvision.images.litter import litter_in
 from mixvision.images.samples import SAMPLES
 
 STAMP, REFUSED = ".source.json", ".refused.json"
@@ -110,13 +110,12 @@ def files_of(source: str) -> str:
     """
     path = Path(source).expanduser()
     if path.is_dir():
-        start = len(str(path))
-        names = sorted(f"{top[start:]}/{file}" for top, _, files in os.walk(path) for file in files)
+        start = len(str(path)) + 1
+        names = sorted(f"{top}/{file}"[start:] for top, _, files in os.walk(path) for file in files)
+        names = [name for name in names if not litter_in(PurePosixPath(name))]
         digest = hashlib.blake2b("\n".join(names).encode("utf-8", "surrogateescape"), digest_size=4)
         return f"{len(names):,} files ({digest.hexdigest()})"
-    if path.is_file():
-        return f"{path.stat().st_size:,} bytes of {datetime.fromtimestamp(path.stat().st_mtime):%Y-%m-%d %H:%M:%S}"
-    return ""
+    return f"{path.stat().st_size:,} bytes ({digest_of(path)})" if path.is_file() else ""
 
 
 def _write_sample(name: str, folder: Path) -> Acquired:

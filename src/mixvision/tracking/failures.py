@@ -15,7 +15,7 @@ DAMAGED = "is damaged: move it away, and the next run makes a new one. mlruns/ s
 REMEDIES = {  # by a part of SQLite's message
     "database is locked": "is locked by another program: close what writes to it (a backup, a database browser)",
     "readonly database": f"cannot be written: allow it for the file and its folder, or set {SETTING} to another one",
-    "unable to open database": f"cannot be opened: allow it for the file and its folder, or correct {SETTING}",
+    "unable to open database": f"cannot be opened: make its folder, allow it for both, or correct {SETTING}",
     "is full": "cannot grow, because the disk is full: make room",
     "not a database": DAMAGED,
     "malformed": DAMAGED,
