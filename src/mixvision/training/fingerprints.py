@@ -29,7 +29,7 @@ class Engine:
 ENGINES = {
     "sweep": Engine(2, "06d9c84db9a77569"),
     "epochs": Engine(1, "5cc5bb5a6e34dccf"),
-    "fine_tuning": Engine(1, "aaaf2cc533413de3"),
+    "fine_tuning": Engine(2, "2e798681a226c35b"),
     "frozen": Engine(1, "a4a08cead98b9912"),
 }
 

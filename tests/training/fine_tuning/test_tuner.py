@@ -19,7 +19,7 @@ from mixvision.models.transfer import TransferNetwork, transfer_network
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.fine_tuning.config import FineTuning, Phase
-from mixvision.training.fine_tuning.tuner import TrainedHeads, fine_tune
+from mixvision.training.fine_tuning.tuner import TrainedHeads, fine_tune, move_average
 from mixvision.training.optimizer import decayed_rate
 from mixvision.training.pool import ImagePool, pool_images
 from mixvision.training.results import diverged
@@ -144,10 +144,11 @@ def test_fine_tuning_equals_plain_pytorch(tune, pool, backbone, fine_tuning, mon
     result = tune(fine_tuning)
     network = transfer_network(backbone, 16, "linear", 3)
     after = plain_training(network, fine_tuning, pool)
-    expected = after[0]
-    for weights in after[1:]:
-        share = 1 - (fine_tuning.ema_decay or 0)
-        expected = {name: tensor + share * (weights[name] - tensor) for name, tensor in expected.items()}
+    ages = (fine_tuning.ema_decay or 0) ** torch.arange(len(after) - 1, -1, -1, dtype=torch.float64)
+    expected = {
+        name: sum(share * weights[name] for share, weights in zip(ages / ages.sum(), after, strict=True))
+        for name in after[0]
+    }
     last = result.weights["tuned"]["last"]
     assert last.keys() == expected.keys()
     for name, tensor in expected.items():
@@ -161,6 +162,14 @@ def test_fine_tuning_equals_plain_pytorch(tune, pool, backbone, fine_tuning, mon
     measured = result.history.set_index(["split", "epoch"]).loc[("validation", 1 + fine_tuning.epochs)]
     assert measured["cross_entropy"] == pytest.approx(F.cross_entropy(logits, pool.labels[validation]).item(), rel=1e-5)
     assert measured["top1"] == pytest.approx((logits.argmax(1) == pool.labels[validation]).float().mean().item())
+
+
+def test_an_average_of_weights_forgets_the_first_step_as_its_age_says():
+    """By hand: after three steps with a decay of .5 their weights count 1, 2 and 4 sevenths."""
+    average, counter = torch.tensor([10.0]), torch.tensor([0])
+    for step, weight in enumerate([20.0, 40.0], start=1):
+        move_average(0.5, [average, counter], [torch.tensor([weight]), torch.tensor([step])], torch.tensor(step))
+    assert average.item() == pytest.approx((10 * 1 + 20 * 2 + 40 * 4) / 7) and counter.item() == 2
 
 
 def test_frozen_blocks_keep_their_weights_and_statistics(tune, backbone):

@@ -77,8 +77,8 @@ class FineTuning:
         batch_statistics: whether batch normalisation in unfrozen blocks uses and tracks the statistics of batches, as a
             randomly initialised network needs. A pretrained one is better off with the statistics it has: switching to
             those of a batch immediately undoes part of what it has learned.
-        ema_decay: decay of an exponential moving average of the weights, between 0 and 1, or None for no average. With
-            one, the averaged weights are validated and kept.
+        ema_decay: decay of an exponential moving average of the weights after each step, between 0 and 1, or None for
+            no average. With one, the averaged weights are validated and kept; see :func:`.tuner.move_average`.
     """
 
     name: str = "fine-tuned"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from mixvision.models.freezing import freeze, layer_decay_groups, trainable_parameters
 from mixvision.models.transfer import TransferNetwork
@@ -50,7 +51,7 @@ class FineTuner(Classifier):
         if self.pool.pixels.is_cuda:  # on a CPU it makes no difference
             self.network.to(memory_format=torch.channels_last)
         if fine_tuning.ema_decay is not None:
-            update = get_ema_multi_avg_fn(fine_tuning.ema_decay)
+            update = partial(move_average, fine_tuning.ema_decay)
             self.average = AveragedModel(self.network, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
             self.judged = "average.module"
 
@@ -100,6 +101,27 @@ class FineTuner(Classifier):
     def on_train_batch_end(self, *_: Any) -> None:
         if self.fine_tuning.ema_decay is not None:
             self.average.update_parameters(self.network)
+
+
+@torch.no_grad()
+def move_average(decay: float, averages: Sequence[Tensor], weights: Sequence[Tensor], steps_before: Tensor) -> None:
+    """Move averages of weights by one step, so that the weights of k steps ago count with ``decay**k``.
+
+    The weights of the first step count as little as their age says. In a plain exponential average they stand for all
+    steps before the training: with a decay of .99 they would still be 45% of it after 80 steps. The correction is that
+    of Adam's moments (Kingma and Ba 2015, section 3).
+
+    Args:
+        decay: between 0 and 1.
+        averages, weights: of the same shapes; the averages are changed in place. Whole numbers are copied.
+        steps_before: how many steps are in the averages; in the first one ``AveragedModel`` copies the weights itself.
+    """
+    share = (1 - decay) / (1 - decay ** (int(steps_before) + 1))
+    for average, current in zip(averages, weights, strict=True):
+        if average.is_floating_point():
+            average.lerp_(current, share)
+        else:
+            average.copy_(current)
 
 
 @dataclass(frozen=True)
