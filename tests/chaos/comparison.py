@@ -16,6 +16,7 @@ from pyarrow import ArrowException, parquet
 # What differs between two uninterrupted runs, and so is not compared; of all other files every byte is.
 TIMES = {"seconds", "stack_seconds", "train_seconds", "images_per_second", "mtime_ns", "ctime_ns", "inode"}
 EXCLUDED = {
+    ".provenance/*": "has digests of tables with training times",
     ".locks/*": "says which process had a lock, and since when",
     "02_intermediate/*/settings.json": "has the checksum of the inventory, which has the times of files",
     "06_models/*/tuning/studies/studies.db": "has the times of Optuna's trials",

@@ -36,6 +36,19 @@ def test_source_then_store(shots, tmp_path):
     np.testing.assert_array_equal(store.load().pixels[:, 0, 0], [(0, 50, 0), (100, 50, 0)])
 
 
+def test_a_store_is_the_same_wherever_its_images_are_and_another_one_with_another_image(shots, tmp_path):
+    def digest(folder) -> str:
+        source = ImageSourceDataset(domain="real", source=str(folder), filepath=str(tmp_path / "data/raw/real"))
+        store = ImageStoreDataset(filepath=str(tmp_path / "store"))
+        store.save(PendingImages(source.load(), Decoding(size=16)))
+        return store.content_digest()
+
+    first = digest(shots)
+    assert digest(shutil.copytree(shots, tmp_path / "copied", copy_function=shutil.copyfile)) == first
+    Image.new("RGB", (20, 20), (9, 9, 9)).save(shots / "pear/a.png")
+    assert digest(shots) != first
+
+
 def test_a_store_shows_some_of_its_images(shots, tmp_path):
     """From the first to the last; before there is one, its description."""
     store = ImageStoreDataset(filepath=str(tmp_path / "store"), metadata={"description": "Pixels < files."})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import HTMLPreview
 
@@ -20,6 +22,7 @@ from mixvision.images.sources import RawImages, check_source, open_source
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, require_whole, write_store
 
 SHOWN = 48  # images in the preview of a store
+CONTENT = ["path", "category", "square_sha256", "reason", "group", "published"]  # columns of an inventory without times
 
 
 class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
@@ -150,6 +153,11 @@ class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
     def save(self, data: PendingImages) -> None:
         write_store(data, self._folder)
         self._checked = self._stamps()  # writing has checked what it reused
+
+    def content_digest(self) -> str:
+        """The same for the same images with the same categories and groups, whenever their files were copied."""
+        inventory = read_store(self._folder).inventory[CONTENT]
+        return hashlib.blake2b(pd.util.hash_pandas_object(inventory, index=False).to_numpy(), digest_size=8).hexdigest()
 
     def preview(self) -> HTMLPreview:
         """The description, how many images there are, and some of them, evenly from the first to the last."""
