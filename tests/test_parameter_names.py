@@ -158,3 +158,26 @@ def test_parameters_of_the_command_that_nothing_reads_are_named():
         "ingestion": 3,
     }
     assert unread_names(given, read) == ["mixing.mixtures.ratios", "tuning.grid.factors"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("global.yml", "globals.yml"), ("parameter.yaml", "parameters.yml"), ("catalogue.yml", "catalog.yml")],
+)
+def test_a_misspelt_file_of_an_environment_is_not_ignored(tmp_path, name, meant):
+    for allowed in ("globals.yml", "parameters_mixing.yml", "published.yml", "varieties.yml"):
+        (tmp_path / "weeds").mkdir(exist_ok=True)
+        (tmp_path / "weeds" / allowed).touch()
+    loader = OmegaConfigLoader(str(tmp_path), env="weeds", base_env="base", default_run_env="local")
+    ParameterNames.require_environment(loader)
+    (tmp_path / "weeds" / name).touch()
+    with pytest.raises(ValueError, match=f"weeds/{name} is read by nobody: rename it to {meant}"):
+        ParameterNames.require_environment(loader)
+
+
+def test_a_study_is_named_as_its_folders_can_be():
+    for name in ("digits", "2024", 2024, "Früchte 2"):
+        ParameterNames.require_study(name)
+    for name in ("../x", "a/b", "", ".hidden", None):
+        with pytest.raises(ValueError, match="The global setting study is .*, but it names folders in data/"):
+            ParameterNames.require_study(name)

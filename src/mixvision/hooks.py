@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -25,6 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CONFIGURED = ("globals", "parameters", "catalog", "mlflow")  # files of an environment
 STAGES = ("ingest", "train", "report")  # tags of nodes; one with two of them counts as the later one
 
 
@@ -72,6 +75,7 @@ class ParameterNames:
         self.require_environment(loader)
         base, patterns = Path(loader.conf_source) / "base", loader.config_patterns
         settings, runtime = loader["globals"], loader.runtime_params
+        self.require_study(settings.get("study"))
         known_settings, declared_parameters = (declared(base, patterns[kind]) for kind in ("globals", "parameters"))
         refuse_misplaced(settings, known_settings, declared_parameters, "parameters.yml")
         refuse_unknown_names(settings, known_settings, "global setting")
@@ -94,15 +98,28 @@ class ParameterNames:
 
     @staticmethod
     def require_environment(loader: OmegaConfigLoader) -> None:
-        """Refuse an environment without a folder; Kedro would run the bundled sample instead."""
+        """Refuse an environment without files, or with a misspelt one; Kedro would run the bundled sample instead."""
         conf, name = Path(loader.conf_source), loader.env or loader.default_run_env
-        if name in (None, loader.base_env, loader.default_run_env) or (conf / name).is_dir():
+        files = {path.stem: path.name for path in (conf / str(name)).glob("*.y*ml")}
+        for stem in files.keys() - set(CONFIGURED):
+            if meant := get_close_matches(stem, CONFIGURED, n=1, cutoff=0.8):
+                raise ValueError(f"conf/{name}/{files[stem]} is read by nobody: rename it to {meant[0]}.yml.")
+        if name in (None, loader.base_env, loader.default_run_env) or any(map(Path.is_file, (conf / name).rglob("*"))):
             return
         known = ", ".join(sorted(path.name for path in conf.iterdir() if (path / "globals.yml").exists()))
         raise ValueError(
             f"There is no study {name!r} in {conf} (there are {known}): correct --env, or make one for your own images "
             f"by make study NAME={name} NICE=<folder, archive or URL> REAL=<the same>."
         )
+
+    @staticmethod
+    def require_study(name: object) -> None:
+        """Refuse a study whose name cannot be that of its folders in data/."""
+        if name is None or not re.fullmatch(r"\w[^/\\]*", str(name)):
+            raise ValueError(
+                f"The global setting study is {name!r}, but it names folders in data/: begin with a letter or digit, "
+                "and use no slash."
+            )
 
 
 class ProjectFolder:

@@ -118,8 +118,8 @@ def refuse_fixed_globals(runtime: Collection[str], settings: Collection[str], kn
         if meant in settings and meant not in known:
             subject = f"{name}, which is" if meant == name else f"{name}; do you mean {meant}? That is"
             raise ValueError(
-                f"--params cannot change {subject} a global setting: set it in globals.yml of your environment, "
-                "such as conf/local/globals.yml, or change the parameters that use it."
+                f"--params cannot change {subject} a global setting: set it in globals.yml of your environment "
+                "(conf/local without --env), or change the parameters that use it."
             )
 
 

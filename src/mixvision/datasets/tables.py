@@ -121,7 +121,8 @@ class TableDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
         layer = next((place for place, part in enumerate(parts) if re.fullmatch(r"0\d_\w+", part)), len(parts))
         if layer + 2 >= len(parts):
             return "the node that writes it"
-        return f"kedro run --pipelines={parts[layer + 2] if layer + 3 < len(parts) else 'ingestion'}"
+        pipeline = parts[layer + 2] if layer + 3 < len(parts) else "ingestion"
+        return f"kedro run --pipelines={pipeline} (and --env as now)"
 
     def _written_by(self) -> str:
         """Which version of Mixvision wrote the file, in words; a CSV file does not say."""
