@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mixvision.files import replacing_file, replacing_folder
+from mixvision.files import LARGE, digest_of, replacing_file, replacing_folder
 
 
 def test_a_file_is_replaced_when_its_successor_is_complete(tmp_path):
@@ -45,3 +45,15 @@ def test_a_folder_is_replaced_when_its_successor_is_complete(tmp_path):
     with replacing_folder(folder) as partial:
         (partial / "new").touch()
     assert [path.name for path in folder.iterdir()] == ["new"] and list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_digest_of_a_folder_is_of_its_contents_wherever_it_is(tmp_path):
+    def folder(name: str, content: bytes) -> str:
+        (tmp_path / name / "inner").mkdir(parents=True)
+        (tmp_path / name / "inner" / "weights").write_bytes(content)
+        (tmp_path / name / ".DS_Store").write_text(name)
+        return digest_of(tmp_path / name)
+
+    large = bytes(3 * LARGE)
+    assert folder("one", large) == folder("two", large)
+    assert folder("last byte", large[:-1] + b"1") != digest_of(tmp_path / "one") != folder("longer", large + b"\0")

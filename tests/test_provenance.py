@@ -191,7 +191,12 @@ def test_a_step_that_would_read_another_table_is_named(study):
     """Tuned mixing gives its trials the name of those of mixing."""
     study.run(*WHOLE.nodes)
     tuned = Node(lambda *_: 1, ["manifest", "params:training", "chosen"], "models", name="train", tags="train")
-    assert study.run(whole=Pipeline([INGEST, tuned, REPORT])) == "chosen was not read by train"
+    whole = Pipeline([INGEST, tuned, REPORT])
+    assert study.run(whole=whole) == "train did not read chosen, which it would read now"
+    record = study.folder / "records/models.json"
+    record.write_text(record.read_text().replace('"manifest"', '"chosen": "", "manifest"'))
+    assert study.run() == "train read chosen, which it would not read now"
+    assert not study.run(whole=whole)
 
 
 def test_models_of_an_earlier_training_are_not_those_of_one_that_failed(study):

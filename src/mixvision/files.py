@@ -48,7 +48,8 @@ def checksum_of(file: Path) -> str:
 
 def digest_of(path: Path) -> str:
     """A short digest of what a file or folder holds, the same wherever it is; of large files of their size and ends."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    inside = (file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))  # no .DS_Store
+    files = [path] if path.is_file() else sorted(inside)
     digest = hashlib.blake2b(digest_size=8)
     for file in files:
         status = file.stat()

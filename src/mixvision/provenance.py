@@ -229,9 +229,11 @@ def _of_steps(
     for node in nodes:
         for name in node.outputs:
             if name in made:
-                others = set(node.inputs) - set(made[name].inputs)
-                for other in sorted(other for other in others if not other.startswith("params:")):
-                    yield f"{other} was not read by ", made[name].step, ""
+                step, then, now = made[name].step, set(made[name].inputs), set(node.inputs)
+                for other in sorted(other for other in now - then if not other.startswith("params:")):
+                    yield "", step, f" did not read {other}, which it would read now"
+                for other in sorted(then - now):
+                    yield "", step, f" read {other}, which it would not read now"
             elif cast(DataCatalog, catalog).exists(name):
                 yield "nobody knows with which settings and data ", node.name, " ran"
 
