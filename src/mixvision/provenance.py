@@ -213,12 +213,14 @@ def _of_made(
     records: Records, made: dict[str, Record], settings: dict[str, str], catalog: CatalogProtocol
 ) -> Iterator[tuple[str, str, str]]:
     """Settings and data that changed since: what is said before and after the step, and the step."""
+    read = {name for record in made.values() for name in record.inputs}
+    versions = {name: records.version(name, catalog) for name in read}
     for record in made.values():
         for name, then in record.settings.items():
             if settings.get(name, then) != then:
                 yield f"{name} was {then} and is now {settings[name]} (", record.step, ")"
         for name, version in record.inputs.items():
-            if version != UNKNOWN and records.version(name, catalog) not in (version, UNKNOWN):
+            if version != UNKNOWN and versions[name] not in (version, UNKNOWN):
                 yield f"{name} has changed since ", record.step, " read it"
 
 

@@ -96,9 +96,7 @@ def require_experiment(settings: Mapping[str, Any], study: str) -> None:
     if experiment.get("create_experiment_kwargs"):
         return  # kedro-mlflow creates it
     if client.get_experiment_by_name(name) is None:
-        inside = [
-            part for part in PurePosixPath(name).parts if part not in ("/", "..")
-        ]  # for a name such as /team/mine
+        inside = [part for part in PurePosixPath(name).parts if part not in ("/", "..")]  # of /team/mine
         place = file.absolute().parent.joinpath(ARTIFACTS, *inside).as_posix() if file else None
         try:
             client.create_experiment(name, artifact_location=place)
