@@ -17,6 +17,7 @@ LAYERS = (  # from the ground up
     {
         "configuration",
         "hooks",
+        "interruptions",
         "locks",
         "tracking",
         "cancellations",

@@ -28,6 +28,7 @@ OURS = {
     "mixvision.configuration",
     "mixvision.files",
     "mixvision.hooks",
+    "mixvision.interruptions",
     "mixvision.locks",
     "mixvision.memory_errors",
     "mixvision.provenance",

@@ -12,7 +12,8 @@ from pathlib import Path
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
-from mixvision.hooks import after_cell, study_of
+from mixvision.hooks import study_of
+from mixvision.interruptions import after_cell
 
 log = logging.getLogger(__name__)
 

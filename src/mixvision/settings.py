@@ -3,7 +3,8 @@
 from mixvision.addresses import shown
 from mixvision.cancellations import Cancellations
 from mixvision.configuration import ConfigLoader
-from mixvision.hooks import ParameterNames, ProjectFolder, RunSummary, SourceCheck, Termination
+from mixvision.hooks import ParameterNames, ProjectFolder, RunSummary, SourceCheck
+from mixvision.interruptions import Termination
 from mixvision.locks import SetUpLock, StudyLock
 from mixvision.memory_errors import MemoryErrors
 from mixvision.provenance import Provenance

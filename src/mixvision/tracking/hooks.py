@@ -23,7 +23,8 @@ from kedro.io import CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 
 from mixvision.addresses import shown
-from mixvision.hooks import after_cell, file_of, is_report, parameters_among, role, said_of, study_of, without_signals
+from mixvision.hooks import file_of, is_report, parameters_among, role, said_of, study_of
+from mixvision.interruptions import after_cell, without_signals
 from mixvision.provenance import OLDER_RESULTS
 from mixvision.tracking.answers import answer_in
 from mixvision.tracking.database import check_database, check_server, create_database, follow_move
