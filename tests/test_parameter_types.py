@@ -14,7 +14,7 @@ from mixvision.images.duplicates import Duplicates
 from mixvision.images.outliers import Outliers
 from mixvision.images.splits import Splits
 from mixvision.models.backbones import Backbone
-from mixvision.parameter_types import require_types
+from mixvision.parameter_types import require_choice, require_types
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.baselines.training import Baselines
 from mixvision.studies.conclusions.mixing_law import Proxies
@@ -69,6 +69,15 @@ def test_the_message_says_what_to_give(values, words):
     with pytest.raises(ValueError, match="give") as raised:
         require_types(Example(**values))
     assert str(raised.value).startswith(words)
+
+
+def test_a_choice_that_is_not_there_names_the_nearest_and_all():
+    choices = ("grouped", "plain", None)
+    require_choice("method", None, choices)
+    for value, words in (("plane", "did you mean 'plain'? Choose"), ("random", "choose"), (["plain"], "choose")):
+        with pytest.raises(ValueError) as error:
+            require_choice("method", value, choices)
+        assert str(error.value) == f"method is {value!r}; {words} one of grouped, plain, null."
 
 
 def test_right_kinds_and_fields_that_were_not_asked_for_pass():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from mixvision.suggestions import nearest
 
 KINDS = {
     int: "a whole number",
@@ -34,6 +36,15 @@ def require_types(parameters: Any, *names: str) -> None:
         value = getattr(parameters, name)
         if (not names or name in names) and not _fits(value, kind):
             raise ValueError(f"{name} is {value!r}; give {_in_words(kind)}.")
+
+
+def require_choice(name: str, value: object, choices: Iterable[str | None]) -> None:
+    """Raise ValueError for a value that is none of these; None among them is written as null."""
+    choices = list(choices)
+    if value not in choices:
+        listed = ", ".join("null" if choice is None else choice for choice in choices)
+        hint = f"did you mean {meant!r}? Choose" if (meant := nearest(value, choices)) else "choose"
+        raise ValueError(f"{name} is {value!r}; {hint} one of {listed}.")
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mixvision.parameter_types import require_types
+from mixvision.parameter_types import require_choice, require_types
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +27,8 @@ NEEDS_BOTH = (
     "splits.test_only at null), or run the pipelines baselines or transfer, which need only one domain."
 )
 SAME_SOURCE = (
-    "nice.source and real.source are the same: give each domain its own images, or set one of them to null in the "
-    "study's globals.yml (the pipelines baselines and transfer need only one domain)."
+    "nice.source and real.source are the same, {source}: give each domain its own images, or set one of them to null "
+    "in the study's globals.yml (the pipelines baselines and transfer need only one domain)."
 )
 
 
@@ -50,8 +50,7 @@ class Categories:
     def __post_init__(self) -> None:
         require_types(self)
         for name in ("unmatched", "too_few"):
-            if getattr(self, name) not in WAYS:
-                raise ValueError(f"{name} is {getattr(self, name)!r}, but must be one of {WAYS}.")
+            require_choice(name, getattr(self, name), WAYS)
         if self.minimum < 1:
             raise ValueError(f"minimum is {self.minimum} images, but must be 1 or more.")
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mixvision.images.components import components_of
 from mixvision.images.division import TEST, TRAIN, VALIDATION, divide, units_of
-from mixvision.parameter_types import require_types
+from mixvision.parameter_types import require_choice, require_types
 from mixvision.vocabulary import DOMAINS, SPLITS
 
 METHODS = ("grouped", "plain", "published")
@@ -51,10 +51,9 @@ class Splits:
 
     def __post_init__(self) -> None:
         require_types(self)
-        if self.method not in METHODS:
-            raise ValueError(f"method is {self.method!r}, but must be one of {METHODS}.")
-        if self.on_single_group not in ON_SINGLE_GROUP:
-            raise ValueError(f"on_single_group is {self.on_single_group!r}, but must be one of {ON_SINGLE_GROUP}.")
+        require_choice("method", self.method, METHODS)
+        require_choice("on_single_group", self.on_single_group, ON_SINGLE_GROUP)
+        require_choice("test_only", self.test_only, (*DOMAINS, None))
         for name in ("test", "validation"):
             value = getattr(self, name)
             if not (0 < value < 1 or (value >= 1 and value % 1 == 0)):
@@ -67,8 +66,6 @@ class Splits:
             raise ValueError(f"seed is {self.seed}, but must be 0 or more.")
         if not 0 < self.largest_cluster <= 1:
             raise ValueError(f"largest_cluster is {self.largest_cluster}, but must be a share above 0 and at most 1.")
-        if self.test_only not in (None, *DOMAINS):
-            raise ValueError(f"test_only is {self.test_only!r}, but must be one of {DOMAINS}, or null.")
 
 
 def assign_splits(pictures: pd.DataFrame, splits: Splits) -> pd.DataFrame:

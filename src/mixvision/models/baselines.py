@@ -10,6 +10,7 @@ from torch import nn
 
 from mixvision.models.normalisation import Normalise
 from mixvision.models.seeding import seeded
+from mixvision.parameter_types import require_choice
 
 MLP_UNITS = 255
 BASIC_CNN_CHANNELS = (64, 128, 256, 512, 512)  # the widths of the five stages of VGG
@@ -28,8 +29,7 @@ def build_baseline(model: str, categories: int, image_size: int, seed: int, drop
     Raises:
         ValueError: the model is unknown, or the image is too small for it.
     """
-    if model not in BASELINES:
-        raise ValueError(f"model is {model!r}; choose one of {', '.join(BASELINES)}.")
+    require_choice("model", model, BASELINES)
     with seeded(seed):
         build = BASELINES[model] if dropout or not has_dropout(model) else WITHOUT_DROPOUT[model]
         return build(categories, image_size)

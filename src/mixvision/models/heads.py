@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixvision.parameter_types import require_choice
+
 UNITS = 256  # of a dense layer
 # By name: the dropout rate of the features, and the dropout rate after each dense layer.
 HEADS: dict[str, tuple[float, tuple[float, ...]]] = {
@@ -41,8 +43,7 @@ class StackedHeads(nn.Sequential):
     """
 
     def __init__(self, head: str, features: int, categories: int, generators: Sequence[torch.Generator]) -> None:
-        if head not in HEADS:
-            raise ValueError(f"head is {head!r}; choose one of {', '.join(HEADS)}.")
+        require_choice("head", head, HEADS)
         dropped, dropped_units = HEADS[head]
         layers: list[nn.Module] = [Standardise(len(generators), features)]
         if dropped:

@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias, TypeGuard, get_args
 import torch
 from torch import Tensor
 
+from mixvision.parameter_types import require_choice
+
 Precision: TypeAlias = Literal["32-true", "64-true", "bf16-mixed"]
 
 
@@ -28,8 +30,7 @@ class Arithmetic:
     def __post_init__(self) -> None:
         allowed = {"accelerator": ("auto", "cpu", "gpu"), "precision": get_args(Precision)}
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}.")
+            require_choice(name, getattr(self, name), values)
 
     @property
     def on_gpu(self) -> bool:
@@ -133,8 +134,7 @@ class Continuation:
     def __post_init__(self) -> None:
         allowed = {"trainable": ("all", "head"), "schedules": ("restart", "continue")}
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(values)}.")
+            require_choice(name, getattr(self, name), values)
 
 
 Prune = Callable[[list[dict]], set[str]]

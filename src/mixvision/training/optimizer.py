@@ -8,18 +8,14 @@ from functools import partial
 import torch
 from torch.optim import Optimizer
 
+from mixvision.parameter_types import require_choice
+
 # Fused: one pass over the weights, which takes a sixth of the time of several passes on a CPU.
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
     "sgd": partial(torch.optim.SGD, momentum=0.9, nesterov=True, fused=True),
 }
 SGD_DECAY = 1e-6  # per step; Keras called it decay
-
-
-def require_optimizer(name: object) -> None:
-    """Raise ValueError if the optimiser is not in ``OPTIMIZERS``."""
-    if name not in OPTIMIZERS:
-        raise ValueError(f"optimizer is {name!r}; choose one of {', '.join(OPTIMIZERS)}.")
 
 
 def make_optimizer(name: str, parameters: Iterable) -> Optimizer:
@@ -32,7 +28,7 @@ def make_optimizer(name: str, parameters: Iterable) -> Optimizer:
     Raises:
         ValueError: the name is unknown.
     """
-    require_optimizer(name)
+    require_choice("optimizer", name, OPTIMIZERS)
     return OPTIMIZERS[name](parameters)
 
 

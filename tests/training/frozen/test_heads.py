@@ -342,7 +342,9 @@ def test_arguments_that_do_not_fit_are_refused(train, features, pool):
         train(trials_of({}), sets={"trial-0": TRAIN[:20]})
     with pytest.raises(ValueError, match=r"batch_size is 1 in trial trial-0.*normalises"):
         train(trials_of({"head": "dense", "batch_size": 1}))
-    with pytest.raises(ValueError, match="head is 'deep'; choose one of linear, dropout, dense, dense2"):
+    with pytest.raises(
+        ValueError, match="head is 'deep'; did you mean 'dense'. Choose one of linear, dropout, dense, dense2"
+    ):
         train(trials_of({"head": "deep"}))
     with pytest.raises(ValueError, match="optimizer is 'rmsprop'; choose one of adam, sgd"):
         train(trials_of({}, {"optimizer": "rmsprop"}))

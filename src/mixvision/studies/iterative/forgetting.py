@@ -7,6 +7,7 @@ import pandas as pd
 
 from mixvision.evaluation.metrics import summarise
 from mixvision.evaluation.selection import best_of_each
+from mixvision.parameter_types import require_choice
 from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, LAST
 
 # The snapshot at the end of each training.
@@ -19,8 +20,7 @@ def second_domain(first: str) -> str:
     Raises:
         ValueError: ``first`` is not a domain.
     """
-    if first not in DOMAINS:
-        raise ValueError(f"The domain of the initial training is {first!r}; it must be one of {', '.join(DOMAINS)}.")
+    require_choice("first", first, DOMAINS)
     return DOMAINS[1 - DOMAINS.index(first)]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mixvision.parameter_types import require_choice
 from mixvision.training.config import Continuation, Course, Start, Training
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.mixtures import Mixtures, choose_training_sets
@@ -60,8 +61,7 @@ class Phases:
             )
         for name in ("shares", "seeds"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.first not in DOMAINS:
-            raise ValueError(f"first is {self.first!r}; choose one of {', '.join(DOMAINS)}.")
+        require_choice("first", self.first, DOMAINS)
         if type(self.replay) is not int or not 0 <= self.replay <= 50:
             raise ValueError(f"replay is {self.replay!r}; give a whole number of per cent from 0 to 50.")
         if type(self.evaluate_restricted_every) is not int or self.evaluate_restricted_every < 1:

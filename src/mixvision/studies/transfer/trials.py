@@ -10,11 +10,11 @@ import pandas as pd
 from mixvision.models.backbones import Backbone, PretrainedBackbone, require_input_size
 from mixvision.models.heads import HEADS
 from mixvision.models.imagenet import CLASSES, imagenet_classes
-from mixvision.parameter_types import require_types
+from mixvision.parameter_types import require_choice, require_types
 from mixvision.reporting.formatting import view_settings
 from mixvision.training.config import EpochTraining, is_number
 from mixvision.training.fine_tuning.config import FineTuning
-from mixvision.training.optimizer import require_optimizer
+from mixvision.training.optimizer import OPTIMIZERS
 from mixvision.transforms.augmentation import Augmentation
 from mixvision.transforms.test_time import TEST_VIEWS
 from mixvision.vocabulary import AS_IS, FINE_TUNED, HEAD, RESTRICTED
@@ -102,13 +102,12 @@ class Transfer:
                 )
 
     def _require_training(self) -> None:
-        require_optimizer(self.optimizer)
+        require_choice("optimizer", self.optimizer, OPTIMIZERS)
         if not is_number(self.learning_rate) or self.learning_rate <= 0:
             raise ValueError(f"learning_rate is {self.learning_rate!r}; give a number above 0.")
         if not is_number(self.weight_decay) or self.weight_decay < 0:
             raise ValueError(f"weight_decay is {self.weight_decay!r}; give a number of 0 or more.")
-        if self.test_views not in TEST_VIEWS:
-            raise ValueError(f"test_views is {self.test_views!r}; choose one of {', '.join(TEST_VIEWS)}.")
+        require_choice("test_views", self.test_views, TEST_VIEWS)
         for name, least in (("batch_size", 2), ("ensemble", 2), ("seed", 0)):
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; give a whole number of {least} or more.")

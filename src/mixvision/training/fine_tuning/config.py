@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Literal
 
 from mixvision.models.heads import HEADS
-from mixvision.parameter_types import require_types
+from mixvision.parameter_types import require_choice, require_types
 from mixvision.training.config import is_number
 from mixvision.training.optimizer import OPTIMIZERS
 
@@ -100,14 +100,14 @@ class FineTuning:
         falls = is_number(self.layer_decay) and 0 < self.layer_decay <= 1
         fades = self.ema_decay is None or (is_number(self.ema_decay) and 0 < self.ema_decay < 1)
         _require(self, "name", isinstance(self.name, str) and bool(_NAME.fullmatch(self.name)), _NAMES)
-        _require(self, "head", self.head in HEADS, f"one of {', '.join(HEADS)}")
+        require_choice("head", self.head, HEADS)
         _require(self, "phases", has_phases, "a list of one or more phases")
-        _require(self, "optimizer", self.optimizer in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}")
+        require_choice("optimizer", self.optimizer, OPTIMIZERS)
         _require(self, "batch_size", _is_whole(self.batch_size, 1), "a whole number of 1 or more")
         _require(self, "weight_decay", decays, "a number of 0 or more")
         _require(self, "layer_decay", falls, "a number above 0 and at most 1")
         _require(self, "warmup_steps", _is_whole(self.warmup_steps, 0), "a whole number of 0 or more")
-        _require(self, "schedule", self.schedule in SCHEDULES, f"one of {', '.join(SCHEDULES)}")
+        require_choice("schedule", self.schedule, SCHEDULES)
         _require(self, "batch_statistics", type(self.batch_statistics) is bool, "true or false")
         _require(self, "ema_decay", fades, "a number between 0 and 1, or null")
         object.__setattr__(self, "phases", tuple(map(_as_phase, self.phases)))

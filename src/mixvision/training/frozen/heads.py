@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from mixvision.models.heads import HEADS, trained_head
+from mixvision.parameter_types import require_choice
 from mixvision.training.attempts import train_in_groups
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.frozen.head_stack import HeadStack
-from mixvision.training.optimizer import require_optimizer
+from mixvision.training.optimizer import OPTIMIZERS
 from mixvision.training.pool import ImagePool, require_batches, training_positions
 from mixvision.training.results import NO_EPOCHS, SweepResult
 
@@ -65,7 +66,7 @@ def train_heads(
     _require_fit(features, pool)
     sets = training_positions(training_sets, pool)
     for trial in trials.to_dict("records"):
-        require_optimizer(trial["optimizer"])
+        require_choice("optimizer", trial["optimizer"], OPTIMIZERS)
         normalises = bool(HEADS.get(trial["head"], (0, ()))[1])
         require_batches(trial, len(sets.get(trial["trial"], ())), normalises)
     events.started(trials)
