@@ -38,6 +38,28 @@ def test_a_damaged_archive_is_named(tmp_path):
         ConfigLoader(archive, **CONFIG_LOADER_ARGS)
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "complaint"),
+    [
+        ("globals.yml", "study: mine\nstudy: yours\n", r"globals\.yml, line 2: found duplicate key study"),
+        ("globals.yml", "study: mine\nnice: {source: [a\n", r"globals\.yml, line 3: did not find expected ',' or '\]'"),
+        ("globals.yml", "study: m\udcff\n", r"globals\.yml is no text in UTF-8"),
+        ("globals.yml", "- study\n", r"globals\.yml holds a list, but must hold settings"),
+        ("globals.yml", "study: ${nosuch}\n", r"The setting study in globals\.yml .* 'nosuch' not found"),
+        ("mlflow.yml", "tracking: [a]\n", r"mlflow\.yml sets tracking to \['a'\], but it must be a mapping"),
+        ("mlflow.yml", "tracking: {run: [a]}\n", r"mlflow\.yml sets tracking\.run to \['a'\], but"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named_with_what_is_wrong(file, content, complaint, tmp_path):
+    shutil.copytree(PROJECT / "conf/base", tmp_path / "conf/base")
+    (tmp_path / "conf/mine").mkdir()
+    (tmp_path / "conf/mine" / file).write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=complaint):
+        loader = ConfigLoader(tmp_path / "conf", env="mine", **CONFIG_LOADER_ARGS)
+        loader.config_patterns["mlflow"] = ["mlflow*"]  # as the plugin does
+        loader[file.partition(".")[0]]
+
+
 def test_the_wheel_has_every_file_of_the_package():
     import tomllib
 

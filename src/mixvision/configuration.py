@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.utils import find_kedro_project
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 
 class ConfigLoader(OmegaConfigLoader):
@@ -31,6 +33,30 @@ class ConfigLoader(OmegaConfigLoader):
         resolvers = {**(custom_resolvers or {}), "conf": self.file}
         super().__init__(str(conf_source), *arguments, custom_resolvers=resolvers, **options)
 
+    def __getitem__(self, key: str) -> Any:
+        """Kedro's, but an error names the file, or the setting in it, that cannot be read (raises ValueError)."""
+        try:
+            return super().__getitem__(key)
+        except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, TypeError) as error:
+            base, own = (self._texts(env, key) for env in (self.base_env, self.env or self.default_run_env))
+            if isinstance(error, OmegaConfBaseException):
+                what = str(error).partition("\n")[0]
+                message = f"The setting {error.full_key} in {key}.yml of your environment cannot be read: {what}."
+                raise ValueError(message) from error
+            for file, settings in own.items():
+                for name, value in _clashes(
+                    {name: of for each in base.values() for name, of in each.items()}, settings
+                ):
+                    raise ValueError(f"{file} sets {name} to {value!r}, but it must be a mapping.") from error
+            raise
+
+    def _texts(self, env: str | None, key: str) -> dict[str, dict[str, Any]]:
+        """What the files of an environment hold, by their names; raises ValueError for one that cannot be read."""
+        conf = Path(self.conf_source).absolute()
+        found = (file for pattern in self.config_patterns[key] for file in sorted((conf / str(env)).glob(pattern)))
+        names = {file.relative_to(conf.parent).as_posix(): file for file in found if self._is_valid_config_path(file)}
+        return {name: _settings_in(file, name) for name, file in names.items()}
+
     def file(self, name: str) -> str:
         """The full path of a file of the configuration: a run begins in one folder and works in the project's."""
         return (Path(self.conf_source).absolute() / name).as_posix()
@@ -39,6 +65,30 @@ class ConfigLoader(OmegaConfigLoader):
 def project_folder() -> Path:
     """The project's folder, from any folder inside it. A packaged project works in the current folder."""
     return find_kedro_project(Path.cwd()) or Path.cwd()
+
+
+def _settings_in(file: Path, name: str) -> dict[str, Any]:
+    """What a file of the configuration holds; raises ValueError, with the file's name, if it cannot be read."""
+    try:
+        settings: Any = OmegaConf.to_container(OmegaConf.create(file.read_text(encoding="utf-8")))
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{name}{line}: {error.problem}. Correct it there.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is no text in UTF-8: save it in this encoding.") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{name} holds a list, but must hold settings with their names, such as study: mine.")
+    return settings
+
+
+def _clashes(base: Mapping[str, Any], own: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings that are a mapping in the base and something else in an environment, by their dotted names."""
+    for name, value in own.items():
+        if isinstance(known := base.get(name), Mapping):
+            if isinstance(value, Mapping):
+                yield from _clashes(known, value, f"{before}{name}.")
+            elif value is not None:
+                yield f"{before}{name}", value
 
 
 def _unpack(archive: Path, folder: Path) -> Path:

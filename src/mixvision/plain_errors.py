@@ -37,7 +37,7 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, MemoryError) and not str(error):  # outside a step, whose name and settings would be notes
         return " ".join([OUT_OF_MEMORY, *getattr(error, "__notes__", [])])
     text = _plain(error) or "no further words"
-    sentence = text if _is_ours(error) else f"{type(error).__name__}: {text}"
+    sentence = text if _is_ours(error) else f"{type(error).__name__}: {' '.join(text.split())}"
     return " ".join([sentence, *getattr(error, "__notes__", [])])
 
 

@@ -124,8 +124,10 @@ def _name_by_number(client: MlflowClient) -> str:
 
 
 def _section(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    settings[name] = settings.get(name) or {}  # a heading with nothing below it is null
-    return settings[name]
+    section = settings[name] = settings.get(name) or {}  # a heading with nothing below it is null
+    if not isinstance(section, dict):
+        raise ValueError(f"mlflow.yml sets {name} to {section!r}, but it must be a mapping.")
+    return section
 
 
 def _chosen(given: str | None, variable: str, default: str) -> str:
