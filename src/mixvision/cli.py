@@ -21,6 +21,7 @@ from mixvision.configuration import project_folder
 LISTS = " A list of several values belongs in a file: parameters.yml of your environment, or one for --config."
 IMAGE_SIZE = "Side length that images are scaled to, in pixels."
 ITERATIONS = "Training steps; only for a study of both domains."
+EXAMPLES = "a folder with one folder of images per category, an archive, a URL or package:mnist"
 TAKEN = ("base", "local", "digits")  # Kedro's environments, and the bundled sample
 STOPPED = "\nStopped. Run the same command again: it goes on from the last checkpoint and keeps what is done."
 ENVIRONMENT = """\
@@ -122,7 +123,7 @@ def _find(domain: str, source: str | None) -> str | None:
         return source
     path = Path(source).expanduser()
     if not source or not path.exists():
-        raise click.BadParameter(f"{source!r} does not exist.", param_hint=f"--{domain}")
+        raise click.BadParameter(f"{source!r} does not exist: give {EXAMPLES}.", param_hint=f"--{domain}")
     path, project = path.resolve(), project_folder()
     inside = path.is_relative_to(project)
     return (path.relative_to(project) if inside else path).as_posix()

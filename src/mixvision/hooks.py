@@ -201,7 +201,7 @@ class SourceCheck:
         if absent and both:
             raise ValueError(NEEDS_BOTH.format(domain=absent[0]))
         if len({source.files for source in sources}) < len(sources):
-            raise ValueError(SAME_SOURCE)
+            raise ValueError(SAME_SOURCE.format(source=sources[0].shown_source))
 
 
 class RunSummary:

@@ -75,13 +75,13 @@ def test_lists_of_signs_have_two_categories(read, present, absent):
     [
         ("", "{number},{file},{label}", "have 3 columns without a heading, and the files are in column 2: add a head"),
         ("class id,pictures here,kind,more\n", "0,{file},{label},x", "none is known as that of the categories"),
-        ("code,label,more\n", "{number},{label},x", "none is known as that of the files: name both in the config"),
+        ("code,label,more\n", "{number},{label},x", "none is known as that of the files: name both in globals.yml"),
         (
             "My pictures\nphoto,what it shows\n",
             "{file},{label}",
             "Line 1 of the labels .* is 'My pictures', but must be",
         ),
-        ("", "{file},mask_{file}", r"would give categories such as 'mask_1\.png': name both in the configuration"),
+        ("", "{file},mask_{file}", r"would give categories such as 'mask_1\.png': name both in globals\.yml"),
         ("", "x, {label},{number}", r"gives 'x' the category 'b', but .* keep one\. If the columns mean something"),
     ],
 )

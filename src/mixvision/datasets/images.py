@@ -98,6 +98,11 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         return self._source is None
 
     @property
+    def shown_source(self) -> str:
+        """The source as it may be shown: without passwords."""
+        return str(shown(self._source))
+
+    @property
     def files(self) -> tuple[object, ...]:
         """What tells these files from those of another source: where they are, and which of them are meant."""
         place = self._source and Path(self._source).expanduser().resolve()  # of a URL it is still one of a kind
@@ -105,7 +110,7 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
 
     def settings(self) -> dict[str, str]:
         """What decides which images these are, as texts by the names of `globals.yml`, wherever the project is."""
-        texts = {"source": str(shown(self._source)), "layout": str(self._layout)}
+        texts = {"source": self.shown_source, "layout": str(self._layout)}
         for name in ("labels", "group", "split"):
             given = getattr(self, f"_{name}")
             texts[name] = f"{given}{self._content(given.get('table') if isinstance(given, Mapping) else given)}"

@@ -118,7 +118,7 @@ def group_images(inventory: pd.DataFrame, groups: Groups | None, root: Path, dom
     if len(alone) == len(placed):
         raise ValueError(
             f"group of the {domain!r} source finds no group for any of its {len(placed)} images, such as "
-            f"{placed['path'].iloc[0]}: correct it in the configuration, or set it to null."
+            f"{placed['path'].iloc[0]}: correct {domain}.group in globals.yml of your environment, or set it to null."
         )
     logger.info("%s: %d images in %d groups.", domain, len(placed) - len(alone), found[found != ""].nunique())
     if len(alone):

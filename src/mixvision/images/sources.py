@@ -34,6 +34,7 @@ from mixvision.images.split_folders import (
     warn_of_split_categories,
     without_texts,
 )
+from mixvision.parameter_types import require_choice
 from mixvision.vocabulary import DOMAINS
 
 logger = logging.getLogger(__name__)
@@ -106,8 +107,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     Raises:
         FileNotFoundError, ValueError, OSError: the source is missing or unusable; the message says what to do.
     """
-    if domain not in DOMAINS:
-        raise ValueError(f"domain is {domain!r}, but must be one of {DOMAINS}.")
+    require_choice("domain", domain, DOMAINS)
     if source is None:
         return RawImages(domain, folder, (), {})
     groups, split_table, label_source = _read_settings(domain, group, split, labels)
@@ -166,7 +166,7 @@ def _require_placed(
     """Refuse a source in which no file has a category."""
     if any(category for category, _ in placed):
         return
-    also, advice = "", "put images in one folder per category, or describe the layout"
+    also, advice = "", f'put images in one folder per category, or set {domain}.layout, such as "{{category}}/*",'
     if labels is not None and label_source is not None:
         also, advice = f" and are named in {label_source.place}", "correct the layout or the labels"
         if labels.categories and placed:
@@ -175,7 +175,7 @@ def _require_placed(
             also += f" (which names files such as {file!r}, and the source has files such as {path!r})"
     raise ValueError(
         f"The source of {domain!r} images, {source}, has no files that fit the layout "
-        f"{' or '.join(layouts)} below {root}{also}: {advice} in the configuration."
+        f"{' or '.join(layouts)} below {root}{also}: {advice} in globals.yml of your environment."
     )
 
 

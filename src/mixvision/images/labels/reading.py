@@ -90,7 +90,7 @@ def _nothing_found(places: list[Path], source: LabelSource, root: Path, domain: 
     if folder is None:
         return (
             f"The labels of {domain!r} images are not in the source: looked for {(root / source.place).absolute()}. "
-            "Correct the path `labels` in the configuration, or give a source that has them."
+            "Correct the path `labels` in globals.yml of your environment, or give a source that has them."
         )
     names = sorted(path.name for path in folder.iterdir() if not is_ignored(PurePosixPath(path.name)))
     there = ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -23,7 +23,7 @@ LABEL_COLUMNS = (
     *("variety", "labels", "diagnosis", "y"),
 )
 SPLIT_COLUMNS = ("split", "subset", "partition", "set", "fold", "usage")
-NAME_COLUMNS = "name both in the configuration, labels: {table: ..., file: ..., label: ...}"
+NAME_COLUMNS = "name both in globals.yml of your environment, labels: {table: ..., file: ..., label: ...}"
 _ADDRESS = re.compile(r"\w+://[^/]*/(?P<path>[^?#]*)")
 
 
