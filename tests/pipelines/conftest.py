@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import yaml
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import configure_project
 from kedro.framework.session import KedroSession
-from kedro.framework.startup import bootstrap_project
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -32,6 +32,12 @@ class Listening:
     @hook_impl
     def after_catalog_created(self, catalog) -> None:
         catalog.get("training_events").load().listen(self.listener)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def configured() -> None:
+    """Kedro's settings, the same for all projects of the tests: deep in pytest, reading them takes half a second."""
+    configure_project("mixvision")
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +91,6 @@ def run_in(
     else:
         (local / "parameters.yml").write_text(yaml.safe_dump(parameters or {}))
         (local / "globals.yml").write_text(yaml.safe_dump(global_settings or {}))
-    bootstrap_project(project)
     try:
         with KedroSession.create(project_path=project, env=env) as session:
             for own in (listener and Listening(listener), hook):

@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks.manager import _NullPluginManager
-from kedro.framework.project import configure_project
 from kedro.io import MemoryDataset
 from kedro.pipeline import Node
 from kedro.runner import SequentialRunner
@@ -131,7 +130,6 @@ def project(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)
 def environment(request, project):
-    configure_project("mixvision")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.chdir(project)  # paths of mappings and published numbers are relative to the project
         yield Environment(request.param, project, replace_engines(monkeypatch))

@@ -13,7 +13,6 @@ import mlflow
 import pytest
 import yaml
 from click.testing import CliRunner
-from kedro.framework.startup import bootstrap_project
 
 from mixvision.cli import cli
 
@@ -42,7 +41,6 @@ def make_mistake(tmp_path_factory, few_digits, empty_tracking) -> Iterator[Calla
     def run(arguments: list[str], settings: dict | None, parameters: dict | None) -> str:
         (local / "globals.yml").write_text(yaml.safe_dump(settings or {}))
         (local / "parameters.yml").write_text(yaml.safe_dump(parameters or {}))
-        bootstrap_project(project)
         result = CliRunner().invoke(cli, arguments)
         while mlflow.active_run():
             mlflow.end_run()
@@ -99,8 +97,13 @@ RUN = {  # of kedro run: arguments, global settings and parameters, and what the
         {"ingestion": {"splits": {"test": 0.6, "validation": 0.5}}},
         "validation is 0.5, but must be below 1 - test",
     ),
-    "method": ([], SMALL, {"ingestion": {"splits": {"method": "random"}}}, "method is 'random', but must be one of"),
-    "device": ([], SMALL, {"mixing": {"training": {"accelerator": "tpu"}}}, "'tpu'; choose one of auto, cpu, gpu"),
+    "method": ([], SMALL, {"ingestion": {"splits": {"method": "random"}}}, "method is 'random'; choose one of grouped"),
+    "device": (
+        [],
+        SMALL,
+        {"mixing": {"training": {"accelerator": "tpu"}}},
+        "'tpu'; did you mean 'gpu'\\? Choose one of auto,",
+    ),
     "old name": ([], SMALL, {"mixing": {"mixtures": {"thin": True}}}, "mixing.mixtures.thin is now called balance"),
     "global setting": ([], SMALL | {"image_sise": 32}, {}, "no global setting image_sise: did you mean image_size"),
     "parameter among the settings": (

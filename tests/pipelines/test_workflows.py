@@ -19,7 +19,6 @@ from filelock import FileLock
 from IPython.core.interactiveshell import InteractiveShell
 from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.session import KedroServiceSession, KedroSession
-from kedro.framework.startup import bootstrap_project
 
 from mixvision.tracking.settings import VARIABLES
 
@@ -74,7 +73,6 @@ def test_runs_in_one_process_are_runs_of_their_own_however_they_end(small_study,
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{small_study}/mlflow.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    bootstrap_project(small_study)
     run_session(small_study, 0.2)
     for share, error in ((0.3, KeyboardInterrupt), (0.4, RuntimeError)):
         with monkeypatch.context() as patch, pytest.raises(error):
@@ -92,7 +90,6 @@ def fail(error: type[BaseException], *_: object) -> None:
 
 def test_a_run_that_leaves_out_steps_of_other_settings_says_so_in_mlflow(small_study, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{small_study}/mlflow.db")  # MLflow keeps relative ones open
-    bootstrap_project(small_study)
     run_session(small_study, 0.2)
     chosen = {"ingestion": {"splits": {"test": 0.3}}}
     with KedroSession.create(small_study, runtime_params=chosen) as session:
@@ -103,7 +100,6 @@ def test_a_run_that_leaves_out_steps_of_other_settings_says_so_in_mlflow(small_s
 
 
 def test_a_service_session_makes_a_run_of_each_call(small_study):
-    bootstrap_project(small_study)
     with KedroServiceSession.create(project_path=small_study) as session:
         for share in (0.2, 0.3):
             chosen = {"ingestion": {"splits": {"test": share}}}
@@ -120,7 +116,6 @@ def notebook() -> Iterator[InteractiveShell]:
 def test_in_a_notebook_ctrl_c_ends_the_run_with_its_cell(small_study, tmp_path_factory, monkeypatch, notebook):
     elsewhere = tmp_path_factory.mktemp("notebooks")
     monkeypatch.chdir(elsewhere)
-    bootstrap_project(small_study)
     monkeypatch.setattr("mixvision.images.manifest.split_manifest", partial(fail, KeyboardInterrupt))
     notebook.push({"run": partial(run_session, small_study, 0.3)})
     assert isinstance(notebook.run_cell("run()").error_in_exec, KeyboardInterrupt)
