@@ -1,6 +1,6 @@
 # make install      install the pinned requirements into .venv; all others do so, too, where it is needed
 # make run          the study on the bundled sample: ingestion, eleven models, report
-# make test         lint, format, types and imports, then all tests
+# make test         lint, format and imports, then types and all tests side by side
 # make test-fast    all tests except whole pipelines and long trainings
 # make mutants ONLY='mixvision.evaluation.metrics*'
 #                   mutation testing: change the code in small ways and list the changes that no test notices;
@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # kedro mlflow ui looks for mlflow on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install run test test-fast lint mutants fuzz chaos mlflow viz study lock
+.PHONY: install run test suite test-fast lint types mutants fuzz chaos mlflow viz study lock
 .DEFAULT_GOAL := run
 
 install: $(READY)
@@ -36,6 +36,9 @@ run: $(READY)
 	$(BIN)/kedro run --pipelines=mixing
 
 test: lint
+	$(MAKE) --jobs=2 types suite
+
+suite: $(READY)
 	$(BIN)/pytest --numprocesses=auto --dist=worksteal
 
 test-fast: $(READY)
@@ -44,8 +47,10 @@ test-fast: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/pytest --quiet --noconftest tests/test_imports.py
+
+types: $(READY)
+	$(BIN)/mypy
 
 mutants: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children $(CHILDREN) $(foreach name,$(ONLY),'$(name)')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from stand_ins import Study, make_study
 
 from mixvision.images.samples import read_mnist
 from mixvision.reporting.published import PublishedMixing
+
+gc.set_threshold(50_000, 20, 20)  # the libraries make a million objects; looking at them often takes 7% of the time
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -13,6 +13,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import sqlalchemy
 from kernel import NOTEBOOKS, printed, run_notebook
 from page_reader import Reader
 
@@ -254,6 +255,8 @@ class Locking(TrainingListener):
 
 def test_what_a_locked_database_could_not_take_is_sent_by_the_next_run(run_pipeline, project, few_digits, monkeypatch):
     monkeypatch.setattr("mixvision.tracking.sender.PATIENCE", 0.1)
+    # MLflow waits 20 seconds for a lock.
+    monkeypatch.setattr("sqlalchemy.sql.text", lambda text: sqlalchemy.text(text.replace("= 20000", "= 100")))
     locking = Locking(project)
     run_pipeline("mixing", BRIEF, few_digits, listener=locking)
     assert locking.evaluations == 2 and (project / "data/08_reporting/digits/mixing/page.html").exists()
