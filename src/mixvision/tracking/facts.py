@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mixvision.parameter_names import flat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +30,17 @@ PACKAGES = (
     "kedro",
     "mlflow",
 )
+OPTIONS = {  # of kedro run, by the names that Kedro gives its hooks
+    "env": "env",
+    "pipeline_names": "pipelines",
+    "node_names": "nodes",
+    "from_nodes": "from-nodes",
+    "to_nodes": "to-nodes",
+    "from_inputs": "from-inputs",
+    "to_outputs": "to-outputs",
+    "tags": "tags",
+    "namespaces": "namespaces",
+}
 CONTENT = ["id", "category", "status", "split", "square_sha256"]  # columns of the manifest that training depends on
 DIGITS = 16  # of a digest; MLflow takes at most 36
 
@@ -34,6 +49,16 @@ def facts(project: Path) -> dict[str, str]:
     """Tags of a run, by name. What cannot be found out is left out."""
     found = {"commit": _commit(project), "machine": _machine(), "packages": _versions()}
     return {name: value for name, value in found.items() if value}
+
+
+def command_of(run_params: Mapping[str, Any]) -> str:
+    """The command that repeats a run; kedro-mlflow's own tag has no environment, and options that Kedro had before."""
+    given = ((option, run_params.get(name) or []) for name, option in OPTIONS.items())
+    words = [f"--{option}={value if isinstance(value, str) else ','.join(value)}" for option, value in given if value]
+    if parameters := run_params.get("runtime_params"):
+        words.append(f"--params={','.join(f'{name}={value}' for name, value in flat(parameters))}")
+    words += ["--only-missing-outputs"] if run_params.get("only_missing_outputs") else []
+    return shlex.join(["kedro", "run", *words])
 
 
 def gpu() -> str:

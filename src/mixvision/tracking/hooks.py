@@ -28,7 +28,7 @@ from mixvision.interruptions import after_cell, without_signals
 from mixvision.provenance import OLDER_RESULTS
 from mixvision.tracking.answers import answer_in
 from mixvision.tracking.database import check_database, check_server, create_database, follow_move
-from mixvision.tracking.facts import counts_of, digest_of, facts
+from mixvision.tracking.facts import command_of, counts_of, digest_of, facts
 from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import LONGEST_TAG, NOTE, milliseconds
@@ -103,7 +103,7 @@ class Tracking:
             with explained(self.address):
                 self.plugin.before_pipeline_run(run_params, pipeline, catalog)
             if run := mlflow.active_run():
-                journal = self._begin_journal(run.info, ", ".join(run_params.get("pipeline_names") or []))
+                journal = self._begin_journal(run.info, run_params)
                 remove_note(self.folder)
                 self._end_dead_runs(journal, died, run.info)
                 self.plugin.journal = journal
@@ -115,12 +115,14 @@ class Tracking:
                 mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
             raise
 
-    def _begin_journal(self, run: RunInfo, pipelines: str) -> Journal:
+    def _begin_journal(self, run: RunInfo, run_params: dict[str, Any]) -> Journal:
         from mlflow import get_tracking_uri
 
         where = self.folder / run.run_id, get_tracking_uri(), run.experiment_id, run.run_id
         journal = Journal.create(*where, self.plugin.is_foreign)
-        for name, value in {"study": self.folder.name, "pipeline": pipelines, **facts(self.project)}.items():
+        pipelines = ", ".join(run_params.get("pipeline_names") or [])
+        tags = {"study": self.folder.name, "pipeline": pipelines, "kedro_command": command_of(run_params)}
+        for name, value in {**tags, **facts(self.project)}.items():
             journal.write("set_tag", name=name, value=value)
         journal.write("save_view", time=milliseconds())
         return journal

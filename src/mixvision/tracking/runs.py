@@ -33,9 +33,10 @@ class TrialRuns(TrainingListener):
         self.logged_at = 0.0
 
     def started(self, trials: pd.DataFrame) -> None:
-        for trial in trials.to_dict("records"):
+        start = milliseconds() + len(trials)
+        for place, trial in enumerate(trials.to_dict("records")):
             name = trial["trial"]
-            self.journal.write("create_run", name, start_time=milliseconds())
+            self.journal.write("create_run", name, start_time=start - place)  # MLflow shows the latest first
             settings = {**self.settings, **trial}  # the trial's own take precedence; NaN means none
             parameters = {key: str(value) for key, value in settings.items() if value == value}
             self.journal.write("log_params", name, params=parameters)

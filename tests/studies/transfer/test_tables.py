@@ -12,6 +12,7 @@ from mixvision.evaluation.classification import accuracies
 from mixvision.evaluation.mistakes import select_predictions
 from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH
+from mixvision.studies.transfer.notes import QUESTION
 from mixvision.studies.transfer.report_settings import TransferReport
 from mixvision.studies.transfer.tables import (
     PRETRAINED_ON,
@@ -216,7 +217,7 @@ def test_the_answer_is_computed_from_the_table(transfer):
 
 def test_the_summary_holds_the_comparison_the_answer_and_further_sentences(transfer):
     text = summary_text("Three berries", transfer.table, ["The best ratio does not move."])
-    assert text.startswith("# Three berries: transfer learning\n\n|")
+    assert text.startswith(f"# Three berries: transfer learning\n\n{QUESTION}\n\n|")
     shown = read_markdown(text)
     assert shown["model"].tolist() == transfer.table["trial"].tolist()
     accuracies = transfer.table["test_top1"]

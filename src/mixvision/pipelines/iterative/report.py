@@ -20,7 +20,14 @@ from mixvision.reporting.sections import missing_notes, snapshot_note, untested_
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import best_ratio, metric_table, with_distances
 from mixvision.studies.iterative import figures, forgetting
-from mixvision.studies.iterative.page import IterativeReport, IterativeResults, answer, iterative_page, shares_table
+from mixvision.studies.iterative.page import (
+    IterativeReport,
+    IterativeResults,
+    answer,
+    iterative_page,
+    question,
+    shares_table,
+)
 from mixvision.studies.iterative.training import Phases
 from mixvision.training.config import Training
 
@@ -48,7 +55,9 @@ def measure(  # noqa: PLR0913 (a node of many tables)
     clean = without_leaks if joined["leaks"].any() else None
     results = IterativeResults(first, table, clean, measures, speed, by_alpha, published.iterative)
     summary = f"{report.title}: performance by share of the iterations for the initial training on {first} images\n\n"
-    summary += "\n\n".join([markdown_table(shares_table(results)), answer(results), *missing_notes(outcomes)])
+    summary += "\n\n".join(
+        [question(first), markdown_table(shares_table(results)), answer(results), *missing_notes(outcomes)]
+    )
     matrix = forgetting.accuracy_matrix(metrics, trials, first)
     return {
         "metrics": metrics,

@@ -26,7 +26,7 @@ from mixvision.reporting.sections import missing_notes, snapshot_note, untested_
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import best_ratio, comparison_table, metric_markdown, metric_table, with_distances
 from mixvision.studies.mixing import figures
-from mixvision.studies.mixing.page import MixingResults, answer, mixing_page
+from mixvision.studies.mixing.page import QUESTION, MixingResults, answer, mixing_page
 from mixvision.training.config import Training
 from mixvision.training.mixtures import Mixtures, list_trials
 from mixvision.vocabulary import DOMAINS
@@ -65,7 +65,7 @@ def measure(
     whole = table(metrics, joined)
     without_leaks = table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]])
     clean = without_leaks if joined["leaks"].any() else None
-    summary = f"{report.title}: performance by share of real training images\n\n"
+    summary = f"{report.title}: performance by share of real training images\n\n{QUESTION}\n\n"
     missing = missing_notes(outcomes)
     summary += "\n\n".join([markdown_table(comparison_table(whole, clean)), answer(whole, clean), *missing])
     return metrics, whole, without_leaks, "\n".join([metric_markdown(whole, published.mixing), *missing]), summary

@@ -13,6 +13,7 @@ from mixvision.evaluation.selection import best_model, not_behind
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.tables import distances
+from mixvision.studies.baselines.notes import QUESTION
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
 from mixvision.vocabulary import DOMAINS, HELD_OUT, MISSING, SPLITS
 
@@ -211,7 +212,7 @@ def leak_sentence(numbers: pd.DataFrame) -> str | None:
 
 def summary_text(title: str, table: pd.DataFrame, leak: pd.DataFrame, base: Mapping[str, Any], ablated: str) -> str:
     """The results as Markdown for the terminal: all models, each ablation, and the leak (:func:`leak_numbers`)."""
-    parts = [f"# {title}: baselines", markdown_table(comparison_table(table))]
+    parts = [f"# {title}: baselines", QUESTION, markdown_table(comparison_table(table))]
     for setting in ablated_settings(table, base, ablated):
         heading = setting.replace("_", " ").capitalize()
         parts += [f"## {heading} ({ablated})", markdown_table(ablation_table(table, base, ablated, setting))]

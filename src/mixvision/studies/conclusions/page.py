@@ -86,6 +86,7 @@ def conclusions_summary(title: str, verdicts: pd.DataFrame, settings: pd.DataFra
     """Verdicts, sentences and the law's predictions as Markdown."""
     parts = [
         _heading(title),
+        QUESTION,
         markdown_table(verdict_table(verdicts)),
         "\n".join(f"- {sentence}" for sentence in verdicts["sentence"]),
         seeds_sentence(settings),

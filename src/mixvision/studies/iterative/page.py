@@ -98,15 +98,9 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
         excluded_section(shown.manifest),
         settings_section(shown.trials),
     ]
-    first, second = results.first, second_domain(results.first)
-    question = (
-        f"A network is trained on {first} images first (initial training) and then on {second} images (restricted "
-        f"training): what share of the iterations should the initial training have, and how much accuracy on {first} "
-        "images is lost?"
-    )
     page = Page(
         f"{title}: iterative",
-        question,
+        question(results.first),
         answer(results),
         _key_numbers(results),
         evidence,
@@ -114,6 +108,15 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
         _footnotes(results, notes),
     )
     return render_page(page)
+
+
+def question(first: str) -> str:
+    """What was asked, by the domain of the initial training."""
+    return (
+        f"A network is trained on {first} images first (initial training) and then on {second_domain(first)} images "
+        "(restricted training): what share of the iterations should the initial training have, and how much accuracy "
+        f"on {first} images is lost?"
+    )
 
 
 def answer(results: IterativeResults) -> str:

@@ -96,7 +96,8 @@ def leakage_summary(title: str, results: LeakageResults) -> str:
         best_ratio_sentence(comparison, method),
         *left_out_sentences(comparison, method),
     ]
-    return f"{_heading(title)}\n\n{markdown_table(accuracy_table(comparison, method))}\n\n{' '.join(sentences)}"
+    table = markdown_table(accuracy_table(comparison, method))
+    return "\n\n".join([_heading(title), QUESTION, table, " ".join(sentences)])
 
 
 def answer(comparison: pd.DataFrame, method: str) -> str:

@@ -18,6 +18,7 @@ from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.sections import confident_picture, settings_table
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 
+QUESTION = "How well does a network that keeps learning from two growing streams classify the images that arrive next?"
 CURVES = {
     "nice_top1": ("nice", "circle"),
     "real_top1": ("real", "square"),
@@ -79,7 +80,8 @@ def arrivals_table(arrivals: pd.DataFrame) -> pd.DataFrame:
 def summary(title: str, arrivals: pd.DataFrame) -> str:
     """The table, and a sentence on what the last run that trained did, as Markdown."""
     table = markdown_table(arrivals_table(arrivals))
-    return f"{title}: online learning from two streams (images: nice + real)\n\n{table}\n\n{_news(arrivals)}"
+    heading = f"{title}: online learning from two streams (images: nice + real)"
+    return "\n\n".join([heading, QUESTION, table, _news(arrivals)])
 
 
 def streams_page(
@@ -122,11 +124,8 @@ def streams_page(
         ),
         *_mistakes(mistakes),
     ]
-    question = (
-        "How well does a network that keeps learning from two growing streams classify the images that arrive next?"
-    )
     data = [Section("Settings", tables=[settings_table("Of the learning and its training", settings)])]
-    return render_page(Page(f"{title}: streams", question, answer, numbers, evidence, data, NOTES))
+    return render_page(Page(f"{title}: streams", QUESTION, answer, numbers, evidence, data, NOTES))
 
 
 def _mistakes(mistakes: Image.Image | None) -> list[Section]:

@@ -12,6 +12,7 @@ from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.tables import distances
 from mixvision.reporting.ties import tied_sentence
+from mixvision.studies.transfer.notes import QUESTION
 from mixvision.vocabulary import AS_IS, DOMAINS, MISSING, RESTRICTED, TEST_SPLITS
 
 PRETRAINED_ON = (
@@ -150,7 +151,7 @@ def summary_text(title: str, table: pd.DataFrame, sentences: Sequence[str] = ())
     """The results as Markdown for the terminal: all models, the best of them, and any further sentences."""
     caution = [PRETRAINED_ON] if table["method"].isin([AS_IS]).any() else []
     table_text = markdown_table(comparison_table(table))
-    parts = [f"# {title}: transfer learning", table_text, answer(table), *caution, *sentences]
+    parts = [f"# {title}: transfer learning", QUESTION, table_text, answer(table), *caution, *sentences]
     return "\n\n".join(parts) + "\n"
 
 

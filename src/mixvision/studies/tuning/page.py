@@ -136,7 +136,7 @@ def tuning_summary(
     published: PublishedTuning | None,
 ) -> str:
     """The outcome as Markdown: the chosen setting, the steps, both searches."""
-    parts = [f"{title}, by the best performance on the validation images"]
+    parts = [f"{title}, by the best performance on the validation images", QUESTION]
     for step, heading in STEPS.items():
         table = step_table(grid, step).iloc[:, :4]
         parts += [heading, markdown_table(table.assign(mean=table["mean"].map(number)))]
