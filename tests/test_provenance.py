@@ -49,6 +49,7 @@ class Study:
 
     def __init__(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
         self.folder, self.caplog = folder, caplog
+        self.source_settings: dict[str, object] = {}  # further ones
         (folder / "photos/apple").mkdir(parents=True)
         (folder / "photos/apple/1.png").touch()
         self.page = folder / "report/study/page.html"
@@ -60,6 +61,7 @@ class Study:
             "domain": "nice",
             "source": str(self.folder / source),
             "filepath": str(self.folder / "raw/a/b"),
+            **self.source_settings,
         }
         catalog = DataCatalog.from_config(
             {
@@ -158,6 +160,34 @@ def test_tables_that_a_source_reads_are_compared(tmp_path):
             source = ImageSourceDataset(domain="nice", source=str(tmp_path / "photos"), filepath="unpacked", **given)
             told.add(str(source.settings()))
     assert len(told) == 6
+
+
+def test_one_source_or_group_written_in_two_ways_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    told = set()
+    for source in ("photos", "photos/", "./photos", "link", str(tmp_path / "photos")):
+        for group in ({"table": "t.csv", "file": "a"}, {"file": "a", "table": "t.csv"}):
+            dataset = ImageSourceDataset(domain="nice", source=source, filepath="unpacked", group=group)
+            told.add(tuple(sorted(dataset.settings().items())))
+    assert len(told) == 1 and ("nice.source", "photos") in told.pop()
+
+
+def test_a_table_that_was_edited_is_named_with_its_file(study, tmp_path):
+    (tmp_path / "photos/shots.csv").write_text("file,group")
+    group = {"group": {"table": "shots.csv", "file": "file", "group": "group"}}
+    study.source_settings = group
+    study.run(*WHOLE.nodes)
+    (tmp_path / "photos/shots.csv").write_text("file,groups")
+    assert study.run().startswith("nice.group, the content of shots.csv, was ")
+
+
+def test_results_that_were_deleted_need_no_warning(study, tmp_path):
+    study.run(*WHOLE.nodes)
+    study.page.unlink()
+    (tmp_path / "models.json").unlink()
+    assert not study.run(INGEST, training=Training(iterations=20))
 
 
 def test_an_archive_is_the_same_wherever_it_is_and_another_one_is_named(tmp_path):

@@ -244,7 +244,7 @@ class RunSummary:
             known = [stage for stage in STAGES if stage in self.seconds]
             parts = ", ".join(f"{stage} {training_time(self.seconds[stage])}" for stage in known)
             whole = training_time(time.monotonic() - self.started)
-            print(f"Time: {parts}; {whole} in all, with loading and saving.")
+            print(f"Time: {parts}; {whole} from the first step to the last, with loading and saving.")
 
 
 def parameters_among(names: Iterable[str], catalog: CatalogProtocol) -> dict[str, Any]:

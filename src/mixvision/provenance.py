@@ -87,9 +87,8 @@ class Records:
 
     def version(self, name: str, catalog: CatalogProtocol) -> str:
         """Of what a dataset holds, or UNKNOWN."""
-        resolved = cast(DataCatalog, catalog).config_resolver.resolve_pattern(name)
-        path = Path(resolved.get("filepath") or resolved.get("path") or "")
-        if not self._file(name).exists() or not path.name or not path.exists():
+        path = _path_of(name, catalog)
+        if not self._file(name).exists() or not path or not path.exists():
             return UNKNOWN
         own = getattr(catalog.get(name), "content_digest", None)  # of a store, whose files have the times of images
         return own() if own else digest_of(path)
@@ -196,11 +195,13 @@ def differences(
 
     Args:
         records: of the study.
-        made: the records of the datasets.
+        made: the records of the datasets; those that were deleted do not count.
         settings: those of today.
         catalog: where the datasets are.
         nodes: the steps that would make them.
     """
+    paths = {name: _path_of(name, catalog) for name in made}
+    made = {name: record for name, record in made.items() if not (path := paths[name]) or path.exists()}
     steps: dict[tuple[str, str], dict[str, None]] = {}  # by what is said before and after them
     for before, step, after in (*_of_made(records, made, settings, catalog), *_of_steps(made, catalog, nodes)):
         steps.setdefault((before, after), {})[step] = None
@@ -252,6 +253,13 @@ def settings_of(nodes: Iterable[Node], catalog: CatalogProtocol) -> Iterator[tup
     for name in sorted(names):
         if read := getattr(catalog.get(name), "settings", None):  # of a source
             yield from read().items()
+
+
+def _path_of(name: str, catalog: CatalogProtocol) -> Path | None:
+    """Where a dataset is kept; None for one in memory."""
+    resolved = cast(DataCatalog, catalog).config_resolver.resolve_pattern(name)
+    path = Path(resolved.get("filepath") or resolved.get("path") or "")
+    return path if path.name else None
 
 
 def _listed(steps: list[str]) -> str:

@@ -28,7 +28,7 @@ def address_in(settings: dict) -> str:
 
 def test_runs_are_recorded_in_the_project_whatever_the_current_folder():
     assert address_in(complete_settings({}, PROJECT)) == "sqlite:////project/mlflow.db"
-    assert address_in(complete_settings({"server": None}, Path.cwd())) == "sqlite:///mlflow.db"
+    assert address_in(complete_settings({"server": None}, Path.cwd())) == f"sqlite:///{Path.cwd()}/mlflow.db"
 
 
 def test_mlflows_address_counts(monkeypatch):
@@ -67,6 +67,16 @@ def test_an_experiment_is_named_by_mlflow_yml_or_by_mlflows_variables_or_after_t
     assert experiment_of().name == "mine" and experiment_of("another").name == "another"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "ours")
     assert experiment_of().name == "ours"
+
+
+def test_a_name_that_mlflow_refuses_is_shown_with_its_reason(experiment_of):
+    with pytest.raises(ValueError, match="name of the experiment, 'xxx.*x': .* maximum length of 500"):
+        experiment_of("x" * 501)
+
+
+def test_a_section_that_is_no_mapping_is_named():
+    with pytest.raises(ValueError, match="sets server to 'sqlite', but it must be a mapping"):
+        complete_settings({"server": "sqlite"}, PROJECT)
 
 
 @pytest.mark.parametrize("number", ["77", "mine"])

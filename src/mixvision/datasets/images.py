@@ -110,19 +110,32 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
 
     def settings(self) -> dict[str, str]:
         """What decides which images these are, as texts by the names of `globals.yml`, wherever the project is."""
-        texts = {"source": self.shown_source, "layout": str(self._layout)}
+        texts = {"source": self._place(), "layout": str(self._layout)}
+        texts["mapping"] = str(self._mapping and Path(self._mapping).name)
+        files: dict[str, object] = {"mapping": self._mapping}
         for name in ("labels", "group", "split"):
             given = getattr(self, f"_{name}")
-            texts[name] = f"{given}{self._content(given.get('table') if isinstance(given, Mapping) else given)}"
-        texts["mapping"] = f"{self._mapping and Path(self._mapping).name}{self._content(self._mapping)}"
-        if self._source is not None and (files := files_of(self._source)):
-            texts["files"] = files
+            texts[name] = str(dict(sorted(given.items())) if isinstance(given, Mapping) else given)
+            files[name] = given.get("table") if isinstance(given, Mapping) else given
+        for name, file in files.items():
+            if content := self._content(file):
+                texts[f"{name}, the content of {Path(str(file)).name},"] = content
+        if self._source is not None and (found := files_of(self._source)):
+            texts["files"] = found
         return {f"{self.domain}.{name}": text for name, text in texts.items()}
 
+    def _place(self) -> str:
+        """The source in one way of writing, from the project's folder where it is inside."""
+        path, here = Path(self._source or "").expanduser(), Path.cwd()
+        if self._source is None or not path.exists():  # such as a URL
+            return self.shown_source
+        path = path.resolve()
+        return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
+
     def _content(self, file: object) -> str:
-        """A digest of what a file of the project or of the source folder holds, in brackets; "" if it is none."""
+        """A digest of what a file of the project or of the source folder holds; "" if it is none."""
         places = [Path(str(file)), Path(self._source or "") / str(file)] if file else []
-        return next((f" ({digest_of(place)})" for place in places if place.is_file()), "")
+        return next((digest_of(place) for place in places if place.is_file()), "")
 
     def save(self, _: None) -> None:
         raise DatasetError(f"The source of {self.domain!r} images is read-only.")

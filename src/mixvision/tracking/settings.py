@@ -72,9 +72,12 @@ def require_valid(settings: Mapping[str, Any]) -> None:
 
 
 def absolute(address: str, project: Path) -> str:
-    """A SQLite address as seen from the current folder; its file is relative to the project's."""
+    """A SQLite address with the full path of its file, which is relative to the project's folder.
+
+    MLflow keeps relative ones open for other projects of the same process.
+    """
     file = file_of(address)
-    if not file or file.is_absolute() or project == Path.cwd():
+    if not file or file.is_absolute():
         return address
     return address.replace(file.as_posix(), (project / file).as_posix(), 1)
 
@@ -101,6 +104,8 @@ def require_experiment(settings: Mapping[str, Any], study: str) -> None:
         try:
             client.create_experiment(name, artifact_location=place)
         except MlflowException as error:
+            if error.error_code == "INVALID_PARAMETER_VALUE":
+                raise ValueError(f"MLflow refuses the name of the experiment, {name!r}: {error.message}.") from error
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
