@@ -70,7 +70,10 @@ def test_the_last_line_says_how_long_the_whole_run_took(capsys, monkeypatch):
     summary.before_node_run(node)
     summary.after_node_run(node)
     summary.after_pipeline_run(Pipeline([node]), DataCatalog({"a": MemoryDataset(1), "b": MemoryDataset(2)}))
-    assert capsys.readouterr().out == "Time: report 2 s; 1 min 12 s from the first step to the last, with loading and saving.\n"
+    assert (
+        capsys.readouterr().out
+        == "Time: report 2 s; 1 min 12 s from the first step to the last, with loading and saving.\n"
+    )
 
 
 def test_passwords_in_the_commands_addresses_are_hidden_before_they_are_recorded():
