@@ -31,7 +31,7 @@ def best_label(scores: pd.Series) -> Any:
     return known.index[rank(known)[0]]
 
 
-def best_of_each(table: pd.DataFrame, group: str, by: str) -> pd.DataFrame:
+def best_of_each(table: pd.DataFrame, group: str | list[str], by: str) -> pd.DataFrame:
     """The best row of every group, sorted by group; groups without a score are left out."""
     ranked = best_first(table.dropna(subset=by), by)
     return ranked.drop_duplicates(group).sort_values(group)
