@@ -18,7 +18,6 @@ CHAINS = {  # by name: the packages in mixvision.pipelines to join, in the order
     "mixing": ["ingestion", "mixing"],
     "leakage": ["ingestion", "mixing", "leakage"],
     "iterative": ["ingestion", "iterative"],
-    "conclusions": ["ingestion", "mixing", "iterative", "conclusions"],
     "tuning": ["ingestion", "tuning"],
     "baselines": ["ingestion", "baselines"],
     "transfer": ["ingestion", "transfer"],
@@ -46,6 +45,7 @@ class LazyPipeline(Pipeline):
 
 def register_pipelines() -> dict[str, Pipeline]:
     pipelines: dict[str, Pipeline] = {name: LazyPipeline(partial(_chain, *chain)) for name, chain in CHAINS.items()}
+    pipelines["conclusions"] = LazyPipeline(_conclusions)
     pipelines["tuned_mixing"] = LazyPipeline(lambda: _chain("ingestion", "tuning") + _create("mixing", tuned=True))
     for name in ("as_is", "streams"):  # these do not use ingestion's splits
         pipelines[name] = LazyPipeline(partial(_unsplit, name))
@@ -58,6 +58,11 @@ def _create(package: str, **options: bool) -> Pipeline:
 
 def _chain(*packages: str) -> Pipeline:
     return sum(map(_create, packages), start=Pipeline([]))
+
+
+def _conclusions() -> Pipeline:
+    studies = [_create(package, several_seeds=True) for package in ("mixing", "iterative")]
+    return sum([*studies, _create("conclusions")], start=_create("ingestion"))
 
 
 def _unsplit(package: str) -> Pipeline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from page_reader import Reader, read_markdown
@@ -23,7 +24,7 @@ BRIEF = {
         "training": TRAINING,
         "report": REPORT,
     },
-    "conclusions": {"report": REPORT},
+    "conclusions": {"claims": {"seeds": [0, 1, 2]}, "report": REPORT},
 }
 
 
@@ -35,12 +36,15 @@ def reports(run_pipeline, few_digits):
 def test_the_study_saves_all_its_results(reports, project):
     trials = ["initial-025-seed-0", "initial-075-seed-0"]
     metrics = pd.read_csv(reports / "iterative/metrics.csv")
-    assert set(metrics["trial"]) == set(trials)
+    assert set(metrics["trial"]) == {f"{trial[:-1]}{seed}" for trial in trials for seed in range(3)}
     assert set(metrics["snapshot"]) == {"after_initial", "last", "best_validation", "best_test"}
     history = pd.read_parquet(project / "data/07_model_output/digits/iterative/history.parquet")
     steps = history[history["split"] == "test"].groupby("trial")["iteration"].apply(list).to_dict()
-    assert steps == {trials[0]: [2, 4, 6, 8], trials[1]: [4, 6, 8]}  # nothing from what was kept for the other
-    measures = pd.read_csv(reports / "iterative/continual_measures.csv")
+    assert {trial: steps[trial] for trial in trials} == {
+        trials[0]: [2, 4, 6, 8],
+        trials[1]: [4, 6, 8],
+    }  # nothing from what was kept for the other
+    measures = pd.read_csv(reports / "iterative/continual_measures.csv").set_index("share")
     tested = metrics[metrics["split"] == "test"].set_index(["trial", "snapshot"])["nice_top1"]
     page = Reader((reports / "iterative/page.html").read_text())
     assert page.title == "Handwritten digits: iterative"
@@ -48,9 +52,11 @@ def test_the_study_saves_all_its_results(reports, project):
         page.table("% initial", beside).set_index("% initial") for beside in ("95% interval", "backward transfer")
     ]
     for share, trial in zip((25, 75), trials, strict=True):
-        forgetting = measures.set_index("share").loc[share, "forgetting"]
-        assert forgetting == pytest.approx(tested[trial, "after_initial"] - tested[trial, "last"])
-        assert [shown.loc[str(share), "forgetting"] for shown in tables] == [f"{forgetting:.3f}"] * 2
+        of_seeds = [f"{trial[:-1]}{seed}" for seed in range(3)]
+        forgetting = [tested[one, "after_initial"] - tested[one, "last"] for one in of_seeds]
+        assert measures.loc[share, "forgetting"] == pytest.approx(np.mean(forgetting))
+        expected = f"{np.mean(forgetting):.3f} ± {np.std(forgetting, ddof=1):.3f}"
+        assert [shown.loc[str(share), "forgetting"] for shown in tables] == [expected] * 2
     alphas = pd.read_csv(reports / "iterative/interpolation_table.csv")
     assert len(alphas["alpha"].unique()) == 11
 
@@ -62,7 +68,8 @@ def test_the_study_saves_all_its_results(reports, project):
     assert not last.tensors["head.0.weight"].equal(initial.tensors["head.0.weight"])
 
     verdicts = pd.read_csv(reports / "conclusions/hypotheses.csv")
-    assert len(verdicts) == 4 and verdicts["verdict"].isin(["supported", "refuted", "undecided"]).all()
+    assert len(verdicts) == 4 and verdicts["verdict"].isin(["supported", "refuted", "tied", "undecided"]).all()
+    assert (verdicts["seeds"] == 3).all()
     law = pd.read_csv(reports / "conclusions/mixing_law.csv")
     assert law["predicted_best"].between(0, 100).all()
     page = Reader((reports / "conclusions/page.html").read_text())
@@ -74,14 +81,17 @@ def test_the_study_saves_all_its_results(reports, project):
     assert laws == [f"{best:.0f}%" for best in law["predicted_best"]]
     performances = pd.concat([pd.read_csv(reports / name / "metrics.csv") for name in ("mixing", "iterative")])
     performances = performances[(performances["snapshot"] == "best_validation") & (performances["split"] == "test")]
+    settings = performances["trial"].str.rpartition("-seed-")[0]
+    means = performances.groupby(settings)["performance_top1"].mean()
+    mixed = means.index.str.startswith("ratio")
     approaches = page.table("approach", "performance")["performance"].tolist()
-    assert approaches == [f"{performance:.3f}" for performance in performances["performance_top1"]]
+    assert approaches == [f"{mean:.3f}" for mean in [*means[mixed], *means[~mixed]]]
     assert not list(project.glob("data/06_models/digits/*/checkpoints"))
 
     mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
     runs = mlflow.search_runs(experiment_names=["digits"])
     children = runs[runs["tags.mlflow.parentRunId"].notna()]
-    assert set(children["status"]) == {"FINISHED"} and len(children) == 3 + 1 + 2
+    assert set(children["status"]) == {"FINISHED"} and len(children) == 3 * (3 + 2) + 3
     client = mlflow.MlflowClient()
     (child,) = children.loc[children["tags.mlflow.runName"] == trials[1], "run_id"]
     assert [point.step for point in client.get_metric_history(child, "test/nice_top1")] == [4, 6, 8]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 CONF = Path(__file__).parents[2] / "conf"
 LAYERS = ["raw", "intermediate", "primary", "tuning", "model_input", "model_output", "reporting"]
-NAMES = [*CHAINS, "tuned_mixing", "as_is", "streams", "__default__"]
+NAMES = [*CHAINS, "conclusions", "tuned_mixing", "as_is", "streams", "__default__"]
 
 
 @pytest.fixture(scope="module")

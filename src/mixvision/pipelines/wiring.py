@@ -10,6 +10,9 @@ STUDY_RESULTS = ("manifest", "trials", "outcomes", "split_audit", "split_summary
 # The tag of a node that trains on images of both domains: without both sources, a run is refused at its start.
 BOTH_DOMAINS = "both_domains"
 
+# How claims are judged: their seeds are those of all models that the conclusions are about.
+CLAIMS = "params:conclusions.claims"
+
 
 def by_name(*datasets: str, **others: str) -> dict[str, str]:
     """A node's inputs by the names of its parameters, or its outputs by the keys of the dictionary that it returns.

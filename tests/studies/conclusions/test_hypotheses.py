@@ -1,4 +1,4 @@
-"""Verdicts on constructed hits, for which the differences and the bootstraps are known."""
+"""Verdicts on constructed hits, for which the differences are known."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from mixvision.reporting.published import read_published
 from mixvision.studies.conclusions.hypotheses import (
     STATEMENTS,
-    best_ratio_distribution,
+    distances_of_ratios,
     gather_evidence,
     judge_hypotheses,
     list_models,
+    variance_table,
 )
 
 IMAGES = 100
@@ -49,96 +50,107 @@ def make_models(mixed: dict[str, tuple[int, int]], iterative: dict[str, tuple[in
     return list_models(*frames)
 
 
-def evidence_of(models: dict, iterative: dict | None = None, draws: int = 2000, **options):
-    """One seed a setting: {ratio: (nice, real)} and {share: (nice, real)}."""
-    mixed = {f"m{ratio}": (ratio, 0) for ratio in models}
-    turns = {f"i{share}": (share, 0) for share in iterative or {}}
-    both = {f"m{ratio}": value for ratio, value in models.items()}
-    both |= {f"i{share}": value for share, value in (iterative or {}).items()}
+def evidence_of(models: dict, iterative: dict | None = None, seeds: int = 3, **options):
+    """Equal seeds of each setting: {ratio: (nice, real)} and {share: (nice, real)}."""
+    mixed = {f"m{ratio}-{seed}": (ratio, seed) for ratio in models for seed in range(seeds)}
+    turns = {f"i{share}-{seed}": (share, seed) for share in iterative or {} for seed in range(seeds)}
+    both = {name: models[ratio] for name, (ratio, _) in mixed.items()}
+    both |= {name: iterative[share] for name, (share, _) in turns.items()}
     joined = make_joined(both, **options)
-    return gather_evidence(joined, make_models(mixed, turns), np.random.default_rng(0), draws)
+    return gather_evidence(joined, make_models(mixed, turns), np.random.default_rng(0))
 
 
-def judged(evidence, *published) -> pd.DataFrame:
-    return judge_hypotheses(evidence, *published).set_index("hypothesis")
+def judged(evidence, *published, **options) -> pd.DataFrame:
+    return judge_hypotheses(evidence, *published, **options).set_index("hypothesis")
 
 
 def test_clear_differences_are_supported_or_refuted_and_equal_the_counts():
     table = judged(evidence_of({0: (95, 10), 50: (60, 60), 100: (20, 40)}, {30: (50, 30), 70: (40, 30)}))
     assert table.loc[NICE, ["estimate", "verdict"]].tolist() == [pytest.approx(0.35), "supported"]
     assert table.loc[REAL, ["estimate", "verdict"]].tolist() == [pytest.approx(-0.20), "refuted"]
+    assert table.loc[BEST, ["estimate", "verdict"]].tolist() == [
+        pytest.approx(0.6 - np.sqrt(0.95 * 0.1)),
+        "supported",
+    ]
     assert table.loc[ITERATIVE, "estimate"] == pytest.approx(np.sqrt(0.5 * 0.3) - 0.6)
-    assert table.loc[ITERATIVE, "verdict"] == "refuted"
+    assert table.loc[ITERATIVE, "verdict"] == "refuted" and (table["seeds"] == 3).all()
     assert (table["low"] <= table["estimate"]).all() and (table["estimate"] <= table["high"]).all()
     given = re.findall(r"[+-]?\d\.\d{3}", table.loc[NICE, "sentence"])
     assert given == ["0.950", "0.600", "+0.350", *(f"{table.loc[NICE, end]:+.3f}" for end in ("low", "high"))]
 
 
-def test_the_interval_equals_a_paired_bootstrap_written_out():
+def test_with_equal_seeds_the_bounds_are_those_of_the_images():
     one, other = hits(60), hits(60, first=30)
-    table = judged(evidence_of({0: (one, 50), 50: (other, 50)}, draws=20_000))
-    generator = np.random.default_rng(1)
-    drawn = generator.integers(IMAGES, size=(20_000, IMAGES))
-    differences = one[drawn].mean(axis=1) - other[drawn].mean(axis=1)
-    expected = np.quantile(differences, [0.025, 0.975])
-    assert table.loc[NICE, ["low", "high"]].tolist() == pytest.approx(expected, abs=0.011)
-    assert table.loc[NICE, "verdict"] == "undecided"
+    row = judged(evidence_of({0: (one, 50), 50: (other, 50)})).loc[NICE]
+    error = (one.astype(float) - other).std(ddof=1) / np.sqrt(IMAGES)
+    assert row[["low", "high"]].tolist() == pytest.approx([-1.645 * error, 1.645 * error], abs=1e-4)
+    assert row["verdict"] == "undecided" and np.isnan(row["seeds_needed"])
+    assert "100 seeds would not settle it" in row["sentence"]
 
 
-def test_equal_models_do_not_differ_in_any_draw():
-    table = judged(evidence_of({0: (50, 50), 100: (50, 50)}, {50: (50, 50)}))
+def test_equal_models_are_tied_within_the_margin():
+    evidence = evidence_of({0: (50, 50), 100: (50, 50)}, {50: (50, 50)})
+    table = judged(evidence)
     assert (table.loc[[NICE, REAL, ITERATIVE], ["low", "high"]] == 0).all(axis=None)
-    assert (table.loc[[NICE, REAL, ITERATIVE], "verdict"] == "undecided").all()
+    assert (table.loc[[NICE, REAL, ITERATIVE], "verdict"] == "tied").all()
+    assert (judged(evidence, margin=0).loc[[NICE, REAL, ITERATIVE], "verdict"] == "undecided").all()
 
 
-def test_near_duplicates_are_drawn_together_and_so_decide_less():
+def test_near_duplicates_count_once_and_so_decide_less():
     models = {0: (hits(60), 50), 50: (hits(40), 50)}
     alone = judged(evidence_of(models)).loc[NICE]
     together = judged(evidence_of(models, clusters=np.arange(IMAGES) // 20)).loc[NICE]
     assert alone["verdict"] == "supported" and together["verdict"] == "undecided"
 
 
-def test_rivals_and_best_models_are_picked_on_the_validation_images():
+def test_each_seed_picks_its_best_models_on_the_validation_images():
     models = {0: (50, 50), 30: (90, 90), 60: (40, 40)}
-    evidence = evidence_of(models, {20: (30, 30), 80: (99, 99)}, validation={"m60": (99, 99), "i20": (100, 100)})
-    table = judged(evidence)
-    assert table.loc[NICE, "estimate"] == pytest.approx(0.5 - 0.4)
-    assert table.loc[ITERATIVE, "estimate"] == pytest.approx(0.3 - 0.4)
-    assert table.loc[BEST, "estimate"] == 30
-    assert re.findall(r"(?:at|pick) (\d+)%", table.loc[BEST, "sentence"]) == ["30", "60"]
+    picked = {f"{name}-{seed}": (99, 99) for name in ("m60", "i20") for seed in range(2)}
+    evidence = evidence_of(models, {20: (30, 30), 80: (98, 98)}, validation=picked)
+    expected = np.mean([0.3 - 0.4, 0.3 - 0.4, 0.98 - 0.9])
+    row = judged(evidence).loc[ITERATIVE]
+    assert row["estimate"] == pytest.approx(expected)
+    assert re.findall(r"(\d+) or (\d+)%", row["sentence"]) == [("20", "80"), ("30", "60")]
 
 
-@pytest.mark.parametrize(("best", "verdict", "share"), [(50, "supported", 1), (70, "supported", 1), (80, "refuted", 0)])
-def test_the_best_ratio_counts_as_near_within_twenty_points(best, verdict, share):
+def test_two_seeds_are_not_enough_and_say_so():
+    table = judged(evidence_of({0: (95, 10), 50: (60, 60)}, seeds=2))
+    assert table.loc[[NICE, BEST], "verdict"].tolist() == ["not enough seeds"] * 2
+    assert table.loc[NICE, "sentence"].endswith("is +0.350; with 2 of at least 3 seeds: not enough seeds.")
+    assert table.loc[NICE, ["low", "high"]].isna().all()
+
+
+@pytest.mark.parametrize(("best", "verdict"), [(50, "supported"), (70, "supported"), (80, "refuted")])
+def test_the_best_ratio_counts_as_near_within_twenty_points(best, verdict):
     models = {ratio: (90, 90) if ratio == best else (30, 30) for ratio in (0, 50, 70, 80, 100)}
     row = judged(evidence_of(models)).loc[BEST]
-    assert row[["estimate", "low", "high", "near", "verdict"]].tolist() == [best, best, best, share, verdict]
+    assert row["verdict"] == verdict and abs(row["estimate"]) == pytest.approx(0.6)
 
 
-def test_ratios_that_always_tie_share_the_draws():
-    evidence = evidence_of({0: (50, 50), 50: (50, 50), 100: (20, 20)})
-    assert best_ratio_distribution(evidence)["share"].tolist() == [0.5, 0.5, 0]
-    assert judged(evidence).loc[BEST, "verdict"] == "undecided"
+def test_distances_name_the_ratios_that_cannot_be_told_from_the_best():
+    table = distances_of_ratios(evidence_of({0: (30, 30), 50: (81, 81), 60: (80, 80), 100: (20, 20)}))
+    assert table["ratio"].tolist() == [0, 50, 60, 100]
+    assert table["behind"].tolist() == pytest.approx([0.51, 0, 0.01, 0.61])
+    assert table["is_beaten"].tolist() == [True, False, False, True]
+    assert table.loc[1, "margin"] == 0 and (table.loc[[0, 2, 3], "margin"] > 0).all()
 
 
-def test_seeds_that_differ_widen_the_interval():
-    joined = make_joined({"a": (100, 100), "b": (0, 0), "c": (50, 50)})
-    models = make_models({"a": (0, 0), "b": (0, 1), "c": (50, 0)})
+def test_the_table_of_variances_tells_images_from_seeds():
+    models = make_models({f"m{ratio}-{seed}": (ratio, seed) for ratio in (0, 50) for seed in range(3)})
+    right = {f"m{ratio}-{seed}": (50 + 10 * seed * (ratio > 0), 50) for ratio in (0, 50) for seed in range(3)}
+    table = variance_table(gather_evidence(make_joined(right), models, np.random.default_rng(0)))
+    nice, real = (table.set_index("measure").loc[measure] for measure in ("nice", "real"))
+    assert nice["seed"] == pytest.approx(0.1) and nice["seeds"] == 3
+    assert nice["all"] == pytest.approx(np.sqrt(nice["images"] ** 2 + 0.1**2 / 3))
+    assert real[["images", "seed", "all"]].tolist() == [0, 0, 0]
+
+
+def test_seeds_that_differ_widen_the_interval_of_a_setting():
+    joined = make_joined({"a": (100, 100), "b": (0, 0), "c": (50, 50), "d": (50, 50)})
+    models = make_models({"a": (0, 0), "b": (0, 1), "c": (50, 0), "d": (50, 1)})
     settings = gather_evidence(joined, models, np.random.default_rng(0)).settings.loc["mixed"]
     assert settings.loc[0, ["trials", "performance", "performance_low", "performance_high"]].tolist() == [2, 0.5, 0, 1]
     assert settings.loc[50, "performance_low"] > 0.35
-
-
-def test_the_same_seeds_are_drawn_for_both_sides():
-    joined = make_joined({"a": (90, 90), "b": (10, 10), "c": (90, 90), "d": (10, 10)})
-    models = make_models({"a": (0, 0), "b": (0, 1), "c": (50, 0), "d": (50, 1)})
-    table = judged(gather_evidence(joined, models, np.random.default_rng(0)))
-    assert table.loc[NICE, ["low", "high"]].tolist() == [0, 0]
-
-
-def test_the_same_generator_gives_the_same_verdicts():
-    models = {0: (95, 10), 50: (60, 60), 100: (20, 40)}
-    pd.testing.assert_frame_equal(judged(evidence_of(models)), judged(evidence_of(models)))
 
 
 def test_hypotheses_without_their_models_are_not_judged_and_say_why():

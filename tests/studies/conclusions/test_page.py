@@ -11,6 +11,7 @@ from page_reader import Reader
 from page_terms import require_explained_terms
 
 from mixvision.datasets.reports import ABSENT
+from mixvision.evaluation.comparisons import Claims
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.pipelines.conclusions.nodes import draw, fit_mixing_law, judge, write_page
@@ -22,6 +23,7 @@ from mixvision.studies.conclusions.mixing_law import Proxies
 from mixvision.studies.conclusions.page import answer, law_sentences, seeds_sentence, verdict_table
 
 REPORT = ReportParameters(title="Five fruits", bootstrap_draws=100)
+CLAIMS = Claims(seeds=(0, 1, 2), margin=0.01)
 NONE_LOST = pd.DataFrame(columns=["trial", "status", "reason"])
 PROXIES = Proxies(ratio_sets=[[0, 30, 100], [0, 30, 60, 100], [0, 1, 2]], iteration_shares=[0.5, 1.0])
 
@@ -43,17 +45,24 @@ def conclude(study, published=None, iterative: bool = True, proxies: Proxies = P
     if not iterative:
         trials, predictions = trials.head(0), predictions.head(0)
     mixed, in_turn = (join_predictions(said, study.manifest) for said in (study.predictions, predictions))
-    tables = judge(study.trials, mixed, trials, in_turn, known, REPORT)
-    verdicts, ratios, settings = tables
+    tables = judge(study.trials, mixed, trials, in_turn, known, CLAIMS, REPORT)
+    verdicts, ratios, settings, variances = tables
     metrics = make_metric_table(study, published)
     law, curves = fit_mixing_law(study.history, study.trials, study.trials.assign(status="finished"), metrics, proxies)
     figures = tuple(draw(verdicts, ratios, settings, curves, known).values())
-    results = {"verdicts": verdicts, "settings": settings, "metric_table": metrics, "law": law}
-    names = ("differences", "best_ratios", "approaches", "law_fits")
+    results = {"verdicts": verdicts, "settings": settings, "metric_table": metrics, "law": law, "variances": variances}
+    names = ("differences", "ratios", "approaches", "law_fits")
     results |= {name: None if drawn is ABSENT else drawn for name, drawn in zip(names, figures, strict=True)}
     results |= {"mixing_trials": study.trials, "iterative_trials": trials}
-    page, summary = write_page(known, REPORT, proxies, NONE_LOST, NONE_LOST, **results)
-    return {"verdicts": verdicts, "ratios": ratios, "settings": settings, "law": law, "curves": curves} | {
+    page, summary = write_page(known, REPORT, proxies, CLAIMS, NONE_LOST, NONE_LOST, **results)
+    return {
+        "verdicts": verdicts,
+        "ratios": ratios,
+        "variances": variances,
+        "settings": settings,
+        "law": law,
+        "curves": curves,
+    } | {
         "figures": figures,
         "page": page,
         "summary": summary,
@@ -67,8 +76,8 @@ def make_metric_table(study, published) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def concluded(study, published) -> dict:
-    return conclude(study, published)
+def concluded(study_of_three_seeds, published) -> dict:
+    return conclude(study_of_three_seeds, published)
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +110,9 @@ def test_the_key_numbers_count_the_verdicts_and_name_the_best_settings(concluded
     page = Reader(concluded["page"])
     values = page.key_numbers
     verdicts = list(concluded["verdicts"]["verdict"])
-    assert values[:3] == [str(verdicts.count(verdict)) for verdict in ("supported", "refuted", "undecided")]
+    assert values[:4] == [str(verdicts.count(verdict)) for verdict in ("supported", "refuted", "tied", "undecided")]
     settings = concluded["settings"].set_index(["approach", "value"])
-    for approach, value in zip(("mixed", "iterative"), values[3:], strict=True):
+    for approach, value in zip(("mixed", "iterative"), values[4:], strict=True):
         rows = settings.loc[approach]
         best = rows["validation_performance"].idxmax()
         assert value == f"{rows.loc[best, 'performance']:.3f}"
@@ -143,7 +152,8 @@ def test_the_sentences_on_the_law_give_its_predictions_and_mean_regrets(conclude
 def test_the_verdict_table_shows_differences_ratios_and_the_published(concluded):
     table = verdict_table(concluded["verdicts"]).set_index("hypothesis")
     best = concluded["verdicts"].set_index("hypothesis").loc["best performance near 50% real"]
-    assert table.loc["best performance near 50% real", "estimate"] == f"{best['estimate']:.0f}%"
+    assert table.loc["best performance near 50% real", "difference"] == f"{best['estimate']:+.3f}"
+    assert (table["seeds"] == "3").all()
     assert table.loc["iterative better than mixed training", "published"] == "refuted (-0.198)"
     assert table.loc["best performance near 50% real", "published"] == "supported (60%)"
     assert table.loc["highest real accuracy at 100% real", "published"] == "\N{EN DASH}"
@@ -153,8 +163,11 @@ def test_figures_draw_the_tables(concluded):
     differences, ratios, approaches, laws = concluded["figures"]
     rows = concluded["verdicts"].set_index("hypothesis")
     drawn = dict(zip([name.split("<br>")[0] for name in differences.data[0].y], differences.data[0].x, strict=True))
-    assert drawn == {name: row["estimate"] for name, row in rows.iterrows() if "near" not in name}
-    assert list(ratios.data[0].y) == list(concluded["ratios"]["share"])
+    assert drawn == {name: row["estimate"] for name, row in rows.iterrows()}
+    for trace, is_beaten in zip(ratios.data, (False, True), strict=True):
+        rows = concluded["ratios"][concluded["ratios"]["is_beaten"] == is_beaten]
+        assert list(trace.x) == list(rows["ratio"]) and list(trace.y) == list(rows["behind"])
+        assert list(trace.error_y.array) == list(rows["margin"])
     mixed, iterative = (trace for trace in approaches.data if trace.name.startswith("this study"))
     assert list(mixed.x) == [0, 30, 60, 100] and list(iterative.x) == [30, 60]
     assert (mixed.xaxis, iterative.xaxis) == ("x", "x2")
@@ -176,7 +189,7 @@ def test_missing_parts_do_not_stop_the_report(study, published):
     concluded = conclude(study, published, iterative=False, proxies=proxies)
     page = Reader(concluded["page"])
     verdicts = page.table("hypothesis", "verdict").set_index("hypothesis")
-    assert verdicts.loc["iterative better than mixed training", ["verdict", "estimate"]].tolist() == [
+    assert verdicts.loc["iterative better than mixed training", ["verdict", "difference"]].tolist() == [
         "not judged",
         DASH,
     ]
@@ -186,9 +199,23 @@ def test_missing_parts_do_not_stop_the_report(study, published):
     assert sentence in page.section("A law of mixing") and sentence in concluded["summary"]
 
 
-def test_the_number_of_seeds_is_given(unpublished, study_of_three_seeds):
+def test_one_seed_is_not_enough_for_any_verdict(unpublished):
+    page = Reader(unpublished["page"])
+    table = page.table("hypothesis", "verdict")
+    assert set(table["verdict"]) <= {"not enough seeds", "not judged"} and "not enough seeds" in set(table["verdict"])
+    assert "One seed: nothing here says how much training varies" in page.section("How to read this")
+
+
+def test_what_is_uncertain_by_images_and_by_seeds_is_shown(concluded):
+    shown = Reader(concluded["page"]).table("measure", "by one seed").set_index("measure")
+    variances = concluded["variances"].set_index("measure")
+    assert shown["by one seed"].to_dict() == {name: f"{value:.3f}" for name, value in variances["seed"].items()}
+    assert shown["of the mean"].to_dict() == {name: f"{value:.3f}" for name, value in variances["all"].items()}
+
+
+def test_the_number_of_seeds_is_given(unpublished, concluded):
     assert seeds_sentence(unpublished["settings"]).startswith("One seed:")
-    settings = conclude(study_of_three_seeds)["settings"]
+    settings = concluded["settings"]
     assert (settings["trials"] == 3).all()
     assert seeds_sentence(settings).startswith("3 seeds a setting")
     assert seeds_sentence(settings.assign(trials=[1] * 4 + [3] * 2)).startswith("1 to 3 seeds")

@@ -9,16 +9,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mixvision.datasets.reports import ABSENT, Absent
+from mixvision.evaluation.comparisons import Claims
 from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.tables import published_rows
 from mixvision.studies.conclusions import figures
 from mixvision.studies.conclusions.hypotheses import (
-    best_ratio_distribution,
+    distances_of_ratios,
     gather_evidence,
     judge_hypotheses,
     list_models,
+    variance_table,
 )
 from mixvision.studies.conclusions.mixing_law import Proxies, compare_predictions, fit_proxies
 from mixvision.studies.conclusions.page import ConclusionsResults, conclusions_page, conclusions_summary
@@ -30,15 +32,17 @@ def judge(
     iterative_trials: pd.DataFrame,
     iterative_joined: pd.DataFrame,
     published: Published,
+    claims: Claims,
     report: ReportParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The verdicts, how often each ratio is best, and what every setting of both approaches achieves."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The verdicts, how far each ratio is behind the best, what every setting achieves, and why that is uncertain."""
     joined = pd.concat([mixing_joined, iterative_joined], ignore_index=True)
     models = list_models(mixing_trials, iterative_trials)
     generator = np.random.default_rng(report.seed)
     evidence = gather_evidence(joined, models, generator, report.bootstrap_draws)
-    verdicts = judge_hypotheses(evidence, published_rows(published.mixing), _highest_iterative(published))
-    return verdicts, best_ratio_distribution(evidence), evidence.settings.reset_index()
+    paper = published_rows(published.mixing), _highest_iterative(published)
+    verdicts = judge_hypotheses(evidence, *paper, claims.margin)
+    return verdicts, distances_of_ratios(evidence), evidence.settings.reset_index(), variance_table(evidence)
 
 
 def fit_mixing_law(
@@ -56,7 +60,7 @@ def fit_mixing_law(
 
 def draw(
     verdicts: pd.DataFrame,
-    best_ratios: pd.DataFrame,
+    ratios: pd.DataFrame,
     settings: pd.DataFrame,
     curves: pd.DataFrame,
     published: Published,
@@ -64,7 +68,7 @@ def draw(
     """Differences, the best ratio, both approaches, and the law of mixing."""
     return {
         "differences_figure": figures.hypothesis_differences(verdicts),
-        "best_ratios_figure": figures.best_ratio_shares(best_ratios, published.mixing),
+        "ratios_figure": figures.behind_the_best(ratios, published.mixing),
         "approaches_figure": figures.approaches(settings, published.mixing, _highest_iterative(published)),
         "mixing_law_figure": figures.mixing_law_fits(curves) if len(curves) else ABSENT,
     }
@@ -74,12 +78,13 @@ def write_page(
     published: Published,
     report: ReportParameters,
     proxies: Proxies,
+    claims: Claims,
     mixing_outcomes: pd.DataFrame,
     iterative_outcomes: pd.DataFrame,
     **results: Any,
 ) -> tuple[str, str]:
     """Everything on one page that opens offline, and a summary; ``results`` are fields of `ConclusionsResults`."""
-    settings = {**vars(proxies), "bootstrap_draws": report.bootstrap_draws, "seed": report.seed}
+    settings = {**vars(proxies), **vars(claims), "bootstrap_draws": report.bootstrap_draws, "seed": report.seed}
     shown = ConclusionsResults(**results, proxies=settings)
     missing = [*missing_notes(mixing_outcomes), *missing_notes(iterative_outcomes)]
     page = conclusions_page(report.title, shown, published, missing)

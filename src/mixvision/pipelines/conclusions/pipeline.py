@@ -23,9 +23,10 @@ def _judging() -> list[Node]:
                 "iterative.trials",
                 "iterative.joined_predictions",
                 "published",
+                "params:claims",
                 "params:report",
             ],
-            ["hypotheses", "best_ratios", "settings"],
+            ["hypotheses", "ratios", "settings", "variances"],
             name="judge_hypotheses",
         ),
         Node(
@@ -38,11 +39,11 @@ def _judging() -> list[Node]:
 
 
 def _report() -> list[Node]:
-    drawn = ["differences_figure", "best_ratios_figure", "approaches_figure", "mixing_law_figure"]
+    drawn = ["differences_figure", "ratios_figure", "approaches_figure", "mixing_law_figure"]
     return [
         Node(
             nodes.draw,
-            ["hypotheses", "best_ratios", "settings", "mixing_law_curves", "published"],
+            ["hypotheses", "ratios", "settings", "mixing_law_curves", "published"],
             by_name(*drawn),
             name="draw_figures",
         ),
@@ -52,7 +53,9 @@ def _report() -> list[Node]:
                 "published",
                 "params:report",
                 "params:proxies",
+                "params:claims",
                 "settings",
+                "variances",
                 mixing_trials="mixing.trials",
                 iterative_trials="iterative.trials",
                 mixing_outcomes="mixing.outcomes",
@@ -61,7 +64,7 @@ def _report() -> list[Node]:
                 metric_table="mixing.metric_table",
                 law="mixing_law",
                 differences="differences_figure",
-                best_ratios="best_ratios_figure",
+                ratios="ratios_figure",
                 approaches="approaches_figure",
                 law_fits="mixing_law_figure",
             ),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from mixvision.evaluation.comparisons import Claims
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.trained import TrainedNetwork
 from mixvision.studies.iterative.interpolation import interpolate
@@ -23,6 +25,11 @@ from mixvision.vocabulary import AFTER_INITIAL, LAST, snapshot_name, split_snaps
 
 def plan_trials(phases: Phases, training: Training) -> pd.DataFrame:
     return list_iterative_trials(phases, training.iterations)
+
+
+def plan_several_seeds(phases: Phases, training: Training, claims: Claims) -> pd.DataFrame:
+    """The same models with the seeds on which claims are judged."""
+    return list_iterative_trials(replace(phases, seeds=claims.seeds), training.iterations)
 
 
 def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, phases: Phases) -> pd.DataFrame:

@@ -5,13 +5,21 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.iterative import nodes, report
 from mixvision.pipelines.mistakes import MISTAKES
-from mixvision.pipelines.wiring import BOTH_DOMAINS, STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
+from mixvision.pipelines.wiring import BOTH_DOMAINS, CLAIMS, STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
 
 
-def create_pipeline() -> Pipeline:
-    """From the manifest and the pixels to one page; names are prefixed with "iterative."."""
+def create_pipeline(several_seeds: bool = False) -> Pipeline:
+    """From the manifest and the pixels to one page; names are prefixed with "iterative.".
+
+    With ``several_seeds`` the seeds are those of the conclusions.
+    """
+    plan = Node(nodes.plan_trials, ["params:phases", "params:training"], "trials", name="plan_trials")
+    if several_seeds:
+        plan = Node(
+            nodes.plan_several_seeds, ["params:phases", "params:training", CLAIMS], "trials", name="plan_trials"
+        )
     return Pipeline(
-        [stage("train", _training()), stage("report", [*_measures(), _figures(), _mistakes(), _page()])],
+        [stage("train", [plan, *_training()]), stage("report", [*_measures(), _figures(), _mistakes(), _page()])],
         namespace="iterative",
         inputs={
             "manifest",
@@ -22,12 +30,12 @@ def create_pipeline() -> Pipeline:
             "published",
             "training_events",
         },
+        parameters={CLAIMS} if several_seeds else set(),
     )
 
 
 def _training() -> list[Node]:
     return [
-        Node(nodes.plan_trials, ["params:phases", "params:training"], "trials", name="plan_trials"),
         Node(
             nodes.choose_images,
             ["manifest", "trials", "params:phases"],

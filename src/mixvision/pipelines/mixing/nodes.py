@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
+from mixvision.evaluation.comparisons import Claims
 from mixvision.evaluation.intervals import behind_best, performance_intervals
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.evaluation.mistakes import (
@@ -34,6 +35,11 @@ from mixvision.vocabulary import DOMAINS
 
 def plan_trials(mixtures: Mixtures) -> pd.DataFrame:
     return list_trials(mixtures)
+
+
+def plan_several_seeds(mixtures: Mixtures, claims: Claims) -> pd.DataFrame:
+    """The same models with the seeds on which claims are judged."""
+    return list_trials(replace(mixtures, seeds=claims.seeds))
 
 
 def plan_tuned_trials(mixtures: Mixtures, chosen: dict[str, Any]) -> pd.DataFrame:

@@ -5,21 +5,24 @@ from kedro.pipeline import Node, Pipeline
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.pipelines.mixed_training import choose_images, train
 from mixvision.pipelines.mixing import nodes
-from mixvision.pipelines.wiring import BOTH_DOMAINS, STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
+from mixvision.pipelines.wiring import BOTH_DOMAINS, CLAIMS, STUDY_RESULTS, TRAINED, TRAINING, by_name, stage
 
 
-def create_pipeline(tuned: bool = False) -> Pipeline:
+def create_pipeline(tuned: bool = False, several_seeds: bool = False) -> Pipeline:
     """From the manifest and the pixels to one page; names are prefixed with "mixing.".
 
-    With ``tuned`` the learning rate and the L2 factor are those that the tuning pipeline chose.
+    With ``tuned`` the learning rate and the L2 factor are those that the tuning pipeline chose; with ``several_seeds``
+    the seeds are those of the conclusions.
     """
     plan = Node(nodes.plan_trials, "params:mixtures", "trials", name="plan_trials")
     inputs = {"manifest", "nice_images", "real_images", "split_audit", "split_summary", "published", "training_events"}
     if tuned:
         plan = Node(nodes.plan_tuned_trials, ["params:mixtures", "tuning.chosen"], "trials", name="plan_trials")
         inputs.add("tuning.chosen")
+    if several_seeds:
+        plan = Node(nodes.plan_several_seeds, ["params:mixtures", CLAIMS], "trials", name="plan_trials")
     stages = [stage("train", [plan, *_training()]), stage("report", [*_report(), _page()])]
-    return Pipeline(stages, namespace="mixing", inputs=inputs)
+    return Pipeline(stages, namespace="mixing", inputs=inputs, parameters={CLAIMS} if several_seeds else set())
 
 
 def _training() -> list[Node]:

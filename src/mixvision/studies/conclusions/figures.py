@@ -1,4 +1,4 @@
-"""Figures of the conclusions: differences, the best ratio, both approaches, and the law of mixing."""
+"""Figures of the conclusions: differences, the ratios, both approaches, and the law of mixing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def hypothesis_differences(verdicts: pd.DataFrame) -> go.Figure:
     Args:
         verdicts: what :func:`mixvision.studies.conclusions.hypotheses.judge_hypotheses` returns.
     """
-    rows = verdicts[verdicts["near"].isna() & verdicts["estimate"].notna()].iloc[::-1]
+    rows = verdicts[verdicts["estimate"].notna()].iloc[::-1]
     names = [f"{row.hypothesis}<br><b>{row.verdict}</b>" for row in rows.itertuples()]
     bounds = {"array": rows["high"] - rows["estimate"], "arrayminus": rows["estimate"] - rows["low"]}
     figure = go.Figure(
@@ -48,15 +48,26 @@ def hypothesis_differences(verdicts: pd.DataFrame) -> go.Figure:
     return figure.update_xaxes(title="difference in test accuracy or performance (fraction)", tickformat="+.2f")
 
 
-def best_ratio_shares(distribution: pd.DataFrame, published: PublishedMixing | None) -> go.Figure:
-    """How often each ratio is best on the resampled test images; "near 50%" is shaded.
+def behind_the_best(ratios: pd.DataFrame, published: PublishedMixing | None) -> go.Figure:
+    """How far each ratio's test performance is behind the highest; "near 50%" is shaded.
 
     Args:
-        distribution: what :func:`mixvision.studies.conclusions.hypotheses.best_ratio_distribution` returns.
+        ratios: what :func:`mixvision.studies.conclusions.hypotheses.distances_of_ratios` returns.
         published: the paper's mixed models, or None.
     """
-    bars = go.Bar(x=distribution["ratio"], y=distribution["share"], marker_color=COLOURS["performance"], width=6)
-    figure = go.Figure(bars.update(hovertemplate="%{x}% real: best in %{y:.1%} of the draws<extra></extra>"))
+    figure = go.Figure()
+    for is_beaten, name in ((False, "cannot be told from the best"), (True, "certainly behind another ratio")):
+        rows = ratios[ratios["is_beaten"] == is_beaten]
+        trace = go.Scatter(
+            x=rows["ratio"],
+            y=rows["behind"],
+            name=name,
+            mode="markers",
+            marker={"size": 11, "color": COLOURS["performance"], "symbol": "circle-open" if is_beaten else "circle"},
+            error_y={"type": "data", "array": rows["margin"], "thickness": 1.5, "width": 5},
+            hovertemplate="%{x}% real: %{y:.3f} behind<extra></extra>",
+        )
+        figure.add_trace(trace)
     band = {"fillcolor": COLOURS["performance"], "opacity": 0.12, "line_width": 0, "layer": "below"}
     label = f"within {NEAR} points of {CENTRE}%"
     figure.add_vrect(CENTRE - NEAR, CENTRE + NEAR, annotation_text=label, annotation_position="top left", **band)
@@ -65,10 +76,11 @@ def best_ratio_shares(distribution: pd.DataFrame, published: PublishedMixing | N
         below = {"text": f"published: {best[0]}%", "yshift": -LABEL}  # on a phone they would stand in each other's way
         side = "right" if best[0] <= CENTRE else "left"
         figure.add_vline(best[0], line=line, annotation=below, annotation_position=f"top {side}")
-    title = title_with("Which ratio performs best", "share of the resampled test sets (and seeds) in which it does")
-    figure.update_layout(template=TEMPLATE, title=title, height=430, margin_b=70)
+    subtitle = "test performance, √(nice · real); bars: how uncertain the difference is, over images and seeds"
+    figure.update_layout(template=TEMPLATE, title=title_with("How far each ratio is behind the best", subtitle))
+    figure.update_layout(height=460, margin_b=70, showlegend=True)
     figure.update_xaxes(title=REAL_SHARE, range=[-5, 105], dtick=10)
-    return figure.update_yaxes(title="share of the draws", range=[0, 1.24], tickvals=[0, 0.2, 0.4, 0.6, 0.8, 1])
+    return figure.update_yaxes(title="behind the best (fraction)", rangemode="tozero")
 
 
 def approaches(

@@ -1,4 +1,4 @@
-"""The study's three hypotheses, judged from the predictions: paired bootstraps and a stated rule for each verdict."""
+"""The study's hypotheses, judged from the predictions of several seeds; `evaluation.comparisons` has the rule."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixvision.evaluation.comparisons import (
+    FEWEST_SEEDS,
+    MOST_SEEDS,
+    NOT_ENOUGH,
+    Comparisons,
+    compare,
+    judge,
+    measured_models,
+    not_told_from_best,
+)
 from mixvision.evaluation.intervals import LEVEL, resampled_settings
 from mixvision.evaluation.metrics import trial_metrics
-from mixvision.evaluation.selection import best_label
+from mixvision.evaluation.selection import best_label, best_of_each
 from mixvision.vocabulary import DOMAINS, MEASURES
 
 CENTRE, NEAR = 50, 20  # per cent real: "near 50%" is from 30% to 70%
@@ -24,11 +34,14 @@ STATEMENTS = {
     "iterative": "iterative better than mixed training",
 }
 RULES = (
-    "A hypothesis about a difference is supported if the whole 95% interval is above 0, refuted if it is below 0, and "
-    "otherwise undecided. The models to compare are picked on the validation images and compared on the test images; "
-    "the interval does not cover the picking.",
-    f"The best ratio is near {CENTRE}% if it is within {NEAR} points of it. This is supported if it holds in at least "
-    f"{LEVEL:.0%} of the resampled test sets, refuted if in at most {1 - LEVEL:.0%}, and otherwise undecided.",
+    "A hypothesis says which models are best, and is judged by the best of these minus the best of all others on the "
+    "test images, seed by seed. It is supported if this difference is certainly above 0, refuted if it is certainly "
+    "below 0, tied if it is certainly smaller than {margin:g} either way, and otherwise undecided. Certainly: each "
+    "bound is wrong in at most 5% of studies, over test images and training seeds, however many rivals there are "
+    "(benchmarks/verdicts.py measures it). This needs {fewest} seeds or more.",
+    f"The best ratio is near {CENTRE}% if it is within {NEAR} points of it.",
+    "Iterative and mixed training are compared as procedures: each seed picks its best model of both on the validation "
+    "images.",
 )
 _SETTING = ["approach", "value"]
 _ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
@@ -43,11 +56,15 @@ class Evidence:
             the iterations spent on the initial training): ``trials``, top-1 ``nice``, ``real`` and ``performance`` on
             the test images and ``validation_nice``... on the validation images (means over the seeds),
             ``performance_std`` over the seeds, ``performance_low`` and ``performance_high`` of the bootstrap.
-        resampled: nice, real and performance on resampled test images, each (draws, settings).
+        ratios: comparisons of all ratios of mixed training by "nice", "real" and "performance".
+        procedures: of each seed's best "iterative" and "mixed" model by performance; None without both.
+        picked: what those are, one row per approach and seed: ``approach``, ``seed``, ``value``.
     """
 
     settings: pd.DataFrame
-    resampled: Mapping[str, pd.DataFrame]
+    ratios: Mapping[str, Comparisons]
+    procedures: Comparisons | None
+    picked: pd.DataFrame
 
 
 def list_models(mixing_trials: pd.DataFrame, iterative_trials: pd.DataFrame) -> pd.DataFrame:
@@ -90,14 +107,30 @@ def gather_evidence(
     settings = settings.join(validation[measures].mean().add_prefix("validation_"))
     if settings.isna().any(axis=None):
         raise ValueError("The hypotheses need validation and test images of both domains; hold out some of each.")
-    resampled = resampled_settings(honest[honest["split"] == "test"], models, _SETTING, generator, draws)
-    low, high = (resampled["performance"].quantile(end) for end in _ENDS)
+    tested = honest[honest["split"] == "test"]
+    drawn = resampled_settings(tested, models, _SETTING, generator, draws)["performance"]
+    low, high = (drawn.quantile(end) for end in _ENDS)
     spread = test["performance"].std(ddof=1)
-    return Evidence(settings.assign(performance_std=spread, performance_low=low, performance_high=high), resampled)
+    settings = settings.assign(performance_std=spread, performance_low=low, performance_high=high)
+    mixed = measured_models(tested, models[models["approach"] == "mixed"], "value")
+    picked = _picked(metrics[metrics["split"] == "validation"])
+    procedures = None
+    if set(picked["approach"]) == {"mixed", "iterative"}:
+        procedures = compare(measured_models(tested, picked, "approach")["performance"])
+    return Evidence(settings, {measure: compare(mixed[measure]) for measure in MEASURES}, procedures, picked)
+
+
+def _picked(validated: pd.DataFrame) -> pd.DataFrame:
+    """Each seed's best model of each approach by its performance on the validation images."""
+    best = best_of_each(validated, ["approach", "seed"], "performance")
+    return best[["trial", "approach", "seed", "value"]]
 
 
 def judge_hypotheses(
-    evidence: Evidence, published: pd.DataFrame | None = None, published_iterative: float | None = None
+    evidence: Evidence,
+    published: pd.DataFrame | None = None,
+    published_iterative: float | None = None,
+    margin: float = 0.02,
 ) -> pd.DataFrame:
     """The verdict on each hypothesis by :data:`RULES`, in a table of sentences.
 
@@ -105,92 +138,135 @@ def judge_hypotheses(
         evidence: what :func:`gather_evidence` returns.
         published: the paper's mixed models (``ratio`` and top-1 metrics as fractions), or None.
         published_iterative: the paper's highest performance of iterative training (fraction), or None.
+        margin: models that are certainly less apart than this (a fraction) are tied.
 
     Returns:
-        One row per entry of :data:`STATEMENTS`: ``hypothesis``, ``estimate`` (a difference of fractions, or the best
-        ratio in per cent) with bounds ``low`` and ``high`` of the central 95%, ``near`` (share of the draws with the
-        best ratio near 50%), ``verdict`` (supported, refuted, undecided or not judged), ``sentence``, and
-        ``published_estimate`` and ``published_verdict`` (by the estimate alone, as its spread is not known).
+        One row per entry of :data:`STATEMENTS`: ``hypothesis``, ``estimate`` (a difference of fractions) with bounds
+        ``low`` and ``high``, each wrong in at most 5%, ``verdict`` (that of :func:`comparisons.judge`, or not judged),
+        ``seeds``, ``seeds_needed`` to settle it, ``sentence``, and ``published_estimate`` and ``published_verdict`` (by
+        the estimate alone, as its spread is not known).
     """
     rows = [
-        {"hypothesis": STATEMENTS[domain]} | _judge_pure(evidence, domain) | _published_pure(published, domain)
+        {"hypothesis": STATEMENTS[domain]} | _judge_pure(evidence, domain, margin) | _published_pure(published, domain)
         for domain in DOMAINS
     ]
-    rows.append({"hypothesis": STATEMENTS["best ratio"]} | _judge_best_ratio(evidence) | _published_best(published))
-    better = {"hypothesis": STATEMENTS["iterative"]} | _judge_iterative(evidence)
-    rows.append(better | _published_iterative(published, published_iterative))
-    columns = ["hypothesis", "estimate", "low", "high", "near", "verdict", "sentence"]
+    near = {"hypothesis": STATEMENTS["best ratio"]} | _judge_best_ratio(evidence, margin)
+    better = {"hypothesis": STATEMENTS["iterative"]} | _judge_iterative(evidence, margin)
+    rows += [near | _published_best(published), better | _published_iterative(published, published_iterative)]
+    columns = ["hypothesis", "estimate", "low", "high", "verdict", "seeds", "seeds_needed", "sentence"]
     return pd.DataFrame(rows, columns=[*columns, "published_estimate", "published_verdict"])
 
 
-def best_ratio_distribution(evidence: Evidence) -> pd.DataFrame:
-    """How often each ratio performs best on the resampled test images: ``ratio``, ``share`` (adding up to 1)."""
-    performances = evidence.resampled["performance"]["mixed"]
-    best = performances.eq(performances.max(axis=1), axis=0)
-    shares = best.div(best.sum(axis=1), axis=0).mean()  # ratios that tie in a draw share it
-    return shares.rename("share").rename_axis("ratio").reset_index()
+def distances_of_ratios(evidence: Evidence) -> pd.DataFrame:
+    """How far each ratio's test performance is behind the highest, at most and at least.
+
+    Returns:
+        ``ratio``, ``behind``, ``margin`` (one-sided, for all comparisons at once) and ``is_beaten``: whether any other
+        ratio is certainly better.
+    """
+    compared = evidence.ratios["performance"]
+    models = len(compared.models)
+    best = int(compared.differences.min(axis=1).argmax())
+    margins = compared.margins(max(models - 1, 1))[best]
+    held = not_told_from_best(compared)
+    return pd.DataFrame(
+        {
+            "ratio": compared.models,
+            "behind": compared.differences[best],
+            "margin": margins,
+            "is_beaten": [ratio not in held for ratio in compared.models],
+        }
+    )
 
 
-def _judge_pure(evidence: Evidence, domain: str) -> dict[str, Any]:
-    mixed, ratio = evidence.settings.loc["mixed"], PURE[domain]
-    if ratio not in mixed.index or len(mixed) < 2:
+def variance_table(evidence: Evidence) -> pd.DataFrame:
+    """What makes the difference of two ratios uncertain: medians over all pairs, as standard deviations (fractions).
+
+    Returns:
+        One row per measure: ``measure``, ``images`` (the choice of test images), ``seed`` (of one seed), ``seeds``
+        (how many) and ``all`` (of the mean difference).
+    """
+    rows = []
+    for measure, compared in evidence.ratios.items():
+        pairs = np.triu_indices(len(compared.models), 1)
+        images, seed = (np.median(part[pairs]) for part in (compared.image_variances, compared.seed_variances))
+        both = images + seed / compared.seeds
+        parts = {"images": images**0.5, "seed": seed**0.5, "seeds": compared.seeds, "all": both**0.5}
+        rows.append({"measure": measure, **parts})
+    return pd.DataFrame(rows)
+
+
+def _judge_pure(evidence: Evidence, domain: str, margin: float) -> dict[str, Any]:
+    compared, ratio = evidence.ratios[domain], PURE[domain]
+    if ratio not in compared.models or len(compared.models) < 2:
         return _not_judged(f"This needs a model trained with {ratio}% real images and one with another share.")
-    rival = best_label(mixed[f"validation_{domain}"].drop(ratio))
-    outcome = _difference(evidence, domain, ("mixed", ratio), ("mixed", rival))
+    reached = evidence.settings.loc["mixed", domain]
+    outcome, _, rival = _judged(compared, [ratio], margin)
     return outcome | {
-        "sentence": f"At {ratio}% real, {domain} accuracy is {mixed.loc[ratio, domain]:.3f}. Of the other ratios, "
-        f"{rival}% is best on the validation images and reaches {mixed.loc[rival, domain]:.3f}. {_in_words(outcome)}"
+        "sentence": f"At {ratio}% real, {domain} accuracy is {reached[ratio]:.3f}. The best other ratio, {rival}%, "
+        f"reaches {reached[rival]:.3f}. {_in_words(outcome)}"
     }
 
 
-def _judge_best_ratio(evidence: Evidence) -> dict[str, Any]:
-    distribution = best_ratio_distribution(evidence).set_index("ratio")["share"]
-    near = _is_near(distribution.index)
-    if near.all() or not near.any():
+def _judge_best_ratio(evidence: Evidence, margin: float) -> dict[str, Any]:
+    compared = evidence.ratios["performance"]
+    near = [ratio for ratio in compared.models if _is_near(ratio)]
+    if not 0 < len(near) < len(compared.models):
         where = f"within {NEAR} points of {CENTRE}% real"
         return _not_judged(f"This needs models {where} and models farther from it.")
-    share = float(distribution[near].sum())
-    low, high = (int(distribution.index[np.searchsorted(distribution.cumsum(), end - 1e-9)]) for end in _ENDS)
-    mixed = evidence.settings.loc["mixed"]
-    best, picked = (best_label(mixed[column]) for column in ("performance", "validation_performance"))
-    verdict = "supported" if share >= LEVEL else "refuted" if share <= 1 - LEVEL else "undecided"
-    return {
-        "estimate": best,
-        "low": low,
-        "high": high,
-        "near": share,
-        "verdict": verdict,
-        "sentence": f"The test performance is highest at {best}% real ({mixed.loc[best, 'performance']:.3f}; the "
-        f"validation images pick {picked}%). The best ratio is within {NEAR} points of {CENTRE}% in {share:.1%} of the "
-        f"resampled test sets (95% interval {low}% to {high}%): {verdict}.",
-    }
-
-
-def _judge_iterative(evidence: Evidence) -> dict[str, Any]:
-    if "iterative" not in evidence.settings.index:
-        return _not_judged("There are no results of iterative training.")
-    validated = evidence.settings["validation_performance"]
-    best = {name: best_label(validated[name]) for name in ("mixed", "iterative")}
-    outcome = _difference(evidence, "performance", ("iterative", best["iterative"]), ("mixed", best["mixed"]))
-    reached = {name: evidence.settings.loc[(name, value), "performance"] for name, value in best.items()}
+    reached = evidence.settings.loc["mixed", "performance"]
+    outcome, best, rival = _judged(compared, near, margin)
     return outcome | {
-        "sentence": f"The best iterative model ({best['iterative']}% of its iterations spent on the initial training) "
-        f"reaches a performance of {reached['iterative']:.3f}, the best mixed model ({best['mixed']}% real) "
-        f"{reached['mixed']:.3f}. {_in_words(outcome)}"
+        "sentence": f"Within {NEAR} points of {CENTRE}%, {best}% real has the highest test performance, "
+        f"{reached[best]:.3f}; outside, {rival}% has {reached[rival]:.3f}. {_in_words(outcome)}"
     }
 
 
-def _difference(evidence: Evidence, measure: str, one: tuple, other: tuple) -> dict[str, Any]:
-    resampled = evidence.resampled[measure]
-    low, high = np.quantile(resampled[one] - resampled[other], _ENDS)
-    estimate = evidence.settings.loc[one, measure] - evidence.settings.loc[other, measure]
-    verdict = "supported" if low > 0 else "refuted" if high < 0 else "undecided"
-    return {"estimate": estimate, "low": low, "high": high, "verdict": verdict}
+def _judge_iterative(evidence: Evidence, margin: float) -> dict[str, Any]:
+    compared = evidence.procedures
+    if compared is None:
+        return _not_judged("There are no results of iterative training.")
+    outcome, _, _ = _judged(compared, ["iterative"], margin)
+    picks = evidence.picked.groupby("approach")["value"].agg(_per_cent)
+    return outcome | {
+        "sentence": "Each seed's best model on the validation images: of iterative training "
+        f"{picks['iterative']} of the iterations for the initial training, of mixed training {picks['mixed']} real. "
+        f"The difference is in their test performance. {_in_words(outcome)}"
+    }
+
+
+def _per_cent(values: pd.Series) -> str:
+    """Different percentages in order: "40 or 50%"."""
+    return " or ".join(str(value) for value in sorted(set(values))) + "%"
+
+
+def _judged(compared: Comparisons, claimed: list, margin: float) -> tuple[dict[str, Any], Any, Any]:
+    """Verdict, bounds and estimate, and the best claimed and the best other model on the test images."""
+    found = judge(compared, claimed, margin)
+    inside = np.array([model in claimed for model in compared.models])
+    lead = compared.differences[:, 0]  # before the first model, by the mean of the seeds
+    best, rival = (int(np.where(part, lead, -np.inf).argmax()) for part in (inside, ~inside))
+    outcome = {
+        "estimate": compared.differences[best, rival],
+        "low": found.low,
+        "high": found.high,
+        "verdict": found.verdict,
+        "seeds": compared.seeds,
+        "seeds_needed": found.seeds_needed,
+    }
+    return outcome, compared.models[best], compared.models[rival]
 
 
 def _in_words(outcome: Mapping[str, Any]) -> str:
-    bounds = f"{outcome['low']:+.3f} to {outcome['high']:+.3f}"
-    return f"The difference is {outcome['estimate']:+.3f} (95% interval {bounds}): {outcome['verdict']}."
+    difference = f"The difference is {outcome['estimate']:+.3f}"
+    if outcome["verdict"] == NOT_ENOUGH:
+        return f"{difference}; with {outcome['seeds']} of at least {FEWEST_SEEDS} seeds: {NOT_ENOUGH}."
+    text = f"{difference} ({outcome['low']:+.3f} to {outcome['high']:+.3f}): {outcome['verdict']}"
+    if outcome["verdict"] != "undecided":
+        return f"{text}."
+    needed = outcome["seeds_needed"]
+    more = f"{needed} seeds would settle it" if needed else f"{MOST_SEEDS} seeds would not settle it"
+    return f"{text}. {more}, if the differences stay as they are."
 
 
 def _not_judged(reason: str) -> dict[str, Any]:

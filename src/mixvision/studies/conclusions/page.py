@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 import plotly.graph_objects as go
 
+from mixvision.evaluation.comparisons import FEWEST_SEEDS
 from mixvision.evaluation.selection import best_of_each
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
@@ -20,7 +21,11 @@ QUESTION = (
     "Is the accuracy on nice (or real) images highest if the training set holds only such images, is the performance "
     "on both best near half and half, and is it better to train on one kind after the other than on a mixture?"
 )
-_VERDICTS = ("supported", "refuted", "undecided")
+ONE_SPLIT = (
+    "The images were split once: the claims hold for these training images. Other training images of the same kind may "
+    "give other differences; run the study with another ingestion.splits.seed to see."
+)
+_VERDICTS = ("supported", "refuted", "tied", "undecided")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,18 +37,20 @@ class ConclusionsResults:
         settings: ``Evidence.settings`` with ``approach`` and ``value`` as columns.
         metric_table: of mixed training (:func:`mixvision.reporting.tables.metric_table`).
         law: what :func:`mixvision.studies.conclusions.mixing_law.compare_predictions` returns.
-        differences, best_ratios, approaches: figures of the hypotheses and of both approaches.
+        variances: what :func:`mixvision.studies.conclusions.hypotheses.variance_table` returns.
+        differences, ratios, approaches: figures of the hypotheses, of the ratios and of both approaches.
         law_fits: figure of the law; None where none was fitted.
         mixing_trials, iterative_trials: both approaches' models.
-        proxies: the settings of the law and of the resampling, by name.
+        proxies: the settings of the law, of the verdicts and of the resampling, by name.
     """
 
     verdicts: pd.DataFrame
     settings: pd.DataFrame
     metric_table: pd.DataFrame
     law: pd.DataFrame
+    variances: pd.DataFrame
     differences: go.Figure
-    best_ratios: go.Figure
+    ratios: go.Figure
     approaches: go.Figure
     law_fits: go.Figure | None
     mixing_trials: pd.DataFrame
@@ -61,13 +68,16 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Publish
         notes: further footnotes, such as which trials are missing.
     """
     verdicts, settings, law = results.verdicts, results.settings, results.law
-    hypotheses = [results.differences, results.best_ratios]
-    judged = Table("Verdicts", verdict_table(verdicts))
+    hypotheses = [results.differences, results.ratios]
+    judged = [
+        Table("Verdicts", verdict_table(verdicts)),
+        Table("What makes the difference of two ratios uncertain", uncertainty_table(results.variances)),
+    ]
     compared = Table("Test performance of every setting (chosen on validation)", approaches_table(settings))
     fits = Table("Predicted and observed best ratios", law_table(law))
     law_figures = [] if results.law_fits is None else [results.law_fits]
     evidence = [
-        Section("The hypotheses", list(verdicts["sentence"]), [judged], hypotheses),
+        Section("The hypotheses", [*verdicts["sentence"], ONE_SPLIT], judged, hypotheses),
         Section("Mixed against iterative training", tables=[compared], figures=[results.approaches]),
         _published_section(results.metric_table, published.mixing),
         Section("A law of mixing", law_sentences(law), [fits], law_figures),
@@ -75,9 +85,9 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Publish
     approaches = {"mixed": results.mixing_trials, "iterative": results.iterative_trials}
     data = [
         *(settings_section(rows, f"The models of {name} training") for name, rows in approaches.items() if len(rows)),
-        Section("Settings", tables=[settings_table("Of the law and the resampling", results.proxies)]),
+        Section("Settings", tables=[settings_table("Of the verdicts, the law and the resampling", results.proxies)]),
     ]
-    footnotes = [*conclusions_footnotes(settings, published), *notes]
+    footnotes = [*conclusions_footnotes(settings, published, results.proxies["margin"]), *notes]
     numbers = _key_numbers(verdicts, settings)
     return render_page(Page(_heading(title), QUESTION, answer(verdicts), numbers, evidence, data, footnotes))
 
@@ -106,17 +116,28 @@ def answer(verdicts: pd.DataFrame) -> str:
 def verdict_table(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Each hypothesis with verdict, estimate and interval as text, and what the published numbers say, if any."""
     shown = pd.DataFrame({"hypothesis": verdicts["hypothesis"], "verdict": verdicts["verdict"]})
-    ratios = verdicts["hypothesis"] == STATEMENTS["best ratio"]
-    texts = [_per_cent if ratio else _estimate for ratio in ratios]
-    shown["estimate"] = [text(value) for text, value in zip(texts, verdicts["estimate"], strict=True)]
-    bounds = zip(texts, verdicts["low"], verdicts["high"], strict=True)
-    shown["95% interval"] = [DASH if pd.isna(low) else f"{text(low)} to {text(high)}" for text, low, high in bounds]
-    shown["near 50%"] = [DASH if pd.isna(share) else f"{share:.1%} of draws" for share in verdicts["near"]]
+    shown["difference"] = verdicts["estimate"].map(_estimate)
+    bounds = zip(verdicts["low"], verdicts["high"], strict=True)
+    shown["bounds"] = [DASH if pd.isna(low) else f"{_estimate(low)} to {_estimate(high)}" for low, high in bounds]
+    shown["seeds"] = verdicts["seeds"].map(_whole)
+    shown["seeds to settle it"] = verdicts["seeds_needed"].map(_whole)
     if verdicts["published_estimate"].notna().any():
+        ratios = verdicts["hypothesis"] == STATEMENTS["best ratio"]
+        texts = [_per_cent if ratio else _estimate for ratio in ratios]
         paper = zip(texts, verdicts["published_verdict"], verdicts["published_estimate"], strict=True)
         shown["published"] = [
             DASH if pd.isna(value) else f"{verdict} ({text(value)})" for text, verdict, value in paper
         ]
+    return shown
+
+
+def uncertainty_table(variances: pd.DataFrame) -> pd.DataFrame:
+    """What comes from the test images and what from the seeds, as standard deviations in text."""
+    shown = variances[["measure"]].copy()
+    shown["by the test images"] = variances["images"].map(number)
+    shown["by one seed"] = variances["seed"].map(number)
+    shown["seeds"] = variances["seeds"]
+    shown["of the mean"] = variances["all"].map(number)
     return shown
 
 
@@ -178,20 +199,17 @@ def seeds_sentence(settings: pd.DataFrame) -> str:
     """What the intervals cover, given the number of seeds."""
     fewest, most = int(settings["trials"].min()), int(settings["trials"].max())
     if most == 1:
-        return "One seed: the intervals cover the choice of test images, not how much training varies between seeds."
+        return "One seed: nothing here says how much training varies between seeds."
     seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
-    return (
-        f"{seeds} seeds a setting: the intervals cover the choice of test images and of seeds (both are resampled); "
-        "with so few seeds they tend to be too narrow."
-    )
+    return f"{seeds} seeds a setting: verdicts and intervals cover the choice of test images and of seeds."
 
 
-def conclusions_footnotes(settings: pd.DataFrame, published: Published) -> list[str]:
+def conclusions_footnotes(settings: pd.DataFrame, published: Published, margin: object) -> list[str]:
     """How the verdicts are reached, and what to be careful about."""
     lines = [
-        *RULES,
-        "The intervals are paired bootstraps: every draw resamples the test images of each domain, near-duplicates "
-        "together, and uses the same ones for all models. Test images that leak are left out.",
+        *(rule.format(margin=margin, fewest=FEWEST_SEEDS) for rule in RULES),
+        "Near-duplicates and images of one group count as one. Test images that leak are left out. The intervals of "
+        "single settings are bootstraps over test images and seeds.",
         seeds_sentence(settings),
         "All models are taken at the snapshot chosen on validation.",
     ]
@@ -233,6 +251,10 @@ def _heading(title: str) -> str:
 
 def _estimate(value: float) -> str:
     return DASH if pd.isna(value) else f"{value:+.3f}"
+
+
+def _whole(value: float) -> str:
+    return DASH if pd.isna(value) else f"{value:.0f}"
 
 
 def _per_cent(value: float) -> str:
