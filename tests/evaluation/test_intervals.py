@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binom, binomtest
+from scipy.stats import t as student
 
 from mixvision.evaluation import intervals
+from mixvision.evaluation.comparisons import measured_models, measures_of
 from mixvision.evaluation.intervals import (
+    intervals_over_seeds,
     performance_interval,
     performance_intervals,
     resampled_accuracies,
@@ -16,6 +22,8 @@ from mixvision.evaluation.intervals import (
     wilson_interval,
 )
 from mixvision.progress import progress
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks/verdicts.py"
 
 
 def make_joined(hits: dict[str, list[bool]], clusters: dict[str, list[int]] | None = None, trial: str = "t"):
@@ -127,6 +135,49 @@ def test_one_draw_has_one_value():
     trials = pd.DataFrame({"trial": ["t"], "ratio": [30]})
     (row,) = performance_intervals(joined, trials, np.random.default_rng(0), draws=1).itertuples()
     assert row.performance_top1_low == row.performance_top1_high
+
+
+def test_several_seeds_widen_the_interval_as_written_out():
+    """Two settings of three seeds on 40 nice and 20 real images."""
+    generator = np.random.default_rng(0)
+    rows, trials = [], []
+    for ratio in (0, 50):
+        for seed in range(3):
+            hits = {name: list(generator.random(n) < 0.6 + 0.1 * seed) for name, n in (("nice", 40), ("real", 20))}
+            rows.append(make_joined(hits, trial=f"{ratio}-{seed}"))
+            trials.append((f"{ratio}-{seed}", ratio, seed))
+    joined, trials = pd.concat(rows), pd.DataFrame(trials, columns=["trial", "ratio", "seed"])
+    table = performance_intervals(joined, trials, np.random.default_rng(0)).set_index("ratio")
+    measured = [measured_models(joined, trials[trials["ratio"] == ratio], "ratio")["performance"] for ratio in (0, 50)]
+    typical = np.median([one.values.var(ddof=1) / one.scales[0] for one in measured]) / (1 - 2 / 18) ** 3
+    for ratio, one in zip((0, 50), measured, strict=True):
+        values, influences, mean = one.values[:, 0], one.influences[:, 0], one.values.mean()
+        pairs = [influences[s] @ influences[t] for s in range(3) for t in range(3) if s != t]
+        of_seed = (4 * typical * one.scales[0] + 2 * values.var(ddof=1)) / 6
+        variance = max(np.mean(pairs), 0) + of_seed / 3
+        quantile = student.ppf(0.975, 6 * (variance / (of_seed / 3)) ** 2)
+        expected = wilson_interval(np.array([mean]), np.array([mean * (1 - mean) / variance]), quantile)
+        assert table.loc[ratio, ["performance_top1_low", "performance_top1_high"]].tolist() == pytest.approx(
+            [float(end[0]) for end in expected]
+        )
+    assert (
+        table["performance_top3_high"].tolist() == pytest.approx([1, 1]) and (table["performance_top3_low"] > 0.8).all()
+    )
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_intervals_over_seeds_hold_the_truth(seeds):
+    """91 to 99% of nominal 95%, in simulated studies of eleven equal settings; see benchmarks/verdicts.py."""
+    benchmark = runpy.run_path(str(BENCHMARK))
+    case, generator = benchmark["CASES"]["all equal, near 50% best"], np.random.default_rng(seeds)
+    found = []
+    for _ in range(80):
+        hits = benchmark["simulate"](case, seeds, generator)
+        whole = measures_of(benchmark["RATIOS"], hits)["performance"]
+        found.append((whole.values.mean(axis=0), intervals_over_seeds([whole.only(ratio) for ratio in whole.models])))
+    truth = np.mean([means for means, _ in found])
+    held = [low <= truth <= high for _, bounds in found for low, high in bounds]
+    assert 0.91 <= np.mean(held) <= 0.99
 
 
 def test_settings_are_compared_on_the_same_drawn_images_and_seeds():

@@ -145,9 +145,14 @@ def compare(tested: Tested) -> Comparisons:
     known = np.triu(scales > 0, 1)
     ratios, freedom = observed[known] / scales[known], seeds - 1
     prior = PRIOR if len(ratios) > 1 else 0  # a single pair has nothing to borrow from
-    typical = np.median(ratios) / (1 - 2 / (9 * freedom)) ** 3 if prior else 0.0  # median of a chi-square
+    typical = np.median(ratios) / median_of_chi_square(freedom) if prior else 0.0
     shrunk = np.maximum((prior * typical * scales + freedom * observed) / (prior + freedom), 0)
     return Comparisons(tested.models, seeds, means[:, None] - means, images, shrunk, prior)
+
+
+def median_of_chi_square(freedom: int) -> float:
+    """The median of a variance with this many degrees of freedom, whose mean is 1 (Wilson and Hilferty, 1931)."""
+    return (1 - 2 / (9 * freedom)) ** 3
 
 
 def judge(compared: Comparisons, claimed: Sequence[Hashable], margin: float = 0.02) -> Verdict:
@@ -187,15 +192,16 @@ def not_told_from_best(compared: Comparisons) -> list[Hashable]:
     return [model for model, is_beaten in zip(compared.models, beaten, strict=True) if not is_beaten]
 
 
-def measured_models(images: pd.DataFrame, trials: pd.DataFrame, by: str) -> dict[str, Tested]:
+def measured_models(images: pd.DataFrame, trials: pd.DataFrame, by: str, top: str = "top1") -> dict[str, Tested]:
     """Measure every model on the test images: "nice", "real" and, where there are both, "performance".
 
     Only seeds that all models have count: each difference is one within a seed.
 
     Args:
-        images: joined predictions of one split and one snapshot: trial, domain, id, component, top1.
+        images: joined predictions of one split and one snapshot: trial, domain, id, component and ``top``.
         trials: one row per trial: ``trial``, ``seed`` and the column ``by``, whose values are the models' labels.
         by: as above.
+        top: "top1" or "top3".
 
     Raises:
         ValueError: a trial lacks the prediction of an image, or no seed is common to all models.
@@ -208,7 +214,7 @@ def measured_models(images: pd.DataFrame, trials: pd.DataFrame, by: str) -> dict
     for domain in DOMAINS:
         rows = images[images["domain"] == domain]
         if len(rows):
-            hits = rows.pivot(index=["component", "id"], columns="trial", values="top1")[order]
+            hits = rows.pivot(index=["component", "id"], columns="trial", values=top)[order]
             if hits.isna().any(axis=None):
                 raise ValueError(f"The models predict different images of the domain {domain!r}.")
             components = hits.index.get_level_values("component")

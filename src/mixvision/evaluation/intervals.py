@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
+from scipy.stats import t as student
 
+from mixvision.evaluation.comparisons import PRIOR, Tested, measured_models, median_of_chi_square
 from mixvision.evaluation.metrics import performance
 from mixvision.progress import progress
 from mixvision.vocabulary import DOMAINS
@@ -24,13 +27,17 @@ def performance_intervals(
     snapshot: str = "best_validation",
     draws: int = 2000,
 ) -> pd.DataFrame:
-    """Compute the bootstrap interval of the test performance of every value of a setting.
+    """Compute the interval of the test performance of every value of a setting.
+
+    With one seed it is the bootstrap interval over test images (:func:`performance_interval`). With several it covers
+    the seeds, too: a score interval (Wilson, 1927) whose number of images is the effective one and whose quantile is
+    Student's; the variance over seeds is shrunk towards that of the other values, as in `evaluation.comparisons`.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
-        trials: one row per trial with ``trial`` and the column ``by``.
+        trials: one row per trial with ``trial``, the column ``by`` and, where there are several of a value, ``seed``.
         generator: source of the resampling.
-        by: the setting; its trials (seeds) are averaged in every draw.
+        by: the setting.
         snapshot: which snapshot to use.
         draws: number of resampled test sets.
 
@@ -43,16 +50,51 @@ def performance_intervals(
     """
     tested = joined[(joined["snapshot"] == snapshot) & (joined["split"] == "test")]
     tested = tested.merge(trials[["trial", by]], on="trial")
-    rows = []
+    tops = ("top1", "top3")
+    rows: dict[Any, dict[str, tuple[float, float]]] = {}
+    repeated: dict[str, dict[Any, Tested]] = {top: {} for top in tops}
     settings = tested.groupby(by)
     for value, group in progress(settings, "computing intervals", len(settings), unit="setting", delay=1):
-        row = {by: value}
-        for top in ("top1", "top3"):
-            low, high = performance_interval(group, generator, top, draws)
-            row |= {f"performance_{top}_low": low, f"performance_{top}_high": high}
-        rows.append(row)
-    columns = [by, *(f"performance_{top}_{end}" for top in ("top1", "top3") for end in ("low", "high"))]
-    return pd.DataFrame(rows, columns=columns)
+        rows[value] = {}
+        for top in tops:
+            measured = measured_models(group, trials, by, top) if group["trial"].nunique() > 1 else {}
+            if "performance" in measured:
+                repeated[top][value] = measured["performance"]
+            else:
+                rows[value][top] = performance_interval(group, generator, top, draws)
+    for top, measured in repeated.items():
+        for value, interval in zip(measured, intervals_over_seeds(list(measured.values())), strict=True):
+            rows[value][top] = interval
+    columns = [by, *(f"performance_{top}_{end}" for top in tops for end in ("low", "high"))]
+    return pd.DataFrame([(value, *row["top1"], *row["top3"]) for value, row in rows.items()], columns=columns)
+
+
+def intervals_over_seeds(settings: Sequence[Tested]) -> list[tuple[float, float]]:
+    """The 95% interval of each setting's mean over seeds; see :func:`performance_intervals`.
+
+    Args:
+        settings: one measure of one setting each, of two seeds or more.
+    """
+    ratios = [
+        tested.values.var(ddof=1) / tested.scales[0] / median_of_chi_square(len(tested.values) - 1)
+        for tested in settings
+        if tested.scales[0] > 0
+    ]
+    prior, typical = (PRIOR, np.median(ratios)) if len(ratios) > 1 else (0, 0.0)
+    found = []
+    for tested in settings:
+        values, influences = tested.values[:, 0], tested.influences[:, 0]
+        seeds, freedom, mean = len(values), len(values) - 1, values.mean()
+        products = influences @ influences.T
+        by_images = max((products.sum() - np.trace(products)) / (seeds * freedom), 0)
+        of_seed = (prior * typical * tested.scales[0] + freedom * values.var(ddof=1)) / (prior + freedom)
+        variance = by_images + of_seed / seeds
+        degrees = (freedom + prior) * (variance * seeds / of_seed) ** 2 if of_seed > 0 else np.inf
+        images = mean * (1 - mean) / variance if variance > 0 and 0 < mean < 1 else influences.shape[1]
+        quantile = student.ppf((1 + LEVEL) / 2, degrees)
+        low, high = wilson_interval(np.array([mean]), np.array([images]), quantile)
+        found.append((float(low[0]), float(high[0])))
+    return found
 
 
 def performance_interval(
@@ -123,17 +165,20 @@ def distances_to_best(drawn: pd.DataFrame, best: Any, by: str) -> pd.DataFrame:
     return pd.DataFrame({name: behind.quantile(end) for name, end in ends.items()}).rename_axis(by).reset_index()
 
 
-def wilson_interval(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson_interval(
+    accuracy: np.ndarray, images: np.ndarray, quantile: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute 95% score intervals (Wilson, 1927) of accuracies.
 
     Args:
         accuracy: fractions ``(n,)``.
-        images: number of images that each was measured on ``(n,)``, at least 1.
+        images: number of images that each was measured on ``(n,)``, at least 1; or an effective number.
+        quantile: how many standard errors wide on each side; None: that of the normal distribution.
 
     Returns:
         Lower and upper bounds, fractions ``(n,)`` each.
     """
-    z = norm.ppf((1 + LEVEL) / 2)
+    z = norm.ppf((1 + LEVEL) / 2) if quantile is None else quantile
     centre = (accuracy + z**2 / (2 * images)) / (1 + z**2 / images)
     half = z / (1 + z**2 / images) * np.sqrt(accuracy * (1 - accuracy) / images + (z / (2 * images)) ** 2)
     return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)

@@ -68,8 +68,8 @@ GLOSSARY = {
         r"\bafter[_ ]initial\b",
     ),
     "95% interval": Term(
-        "the central 95% of the results on test sets drawn at random from the test images, with replacement (a "
-        "bootstrap). It shows how much a result depends on which images are in the test set.",
+        "where the result would be in 95% of such studies: with one seed the central 95% of the results on test sets "
+        "drawn at random from the test images, with replacement (a bootstrap), with several also over the seeds.",
         r"\b95% interval|\bbootstrap|\bresampled\b",
     ),
     "Wilson interval": Term(

@@ -20,6 +20,15 @@ INTERVALS = (
     "The 95% intervals resample the test images of each domain, near-duplicates and groups together. They show how "
     "much the performances depend on these test images, not how much training varies."
 )
+INTERVALS_OVER_SEEDS = (
+    "The 95% intervals cover the choice of test images, where near-duplicates and images of one group count once, and "
+    "how training varies between seeds, with Student's quantiles for so few."
+)
+
+
+def intervals_note(table: pd.DataFrame) -> str:
+    """What the intervals of a table of metrics cover (``trials``: how many seeds)."""
+    return INTERVALS_OVER_SEEDS if (table["trials"] > 1).any() else INTERVALS
 
 
 def seeds_note(table: pd.DataFrame, by: str) -> str:

@@ -149,8 +149,9 @@ def test_seeds_that_differ_widen_the_interval_of_a_setting():
     joined = make_joined({"a": (100, 100), "b": (0, 0), "c": (50, 50), "d": (50, 50)})
     models = make_models({"a": (0, 0), "b": (0, 1), "c": (50, 0), "d": (50, 1)})
     settings = gather_evidence(joined, models, np.random.default_rng(0)).settings.loc["mixed"]
-    assert settings.loc[0, ["trials", "performance", "performance_low", "performance_high"]].tolist() == [2, 0.5, 0, 1]
-    assert settings.loc[50, "performance_low"] > 0.35
+    assert settings.loc[0, ["trials", "performance"]].tolist() == [2, 0.5]
+    widths = settings["performance_high"] - settings["performance_low"]
+    assert widths[0] > 0.7 and widths[50] < widths[0]
 
 
 def test_hypotheses_without_their_models_are_not_judged_and_say_why():

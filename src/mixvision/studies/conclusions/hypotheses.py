@@ -19,7 +19,7 @@ from mixvision.evaluation.comparisons import (
     measured_models,
     not_told_from_best,
 )
-from mixvision.evaluation.intervals import LEVEL, resampled_settings
+from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import trial_metrics
 from mixvision.evaluation.selection import best_label, best_of_each
 from mixvision.vocabulary import DOMAINS, MEASURES
@@ -44,7 +44,6 @@ RULES = (
     "images.",
 )
 _SETTING = ["approach", "value"]
-_ENDS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Evidence:
         settings: one row per ``approach`` (mixed, iterative) and ``value`` (the index; per cent real, or per cent of
             the iterations spent on the initial training): ``trials``, top-1 ``nice``, ``real`` and ``performance`` on
             the test images and ``validation_nice``... on the validation images (means over the seeds),
-            ``performance_std`` over the seeds, ``performance_low`` and ``performance_high`` of the bootstrap.
+            ``performance_std`` over the seeds, ``performance_low`` and ``performance_high`` of its 95% interval.
         ratios: comparisons of all ratios of mixed training by "nice", "real" and "performance".
         procedures: of each seed's best "iterative" and "mixed" model by performance; None without both.
         picked: what those are, one row per approach and seed: ``approach``, ``seed``, ``value``.
@@ -79,7 +78,7 @@ def list_models(mixing_trials: pd.DataFrame, iterative_trials: pd.DataFrame) -> 
 def gather_evidence(
     joined: pd.DataFrame, models: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
 ) -> Evidence:
-    """Measure every setting at the snapshot chosen on validation, and resample the test images and the seeds.
+    """Measure every setting at the snapshot chosen on validation, and compare all of them seed by seed.
 
     Held-out images that leak are left out.
 
@@ -108,10 +107,13 @@ def gather_evidence(
     if settings.isna().any(axis=None):
         raise ValueError("The hypotheses need validation and test images of both domains; hold out some of each.")
     tested = honest[honest["split"] == "test"]
-    drawn = resampled_settings(tested, models, _SETTING, generator, draws)["performance"]
-    low, high = (drawn.quantile(end) for end in _ENDS)
-    spread = test["performance"].std(ddof=1)
-    settings = settings.assign(performance_std=spread, performance_low=low, performance_high=high)
+    ends = {"performance_top1_low": "performance_low", "performance_top1_high": "performance_high"}
+    intervals = [
+        performance_intervals(honest, rows, generator, "value", draws=draws).assign(approach=approach)
+        for approach, rows in models.groupby("approach")
+    ]
+    known = pd.concat(intervals).set_index(_SETTING).rename(columns=ends)[list(ends.values())]
+    settings = settings.assign(performance_std=test["performance"].std(ddof=1)).join(known)
     mixed = measured_models(tested, models[models["approach"] == "mixed"], "value")
     picked = _picked(metrics[metrics["split"] == "validation"])
     procedures = None

@@ -208,8 +208,7 @@ def conclusions_footnotes(settings: pd.DataFrame, published: Published, margin: 
     """How the verdicts are reached, and what to be careful about."""
     lines = [
         *(rule.format(margin=margin, fewest=FEWEST_SEEDS) for rule in RULES),
-        "Near-duplicates and images of one group count as one. Test images that leak are left out. The intervals of "
-        "single settings are bootstraps over test images and seeds.",
+        "Near-duplicates and images of one group count as one. Test images that leak are left out.",
         seeds_sentence(settings),
         "All models are taken at the snapshot chosen on validation.",
     ]

@@ -15,9 +15,9 @@ from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import PublishedIterative
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
-    INTERVALS,
     audit_section,
     excluded_section,
+    intervals_note,
     mistake_pictures,
     published_note,
     seeds_note,
@@ -233,7 +233,7 @@ def _footnotes(results: IterativeResults, notes: Sequence[str]) -> list[str]:
     lines = [
         f"The snapshots other than {plain_name(AFTER_INITIAL)} are of the restricted training only.",
         "The best share is the one with the highest performance, chosen on validation, on the validation images.",
-        INTERVALS,
+        intervals_note(results.table),
         seeds_note(results.table, "share"),
     ]
     if results.published:

@@ -16,9 +16,9 @@ from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import (
-    INTERVALS,
     audit_section,
     excluded_section,
+    intervals_note,
     mistake_pictures,
     published_note,
     seeds_note,
@@ -135,7 +135,7 @@ def footnotes(table: pd.DataFrame, published: PublishedMixing | None, notes: Seq
     lines = [
         "The best ratio is the one with the highest performance on the validation images. The performances "
         "given for it are those on the test images, where another ratio may happen to be ahead.",
-        INTERVALS,
+        intervals_note(table),
         seeds_note(table, "ratio"),
     ]
     if published:
