@@ -214,6 +214,18 @@ def test_the_traceback_is_shown_before_the_sentence_if_it_cannot_be_kept(failing
     assert last == f"Error: {FULL_DISK}"
 
 
+@pytest.mark.parametrize("name", ["run", "python -m mixvision"])
+def test_a_file_for_config_may_hold_lists_and_is_read_in_a_packaged_project_too(name, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(project.run, "callback", lambda **options: given.update(options))
+    monkeypatch.chdir(tmp_path)
+    Path("run.yml").write_text("run: {pipelines: [mixing, leakage], tags: [report], env: tiny}")
+    result = CliRunner().invoke(cli.commands["run"], ["--config=run.yml"], prog_name=name)
+    assert result.exit_code == 0, result.output
+    assert list(given["pipelines"]) == ["mixing", "leakage"] and list(given["tags"]) == ["report"]
+    assert given["env"] == "tiny"
+
+
 @pytest.mark.parametrize("option", ["--pipelines", "--pipeline"])
 def test_an_unknown_pipeline_is_refused_before_anything_is_set_up(failing, option):
     def fail():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from mixvision.configuration import ConfigLoader
@@ -149,6 +149,20 @@ def test_equal_sources_are_refused_before_they_are_decoded(other, start, tmp_pat
     (tmp_path / "link").symlink_to("catalogue")
     with pytest.raises(ValueError, match=r"nice.source and real.source are the same"):
         start("ingestion", real=other)
+
+
+@pytest.mark.parametrize("above", ["catalogue", "catalogue/photos"])
+def test_one_folder_may_hold_both_domains_in_folders_of_their_names(above, start, tmp_path):
+    for name in ("Nice", "real"):
+        (tmp_path / above / name).mkdir(parents=True)
+    start("ingestion", real="catalogue")
+
+
+def test_a_checksum_of_a_folder_and_one_that_is_none_are_refused(tmp_path):
+    for sha256, complaint in (("abc", "nice.sha256 is 'abc', but a SHA-256"), ("0" * 64, "is a folder, which has no")):
+        dataset = ImageSourceDataset(domain="nice", source=str(tmp_path), filepath="unpacked", sha256=sha256)
+        with pytest.raises(DatasetError, match=complaint):
+            dataset.check()
 
 
 def test_one_folder_may_hold_both_domains_if_their_layouts_differ(start):

@@ -122,9 +122,10 @@ def test_the_settings_of_a_source_are_known_and_a_misspelled_group_is_not_ignore
 
 def test_an_unknown_study_is_refused_with_the_known_ones(tmp_path):
     """Kedro itself would run the bundled sample."""
-    (tmp_path / "weeds").mkdir()
+    for folder in ("base", "weeds", "local", "notes"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "weeds" / "globals.yml").write_text("study: weeds")
-    (tmp_path / "local").mkdir()
+    (tmp_path / "notes" / "params.yml").write_text("mixing: {}")
 
     def loader(env: str | None) -> OmegaConfigLoader:
         return OmegaConfigLoader(str(tmp_path), env=env, base_env="base", default_run_env="local")
@@ -133,6 +134,11 @@ def test_an_unknown_study_is_refused_with_the_known_ones(tmp_path):
         ParameterNames.require_environment(loader(env))
     with pytest.raises(ValueError, match=r"There is no study 'wedes' in .* \(there are weeds\).*make study NAME=wedes"):
         ParameterNames.require_environment(loader("wedes"))
+    with pytest.raises(ValueError, match=r"There is no study 'notes'"):
+        ParameterNames.require_environment(loader("notes"))
+    (tmp_path / "base").rmdir()
+    with pytest.raises(ValueError, match=r"There is no configuration in .*: .* by --conf-source"):
+        ParameterNames.require_environment(loader(None))
 
 
 @pytest.mark.parametrize("value", ["photos", ["a"], 3])
@@ -162,9 +168,15 @@ def test_parameters_of_the_command_that_nothing_reads_are_named():
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("global.yml", "globals.yml"), ("parameter.yaml", "parameters.yml"), ("catalogue.yml", "catalog.yml")],
+    [
+        ("global.yml", "globals.yml"),
+        ("parameter.yaml", "parameters.yml"),
+        ("catalg.yml", "catalog.yml"),
+        ("parameter_mixing.yml", "parameters_mixing.yml"),
+    ],
 )
 def test_a_misspelt_file_of_an_environment_is_not_ignored(tmp_path, name, meant):
+    (tmp_path / "base").mkdir()
     for allowed in ("globals.yml", "parameters_mixing.yml", "published.yml", "varieties.yml"):
         (tmp_path / "weeds").mkdir(exist_ok=True)
         (tmp_path / "weeds" / allowed).touch()

@@ -10,13 +10,14 @@ import json
 import re
 import sys
 import traceback
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import click
 from kedro.framework.cli import project
 
-from mixvision.configuration import project_folder
+from mixvision.configuration import log_as_configured, project_folder
 
 LISTS = " A list of several values belongs in a file: parameters.yml of your environment, or one for --config."
 IMAGE_SIZE = "Side length that images are scaled to, in pixels."
@@ -57,8 +58,10 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
     file = project_folder() / "conf" / name / "globals.yml"
     if file.exists():
         raise click.ClickException(f"{_shown(file)} already exists: edit it, or choose another name.")
+    from mixvision.images.acquisition import may_serve_both
+
     texts = {"title": name.replace("_", " ").capitalize(), "nice": _find("nice", nice), "real": _find("real", real)}
-    if texts["nice"] is not None and texts["nice"] == texts["real"]:
+    if texts["nice"] is not None and texts["nice"] == texts["real"] and not may_serve_both(texts["nice"]):
         raise click.UsageError("--nice and --real are the same: give each its own images, or only one of them.")
     file.parent.mkdir(parents=True, exist_ok=True)
     quoted = {key: json.dumps(text, ensure_ascii=False) for key, text in {"name": name, **texts}.items()}
@@ -74,7 +77,27 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
 
 
 class Run(click.Command):
-    """Kedro's command; also an option that cannot be read ends in one sentence."""
+    """Kedro's command; also an option that cannot be read ends in one sentence.
+
+    A file for ``--config`` is read by Kedro under the command's name, which a packaged project does not have, and its
+    lists as single words.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        (config,) = (option for option in self.params if option.name == "config")
+        read = config.callback
+
+        def read_section(context: click.Context, option: click.Parameter, value: Any) -> Any:
+            name, context.info_name = context.info_name, "run"
+            value = read(context, option, value) if read else value
+            context.info_name = name
+            given = context.default_map or {}
+            joined = {key: ",".join(map(str, words)) for key, words in given.items() if isinstance(words, list)}
+            context.default_map = {**given, **joined}
+            return value
+
+        config.callback = read_section
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         try:
@@ -86,7 +109,11 @@ class Run(click.Command):
             raise click.UsageError(f"{error.message.rstrip('.')}.{hint}", context) from error
 
 
-@cli.command(cls=Run, params=[*project.run.params], help="Run a pipeline. An error ends in one sentence.")
+@cli.command(
+    cls=Run,
+    params=[copy(option) for option in project.run.params],
+    help="Run a pipeline. An error ends in one sentence.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
 def run(context: click.Context, verbose: bool, **options: Any) -> Any:
@@ -94,6 +121,7 @@ def run(context: click.Context, verbose: bool, **options: Any) -> Any:
     from mixvision.plain_errors import FAULT, is_of_kedro, is_programming_error, sentence_of, write_traceback
     from mixvision.run_options import require_pipelines, unknown_name
 
+    log_as_configured(project_folder() / "conf")
     try:
         require_pipelines(options)
         return context.invoke(project.run, **options)

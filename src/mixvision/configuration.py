@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any
 
 import yaml
 from kedro.config import OmegaConfigLoader
+from kedro.framework.project import LOGGING
 from kedro.utils import find_kedro_project
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+UNKNOWN_GLOBAL = "it refers to globals in globals.yml itself; write ${name} there, without globals"
 
 
 class ConfigLoader(OmegaConfigLoader):
@@ -41,6 +45,7 @@ class ConfigLoader(OmegaConfigLoader):
             base, own = (self._texts(env, key) for env in (self.base_env, self.env or self.default_run_env))
             if isinstance(error, OmegaConfBaseException):
                 what = str(error).partition("\n")[0]
+                what = UNKNOWN_GLOBAL if "_globals" in what else what  # Kedro reads them while it makes them
                 message = f"The setting {error.full_key} in {key}.yml of your environment cannot be read: {what}."
                 raise ValueError(message) from error
             for file, settings in own.items():
@@ -60,6 +65,13 @@ class ConfigLoader(OmegaConfigLoader):
     def file(self, name: str) -> str:
         """The full path of a file of the configuration: a run begins in one folder and works in the project's."""
         return (Path(self.conf_source).absolute() / name).as_posix()
+
+
+def log_as_configured(conf: Path) -> None:
+    """Log as ``logging.yml`` of this configuration says: Kedro looks for it in the current folder alone."""
+    file = conf / "logging.yml"
+    if file.exists() and not Path("conf/logging.yml").exists() and not os.environ.get("KEDRO_LOGGING_CONFIG"):
+        LOGGING.configure(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def project_folder() -> Path:

@@ -26,16 +26,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import LOGGING
 from kedro.io import AbstractDataset, CatalogProtocol, DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from mixvision.addresses import with_shown_addresses
+from mixvision.configuration import log_as_configured
 from mixvision.interruptions import after_cell
 from mixvision.parameter_names import (
     declared,
@@ -98,10 +97,19 @@ class ParameterNames:
         """Refuse an environment without files, or with a misspelt one; Kedro would run the bundled sample instead."""
         conf, name = Path(loader.conf_source), loader.env or loader.default_run_env
         files = {path.stem: path.name for path in (conf / str(name)).glob("*.y*ml")}
-        for stem in files.keys() - set(CONFIGURED):
-            if meant := get_close_matches(stem, CONFIGURED, n=1, cutoff=0.8):
-                raise ValueError(f"conf/{name}/{files[stem]} is read by nobody: rename it to {meant[0]}.yml.")
-        if name in (None, loader.base_env, loader.default_run_env) or any(map(Path.is_file, (conf / name).rglob("*"))):
+        for stem, file in files.items():
+            kind, separator, rest = stem.partition("_")
+            meant = [] if kind in CONFIGURED else get_close_matches(kind, CONFIGURED, n=1, cutoff=0.8)
+            if meant and not stem.startswith(meant[0]):
+                right = f"{meant[0]}{separator}{rest}.yml"
+                raise ValueError(f"conf/{name}/{file} is read by nobody: rename it to {right}.")
+        if not (conf / str(loader.base_env)).is_dir():
+            raise ValueError(
+                f"There is no configuration in {conf}: run the command in the project's folder, or name the folder or "
+                "archive of the configuration by --conf-source."
+            )
+        found = (path for path in (conf / str(name)).rglob("*") if path.is_file() and path.stem.startswith(CONFIGURED))
+        if name in (None, loader.base_env, loader.default_run_env) or any(found):
             return
         known = ", ".join(sorted(path.name for path in conf.iterdir() if (path / "globals.yml").exists()))
         raise ValueError(
@@ -127,10 +135,7 @@ class ProjectFolder:
 
     @hook_impl(tryfirst=True)
     def after_context_created(self, context: KedroContext) -> None:
-        """Log as the configuration says: Kedro looks for its file in the current folder alone."""
-        file = Path(cast(OmegaConfigLoader, context.config_loader).conf_source) / "logging.yml"
-        if file.exists() and not Path("conf/logging.yml").exists() and not os.environ.get("KEDRO_LOGGING_CONFIG"):
-            LOGGING.configure(yaml.safe_load(file.read_text(encoding="utf-8")))
+        log_as_configured(Path(cast(OmegaConfigLoader, context.config_loader).conf_source))
 
     @hook_impl(wrapper=True)
     def before_pipeline_run(self, run_params: dict[str, Any]) -> Iterator[None]:
@@ -200,7 +205,7 @@ class SourceCheck:
             raise ValueError(NO_IMAGES)
         if absent and both:
             raise ValueError(NEEDS_BOTH.format(domain=absent[0]))
-        if len({source.files for source in sources}) < len(sources):
+        if len({source.files for source in sources}) < len(sources) and not sources[0].may_serve_both:
             raise ValueError(SAME_SOURCE.format(source=sources[0].shown_source))
 
 

@@ -32,4 +32,6 @@ def test_a_database_needs_a_command_first_which_fits_the_project(tmp_path, monke
     then = f", then open http://127.0.0.1:5000{ADDRESS}"
     assert how_to_open("3", "sqlite:///mlflow.db") == f"mlflow ui --backend-store-uri sqlite:///mlflow.db{then}"
     (tmp_path / "Makefile").touch()
+    assert how_to_open("3", "sqlite:///mlflow.db") == how_to_open("3", f"sqlite:///{tmp_path}/mlflow.db")
     assert how_to_open("3", "sqlite:///mlflow.db") == f"make mlflow{then}"
+    assert how_to_open("3", "sqlite:///own.db") == f"mlflow ui --backend-store-uri sqlite:///own.db{then}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mixvision.addresses import shown
 from mixvision.datasets.errors import errors_as_sentences
 from mixvision.datasets.previews import Described, described, tiled
 from mixvision.files import digest_of
-from mixvision.images.acquisition import files_of
+from mixvision.images.acquisition import files_of, may_serve_both
 from mixvision.images.archives import read_unpacking
 from mixvision.images.sources import RawImages, check_source, open_source
 from mixvision.images.store import SETTINGS, ImageStore, PendingImages, read_store, require_whole, write_store
@@ -90,12 +91,31 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
     def check(self) -> None:
         """Refuse settings that cannot be used, without fetching anything (raises DatasetError); see `check_source`."""
         with errors_as_sentences():
+            self._require_checksum()
             check_source(self._source, self.domain, self._mapping, self._group, self._split, self._labels)
+
+    def _require_checksum(self) -> None:
+        if self._sha256 is None or self._source is None:
+            return
+        if not re.fullmatch("[0-9a-fA-F]{64}", str(self._sha256)):
+            raise ValueError(
+                f"{self.domain}.sha256 is {self._sha256!r}, but a SHA-256 has 64 digits from 0 to 9 and a to f."
+            )
+        if Path(self._source).expanduser().is_dir():
+            raise ValueError(
+                f"{self.domain}.sha256 is set, but the source, {self.shown_source}, is a folder, which has no "
+                "checksum: give an archive or a URL, or set it to null."
+            )
 
     @property
     def is_absent(self) -> bool:
         """Whether the study does not have this domain."""
         return self._source is None
+
+    @property
+    def may_serve_both(self) -> bool:
+        """Whether these files may be those of both domains, each in a folder of its name."""
+        return self._source is not None and self._layout is None and may_serve_both(self._source)
 
     @property
     def shown_source(self) -> str:

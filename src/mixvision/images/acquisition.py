@@ -20,6 +20,7 @@ from mixvision.images.archive_kinds import require_archive
 from mixvision.images.archives import Unpacking, unpack
 from mixvision.images.litter import litter_in
 from mixvision.images.samples import SAMPLES
+from mixvision.vocabulary import DOMAINS
 
 STAMP, REFUSED = ".source.json", ".refused.json"
 VERSION = 4  # raise it when unpacking changes, so that archives are unpacked again
@@ -101,6 +102,17 @@ def require_source(source: str, domain: str) -> None:
         f"The source of {domain!r} images, {source!r}, does not exist: looked for {path.absolute()}. "
         f"Put the images there or give another source: --params={domain}=<folder, archive or URL>."
     )
+
+
+def may_serve_both(source: str) -> bool:
+    """Whether a source may hold the images of both domains, in folders of their names.
+
+    It is not known of an archive or a URL before it is unpacked.
+    """
+    path = Path(source).expanduser()
+    if source.startswith(SAMPLE_PREFIX) or not path.is_dir():
+        return not source.startswith(SAMPLE_PREFIX)
+    return set(DOMAINS) <= {folder.name.casefold() for folder in (*path.glob("*"), *path.glob("*/*"))}
 
 
 def files_of(source: str) -> str:

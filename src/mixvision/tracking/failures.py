@@ -39,6 +39,8 @@ def explained(address: str) -> Iterator[None]:
 
 def _explain(error: Exception, address: str) -> str | None:
     text, file = str(error), file_of(address)
+    if type(error).__name__.startswith("Unsupported"):  # of tracking or of the model registry
+        return f"MLflow cannot use the address {shown(address)}: correct {SETTING}; {SQLITE}mlflow.db needs no server."
     if file:
         found = (remedy for sign, remedy in REMEDIES.items() if sign in text)
         return next((f"MLflow's database {file} {remedy}." for remedy in found), None)

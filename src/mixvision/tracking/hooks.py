@@ -197,6 +197,7 @@ class Tracking:
         self.run.journal.write("set_tag", name="images", value=digest_of(data))
         for domain, images in data.groupby("domain"):
             source = shown(str((self.settings.get(domain) or {}).get("source")))
+            self.run.journal.write("log_params", params={f"{domain}.source": source})
             told = {"name": f"{self.folder.name}/{domain}", "digest": digest_of(images), "source": source}
             self.run.journal.write("log_images", **told, counts=counts_of(images))
 
@@ -231,10 +232,12 @@ class Tracking:
 
 
 def _describe(journal: Journal, summary: str, pipeline: str) -> None:
-    """Make a summary the run's description: a link to the page among the artifacts, the answer, then its tables."""
+    """Make a summary the run's description: a link to the page in MLflow, the answer, the question, the tables."""
     state = journal.state
     place = f"#/experiments/{state.experiment}/runs/{state.runs[PARENT]}/artifacts/{pipeline}/page.html"
-    parts = sorted(summary.strip().split("\n\n"), key=lambda part: part.startswith("|"))  # MLflow folds what is long
-    answer = "\n\n".join(parts)[: LONGEST_TAG - 1000]
+    heading, *parts = summary.strip().split("\n\n")
+    asked = [part for part in parts[:1] if part.endswith("?")]
+    told = sorted(parts[len(asked) :], key=lambda part: part.startswith("|"))
+    answer = "\n\n".join([*told[:1], heading, *asked, *told[1:]])[: LONGEST_TAG - 1000]  # MLflow folds what is long
     text = f"[The page, with every table and picture]({place})\n\n{answer}"
     journal.write("set_tag", name=NOTE, value=text)

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from mixvision.addresses import shown
+from mixvision.tracking.failures import file_of
 from mixvision.tracking.names import SELECTED
 from mixvision.vocabulary import TEST, VALIDATION
 
@@ -42,5 +43,7 @@ def how_to_open(experiment: str, tracking_uri: str) -> str:
     page = f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
     if tracking_uri.startswith("http"):
         return f"{str(shown(tracking_uri)).rstrip('/')}/{page}"
-    command = "make mlflow" if Path("Makefile").exists() else f"mlflow ui --backend-store-uri {tracking_uri}"
+    file = file_of(tracking_uri)
+    is_usual = file is not None and file.absolute() == Path("mlflow.db").absolute() and Path("Makefile").exists()
+    command = "make mlflow" if is_usual else f"mlflow ui --backend-store-uri {tracking_uri}"
     return f"{command}, then open {LOCAL}/{page}"

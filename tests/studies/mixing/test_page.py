@@ -17,7 +17,7 @@ from mixvision.reporting.formatting import DASH
 from mixvision.reporting.scripts import SCRIPT_NAME
 from mixvision.reporting.tables import metric_table
 from mixvision.studies.mixing.figures import accuracy_against_ratio, learning_curves
-from mixvision.studies.mixing.page import MixingResults, answer, mixing_page
+from mixvision.studies.mixing.page import MixingResults, _ranges, answer, mixing_page
 from mixvision.vocabulary import METRICS, SNAPSHOTS
 
 
@@ -109,6 +109,12 @@ def test_the_key_numbers_are_those_of_the_data(made):
     html, table = made
     performances = at_best_validation(table, picked(table), 0, 100)[::3]
     assert Reader(html).key_numbers == [f"{picked(table)}%", *performances, "100", "100", "5", "1"]
+
+
+def test_ratios_with_a_gap_between_them_are_no_range():
+    trained = [0, 10, 20, 30, 40, 100]
+    for ratios, text in (([0, 10, 20], "0 to 20%"), ([0, 20, 30, 100], "0%, 20 to 30%, 100%"), ([40], "40%")):
+        assert _ranges(ratios, trained) == text
 
 
 def test_the_green_row_is_the_best_ratio(made):

@@ -184,6 +184,14 @@ def _images_section(manifest: pd.DataFrame, sample_sheet: Image.Image) -> Sectio
     )
 
 
+def _ranges(ratios: Sequence[int], trained: Sequence[int]) -> str:
+    """Ratios of those that were trained, neighbours together: "0%, 20 to 40%"."""
+    places = [trained.index(ratio) for ratio in ratios]
+    starts = [number for number, place in enumerate(places) if not number or place - places[number - 1] > 1]
+    runs = [ratios[start:end] for start, end in zip(starts, [*starts[1:], len(ratios)], strict=True)]
+    return ", ".join(f"{run[0]}%" if len(run) == 1 else f"{run[0]} to {run[-1]}%" for run in runs)
+
+
 def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str, str]]:
     best = best_ratio(table)
     honest = table[table["snapshot"] == "best_validation"].set_index("ratio")["performance_top1"]
@@ -192,7 +200,7 @@ def _key_numbers(table: pd.DataFrame, manifest: pd.DataFrame) -> list[tuple[str,
     numbers = [
         (f"{best}%", "real images in the best training set"),
         (number(honest[best]), "its performance (top-1)"),
-        *([(f"{alike[0]} to {alike[-1]}%", "real: not told apart from the best")] if len(alike) > 1 else []),
+        *([(_ranges(alike, list(honest.index)), "real: not told apart from the best")] if len(alike) > 1 else []),
     ]
     pure = {0: "performance of training on nice only", 100: "performance of training on real only"}
     numbers += [(number(honest[ratio]), meaning) for ratio, meaning in pure.items() if ratio in honest]

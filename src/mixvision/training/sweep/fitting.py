@@ -54,7 +54,7 @@ class _Progress(TrainingBar):
     """Shows the best performance up to the last evaluation; Lightning's own logging would wait for the device."""
 
     def get_metrics(self, _: lightning.Trainer, stack: Any) -> dict:
-        return {"best_validation_performance": f"{stack.best_performance:.3f}"}
+        return {"best on validation": f"{stack.best_performance:.3f}"} if stack.best_performance else {}
 
 
 def fingerprint_shared(pool: ImagePool, training: Training, course: Course) -> str:
