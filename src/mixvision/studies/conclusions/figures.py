@@ -30,7 +30,7 @@ def hypothesis_differences(verdicts: pd.DataFrame) -> go.Figure:
         go.Scatter(
             x=rows["estimate"],
             y=names,
-            name="this study, with 95% interval",
+            name="this study, with its bounds",
             mode="markers",
             marker={"color": COLOURS["nice"], "size": 11},
             error_x={"type": "data", "symmetric": False, "thickness": 2, "width": 6} | bounds,

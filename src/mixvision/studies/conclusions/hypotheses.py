@@ -233,13 +233,14 @@ def _judge_iterative(evidence: Evidence, margin: float) -> dict[str, Any]:
     return outcome | {
         "sentence": "Each seed's best model on the validation images: of iterative training "
         f"{picks['iterative']} of the iterations for the initial training, of mixed training {picks['mixed']} real. "
-        f"The difference is in their test performance. {_in_words(outcome)}"
+        f"Their test performances are compared. {_in_words(outcome)}"
     }
 
 
 def _per_cent(values: pd.Series) -> str:
-    """Different percentages in order: "40 or 50%"."""
-    return " or ".join(str(value) for value in sorted(set(values))) + "%"
+    """Different percentages in order: "30, 40 or 50%"."""
+    *others, last = map(str, sorted(set(values)))
+    return f"{', '.join(others)} or {last}%" if others else f"{last}%"
 
 
 def _judged(compared: Comparisons, claimed: list, margin: float) -> tuple[dict[str, Any], Any, Any]:
