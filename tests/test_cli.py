@@ -16,7 +16,7 @@ from kedro.pipeline import Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
 from mixvision.__main__ import main
-from mixvision.cli import cli
+from mixvision.cli import cli, end_in_a_sentence
 from mixvision.images.text_files import decode_text
 from mixvision.plain_errors import OUT_OF_MEMORY
 
@@ -212,6 +212,18 @@ def test_the_traceback_is_shown_before_the_sentence_if_it_cannot_be_kept(failing
     *shown, last = result.output.strip().splitlines()
     assert shown[0].startswith("Traceback") and any(f"in {fill_the_disk.__name__}" in line for line in shown)
     assert last == f"Error: {FULL_DISK}"
+
+
+def test_other_commands_end_in_a_sentence_only_where_the_error_is_ours(capsys, monkeypatch):
+    told = []
+    monkeypatch.setattr("mixvision.cli.USUAL_HOOK", lambda *arguments: told.append(arguments))
+    for fail in (read_a_workbook, use_a_missing_key, stop_by_ctrl_c):
+        try:
+            fail()
+        except BaseException as error:
+            end_in_a_sentence(type(error), error, error.__traceback__)
+    assert capsys.readouterr().err == f"Error: {WORKBOOK}\n"
+    assert [kind for kind, _, _ in told] == [KeyError, KeyboardInterrupt]
 
 
 @pytest.mark.parametrize("name", ["run", "python -m mixvision"])

@@ -12,6 +12,7 @@ import sys
 import traceback
 from copy import copy
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
@@ -132,6 +133,7 @@ def run(context: click.Context, verbose: bool, **options: Any) -> Any:
         raise
     except Exception as error:
         if verbose:
+            sys.excepthook = USUAL_HOOK
             raise
         file = write_traceback(error, project_folder() / "logs")
         if file:
@@ -143,6 +145,19 @@ def run(context: click.Context, verbose: bool, **options: Any) -> Any:
         sentence = unknown_name(options) if is_of_kedro(error) else ""
         click.secho(f"Error: {sentence or sentence_of(error)}", fg="red", err=True)
         context.exit(1)
+
+
+def end_in_a_sentence(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Of other commands, such as ``kedro mlflow ui``: an error that Mixvision raised on purpose needs no traceback."""
+    from mixvision.plain_errors import is_ours, sentence_of
+
+    if isinstance(error, Exception) and is_ours(error):
+        click.secho(f"Error: {sentence_of(error)}", fg="red", err=True)
+    else:
+        USUAL_HOOK(kind, error, trace)
+
+
+USUAL_HOOK, sys.excepthook = sys.excepthook, end_in_a_sentence
 
 
 def _find(domain: str, source: str | None) -> str | None:

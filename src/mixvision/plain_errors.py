@@ -37,7 +37,7 @@ def sentence_of(error: Exception) -> str:
     if isinstance(error, MemoryError) and not str(error):  # outside a step, whose name and settings would be notes
         return " ".join([OUT_OF_MEMORY, *getattr(error, "__notes__", [])])
     text = _plain(error) or "no further words"
-    sentence = text if _is_ours(error) else f"{type(error).__name__}: {' '.join(text.split())}"
+    sentence = text if is_ours(error) else f"{type(error).__name__}: {' '.join(text.split())}"
     return " ".join([sentence, *getattr(error, "__notes__", [])])
 
 
@@ -80,7 +80,7 @@ def _is_of_a_full_disk(error: Exception) -> bool:
     return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or bool(DISK_IS_FULL.search(str(error)))
 
 
-def _is_ours(error: Exception) -> bool:
+def is_ours(error: Exception) -> bool:
     """Whether Mixvision raised the error on purpose: in its own code, and not by using something wrongly."""
     if isinstance(error, ParameterValidationError):  # raised by Kedro with what our parameters say
         return True
