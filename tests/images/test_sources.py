@@ -253,6 +253,8 @@ def test_checking_a_source_reads_the_mapping_but_fetches_nothing(tmp_path):
     check_source(None, "nice", tmp_path / "absent.yml")
     with pytest.raises(FileNotFoundError, match=r"absent\.yml"):
         check_source(str(tmp_path), "nice", tmp_path / "absent.yml")
+    with pytest.raises(ValueError, match=r"nice\.layout is '\{categry\}/\*\*', but must name \{category\} once"):
+        check_source(str(tmp_path), "nice", layout=["!x/**", "{categry}/**"])
 
 
 def test_a_group_that_cannot_be_used_is_refused_before_anything_is_fetched(raw):

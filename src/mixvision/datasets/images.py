@@ -92,7 +92,7 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         """Refuse settings that cannot be used, without fetching anything (raises DatasetError); see `check_source`."""
         with errors_as_sentences():
             self._require_checksum()
-            check_source(self._source, self.domain, self._mapping, self._group, self._split, self._labels)
+            check_source(self._source, self.domain, self._mapping, self._group, self._split, self._labels, self._layout)
 
     def _require_checksum(self) -> None:
         if self._sha256 is None or self._source is None:

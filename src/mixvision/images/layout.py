@@ -189,6 +189,11 @@ def read_mapping(path: Path) -> dict[str, list[str]]:
     return mapping
 
 
+def require_layouts(layouts: str | list[str] | None, labelled: bool) -> None:
+    """Raise ValueError for a layout that cannot be used; None is the default one."""
+    _compiled([layouts] if isinstance(layouts, str) else layouts or [], labelled)
+
+
 def _compiled(layouts: list[str], labelled: bool) -> list[re.Pattern[str]]:
     return [
         re.compile(_expression(composed(layout), labelled), re.DOTALL)

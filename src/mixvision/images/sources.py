@@ -24,6 +24,7 @@ from mixvision.images.layout import (
     place_files,
     read_mapping,
     require_clear_domain,
+    require_layouts,
     root_of,
 )
 from mixvision.images.litter import litter_in, warn_of_doubtful_folders
@@ -186,8 +187,9 @@ def check_source(
     group: str | Mapping[str, object] | None = None,
     split: Mapping[str, object] | None = None,
     labels: str | Mapping[str, object] | None = None,
+    layout: str | list[str] | None = None,
 ) -> None:
-    """Refuse a source or mapping that does not exist, and unclear groups, splits or labels, without fetching anything.
+    """Refuse a source or mapping that does not exist, and unclear settings of it, without fetching anything.
 
     Arguments are as for `open_source`.
 
@@ -197,6 +199,10 @@ def check_source(
     if source is None:
         return
     _read_settings(domain, group, split, labels)
+    try:
+        require_layouts(layout, labels is not None)
+    except ValueError as error:
+        raise ValueError(f"{domain}.{error}") from None  # the message begins with the setting
     require_source(source, domain)
     if mapping is not None:
         read_mapping(Path(mapping))
