@@ -91,7 +91,7 @@ def assert_same(one: SweepResult, other: SweepResult) -> None:
                 assert torch.equal(tensor, other.weights[trial][name][key]), (trial, name, key)
 
 
-def test_trials_trained_together_equal_trials_trained_alone(sweep, tmp_path):
+def test_trials_trained_together_are_within_rounding_those_trained_alone(sweep, tmp_path):
     mixtures = Mixtures(ratios=(0, 40, 100), learning_rate=0.02, l2=0.1)
     rates = {"learning_rate": [0.02, 0.01, 0.03], "l2": [0.1, 0.5, 0.0]}
     # Few steps in double precision: training amplifies rounding about fivefold a step with these tiny batches.

@@ -45,8 +45,8 @@ def train_sweep(
 
     Trials with the same batch size and number of iterations train together in stacks. Each stack saves checkpoints in
     its own folder, whose name is derived from all that decides the result, so calling again after a kill continues
-    where it stopped and gives the same result. A trial that diverges, runs out of memory or is cancelled does not cost
-    the others: its outcome says why it is missing.
+    where it stopped and gives the same result; within rounding it is that of training alone. A trial that diverges,
+    runs out of memory or is cancelled does not cost the others: its outcome says why it is missing.
 
     Args:
         build_network: makes a stacked network from K random generators.
