@@ -12,8 +12,9 @@ from scipy.stats import binom, binomtest
 from scipy.stats import t as student
 
 from mixvision.evaluation import intervals
-from mixvision.evaluation.comparisons import measured_models, measures_of
+from mixvision.evaluation.comparisons import compare, measured_models, measures_of
 from mixvision.evaluation.intervals import (
+    behind_best,
     intervals_over_seeds,
     performance_interval,
     performance_intervals,
@@ -178,6 +179,26 @@ def test_intervals_over_seeds_hold_the_truth(seeds):
     truth = np.mean([means for means, _ in found])
     held = [low <= truth <= high for _, bounds in found for low, high in bounds]
     assert 0.91 <= np.mean(held) <= 0.99
+
+
+def test_with_several_seeds_the_distance_to_the_best_is_taken_seed_by_seed():
+    generator = np.random.default_rng(0)
+    rows = [(f"{ratio}-{seed}", ratio, seed) for ratio in (0, 50, 100) for seed in range(3)]
+    joined = pd.concat(
+        [
+            make_joined(
+                {name: list(generator.random(60) < 0.9 - ratio / 400) for name in ("nice", "real")}, trial=trial
+            )
+            for trial, ratio, _ in rows
+        ]
+    )
+    trials = pd.DataFrame(rows, columns=["trial", "ratio", "seed"])
+    table = behind_best(joined, trials, 0, np.random.default_rng(0)).set_index("ratio")
+    compared = compare(measured_models(joined, trials, "ratio")["performance"])
+    for place, ratio in enumerate((0, 50, 100)):
+        behind, margin = compared.differences[0, place], compared.margins(2)[0, place]
+        assert table.loc[ratio].tolist() == pytest.approx([behind - margin, behind + margin])
+    assert table.loc[0].tolist() == [0, 0] and table.loc[100, "behind_low"] > 0
 
 
 def test_settings_are_compared_on_the_same_drawn_images_and_seeds():

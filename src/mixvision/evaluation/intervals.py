@@ -10,12 +10,13 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from mixvision.evaluation.comparisons import PRIOR, Tested, measured_models, median_of_chi_square
+from mixvision.evaluation.comparisons import PRIOR, Tested, compare, measured_models, median_of_chi_square
 from mixvision.evaluation.metrics import performance
 from mixvision.progress import progress
 from mixvision.vocabulary import DOMAINS
 
 LEVEL = 0.95
+TWO_SIDED = 2  # bounds of an interval, of which both have to hold
 DRAWS_AT_ONCE = 100  # few enough for the memory and for a bar that moves
 
 
@@ -132,7 +133,10 @@ def behind_best(
     by: str = "ratio",
     draws: int = 2000,
 ) -> pd.DataFrame:
-    """Bootstrap how far each value of a setting is behind the best one, both on the same resampled test images.
+    """How far each value of a setting is behind the best one, both on the same test images.
+
+    With one seed both are resampled together (a bootstrap). With several the difference is taken seed by seed, and its
+    interval covers the seeds; see `evaluation.comparisons`.
 
     Args:
         joined, trials, generator, by, draws: as for :func:`performance_intervals`; trials have a ``seed``, too.
@@ -144,6 +148,11 @@ def behind_best(
     """
     tested = joined[(joined["snapshot"] == "best_validation") & (joined["split"] == "test")]
     known = trials[trials["trial"].isin(tested["trial"])]
+    if len(known.pivot(index="seed", columns=by, values="trial").dropna()) > 1:
+        compared = compare(measured_models(tested, known, by)["performance"])
+        row, margins = compared.models.index(best), compared.margins(TWO_SIDED)
+        behind, margin = compared.differences[row], margins[row]
+        return pd.DataFrame({by: compared.models, "behind_low": behind - margin, "behind_high": behind + margin})
     drawn = resampled_settings(tested, known, [by], generator, draws)["performance"]
     drawn.columns = drawn.columns.get_level_values(by)
     return distances_to_best(drawn, best, by)

@@ -35,8 +35,8 @@ def seeds_note(table: pd.DataFrame, by: str) -> str:
     """How many seeds the numbers of each ratio, or share, rest on, and what follows from that (table: ``trials``)."""
     if (table["trials"] > 1).any():
         return (
-            f"± is the standard deviation over the seeds of a {by}; how far a {by} is behind the best one is resampled "
-            "over them, too."
+            f"± is the standard deviation over the seeds of a {by}; how far a {by} is behind the best one is taken "
+            "seed by seed, and its interval covers the seeds, too."
         )
     return (
         f"Each {by} is trained once, with one seed. So the intervals, and what cannot be told apart, do not cover how "

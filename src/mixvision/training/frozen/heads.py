@@ -34,11 +34,11 @@ def train_heads(
 ) -> SweepResult:
     """Train a head for every trial and predict the held-out images with its best and its last weights.
 
-    Trials with the same head, optimiser, batch size and number of steps train together; each result is, within rounding, that of
-    training alone. A trial stops ``patience`` epochs after its best validation accuracy. One that diverges, runs out of
-    memory or is cancelled does not cost the others: its outcome says why it is missing. Features are standardised with
-    the mean and standard deviation of the trial's own training images; both are part of the head's weights, so a head
-    takes raw features.
+    Trials with the same head, optimiser, batch size and number of steps train together. Each result is, within
+    rounding, that of training alone. A trial stops ``patience`` epochs after its best validation accuracy. One that
+    diverges, runs out of memory or is cancelled does not cost the others: its outcome says why it is missing. Features
+    are standardised with the mean and standard deviation of the trial's own training images; both are part of the
+    head's weights, so a head takes raw features.
 
     Args:
         trials: one row per trial: trial, head (a name in ``mixvision.models.heads.HEADS``), seed, optimizer (a name in
