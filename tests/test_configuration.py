@@ -39,6 +39,23 @@ def test_a_damaged_archive_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "title"),
+    [
+        ("study: my_weeds", "My weeds"),
+        ("study: my_weeds\ntitle: Weeds of the north", "Weeds of the north"),
+        ("image_size: 32", "Handwritten digits"),
+    ],
+)
+def test_a_study_without_a_title_is_headed_by_its_name(content, title, tmp_path):
+    shutil.copytree(PROJECT / "conf/base", tmp_path / "conf/base")
+    (tmp_path / "conf/mine").mkdir()
+    (tmp_path / "conf/mine/globals.yml").write_text(content)
+    loader = ConfigLoader(tmp_path / "conf", env="mine", **CONFIG_LOADER_ARGS)
+    assert loader["globals"]["title"] == title
+    assert loader["parameters"]["mixing"]["report"]["title"] == title
+
+
+@pytest.mark.parametrize(
     ("file", "content", "complaint"),
     [
         ("globals.yml", "study: mine\nstudy: yours\n", r"globals\.yml, line 2: found duplicate key study"),

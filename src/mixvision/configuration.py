@@ -40,7 +40,8 @@ class ConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> Any:
         """Kedro's, but an error names the file, or the setting in it, that cannot be read (raises ValueError)."""
         try:
-            return super().__getitem__(key)
+            found = super().__getitem__(key)
+            return self._with_own_title(found) if key == "globals" else found
         except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, TypeError) as error:
             base, own = (self._texts(env, key) for env in (self.base_env, self.env or self.default_run_env))
             if isinstance(error, OmegaConfBaseException):
@@ -54,6 +55,15 @@ class ConfigLoader(OmegaConfigLoader):
                 ):
                     raise ValueError(f"{file} sets {name} to {value!r}, but it must be a mapping.") from error
             raise
+
+    def _with_own_title(self, settings: dict[str, Any]) -> dict[str, Any]:
+        """A study that names itself but gives no title is headed by its name, and not by the title of the sample."""
+        own: dict[str, Any] = {}
+        for of_file in self._texts(self.env or self.default_run_env, "globals").values():
+            own |= of_file
+        if own.get("study") and not own.get("title"):
+            return settings | {"title": str(own["study"]).replace("_", " ").capitalize()}
+        return settings
 
     def _texts(self, env: str | None, key: str) -> dict[str, dict[str, Any]]:
         """What the files of an environment hold, by their names; raises ValueError for one that cannot be read."""

@@ -46,7 +46,8 @@ GLOSSARY = {
         r"\btop[- ]?[\dk]\b",
     ),
     "performance": Term(
-        "the square root of nice accuracy times real accuracy; it is high only if both accuracies are.",
+        "the square root of nice accuracy times real accuracy; it is high only if both accuracies are. It hides which "
+        "of them is lower, and how single categories fare.",
         r"\bperformances?\b",
     ),
     "snapshot": Term(
