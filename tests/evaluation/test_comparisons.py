@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student
 
+from mixvision.evaluation import comparisons as comparisons_of
 from mixvision.evaluation.comparisons import (
     Claims,
     Comparisons,
@@ -71,6 +72,14 @@ def test_performance_is_that_of_each_seed_and_its_influences_are_its_derivatives
     assert both.influences.shape == (3, 3, 35)
     assert both.influences[..., :20] == pytest.approx((both.values / (2 * nice.values))[..., None] * nice.influences)
     assert both.influences.sum(axis=2) == pytest.approx(np.zeros((3, 3)), abs=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [{"models": ("a",)}, {"scales": np.ones(3)}, {"influences": np.ones((2, 3, 4))}])
+def test_parts_that_do_not_fit_each_other_are_refused_with_their_shapes(wrong):
+    parts = {"models": ("a", "b"), "values": np.ones((3, 2)), "influences": np.ones((3, 2, 4)), "scales": np.ones(2)}
+    comparisons_of.Tested(**parts)
+    with pytest.raises(ValueError, match=r"models have values \(3, 2\), influences .* give \(S, M\)"):
+        comparisons_of.Tested(**parts | wrong)
 
 
 def test_components_of_both_domains_count_once():

@@ -66,7 +66,8 @@ class Tested:
 
     def __post_init__(self) -> None:
         seeds, models = self.values.shape
-        if self.influences.shape[:2] != (seeds, models) or self.scales.shape != (models,) != (len(self.models),):
+        fits = self.influences.shape[:2] == (seeds, models) and self.scales.shape == (models,) == (len(self.models),)
+        if not fits:
             raise ValueError(
                 f"{len(self.models)} models have values {self.values.shape}, influences {self.influences.shape} and "
                 f"scales {self.scales.shape}; give (S, M), (S, M, K) and (M,)."
