@@ -30,6 +30,7 @@ from mixvision.evaluation.comparisons import (
     measured_models,
     measures_of,
     not_told_from_best,
+    shared_covariances,
 )
 
 RATIOS = tuple(range(0, 101, 10))
@@ -135,10 +136,8 @@ def compare_procedures(case: Case, seeds: int, generator: np.random.Generator) -
 
 def noise_of(tested: Tested) -> np.ndarray:
     """How much each model's accuracy varies between seeds beyond the chance of single images, in logits (models,)."""
-    seeds = len(tested.values)
-    products = np.einsum("smk,tmk->stm", tested.influences, tested.influences)
-    of_seed = np.einsum("ssm->m", products) / seeds
-    shared = (products.sum(axis=(0, 1)) - seeds * of_seed) / (seeds * (seeds - 1))
+    of_seed = np.square(tested.influences).sum(axis=2).mean(axis=0)
+    shared = np.diag(shared_covariances(tested.influences))
     excess = np.maximum(tested.values.var(axis=0, ddof=1) - (of_seed - shared), 0)
     return np.sqrt(excess) / tested.scales
 

@@ -134,26 +134,53 @@ def compare(tested: Tested) -> Comparisons:
     """Compare all models with each other, seed by seed."""
     seeds, models = tested.values.shape
     means = tested.values.mean(axis=0)
-    products = np.einsum("sak,tbk->stab", tested.influences, tested.influences, optimize=True)
-    between = products.sum(axis=(0, 1)) - np.einsum("ssab->ab", products)  # what different seeds have in common
-    shared = between / max(seeds * (seeds - 1), 1) if seeds > 1 else products[0, 0]
-    images = np.maximum(_of_pairs(shared), 0)
+    images = np.maximum(_of_pairs(shared_covariances(tested.influences)), 0)
     if seeds == 1:
         return Comparisons(tested.models, 1, means[:, None] - means, images, np.zeros((models, models)))
     observed = _of_pairs(np.atleast_2d(np.cov(tested.values, rowvar=False)))
     scales = tested.scales[:, None] + tested.scales
     np.fill_diagonal(scales, 0)
     known = np.triu(scales > 0, 1)
-    ratios, freedom = observed[known] / scales[known], seeds - 1
-    prior = PRIOR if len(ratios) > 1 else 0  # a single pair has nothing to borrow from
-    typical = np.median(ratios) / median_of_chi_square(freedom) if prior else 0.0
-    shrunk = np.maximum((prior * typical * scales + freedom * observed) / (prior + freedom), 0)
-    return Comparisons(tested.models, seeds, means[:, None] - means, images, shrunk, prior)
+    typical = Typical.of(observed[known], scales[known], np.full(known.sum(), seeds - 1))
+    shrunk = np.maximum(typical.shrink(observed, scales, seeds - 1), 0)
+    return Comparisons(tested.models, seeds, means[:, None] - means, images, shrunk, typical.prior)
 
 
-def median_of_chi_square(freedom: int) -> float:
-    """The median of a variance with this many degrees of freedom, whose mean is 1 (Wilson and Hilferty, 1931)."""
-    return (1 - 2 / (9 * freedom)) ** 3
+def shared_covariances(influences: np.ndarray) -> np.ndarray:
+    """The covariances of models (M, M) by the test images: what different seeds have in common, or one seed's own.
+
+    Args:
+        influences: (S, M, K), see :class:`Tested`.
+    """
+    seeds = len(influences)
+    products = np.einsum("sak,tbk->stab", influences, influences, optimize=True)
+    if seeds == 1:
+        return products[0, 0]
+    return (products.sum(axis=(0, 1)) - np.einsum("ssab->ab", products)) / (seeds * (seeds - 1))
+
+
+@dataclass(frozen=True)
+class Typical:
+    """The variance between seeds that is typical of a study, in units of the scales; measured ones are shrunk to it.
+
+    Attributes:
+        ratio: of variance to scale.
+        prior: degrees of freedom that it counts as; 0 where there is nothing to borrow from.
+    """
+
+    ratio: float
+    prior: int
+
+    @classmethod
+    def of(cls, variances: np.ndarray, scales: np.ndarray, freedom: np.ndarray) -> Typical:
+        """From variances with so many degrees of freedom, all (n,); the median of a chi-square is below its mean."""
+        if len(variances) < 2:
+            return cls(0.0, 0)
+        medians = (1 - 2 / (9 * freedom)) ** 3  # Wilson and Hilferty, 1931
+        return cls(float(np.median(variances / scales / medians)), PRIOR)
+
+    def shrink(self, variances: np.ndarray, scales: np.ndarray, freedom: int) -> np.ndarray:
+        return (self.prior * self.ratio * scales + freedom * variances) / (self.prior + freedom)
 
 
 def judge(compared: Comparisons, claimed: Sequence[Hashable], margin: float = 0.02) -> Verdict:
@@ -207,7 +234,7 @@ def measured_models(images: pd.DataFrame, trials: pd.DataFrame, by: str, top: st
     Raises:
         ValueError: a trial lacks the prediction of an image, or no seed is common to all models.
     """
-    table = trials[trials["trial"].isin(images["trial"])].pivot(index="seed", columns=by, values="trial").dropna()
+    table = common_seeds(trials[trials["trial"].isin(images["trial"])], by)
     if table.empty:
         raise ValueError("No seed was trained in every model, so that models cannot be compared seed by seed.")
     order = [trial for row in table.to_numpy() for trial in row]
@@ -222,6 +249,11 @@ def measured_models(images: pd.DataFrame, trials: pd.DataFrame, by: str, top: st
             right = hits.to_numpy("float64").T.reshape(*table.shape, -1)
             measured[domain] = (right, components)
     return measures_of(tuple(table.columns), measured)
+
+
+def common_seeds(trials: pd.DataFrame, by: str) -> pd.DataFrame:
+    """The trials of the seeds that all models have: a row per seed, a column per value of ``by``."""
+    return trials.pivot(index="seed", columns=by, values="trial").dropna()
 
 
 def measures_of(

@@ -10,7 +10,14 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from mixvision.evaluation.comparisons import PRIOR, Tested, compare, measured_models, median_of_chi_square
+from mixvision.evaluation.comparisons import (
+    Tested,
+    Typical,
+    common_seeds,
+    compare,
+    measured_models,
+    shared_covariances,
+)
 from mixvision.evaluation.metrics import performance
 from mixvision.progress import progress
 from mixvision.vocabulary import DOMAINS
@@ -76,22 +83,18 @@ def intervals_over_seeds(settings: Sequence[Tested]) -> list[tuple[float, float]
     Args:
         settings: one measure of one setting each, of two seeds or more.
     """
-    ratios = [
-        tested.values.var(ddof=1) / tested.scales[0] / median_of_chi_square(len(tested.values) - 1)
-        for tested in settings
-        if tested.scales[0] > 0
-    ]
-    prior, typical = (PRIOR, np.median(ratios)) if len(ratios) > 1 else (0, 0.0)
+    scales = np.array([tested.scales[0] for tested in settings])
+    observed = np.array([tested.values.var(ddof=1) for tested in settings])
+    freedom = np.array([len(tested.values) - 1 for tested in settings])
+    known = scales > 0
+    typical = Typical.of(observed[known], scales[known], freedom[known])
     found = []
-    for tested in settings:
-        values, influences = tested.values[:, 0], tested.influences[:, 0]
-        seeds, freedom, mean = len(values), len(values) - 1, values.mean()
-        products = influences @ influences.T
-        by_images = max((products.sum() - np.trace(products)) / (seeds * freedom), 0)
-        of_seed = (prior * typical * tested.scales[0] + freedom * values.var(ddof=1)) / (prior + freedom)
-        variance = by_images + of_seed / seeds
-        degrees = (freedom + prior) * (variance * seeds / of_seed) ** 2 if of_seed > 0 else np.inf
-        images = mean * (1 - mean) / variance if variance > 0 and 0 < mean < 1 else influences.shape[1]
+    for tested, scale, measured, free in zip(settings, scales, observed, freedom, strict=True):
+        seeds, mean = len(tested.values), tested.values.mean()
+        of_seed = typical.shrink(measured, scale, free)
+        variance = max(shared_covariances(tested.influences)[0, 0], 0) + of_seed / seeds
+        degrees = (free + typical.prior) * (variance * seeds / of_seed) ** 2 if of_seed > 0 else np.inf
+        images = mean * (1 - mean) / variance if variance > 0 and 0 < mean < 1 else tested.influences.shape[2]
         quantile = student.ppf((1 + LEVEL) / 2, degrees)
         low, high = wilson_interval(np.array([mean]), np.array([images]), quantile)
         found.append((float(low[0]), float(high[0])))
@@ -148,7 +151,7 @@ def behind_best(
     """
     tested = joined[(joined["snapshot"] == "best_validation") & (joined["split"] == "test")]
     known = trials[trials["trial"].isin(tested["trial"])]
-    if len(known.pivot(index="seed", columns=by, values="trial").dropna()) > 1:
+    if len(common_seeds(known, by)) > 1:
         compared = compare(measured_models(tested, known, by)["performance"])
         row, margins = compared.models.index(best), compared.margins(TWO_SIDED)
         behind, margin = compared.differences[row], margins[row]
