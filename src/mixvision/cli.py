@@ -18,7 +18,7 @@ from typing import Any
 import click
 from kedro.framework.cli import project
 
-from mixvision.configuration import log_as_configured, project_folder
+from mixvision.configuration import log_as_configured, project_folder, title_of
 
 LISTS = " A list of several values belongs in a file: parameters.yml of your environment, or one for --config."
 IMAGE_SIZE = "Side length that images are scaled to, in pixels."
@@ -61,7 +61,7 @@ def study(name: str, nice: str | None, real: str | None, image_size: int, iterat
         raise click.ClickException(f"{_shown(file)} already exists: edit it, or choose another name.")
     from mixvision.images.acquisition import may_serve_both
 
-    texts = {"title": name.replace("_", " ").capitalize(), "nice": _find("nice", nice), "real": _find("real", real)}
+    texts = {"title": title_of(name), "nice": _find("nice", nice), "real": _find("real", real)}
     if texts["nice"] is not None and texts["nice"] == texts["real"] and not may_serve_both(texts["nice"]):
         raise click.UsageError("--nice and --real are the same: give each its own images, or only one of them.")
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -62,7 +62,7 @@ class ConfigLoader(OmegaConfigLoader):
         for of_file in self._texts(self.env or self.default_run_env, "globals").values():
             own |= of_file
         if own.get("study") and not own.get("title"):
-            return settings | {"title": str(own["study"]).replace("_", " ").capitalize()}
+            return settings | {"title": title_of(str(own["study"]))}
         return settings
 
     def _texts(self, env: str | None, key: str) -> dict[str, dict[str, Any]]:
@@ -75,6 +75,11 @@ class ConfigLoader(OmegaConfigLoader):
     def file(self, name: str) -> str:
         """The full path of a file of the configuration: a run begins in one folder and works in the project's."""
         return (Path(self.conf_source).absolute() / name).as_posix()
+
+
+def title_of(study: str) -> str:
+    """The heading of a study's pages where none is given."""
+    return study.replace("_", " ").capitalize()
 
 
 def log_as_configured(conf: Path) -> None:

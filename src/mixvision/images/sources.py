@@ -111,7 +111,7 @@ def open_source(  # noqa: PLR0913 (the settings of a source, by keyword)
     require_choice("domain", domain, DOMAINS)
     if source is None:
         return RawImages(domain, folder, (), {})
-    groups, split_table, label_source = _read_settings(domain, group, split, labels)
+    groups, split_table, label_source = _read_settings(domain, group, split, labels, layout)
     default = DEFAULT_LAYOUT if label_source is None else "**"
     layouts = [layout or default] if isinstance(layout, str | None) else list(layout)
     acquired = acquire(source, folder, folder.parents[2] / "downloads", sha256, domain, unpacking)
@@ -198,11 +198,7 @@ def check_source(
     """
     if source is None:
         return
-    _read_settings(domain, group, split, labels)
-    try:
-        require_layouts(layout, labels is not None)
-    except ValueError as error:
-        raise ValueError(f"{domain}.{error}") from None  # the message begins with the setting
+    _read_settings(domain, group, split, labels, layout)
     require_source(source, domain)
     if mapping is not None:
         read_mapping(Path(mapping))
@@ -213,9 +209,12 @@ def _read_settings(
     group: str | Mapping[str, object] | None,
     split: Mapping[str, object] | None,
     labels: str | Mapping[str, object] | None,
+    layout: str | list[str] | None,
 ) -> tuple[Groups | None, FileTable | None, LabelSource | None]:
     try:
-        return read_groups(group), read_split_table(split), read_label_source(labels)
+        settings = read_groups(group), read_split_table(split), read_label_source(labels)
+        require_layouts(layout, labels is not None)
+        return settings
     except ValueError as error:
         raise ValueError(f"{domain}.{error}") from None  # the messages begin with the setting
 
