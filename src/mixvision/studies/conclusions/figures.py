@@ -10,7 +10,7 @@ from mixvision.evaluation.selection import best_label
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.style import COLOURS, TEMPLATE, title_with
 from mixvision.reporting.tables import best_published, published_rows
-from mixvision.studies.conclusions.hypotheses import CENTRE, NEAR
+from mixvision.studies.conclusions.statements import CENTRE, NEAR
 
 NEUTRAL = "#7F7F7F"
 LABEL = 18  # pixels of a line of text

@@ -21,28 +21,11 @@ from mixvision.evaluation.comparisons import (
 )
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import trial_metrics
-from mixvision.evaluation.selection import best_label, best_of_each
+from mixvision.evaluation.selection import best_of_each
+from mixvision.studies.conclusions.paper import best_in_paper, iterative_in_paper, pure_in_paper
+from mixvision.studies.conclusions.statements import CENTRE, NEAR, NOT_JUDGED, PURE, STATEMENTS, is_near
 from mixvision.vocabulary import DOMAINS, MEASURES
 
-CENTRE, NEAR = 50, 20  # per cent real: "near 50%" is from 30% to 70%
-PURE = {"nice": 0, "real": 100}  # the ratio that holds most images of the domain
-NOT_JUDGED = "not judged"
-STATEMENTS = {
-    "nice": "highest nice accuracy at 0% real",
-    "real": "highest real accuracy at 100% real",
-    "best ratio": "best performance near 50% real",
-    "iterative": "iterative better than mixed training",
-}
-RULES = (
-    "A hypothesis says which models are best, and is judged by the best of these minus the best of all others on the "
-    "test images, seed by seed. It is supported if this difference is certainly above 0, refuted if it is certainly "
-    "below 0, tied if it is certainly smaller than {margin:g} either way, and otherwise undecided. Certainly: each "
-    "bound is wrong in at most 5% of studies, over test images and training seeds, however many rivals there are "
-    "(benchmarks/verdicts.py measures it). This needs {fewest} seeds or more.",
-    f"The best ratio is near {CENTRE}% if it is within {NEAR} points of it.",
-    "Iterative and mixed training are compared as procedures: each seed picks its best model of both on the validation "
-    "images.",
-)
 _SETTING = ["approach", "value"]
 
 
@@ -149,12 +132,12 @@ def judge_hypotheses(
         the estimate alone, as its spread is not known).
     """
     rows = [
-        {"hypothesis": STATEMENTS[domain]} | _judge_pure(evidence, domain, margin) | _published_pure(published, domain)
+        {"hypothesis": STATEMENTS[domain]} | _judge_pure(evidence, domain, margin) | pure_in_paper(published, domain)
         for domain in DOMAINS
     ]
     near = {"hypothesis": STATEMENTS["best ratio"]} | _judge_best_ratio(evidence, margin)
     better = {"hypothesis": STATEMENTS["iterative"]} | _judge_iterative(evidence, margin)
-    rows += [near | _published_best(published), better | _published_iterative(published, published_iterative)]
+    rows += [near | best_in_paper(published), better | iterative_in_paper(published, published_iterative)]
     columns = ["hypothesis", "estimate", "low", "high", "verdict", "seeds", "seeds_needed", "sentence"]
     return pd.DataFrame(rows, columns=[*columns, "published_estimate", "published_verdict"])
 
@@ -212,7 +195,7 @@ def _judge_pure(evidence: Evidence, domain: str, margin: float) -> dict[str, Any
 
 def _judge_best_ratio(evidence: Evidence, margin: float) -> dict[str, Any]:
     compared = evidence.ratios["performance"]
-    near = [ratio for ratio in compared.models if _is_near(ratio)]
+    near = [ratio for ratio in compared.models if is_near(ratio)]
     if not 0 < len(near) < len(compared.models):
         where = f"within {NEAR} points of {CENTRE}% real"
         return _not_judged(f"This needs models {where} and models farther from it.")
@@ -274,39 +257,3 @@ def _in_words(outcome: Mapping[str, Any]) -> str:
 
 def _not_judged(reason: str) -> dict[str, Any]:
     return {"verdict": NOT_JUDGED, "sentence": f"Not judged. {reason}"}
-
-
-def _published_pure(published: pd.DataFrame | None, domain: str) -> dict[str, Any]:
-    accuracies = _published(published, f"{domain}_top1")
-    if PURE[domain] not in accuracies or len(accuracies) < 2:
-        return {}
-    return _by_sign(accuracies[PURE[domain]] - accuracies.drop(PURE[domain]).max())
-
-
-def _published_best(published: pd.DataFrame | None) -> dict[str, Any]:
-    performances = _published(published, "performance_top1")
-    near = _is_near(performances.index)
-    if near.all() or not near.any():
-        return {}
-    best = best_label(performances)
-    return {"published_estimate": best, "published_verdict": "supported" if _is_near(best) else "refuted"}
-
-
-def _published_iterative(published: pd.DataFrame | None, highest: float | None) -> dict[str, Any]:
-    performances = _published(published, "performance_top1")
-    return {} if highest is None or performances.empty else _by_sign(highest - performances.max())
-
-
-def _published(published: pd.DataFrame | None, metric: str) -> pd.Series:
-    if published is None or metric not in published:
-        return pd.Series(dtype="float64")
-    return published.set_index("ratio")[metric].dropna()
-
-
-def _by_sign(difference: float) -> dict[str, Any]:
-    verdict = "supported" if difference > 0 else "refuted" if difference < 0 else "undecided"
-    return {"published_estimate": difference, "published_verdict": verdict}
-
-
-def _is_near(ratio: Any) -> Any:
-    return abs(ratio - CENTRE) <= NEAR

@@ -15,7 +15,7 @@ from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import Published, PublishedMixing
 from mixvision.reporting.sections import published_note, settings_section, settings_table
 from mixvision.reporting.tables import comparison_table, snapshot_table
-from mixvision.studies.conclusions.hypotheses import NOT_JUDGED, RULES, STATEMENTS
+from mixvision.studies.conclusions.statements import NOT_JUDGED, RULES, STATEMENTS
 
 QUESTION = (
     "Is the accuracy on nice (or real) images highest if the training set holds only such images, is the performance "
