@@ -25,6 +25,7 @@ from mixvision.training.results import SweepResult
 from mixvision.vocabulary import (
     AFTER_INITIAL,
     AS_IS,
+    BEST_IN,
     BEST_VALIDATION,
     FINE_TUNED,
     HEAD,
@@ -69,7 +70,7 @@ def train_sweep(build, trials, training_sets, pool, training, checkpoints, *_, *
         trial: np.linspace(0, length, 9).round() for trial, length in zip(trials["trial"], lengths, strict=True)
     }
     snapshots = SNAPSHOTS if TEST in pool.held_out else (BEST_VALIDATION, LAST)
-    predictions = _predictions(pool, trials["trial"], snapshots)
+    predictions = _predictions(pool, trials["trial"], [*snapshots, *BEST_IN.values()])
     weights = {trial: {LAST: TENSORS} for trial in trials["trial"]}
     return SweepResult(_curves(evaluated, pool), predictions, _outcomes(trials["trial"], iterations=lengths), weights)
 
@@ -81,7 +82,7 @@ def train_iteratively(build, trials, training_sets, pool, phases, training, chec
         )
         for trial in trials.itertuples()
     }
-    predictions = _predictions(pool, trials["trial"], [AFTER_INITIAL, *SNAPSHOTS])
+    predictions = _predictions(pool, trials["trial"], [AFTER_INITIAL, *SNAPSHOTS, *BEST_IN.values()])
     weights = {trial: {AFTER_INITIAL: TENSORS, LAST: TENSORS} for trial in trials["trial"]}
     outcomes = _outcomes(trials["trial"], iterations=training.iterations)
     return SweepResult(_curves(evaluated, pool), predictions, outcomes, weights)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mixvision.vocabulary import BEST_IN, SNAPSHOTS
+
 CATEGORIES = ["Apple", "Banana", "Kiwi", "Lemon", "Plum"]
 RATIOS = [0, 30, 60, 100]
 IMAGE_SIZE = 32
@@ -35,7 +37,7 @@ def make_study(seeds: int = 1, per_category: int = 20) -> Study:
     parts = [
         make_predictions(manifest, trial.trial, trial.ratio, weights, generator)
         for trial in trials.itertuples()
-        for weights in ("last", "best_validation", "best_test")
+        for weights in (*SNAPSHOTS, *BEST_IN.values())
     ]
     pixels = {
         domain: generator.integers(0, 256, (len(CATEGORIES) * per_category, IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)

@@ -19,6 +19,7 @@ TEST_SPLITS = (TEST, INDEPENDENT)
 BEST_VALIDATION, LAST, BEST_TEST = "best_validation", "last", "best_test"
 AFTER_INITIAL = "after_initial"  # of iterative training: the start of the second training
 SNAPSHOTS = (BEST_VALIDATION, LAST, BEST_TEST)
+BEST_IN = {domain: f"{BEST_VALIDATION}_{domain}" for domain in DOMAINS}  # by the accuracy in one domain alone
 
 WHOLE, CENTRE = "whole", "centre"
 

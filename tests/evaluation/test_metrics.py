@@ -8,7 +8,14 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from mixvision.evaluation.metrics import join_predictions, mark_independent, performance, summarise, trial_metrics
+from mixvision.evaluation.metrics import (
+    highest_on_test,
+    join_predictions,
+    mark_independent,
+    performance,
+    summarise,
+    trial_metrics,
+)
 
 
 def make_manifest() -> pd.DataFrame:
@@ -181,6 +188,23 @@ def test_summary_of_one_seed_has_no_deviation():
     metrics = trial_metrics(join_predictions(make_predictions(SAID), make_manifest()))
     row = summarise(metrics, pd.DataFrame({"trial": ["t"], "ratio": [0]})).iloc[0]
     assert row.trials == 1 and np.isnan(row.real_top1_std)
+
+
+def test_the_highest_accuracy_on_test_is_found_for_each_domain_by_itself():
+    history = pd.DataFrame(
+        [
+            ("a", 1, "test", 0.9, 0.2),
+            ("a", 2, "test", 0.7, 0.4),
+            ("a", 2, "validation", 1.0, 1.0),
+            ("b", 1, "test", 0.5, 0.6),
+            ("c", 1, "test", 0.3, 0.1),
+        ],
+        columns=["trial", "iteration", "split", "nice_top1", "real_top1"],
+    )
+    trials = pd.DataFrame({"trial": ["a", "b", "c"], "ratio": [0, 0, 50]})
+    highest = highest_on_test(history, trials)
+    assert list(highest.columns) == ["ratio", "highest_nice_top1", "highest_real_top1"]
+    assert highest.to_numpy().tolist() == [[0, pytest.approx(0.7), 0.5], [50, 0.3, 0.1]]
 
 
 def test_summary_refuses_unknown_trials():

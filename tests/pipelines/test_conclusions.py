@@ -12,6 +12,7 @@ from mixvision.models.trained import TrainedNetwork
 from mixvision.pipelines.conclusions.nodes import fit_mixing_law
 from mixvision.reporting.names import plain_name
 from mixvision.studies.conclusions.mixing_law import Proxies
+from mixvision.vocabulary import AFTER_INITIAL, BEST_IN, SNAPSHOTS
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def test_the_study_saves_all_its_results(reports, project):
     trials = ["initial-025-seed-0", "initial-075-seed-0"]
     metrics = pd.read_csv(reports / "iterative/metrics.csv")
     assert set(metrics["trial"]) == {f"{trial[:-1]}{seed}" for trial in trials for seed in range(3)}
-    assert set(metrics["snapshot"]) == {"after_initial", "last", "best_validation", "best_test"}
+    assert set(metrics["snapshot"]) == {AFTER_INITIAL, *SNAPSHOTS, *BEST_IN.values()}
     history = pd.read_parquet(project / "data/07_model_output/digits/iterative/history.parquet")
     steps = history[history["split"] == "test"].groupby("trial")["iteration"].apply(list).to_dict()
     assert {trial: steps[trial] for trial in trials} == {
@@ -134,7 +135,7 @@ def test_the_other_ways_to_train_iteratively(run_pipeline, few_digits):
     }
     means = metrics[metrics["split"] == "test"].groupby("snapshot")["performance_top1"].agg(["mean", "std"])
     (row,) = page.table("% initial", "95% interval").to_dict("records")
-    for snapshot in ("after_initial", "best_validation", "last", "best_test"):
+    for snapshot in (AFTER_INITIAL, *SNAPSHOTS):
         assert row[plain_name(snapshot)] == "{:.3f} ± {:.3f}".format(*means.loc[snapshot])
 
 

@@ -20,6 +20,7 @@ from page_reader import Reader
 from mixvision.models.trained import TrainedNetwork
 from mixvision.reporting.names import plain_name
 from mixvision.training.events import TrainingListener
+from mixvision.vocabulary import BEST_IN, SNAPSHOTS
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +64,7 @@ def test_the_main_job_saves_all_its_results(run_pipeline):
     assert set(metrics["trial"]) == {"ratio-000-seed-0", "ratio-050-seed-0", "ratio-100-seed-0"}
     assert metrics.filter(like="top1").stack().between(0, 1).all()
     table = pd.read_csv(report / "metric_table.csv")
-    assert set(table["ratio"]) == {0, 50, 100} and set(table["snapshot"]) == {"best_validation", "last", "best_test"}
+    assert set(table["ratio"]) == {0, 50, 100} and set(table["snapshot"]) == {*SNAPSHOTS, *BEST_IN.values()}
     assert len(list(report.glob("*.json"))) == 5 and len(list(report.glob("*.png"))) == 3
     assert not (finished / "data/06_models/digits/mixing/checkpoints").exists()
 
@@ -74,7 +75,7 @@ def test_the_main_job_saves_all_its_results(run_pipeline):
     assert page.title == "Handwritten digits: mixing" and len(page.figures) == 5 and len(page.images) > 3
     tested = metrics[metrics["split"] == "test"].set_index(["trial", "snapshot"])["performance_top1"]
     rows = page.table("% real", "95% interval").set_index("% real")
-    for snapshot in ("best_validation", "last", "best_test"):
+    for snapshot in SNAPSHOTS:
         expected = {str(ratio): f"{tested[f'ratio-{ratio:03d}-seed-0', snapshot]:.3f}" for ratio in (0, 50, 100)}
         assert rows[plain_name(snapshot)].to_dict() == expected
     validated = metrics[(metrics["split"] == "validation") & (metrics["snapshot"] == "best_validation")]
@@ -325,7 +326,7 @@ def test_more_seeds_give_a_mean_and_a_standard_deviation(run_pipeline, few_digit
     assert np.isfinite(table["performance_top1_low"].dropna()).all()
     means = metrics[metrics["split"] == "test"].groupby("snapshot")["performance_top1"].mean()
     (row,) = read_page(project).table("% real", "95% interval").to_dict("records")
-    for snapshot in ("best_validation", "last", "best_test"):
+    for snapshot in SNAPSHOTS:
         assert row[plain_name(snapshot)] == f"{means[snapshot]:.3f} ± {expected[snapshot]:.3f}"
 
 

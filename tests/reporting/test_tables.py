@@ -18,26 +18,27 @@ from mixvision.reporting.tables import (
     inseparable_sentence,
     metric_markdown,
     metric_table,
+    own_snapshots_table,
     published_rows,
     snapshot_table,
     trial_settings,
     with_distances,
 )
 from mixvision.training.config import Training
-from mixvision.vocabulary import METRICS, SNAPSHOTS
+from mixvision.vocabulary import BEST_IN, METRICS, SNAPSHOTS
 
 
-def make_table(study, published=None) -> pd.DataFrame:
+def make_table(study, published=None, highest=None) -> pd.DataFrame:
     joined = join_predictions(study.predictions, study.manifest)
     summary = summarise(trial_metrics(joined), study.trials)
     intervals = performance_intervals(joined, study.trials, np.random.default_rng(0), draws=200)
-    return metric_table(summary, intervals, published)
+    return metric_table(summary, intervals, published, highest=highest)
 
 
 def test_one_row_per_ratio_and_figure_in_reading_order(study):
     table = make_table(study)
-    assert list(table["ratio"]) == [0] * 3 + [30] * 3 + [60] * 3 + [100] * 3
-    assert list(table["snapshot"]) == list(SNAPSHOTS) * 4
+    assert list(table["ratio"]) == [0] * 5 + [30] * 5 + [60] * 5 + [100] * 5
+    assert list(table["snapshot"]) == [*SNAPSHOTS, *BEST_IN.values()] * 4
 
 
 def test_numbers_equal_those_counted_in_the_predictions(study):
@@ -117,6 +118,29 @@ def test_markdown_shows_the_comparison_and_every_metric_at_each_snapshot(study, 
         for metric in METRICS:
             assert shown[metric.replace("_top", " top-")].tolist() == [f"{value:.3f}" for value in expected[metric]]
     assert text.rstrip().endswith(f"Published: {published.origin}")
+
+
+def test_each_measure_can_be_shown_at_the_snapshot_chosen_for_it(study):
+    table = make_table(study)
+    shown = own_snapshots_table(table).set_index("% real")
+    rows = table.set_index(["ratio", "snapshot"])
+    for heading, metric, snapshot in (
+        ("nice top-1", "nice_top1", "best_validation_nice"),
+        ("real top-1", "real_top1", "best_validation_real"),
+        ("performance top-1", "performance_top1", "best_validation"),
+    ):
+        expected = {ratio: f"{rows.loc[(ratio, snapshot), metric]:.3f}" for ratio in shown.index}
+        assert shown[heading].to_dict() == expected
+
+
+def test_the_highest_of_each_column_stands_beside_the_snapshot_chosen_on_test(study):
+    highest = pd.DataFrame({"ratio": [0, 60], "highest_nice_top1": [0.99, 0.97], "highest_real_top1": [0.5, 0.7]})
+    table = make_table(study, highest=highest)
+    assert "nice top-1, its highest" not in snapshot_table(table, "best_validation")
+    shown = snapshot_table(table, "best_test").set_index("% real")
+    assert list(shown.columns[:4]) == ["nice top-1", "nice top-1, its highest", "real top-1", "real top-1, its highest"]
+    assert shown.loc[60, shown.columns[[1, 3]]].tolist() == ["0.970", "0.700"]
+    assert shown.loc[30, "nice top-1, its highest"] == DASH
 
 
 def test_markdown_cells_cannot_break_the_table():

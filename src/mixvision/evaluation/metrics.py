@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mixvision.schema.metrics import METRICS as METRICS_TABLE
-from mixvision.vocabulary import DOMAINS, METRICS, TEST_SPLITS
+from mixvision.vocabulary import DOMAINS, METRICS, TEST, TEST_SPLITS
 
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
@@ -118,6 +118,26 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
     columns = list(METRICS)
     spread = groups[columns].std(ddof=1).add_suffix("_std")
     return pd.concat([groups.size().rename("trials"), groups[columns].mean(), spread], axis=1).reset_index()
+
+
+def highest_on_test(history: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") -> pd.DataFrame:
+    """The highest accuracy on the test images of each domain over all evaluations, each for itself.
+
+    A table that gives the best iteration of every column separately has these numbers; no single network reaches all
+    of them.
+
+    Args:
+        history: ``trial``, ``split``, ``nice_top1`` and ``real_top1``, one row per evaluation.
+        trials: one row per trial with ``trial`` and the column ``by``.
+        by: the setting.
+
+    Returns:
+        One row per value of ``by``: ``highest_nice_top1`` and ``highest_real_top1`` (fractions, means over the trials).
+    """
+    columns = [f"{domain}_top1" for domain in DOMAINS]
+    highest = history[history["split"] == TEST].groupby("trial")[columns].max()
+    of_setting = highest.join(trials.set_index("trial")[by], how="inner").groupby(by)
+    return of_setting.mean().add_prefix("highest_").reset_index()
 
 
 def _refuse(rows: pd.DataFrame, complaint: str, why: str = "") -> None:

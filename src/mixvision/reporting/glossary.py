@@ -59,6 +59,11 @@ GLOSSARY = {
         "play no part in this choice, so results on them are unbiased.",
         r"\b(best_|chosen on (the )?)validation\b",
     ),
+    "chosen on nice (or real) validation images": Term(
+        "the snapshot (best_validation_nice or best_validation_real in the files) that scored highest on the "
+        "validation images of that domain alone.",
+        r"\bchosen on (nice|real) validation images\b|\bbest_validation_(nice|real)\b",
+    ),
     "chosen on test": Term(
         "the snapshot (best_test in the files) that scored highest on the test images themselves, as in the paper. "
         "Results on the same images are therefore never too low and often too high.",

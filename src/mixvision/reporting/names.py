@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from mixvision.vocabulary import AFTER_INITIAL, BEST_TEST, BEST_VALIDATION, LAST
+from mixvision.vocabulary import AFTER_INITIAL, BEST_IN, BEST_TEST, BEST_VALIDATION, LAST
 
 # Of the snapshots: the state of the weights at one moment of training.
 SNAPSHOT_NAMES = {
     BEST_VALIDATION: "chosen on validation",
     LAST: "end of training",
     BEST_TEST: "chosen on test",
+    **{snapshot: f"chosen on {domain} validation images" for domain, snapshot in BEST_IN.items()},
     AFTER_INITIAL: "after initial training",
 }
 _NAMES = SNAPSHOT_NAMES | {

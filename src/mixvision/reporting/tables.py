@@ -17,7 +17,7 @@ from mixvision.reporting.formatting import (
 from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.published import PublishedMixing
-from mixvision.vocabulary import SNAPSHOTS
+from mixvision.vocabulary import BEST_IN, BEST_TEST, BEST_VALIDATION, SNAPSHOTS
 
 HEADINGS = {
     "nice_top1": "nice top-1",
@@ -31,7 +31,11 @@ SETTINGS = {"ratio": "% real", "share": "% initial"}
 
 
 def metric_table(
-    summary: pd.DataFrame, intervals: pd.DataFrame, published: PublishedMixing | None, by: str = "ratio"
+    summary: pd.DataFrame,
+    intervals: pd.DataFrame,
+    published: PublishedMixing | None,
+    by: str = "ratio",
+    highest: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """All numbers of the sweep, for a CSV file.
 
@@ -40,12 +44,13 @@ def metric_table(
         intervals: what :func:`mixvision.evaluation.intervals.performance_intervals` returns, by the same.
         published: the published table, or None.
         by: the setting: ``"ratio"`` (per cent real) or ``"share"`` (per cent of the iterations on initial training).
+        highest: what :func:`mixvision.evaluation.metrics.highest_on_test` returns, by the same, or None.
 
     Returns:
         One row per value of ``by`` and ``snapshot`` (best_validation, last, best_test, then any other snapshot), test
         images: ``trials``, the metrics and their ``_std`` over seeds; for best_validation the bootstrap bounds
         ``performance_top1_low``... and ``validation_performance_top1``, by which the best ratio is picked;
-        and ``published_<metric>`` where published.
+        for best_test the columns of ``highest``; and ``published_<metric>`` where published.
     """
     tested = summary[summary["split"] == "test"].drop(columns="split")
     validated = summary[summary["split"] == "validation"]
@@ -55,6 +60,8 @@ def metric_table(
     bounds = intervals.assign(snapshot="best_validation")
     table = tested.merge(bounds, on=[by, "snapshot"], how="left")
     table = table.merge(validated[validated["snapshot"] == "best_validation"], on=[by, "snapshot"], how="left")
+    if highest is not None:
+        table = table.merge(highest.assign(snapshot=BEST_TEST), on=[by, "snapshot"], how="left")
     paper = published_rows(published)
     if paper is not None:
         table = table.merge(paper.add_prefix("published_").rename(columns={"published_ratio": "ratio"}), how="left")
@@ -145,9 +152,21 @@ def snapshot_table(table: pd.DataFrame, snapshot: str, by: str = "ratio") -> pd.
     shown = {}
     for metric, heading in HEADINGS.items():
         shown[heading] = with_spread(rows, metric)
+        if snapshot == BEST_TEST and f"highest_{metric}" in rows:
+            shown[f"{heading}, its highest"] = rows[f"highest_{metric}"].map(number)
         published = rows.get(f"published_{metric}")
         if snapshot == "best_test" and published is not None and published.notna().any():
             shown[f"{heading}, published"] = published.map(number)
+    return pd.DataFrame(shown).rename_axis(SETTINGS[by]).reset_index()
+
+
+def own_snapshots_table(table: pd.DataFrame, by: str = "ratio") -> pd.DataFrame:
+    """Top-1 accuracy in each domain, and performance, each at the snapshot that was chosen for it, as text."""
+    chosen = {f"{domain}_top1": snapshot for domain, snapshot in BEST_IN.items()} | {
+        "performance_top1": BEST_VALIDATION
+    }
+    rows = {metric: table[table["snapshot"] == snapshot].set_index(by) for metric, snapshot in chosen.items()}
+    shown = {HEADINGS[metric]: with_spread(own, metric) for metric, own in rows.items()}
     return pd.DataFrame(shown).rename_axis(SETTINGS[by]).reset_index()
 
 

@@ -58,6 +58,10 @@ METRIC_TABLE = Table(
         *(accuracy(f"{measure.name}_std", "standard deviation over the trials") for measure in ACCURACIES),
         *(accuracy(f"performance_{top}_{end}") for top in ("top1", "top3") for end in ("low", "high")),
         accuracy("validation_performance_top1"),
+        *(
+            accuracy(f"highest_{domain}_top1", "highest on the test images at any evaluation", optional=True)
+            for domain in DOMAINS
+        ),
         *(replace(bound, optional=True) for bound in BEHIND),
         *(replace(measure, name=f"published_{measure.name}", optional=True) for measure in ACCURACIES),
     ),

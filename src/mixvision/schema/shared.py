@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from mixvision import vocabulary
 from mixvision.schema.columns import FLAG, FRACTION, NUMBER, TEXT, WHOLE, Column
-from mixvision.vocabulary import AFTER_INITIAL, DOMAINS, FINISHED, INDEPENDENT, MISSING, PRUNED, SNAPSHOTS, SPLITS
+from mixvision.vocabulary import (
+    AFTER_INITIAL,
+    BEST_IN,
+    DOMAINS,
+    FINISHED,
+    INDEPENDENT,
+    MISSING,
+    PRUNED,
+    SNAPSHOTS,
+    SPLITS,
+)
 
 
 def accuracy(name: str, meaning: str = "accuracy", optional: bool = False, metric: bool = False) -> Column:
@@ -13,7 +23,7 @@ def accuracy(name: str, meaning: str = "accuracy", optional: bool = False, metri
 
 
 TRIAL = Column("trial", TEXT, "name of a model")
-SNAPSHOT = Column("snapshot", TEXT, "state of the network", values=(*SNAPSHOTS, AFTER_INITIAL))
+SNAPSHOT = Column("snapshot", TEXT, "state of the network", values=(*SNAPSHOTS, *BEST_IN.values(), AFTER_INITIAL))
 ID = Column("id", TEXT, "image: its domain and path")
 DOMAIN = Column("domain", TEXT, "kind of image", values=DOMAINS)
 CATEGORY = Column("category", TEXT, "what the image shows")

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from mixvision.vocabulary import BEST_TEST, BEST_VALIDATION, TRAIN
+from mixvision.vocabulary import BEST_IN, BEST_TEST, BEST_VALIDATION, TRAIN
 
 SELECTED = "selected"  # on validation images
-SNAPSHOT_NAMES = {BEST_VALIDATION: SELECTED, BEST_TEST: "selected_on_test"}
+SNAPSHOT_NAMES = {
+    BEST_VALIDATION: SELECTED,
+    BEST_TEST: "selected_on_test",
+    **{snapshot: f"{SELECTED}_for_{domain}" for domain, snapshot in BEST_IN.items()},
+}
 FIRST = ("validation/performance_top1", "validation/top1")  # MLflow compares runs by what was logged first
 OF_TRAINING = {"loss": "penalised_loss", "train_cross_entropy": "cross_entropy"}  # columns in rows of any split
 

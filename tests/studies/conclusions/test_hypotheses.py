@@ -10,6 +10,7 @@ import pytest
 
 from mixvision.reporting.published import read_published
 from mixvision.studies.conclusions.hypotheses import (
+    JUDGED_AT,
     STATEMENTS,
     distances_of_ratios,
     gather_evidence,
@@ -38,7 +39,8 @@ def make_joined(models: dict, validation: dict | None = None, clusters: np.ndarr
                 part = pd.DataFrame({"top1": right, "top3": True, "component": numbers + 1000 * place})
                 part["id"] = [f"{split}/{domain}/{number}" for number in range(IMAGES)]
                 parts.append(part.assign(trial=trial, domain=domain, split=split))
-    return pd.concat(parts, ignore_index=True).assign(snapshot="best_validation", leaks=False)
+    joined = pd.concat(parts, ignore_index=True).assign(leaks=False)
+    return pd.concat([joined.assign(snapshot=snapshot) for snapshot in JUDGED_AT.values()], ignore_index=True)
 
 
 def make_models(mixed: dict[str, tuple[int, int]], iterative: dict[str, tuple[int, int]] | None = None) -> pd.DataFrame:
@@ -77,6 +79,24 @@ def test_clear_differences_are_supported_or_refuted_and_equal_the_counts():
     assert (table["low"] <= table["estimate"]).all() and (table["estimate"] <= table["high"]).all()
     given = re.findall(r"[+-]?\d\.\d{3}", table.loc[NICE, "sentence"])
     assert given == ["0.950", "0.600", "+0.350", *(f"{table.loc[NICE, end]:+.3f}" for end in ("low", "high"))]
+
+
+def test_each_hypothesis_is_judged_at_the_snapshot_chosen_for_its_measure():
+    """At 100% real the best performance is at an iteration with .90 real accuracy, the best real accuracy .97."""
+    mixed = {f"m{ratio}-{seed}": (ratio, seed) for ratio in (50, 100) for seed in range(3)}
+    by_performance = {name: (80, 92) if ratio == 50 else (40, 90) for name, (ratio, _) in mixed.items()}
+    by_real = {name: (70, 93) if ratio == 50 else (10, 97) for name, (ratio, _) in mixed.items()}
+    joined = make_joined(by_performance)
+    own = make_joined(by_real)
+    joined = pd.concat([joined[joined["snapshot"] != JUDGED_AT["real"]], own[own["snapshot"] == JUDGED_AT["real"]]])
+    evidence = gather_evidence(joined, make_models(mixed), np.random.default_rng(0))
+    row = judged(evidence).loc[REAL]
+    assert (row["estimate"], row["verdict"]) == (pytest.approx(0.04), "supported")
+    reached = evidence.settings.loc[("mixed", 100)]
+    assert reached[["nice", "real", "performance"]].tolist() == pytest.approx([0.4, 0.97, np.sqrt(0.4 * 0.9)])
+    old = joined[joined["snapshot"] == "best_validation"]
+    with pytest.raises(ValueError, match=r"lack the snapshot best_validation_nice.*--pipelines=conclusions"):
+        gather_evidence(old, make_models(mixed), np.random.default_rng(0))
 
 
 def test_with_equal_seeds_the_bounds_are_those_of_the_images():

@@ -15,7 +15,7 @@ from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import join_predictions, summarise, trial_metrics
 from mixvision.reporting.formatting import DASH
 from mixvision.reporting.scripts import SCRIPT_NAME
-from mixvision.reporting.tables import metric_table
+from mixvision.reporting.tables import metric_table, own_snapshots_table
 from mixvision.studies.mixing.figures import accuracy_against_ratio, learning_curves
 from mixvision.studies.mixing.page import MixingResults, _ranges, answer, mixing_page
 from mixvision.vocabulary import METRICS, SNAPSHOTS
@@ -126,7 +126,9 @@ def test_the_green_row_is_the_best_ratio(made):
 
 def test_every_metric_is_shown_at_every_snapshot(made):
     html, table = made
-    shown = [rows for rows in Reader(html).tables if rows[0][:2] == ["% real", "nice top-1"]]
+    first, own, *others = [rows for rows in Reader(html).tables if rows[0][:2] == ["% real", "nice top-1"]]
+    assert own == [list(own_snapshots_table(table)), *own_snapshots_table(table).astype("str").to_numpy().tolist()]
+    shown = [first, *others]
     assert len(shown) == len(SNAPSHOTS)
     for snapshot, (_, *rows) in zip(SNAPSHOTS, shown, strict=True):
         expected = table[table["snapshot"] == snapshot].set_index("ratio")[list(METRICS)]
@@ -163,7 +165,7 @@ def test_where_images_leak_the_results_without_them_are_shown_as_well(study, mad
     expected = {str(ratio): f"{value:.3f}" for ratio, value in rows["performance_top1"].items()}
     assert shown["chosen on validation, without leaks"].to_dict() == expected
     snapshots = [found for found in page.tables if found[0][:2] == ["% real", "nice top-1"]]
-    assert [row[1] for row in snapshots[len(SNAPSHOTS)][1:]] == [f"{value:.3f}" for value in rows["nice_top1"]]
+    assert [row[1] for row in snapshots[len(SNAPSHOTS) + 1][1:]] == [f"{value:.3f}" for value in rows["nice_top1"]]
     assert page.section("").count(f"that performance is {expected[str(picked(table))]}.") == 1
 
 

@@ -23,6 +23,7 @@ from mixvision.training.results import NoResultError, SweepResult
 from mixvision.training.sweep import schedules
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 from mixvision.training.sweep.stack import Stack
+from mixvision.vocabulary import BEST_IN, SNAPSHOTS
 
 pytestmark = pytest.mark.slow
 
@@ -218,7 +219,7 @@ def test_a_diverged_trial_keeps_what_was_kept_before(digits, tmp_path):
     result = train_sweep(SmallNetwork, rates, sets, pool, BRIEF, tmp_path, course)
     assert result.outcomes["status"].tolist() == ["failed", "finished"]
     names = {"ratio-000-seed-0": {"iteration_1"}}
-    names["ratio-100-seed-0"] = {"iteration_1", "iteration_12", "last", "best_validation", "best_test"}
+    names["ratio-100-seed-0"] = {"iteration_1", "iteration_12", *SNAPSHOTS, *BEST_IN.values()}
     assert {trial: set(snapshots) for trial, snapshots in result.weights.items()} == names
     predicted = result.predictions.groupby("trial")["snapshot"].agg(set)
     assert predicted.to_dict() == names
@@ -326,7 +327,7 @@ def test_all_trials_diverging_is_an_error(sweep):
 def test_predictions_agree_with_the_history_and_with_the_saved_networks(sweep, small_manifest, small_pixels, tmp_path):
     result = sweep(Mixtures(ratios=(50,), learning_rate=0.05, l2=0.05), build=RESNET)
     predictions = result.predictions.merge(small_manifest, on="id")
-    assert set(predictions["snapshot"]) == {"last", "best_validation", "best_test"}
+    assert set(predictions["snapshot"]) == {*SNAPSHOTS, *BEST_IN.values()}
     last = predictions[(predictions["snapshot"] == "last") & (predictions["split"] == "test")]
     final = result.history[(result.history["iteration"] == 12) & (result.history["split"] == "test")].iloc[0]
     for domain, images in last.groupby("domain"):
@@ -335,6 +336,11 @@ def test_predictions_agree_with_the_history_and_with_the_saved_networks(sweep, s
     chosen = predictions[(predictions["snapshot"] == "best_test") & (predictions["split"] == "test")]
     accuracy = (chosen["prediction_1"] == chosen["category"]).groupby(chosen["domain"]).mean()
     assert np.sqrt(accuracy["nice"] * accuracy["real"]) == pytest.approx(best)
+    for domain, snapshot in BEST_IN.items():
+        chosen = predictions[(predictions["snapshot"] == snapshot) & (predictions["split"] == "validation")]
+        chosen = chosen[chosen["domain"] == domain]
+        best = result.history.loc[result.history["split"] == "validation", f"{domain}_top1"].max()
+        assert (chosen["prediction_1"] == chosen["category"]).mean() == pytest.approx(best)
 
     path = tmp_path / "network.safetensors"
     TrainedNetwork("resnet25", ("0", "1", "2"), 16, result.weights["ratio-050-seed-0"]["last"]).save(path)
@@ -688,7 +694,7 @@ def test_validation_alone_can_judge(digits, small_manifest, small_pixels, tmp_pa
     pool = pool_images(small_manifest, small_pixels, sets["id"], held_out=("validation",))
     result = train_sweep(SmallNetwork, trials, sets, pool, BRIEF, tmp_path)
     assert set(result.history["split"]) == {"validation"}
-    assert set(result.predictions["snapshot"]) == {"last", "best_validation"}
+    assert set(result.predictions["snapshot"]) == {"last", "best_validation", *BEST_IN.values()}
     splits = small_manifest.set_index("id").loc[result.predictions["id"], "split"]
     assert set(splits) == {"validation"}
 

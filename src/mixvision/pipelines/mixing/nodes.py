@@ -12,7 +12,7 @@ from PIL import Image
 
 from mixvision.evaluation.comparisons import Claims
 from mixvision.evaluation.intervals import behind_best, performance_intervals
-from mixvision.evaluation.metrics import summarise, trial_metrics
+from mixvision.evaluation.metrics import highest_on_test, summarise, trial_metrics
 from mixvision.evaluation.mistakes import (
     category_accuracy,
     confident_mistakes,
@@ -50,6 +50,7 @@ def plan_tuned_trials(mixtures: Mixtures, chosen: dict[str, Any]) -> pd.DataFram
 
 def measure(
     joined: pd.DataFrame,
+    history: pd.DataFrame,
     trials: pd.DataFrame,
     outcomes: pd.DataFrame,
     published: Published,
@@ -60,15 +61,16 @@ def measure(
     Both texts say which trials are missing.
     """
     metrics = trial_metrics(joined)
+    finished = history[history["trial"].isin(metrics["trial"])]
 
-    def table(measured: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    def table(measured: pd.DataFrame, images: pd.DataFrame, highest: pd.DataFrame | None = None) -> pd.DataFrame:
         generator = np.random.default_rng(report.seed)
         intervals = performance_intervals(images, trials, generator, draws=report.bootstrap_draws)
-        made = metric_table(summarise(measured, trials), intervals, published.mixing)
+        made = metric_table(summarise(measured, trials), intervals, published.mixing, highest=highest)
         behind = behind_best(images, trials, best_ratio(made), generator, draws=report.bootstrap_draws)
         return with_distances(made, behind)
 
-    whole = table(metrics, joined)
+    whole = table(metrics, joined, highest_on_test(finished, trials))
     without_leaks = table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]])
     clean = without_leaks if joined["leaks"].any() else None
     summary = f"{report.title}: performance by share of real training images\n\n{QUESTION}\n\n"

@@ -43,7 +43,7 @@ def _report() -> list[Node]:
         Node(join_predictions, ["predictions", "manifest"], "joined_predictions", name="join_predictions"),
         Node(
             nodes.measure,
-            ["joined_predictions", "trials", "outcomes", "published", "params:report"],
+            ["joined_predictions", "history", "trials", "outcomes", "published", "params:report"],
             ["metrics", "metric_table", "metric_table_without_leaks", "metric_table_text", "summary"],
             name="measure_models",
         ),

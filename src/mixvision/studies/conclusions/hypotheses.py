@@ -24,8 +24,9 @@ from mixvision.evaluation.metrics import trial_metrics
 from mixvision.evaluation.selection import best_of_each
 from mixvision.studies.conclusions.paper import best_in_paper, iterative_in_paper, pure_in_paper
 from mixvision.studies.conclusions.statements import CENTRE, NEAR, NOT_JUDGED, PURE, STATEMENTS, is_near
-from mixvision.vocabulary import DOMAINS, MEASURES
+from mixvision.vocabulary import BEST_IN, BEST_VALIDATION, DOMAINS
 
+JUDGED_AT = BEST_IN | {"performance": BEST_VALIDATION}  # each measure at the snapshot that was chosen for it
 _SETTING = ["approach", "value"]
 
 
@@ -36,7 +37,8 @@ class Evidence:
     Attributes:
         settings: one row per ``approach`` (mixed, iterative) and ``value`` (the index; per cent real, or per cent of
             the iterations spent on the initial training): ``trials``, top-1 ``nice``, ``real`` and ``performance`` on
-            the test images and ``validation_nice``... on the validation images (means over the seeds),
+            the test images and ``validation_nice``... on the validation images (means over the seeds, each measure at
+            the snapshot of :data:`JUDGED_AT`),
             ``performance_std`` over the seeds, ``performance_low`` and ``performance_high`` of its 95% interval.
         ratios: comparisons of all ratios of mixed training by "nice", "real" and "performance".
         procedures: of each seed's best "iterative" and "mixed" model by performance; None without both.
@@ -61,9 +63,11 @@ def list_models(mixing_trials: pd.DataFrame, iterative_trials: pd.DataFrame) -> 
 def gather_evidence(
     joined: pd.DataFrame, models: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
 ) -> Evidence:
-    """Measure every setting at the snapshot chosen on validation, and compare all of them seed by seed.
+    """Measure every setting at the snapshots chosen on validation, and compare all of them seed by seed.
 
-    Held-out images that leak are left out.
+    Each measure is taken at the snapshot that was chosen for it (:data:`JUDGED_AT`): at the one with the highest
+    performance, the accuracy in a model's own domain depends on luck in the other. Held-out images that leak are left
+    out.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns, of both approaches.
@@ -72,19 +76,24 @@ def gather_evidence(
         draws: number of resampled test sets.
 
     Raises:
-        ValueError: there are no mixed models, or a domain has no validation or no test image.
+        ValueError: there are no mixed models, a domain has no validation or no test image, or the predictions are of a
+            version that kept fewer snapshots.
     """
-    honest = joined[(joined["snapshot"] == "best_validation") & ~joined["leaks"].astype(bool)]
+    honest = joined[joined["snapshot"].isin(JUDGED_AT.values()) & ~joined["leaks"].astype(bool)]
+    lacking = sorted(set(JUDGED_AT.values()) - set(honest["snapshot"]))
+    if len(honest) and lacking:
+        raise ValueError(
+            f"The predictions lack the snapshot {lacking[0]}, which earlier versions did not keep: train again with "
+            "kedro run --pipelines=conclusions."
+        )
     models = models[models["trial"].isin(honest["trial"])]
     if not (models["approach"] == "mixed").any():
         raise ValueError(
             "The hypotheses are about mixed training, but no mixed model has predictions: all trainings failed."
         )
-    metrics = trial_metrics(honest).merge(models, on="trial")
-    names = {f"{measure}_top1": measure for measure in MEASURES}
-    metrics = metrics.rename(columns=names)
+    metrics = _at_own_snapshots(trial_metrics(honest)).merge(models, on="trial")
     test, validation = (metrics[metrics["split"] == split].groupby(_SETTING) for split in ("test", "validation"))
-    measures = list(names.values())
+    measures = list(JUDGED_AT)
     settings = pd.concat([test.size().rename("trials"), test[measures].mean()], axis=1)
     settings = settings.join(validation[measures].mean().add_prefix("validation_"))
     if settings.isna().any(axis=None):
@@ -97,12 +106,26 @@ def gather_evidence(
     ]
     known = pd.concat(intervals).set_index(_SETTING).rename(columns=ends)[list(ends.values())]
     settings = settings.assign(performance_std=test["performance"].std(ddof=1)).join(known)
-    mixed = measured_models(tested, models[models["approach"] == "mixed"], "value")
+    by_measure = {measure: tested[tested["snapshot"] == snapshot] for measure, snapshot in JUDGED_AT.items()}
+    mixed = models[models["approach"] == "mixed"]
+    ratios = {
+        measure: compare(measured_models(images, mixed, "value")[measure]) for measure, images in by_measure.items()
+    }
     picked = _picked(metrics[metrics["split"] == "validation"])
     procedures = None
     if set(picked["approach"]) == {"mixed", "iterative"}:
-        procedures = compare(measured_models(tested, picked, "approach")["performance"])
-    return Evidence(settings, {measure: compare(mixed[measure]) for measure in MEASURES}, procedures, picked)
+        procedures = compare(measured_models(by_measure["performance"], picked, "approach")["performance"])
+    return Evidence(settings, ratios, procedures, picked)
+
+
+def _at_own_snapshots(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Each measure at its own snapshot: ``trial``, ``split``, ``nice``, ``real``, ``performance`` (top-1)."""
+    by_snapshot = metrics.set_index(["trial", "split"])
+    own = [
+        by_snapshot.loc[by_snapshot["snapshot"] == snapshot, f"{measure}_top1"].rename(measure)
+        for measure, snapshot in JUDGED_AT.items()
+    ]
+    return pd.concat(own, axis=1).reset_index()
 
 
 def _picked(validated: pd.DataFrame) -> pd.DataFrame:

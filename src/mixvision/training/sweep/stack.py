@@ -24,6 +24,7 @@ from mixvision.training.results import diverged
 from mixvision.training.sweep import schedules
 from mixvision.training.sweep.optimizer import StackedSGD
 from mixvision.training.sweep.steps import Steps
+from mixvision.vocabulary import BEST_IN, VALIDATION
 
 
 class Stack(lightning.LightningModule):
@@ -40,9 +41,10 @@ class Stack(lightning.LightningModule):
         events: told of every evaluation, failure and pruned trial; asked which trials to cancel.
 
     After training, ``history`` holds one row per trial, evaluation and split; ``snapshots`` holds weights and
-    predictions, named "last", "best_validation", "best_test" and "iteration_<n>"; ``failures`` says why trials
-    diverged, ``pruned`` and ``cancelled`` after how many steps trials were stopped. These are removed from the stack
-    and its snapshots; their history stays.
+    predictions, named "last", "best_validation" and "best_test" (by performance), "best_validation_nice" and
+    "best_validation_real" (by the accuracy in that domain) and "iteration_<n>"; ``failures`` says why trials diverged,
+    ``pruned`` and ``cancelled`` after how many steps trials were stopped. These are removed from the stack and its
+    snapshots; their history stays.
     """
 
     network: StackedNetwork
@@ -195,7 +197,9 @@ class Stack(lightning.LightningModule):
             rows += self._rows(split, {"loss": losses, "train_cross_entropy": cross_entropy, **measured})
             iteration = torch.full_like(losses, now)
             candidate = Snapshot(measured["performance_top1"], iteration, weights, top, probability)
-            self.snapshots.setdefault(f"best_{split}", replace(candidate)).improve(candidate)
+            self._keep_best(f"best_{split}", candidate)
+            for domain, name in BEST_IN.items() if split == VALIDATION else ():
+                self._keep_best(name, replace(candidate, score=measured[f"{domain}_top1"]))
             first = here.stop
         self.snapshots["last"] = candidate
         if now in self.steps.keep:
@@ -206,6 +210,9 @@ class Stack(lightning.LightningModule):
         self.best_performance = torch.nan_to_num(self.snapshots["best_validation"].score).max().item()
         self._stop_early(self.prune(rows) if self.prune else set(), self.events.to_cancel())
         self.trainer.should_stop = self._is_through
+
+    def _keep_best(self, name: str, candidate: Snapshot) -> None:
+        self.snapshots.setdefault(name, replace(candidate)).improve(candidate)
 
     def _rows(self, split: str, measured: dict[str, Tensor]) -> list[dict]:
         table = torch.stack(list(measured.values()), dim=1).tolist()
