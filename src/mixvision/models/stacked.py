@@ -21,9 +21,12 @@ class StackedNetwork(nn.Module):
 
     Attributes:
         head: from the outputs of ``embed`` to the logits; it can be trained alone.
+        is_real: which of the images that come next are real, bool ``(B,)``, or ``(K, B)`` in training; for networks
+            that treat domains differently.
     """
 
     head: nn.Module
+    is_real: Tensor | None = None
 
     def embed(self, images: Tensor) -> Tensor:
         """Inputs of the head, ``(K, B, F)``."""
