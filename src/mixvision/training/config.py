@@ -109,10 +109,12 @@ class Start:
     Attributes:
         weights: one network's tensors, as in ``SweepResult.weights[trial][name]``.
         history: history rows of the training that led to them; the trial's own history begins with these.
+        images: ids of images of that training, for objectives that look back.
     """
 
     weights: Mapping[str, Tensor]
     history: Sequence[dict] = ()
+    images: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

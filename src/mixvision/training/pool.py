@@ -162,6 +162,16 @@ def require_batches(trial: Mapping[str, Any], examples: int, normalises: bool) -
         )
 
 
+def draw_continuously(images: np.ndarray, seed: Sequence[int], first: int, count: int) -> np.ndarray:
+    """Draw from one shuffled pass over the images after the other, from number ``first`` on.
+
+    Shapes: images ``(n,)`` to ``(count,)``; ``count`` may exceed n.
+    """
+    passes = range(first // len(images), (first + count - 1) // len(images) + 1)
+    drawn = np.concatenate([np.random.default_rng([*seed, number]).permutation(images) for number in passes])
+    return drawn[first - passes[0] * len(images) :][:count]
+
+
 def draw_order(images: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """Draw the 20 batches of one epoch: the training set is shuffled, then cut into batches.
 

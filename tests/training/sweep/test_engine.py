@@ -458,7 +458,7 @@ def test_a_continuation_with_the_schedules_continued_equals_training_in_one_go(d
         patch.setattr("mixvision.training.sweep.schedules.momentum", momentum)
         # One pass over the training set is twenty batches; the second half draws the first pass again.
         patch.setattr(
-            "mixvision.training.sweep.stack.draw_order", lambda images, seed, epoch: draw_order(images, seed, 0)
+            "mixvision.training.sweep.batches.draw_order", lambda images, seed, epoch: draw_order(images, seed, 0)
         )
         whole = train_sweep(SmallNetwork, trials, sets, pool, exact, tmp_path / "whole", Course(keep=[20]))
         starts = {

@@ -19,6 +19,7 @@ from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.free_memory import free_bytes
 from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, training_positions
 from mixvision.training.results import SweepResult, require_success
+from mixvision.training.sweep.batches import Batches
 from mixvision.training.sweep.fitting import fingerprint_shared, fingerprint_stack, fit_stack
 from mixvision.training.sweep.gathering import gather_result
 from mixvision.training.sweep.needs import footprint_of_trial, largest_stack, stacks_that_fit, trial_bytes
@@ -51,7 +52,10 @@ def train_sweep(
     Args:
         build_network: makes a stacked network from K random generators.
         trials: one row per trial: trial, seed, learning_rate, l2 and anything else; ``iterations`` (steps to train)
-            if trials differ in it, ``begin`` (steps taken before) if they continue from trained networks.
+            if trials differ in it, ``begin`` (steps taken before) if they continue from trained networks;
+            ``batch_size`` if it is not a twentieth of the training set, and then ``balanced``, whether each batch holds
+            as many nice as real images; ``objective``, a name in
+            :data:`mixvision.training.sweep.objectives.OBJECTIVES`, and its ``strength``.
         training_sets: one row per trial and image: trial, id.
         pool: all images of the sweep.
         training: duration, device and precision.
@@ -67,7 +71,7 @@ def train_sweep(
             are not training images of the pool, or no trial finished.
     """
     training.require_available()
-    sets = _positions(training_sets, trials, pool)
+    batches = _batches(training_sets, trials, pool, course.continuation)
     events.started(trials)
     shared = fingerprint_shared(pool, training, course)
 
@@ -75,14 +79,14 @@ def train_sweep(
         chosen = trials[trials["trial"].isin(names)]
         log.info("Training %d of %d models together: %s", len(names), len(trials), ", ".join(names))
         network, past = _first_network(build_network, chosen, course.continuation), course.past(chosen["trial"])
-        own_sets, steps = [sets[trial] for trial in chosen["trial"]], _steps(chosen, training, course)
+        own, steps = [batches[trial] for trial in chosen["trial"]], _steps(chosen, training, course)
         head_only = course.continuation is not None and course.continuation.trainable == "head"
-        stack = Stack(network, chosen, own_sets, pool, steps, head_only, course.prune, events)
+        stack = Stack(network, chosen, own, pool, steps, head_only, course.prune, events)
         seconds = fit_stack(stack, training, checkpoints / fingerprint_stack(stack, shared, past), past)
         return gather_result(stack, names, seconds)
 
     nothing = {"iterations": 0, "stack_size": 1, "stack_seconds": 0.0}
-    result = train_in_groups(train, _stacks(trials, sets, pool, training, build_network), events, LOWER, nothing)
+    result = train_in_groups(train, _stacks(trials, batches, pool, training, build_network), events, LOWER, nothing)
     require_success(result)
     return result
 
@@ -111,30 +115,36 @@ def _steps(trials: pd.DataFrame, training: Training, course: Course) -> Steps:
     return Steps(iterations, training.evaluate_every, begin, begin if continued else 0, frozenset(course.keep))
 
 
-def _positions(training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePool) -> dict[str, np.ndarray]:
-    by_trial = training_positions(training_sets, pool)
-    for trial in trials["trial"]:
-        count = len(by_trial.get(trial, ()))
-        if count < BATCHES_PER_EPOCH:
+def _batches(
+    training_sets: pd.DataFrame, trials: pd.DataFrame, pool: ImagePool, continuation: Continuation | None
+) -> dict[str, Batches]:
+    by_trial, made = training_positions(training_sets, pool), {}
+    for trial in trials.to_dict("records"):
+        name, images = trial["trial"], by_trial.get(trial["trial"], np.array([], dtype=np.int64))
+        if len(images) < BATCHES_PER_EPOCH:
             raise ValueError(
-                f"{trial} has {count} training images, but a batch is a twentieth of the training set: "
+                f"{name} has {len(images)} training images, but a batch is a twentieth of the training set: "
                 f"it needs {BATCHES_PER_EPOCH} or more. Add images or hold fewer out (parameter splits)."
             )
-    return by_trial
+        is_real = pool.is_real[torch.from_numpy(images)].numpy() if trial.get("balanced") else None
+        before = continuation.starts[name].images if continuation else ()
+        earlier = pd.Index(pool.ids).get_indexer(pd.Index(before)) if len(before) else None
+        made[name] = Batches(images, trial["seed"], trial.get("batch_size"), is_real, earlier)
+    return made
 
 
 def _stacks(
-    trials: pd.DataFrame, sets: dict[str, np.ndarray], pool: ImagePool, training: Training, build_network: BuildNetwork
+    trials: pd.DataFrame, batches: dict[str, Batches], pool: ImagePool, training: Training, build_network: BuildNetwork
 ) -> list[list[str]]:
-    """Names of the trials that train together: same batch size and length, few enough for the memory."""
+    """Names of the trials that train together: same batch size, length and objective, few enough for the memory."""
     side, free = pool.pixels.shape[1], free_bytes(training.device)
     if training.on_gpu:
         free -= pool.pixels.nbytes  # which are still in the main memory
     one = footprint_of_trial(build_network, side)
-    batches = trials["trial"].map(lambda trial: len(sets[trial]) // BATCHES_PER_EPOCH)
-    lengths = [trials[name] for name in ("iterations", "begin") if name in trials]
+    sizes = trials["trial"].map(lambda trial: batches[trial].size)
+    alike = [trials[name] for name in ("iterations", "begin", "objective") if name in trials]
     stacks = []
-    for (batch, *_), names in trials.groupby([batches, *lengths], sort=False)["trial"]:
+    for (batch, *_), names in trials.groupby([sizes, *alike], sort=False)["trial"]:
         largest = largest_stack(len(names), batch, side, training)
         count = stacks_that_fit(len(names), largest, trial_bytes(one, batch, side, training), free)
         stacks += [list(part) for part in np.array_split(names.to_numpy(), count)]

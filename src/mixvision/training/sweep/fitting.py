@@ -67,5 +67,5 @@ def fingerprint_shared(pool: ImagePool, training: Training, course: Course) -> s
 
 def fingerprint_stack(stack: Stack, shared: str, past: list[dict]) -> str:
     """Fingerprint of all that decides a stack's result: what is shared, its trials, their images, history, weights."""
-    sets, weights = stack.training_sets, stack.network.state_dict()
-    return fingerprint("sweep", shared, stack.steps.iterations, stack.trials, past, sets, weights)
+    weights = stack.network.state_dict()
+    return fingerprint("sweep", shared, stack.steps.iterations, stack.trials, past, stack.batches, weights)

@@ -18,10 +18,12 @@ from mixvision.models.stacked import MovingNorm, StackedNetwork
 from mixvision.training.config import Prune
 from mixvision.training.events import SILENT, TrainingListener
 from mixvision.training.memory import images_in_cache
-from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool, draw_order
+from mixvision.training.pool import BATCHES_PER_EPOCH, ImagePool
 from mixvision.training.predictions import Snapshot, measure, predict
 from mixvision.training.results import diverged
 from mixvision.training.sweep import schedules
+from mixvision.training.sweep.batches import Batches
+from mixvision.training.sweep.objectives import Batch, objective_of
 from mixvision.training.sweep.optimizer import StackedSGD
 from mixvision.training.sweep.steps import Steps
 from mixvision.vocabulary import BEST_IN, VALIDATION
@@ -32,8 +34,8 @@ class Stack(lightning.LightningModule):
 
     Args:
         network: the stacked network, with its first weights.
-        trials: K rows with trial, seed, learning_rate and l2.
-        training_sets: for each trial, the positions of its training images in the pool.
+        trials: K rows with trial, seed, learning_rate and l2; objective, the same for all, and strength, if any.
+        batches: for each trial, the images that it sees.
         pool: the images.
         steps: how many to train, and when to evaluate.
         head_only: train only the network's head. Its inputs are then computed once for every image.
@@ -58,7 +60,7 @@ class Stack(lightning.LightningModule):
         self,
         network: StackedNetwork,
         trials: pd.DataFrame,
-        training_sets: list[np.ndarray],
+        batches: list[Batches],
         pool: ImagePool,
         steps: Steps,
         head_only: bool = False,
@@ -67,10 +69,12 @@ class Stack(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.network, self.trials, self.training_sets, self.pool = network, trials, training_sets, pool
+        self.network, self.trials, self.batches, self.pool = network, trials, batches, pool
         self.steps, self.head_only, self.prune, self.events = steps, head_only, prune, events
         # Everything that a stack keeps on the device has one row per trial: parameters, buffers, velocities, snapshots.
         self.plateau = schedules.Plateau(len(trials))
+        self.objective = objective_of(trials, self.learner, batches, pool)
+        self.objective_started = False
         for name in ("loss_sum", "cross_entropy_sum"):  # since the last evaluation
             self.register_buffer(name, torch.zeros(len(trials)))
         for name in ("learning_rates", "l2", "features"):
@@ -107,6 +111,9 @@ class Stack(lightning.LightningModule):
     def training_step(self, *_) -> None:
         if self.head_only and self.features is None:
             self.features = self._embed()
+        if not self.objective_started:
+            self.objective.start(self.learner, self._inputs, self.images.labels)
+            self.objective_started = True
         scheduled = self.steps.schedules_begin + self.iteration
         losses, cross_entropy = self._losses(self._next_batch(), schedules.batch_norm_momentum(scheduled))
         optimizer: Any = self.optimizers()
@@ -125,31 +132,30 @@ class Stack(lightning.LightningModule):
             self._evaluate()
 
     def _next_batch(self) -> Tensor:
-        epoch, batch = divmod(self.iteration, BATCHES_PER_EPOCH)
-        if self.order is None or batch == 0:
-            drawn = [
-                draw_order(images, seed, epoch)
-                for images, seed in zip(self.training_sets, self.trials["seed"], strict=True)
-            ]
+        step = self.iteration % BATCHES_PER_EPOCH
+        if self.order is None or step == 0:
+            drawn = [batches.draw(self.iteration - step) for batches in self.batches]
             self.order = torch.from_numpy(np.stack(drawn, axis=1)).to(self.device)
-        return self.order[batch]
+        return self.order[step]
 
     def _losses(self, positions: Tensor, batch_norm_momentum: float) -> tuple[Tensor, Tensor]:
         """Losses of images at positions ``(K, B)``: ``(K,)`` each.
 
-        The first is cross-entropy plus l2 / 2 times the sum of squared weights, the second cross-entropy alone.
+        The first is the objective plus l2 / 2 times the sum of squared weights, the second cross-entropy alone.
         """
         learner = self.learner.train()
         for module in learner.modules():
             if isinstance(module, MovingNorm):
                 module.momentum = batch_norm_momentum
-        logits = learner(self._inputs(positions))
+        inputs = self._inputs(positions)
+        features = self.network.embed(inputs) if self.objective.needs_features else None
+        logits = learner(inputs) if features is None else self.network.head(features)
         labels = self.images.labels[positions]
-        cross_entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+        cross_entropy = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)
         weights = [value for name, value in learner.named_parameters() if name.endswith("weight")]
         squares = torch.stack([weight.flatten(1).square().sum(1) for weight in weights]).sum(0)
-        cross_entropy = cross_entropy.view_as(labels).mean(1)
-        return cross_entropy + self.l2 / 2 * squares, cross_entropy
+        batch = Batch(cross_entropy, logits, features, self.images.is_real[positions], learner, inputs)
+        return self.objective(batch) + self.l2 / 2 * squares, cross_entropy.mean(1)
 
     def _inputs(self, positions: Tensor) -> Tensor:
         """Inputs of the learner for images at positions ``(K, B)``, or ``(B,)`` if they are the same for all trials."""
@@ -158,6 +164,7 @@ class Stack(lightning.LightningModule):
                 return self.features[:, positions]
             return self.features.take_along_dim(positions[..., None], 1)
         images = self.images.gather(positions)
+        self.network.is_real = self.images.is_real[positions]
         if positions.dim() == 1:
             images = images.repeat(1, len(self.trials), 1, 1).contiguous(memory_format=torch.channels_last)
         return images
@@ -174,7 +181,7 @@ class Stack(lightning.LightningModule):
         if self.features is not None:
             return len(self.held_out)
         cached = images_in_cache(self.pool.pixels.shape[1]) // len(self.trials)
-        return max(cached, 2 * (len(self.training_sets[0]) // BATCHES_PER_EPOCH))
+        return max(cached, 2 * self.batches[0].size)
 
     @torch.no_grad()
     def _evaluate(self) -> None:
@@ -275,7 +282,7 @@ class Stack(lightning.LightningModule):
                 state["velocity"] = state["velocity"][kept]
         self.snapshots = {name: snapshot.map(lambda t: t[kept]) for name, snapshot in self.snapshots.items()}
         self.trials = self.trials[chosen]
-        self.training_sets = [images for images, stays in zip(self.training_sets, chosen, strict=True) if stays]
+        self.batches = [batches for batches, stays in zip(self.batches, chosen, strict=True) if stays]
         self.order = self.order[:, kept] if self.order is not None else None
 
     def _to_device(self, tensor: Tensor) -> Tensor:
