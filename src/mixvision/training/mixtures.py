@@ -109,17 +109,17 @@ def choose_training_sets(manifest: pd.DataFrame, trials: pd.DataFrame, balance: 
             smaller = min(map(len, shuffled)) if balance else None
             nice.append(shuffled[0][:smaller])
             real.append(shuffled[1][:smaller])
-        from_real = _shares([len(images) for images in real], trial.ratio)
+        from_real = shares_of([len(images) for images in real], trial.ratio)
         if balance:
             from_nice = [len(images) - count for images, count in zip(nice, from_real, strict=True)]
         else:
-            from_nice = _shares([len(images) for images in nice], 100 - trial.ratio)
+            from_nice = shares_of([len(images) for images in nice], 100 - trial.ratio)
         for images, count in zip(nice + real, [*from_nice, *from_real], strict=True):
             chosen += [(trial.trial, image) for image in images[:count]]
     return pd.DataFrame(chosen, columns=["trial", "id"]).sort_values(["trial", "id"], ignore_index=True)
 
 
-def _shares(sizes: list[int], per_cent: int) -> list[int]:
+def shares_of(sizes: list[int], per_cent: int) -> list[int]:
     """That share of each size, rounded so that their sum is the share of the total: largest remainders round up."""
     exact = np.array(sizes) * per_cent
     counts = exact // 100
