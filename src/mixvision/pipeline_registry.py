@@ -18,6 +18,7 @@ CHAINS = {  # by name: the packages in mixvision.pipelines to join, in the order
     "mixing": ["ingestion", "mixing"],
     "leakage": ["ingestion", "mixing", "leakage"],
     "iterative": ["ingestion", "iterative"],
+    "alternatives": ["ingestion", "alternatives"],
     "tuning": ["ingestion", "tuning"],
     "baselines": ["ingestion", "baselines"],
     "transfer": ["ingestion", "transfer"],

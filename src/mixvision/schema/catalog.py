@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mixvision.schema.columns import Table
 from mixvision.schema.metrics import (
+    ALTERNATIVES_TABLE,
     ARRIVALS,
     BASELINES_TABLE,
     COMPARISON,
@@ -15,6 +16,7 @@ from mixvision.schema.metrics import (
     TRANSFER_TABLE,
 )
 from mixvision.schema.tables import (
+    ALTERNATIVES_TRIALS,
     ANSWERS,
     BACKBONES,
     BASELINES_OUTCOMES,
@@ -43,6 +45,7 @@ from mixvision.schema.tables import (
     TUNING_TRIALS,
 )
 
+SWEEPS = ("mixing", "leakage", "iterative", "alternatives", "tuning")
 TABLES = {  # by the name in the catalog, prefixed with the pipeline where each has its own
     "submission.answers": ANSWERS,
     "selected_images": SELECTED_IMAGES,
@@ -55,12 +58,14 @@ TABLES = {  # by the name in the catalog, prefixed with the pipeline where each 
     "predictions": PREDICTIONS,
     "joined_predictions": JOINED_PREDICTIONS,
     "probabilities": PROBABILITIES,
-    **{f"{study}.history": SWEEP_HISTORY for study in ("mixing", "leakage", "iterative", "tuning")},
-    **{f"{study}.outcomes": SWEEP_OUTCOMES for study in ("mixing", "leakage", "iterative", "tuning")},
-    **{f"{study}.metrics": METRICS for study in ("mixing", "leakage", "iterative")},
+    **{f"{study}.history": SWEEP_HISTORY for study in SWEEPS},
+    **{f"{study}.outcomes": SWEEP_OUTCOMES for study in SWEEPS},
+    **{f"{study}.metrics": METRICS for study in SWEEPS if study != "tuning"},
     **{f"{study}.metric_table": METRIC_TABLE for study in ("mixing", "iterative")},
     **{f"{study}.trials": MIXING_TRIALS for study in ("mixing", "leakage")},
     "leakage.comparison": COMPARISON,
+    "alternatives.trials": ALTERNATIVES_TRIALS,
+    "alternatives.table": ALTERNATIVES_TABLE,
     "iterative.trials": ITERATIVE_TRIALS,
     "iterative.interpolations": INTERPOLATIONS,
     "tuning.trials": TUNING_TRIALS,

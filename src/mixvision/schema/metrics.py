@@ -31,7 +31,7 @@ from mixvision.schema.shared import (
     TRIAL,
     accuracy,
 )
-from mixvision.schema.tables import BASELINES_TRIALS, TUNING_TRIALS
+from mixvision.schema.tables import APPROACH, ARM, BASELINES_TRIALS, TUNING_TRIALS
 from mixvision.vocabulary import DOMAINS, HELD_OUT, INDEPENDENT, MEASURES, SPLITS, TEST_SPLITS
 
 _MEASURED = Table("metrics", (TRIAL, SNAPSHOT, SPLIT), key=("trial", "snapshot", "split"))
@@ -97,6 +97,19 @@ SCORES = TUNING_TRIALS.with_columns(
     REASON,
     Column("trained_iterations", WHOLE, "steps taken"),
     accuracy("performance_top1", "best on the validation images", metric=True),
+)
+ALTERNATIVES_TABLE = Table(
+    "arms",
+    (
+        *(ARM, APPROACH, AVERAGED),
+        *(Column(f"{domain}_images", WHOLE, "different images that it is trained on") for domain in DOMAINS),
+        *(accuracy(f"{measure}_top1") for measure in MEASURES),
+        *(accuracy(f"{measure}_top1_std", "standard deviation over the trials") for measure in MEASURES),
+        *(accuracy(f"performance_top1_{end}", "bound of the 95% interval") for end in ("low", "high")),
+        accuracy("validation_performance_top1"),
+        *BEHIND,
+    ),
+    key=("arm",),
 )
 FROZEN_RATIOS = Table(
     "ratios of heads",

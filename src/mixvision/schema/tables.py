@@ -140,6 +140,19 @@ ITERATIVE_TRIALS = TRIALS.with_columns(
     Column("begin", WHOLE, "steps of the initial training"),
     Column("iterations", WHOLE, "steps of the second training"),
 )
+ARM = Column("arm", TEXT, "way to train, as it is named on the page")
+APPROACH = Column("approach", TEXT, "kind of arm")
+ALTERNATIVES_TRIALS = TRIALS.with_columns(
+    *(ARM, APPROACH, LEARNING_RATE, L2),
+    Column("real", WHOLE, "share of real images in the mix, or of the real images that are used", "%"),
+    Column("objective", TEXT, "what is minimised besides the L2 penalty"),
+    Column("strength", NUMBER, "how much the objective adds to the cross-entropy, or group DRO's step size"),
+    Column("balanced", FLAG, "whether batches hold as many nice as real images"),
+    Column("trainable", TEXT, "what the second training may change", values=("all", "head")),
+    Column("replay", WHOLE, "share of nice images in the second training", "%"),
+    Column("begin", WHOLE, "steps of the training on nice images alone"),
+    Column("iterations", WHOLE, "steps after them"),
+)
 TUNING_TRIALS = TRIALS.with_columns(
     Column("step", TEXT, "step of the search", values=("rates", "factors", "final", "adaptive")),
     Column("round", WHOLE, "round of the search, from 0"),

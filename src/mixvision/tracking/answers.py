@@ -25,14 +25,17 @@ class Answer:
 
 
 def answer_in(table: pd.DataFrame) -> Answer | None:
-    """The answer of a metric table (a row per ratio or share) or a table of models; None if nothing was validated."""
-    from mixvision.evaluation.selection import best_model
+    """The answer of a table of ratios, shares, arms or models; None if nothing was validated."""
+    from mixvision.evaluation.selection import best_first, best_model
     from mixvision.reporting.tables import best_ratio
 
     try:
         if "trial" in table:
             trial = best_model(table)
             return Answer("trial", trial, _of_a_model(table.set_index("trial").loc[trial]))
+        if "arm" in table:
+            row = best_first(table, "validation_performance_top1").iloc[0]
+            return Answer("arm", row["arm"], _of_a_ratio(row))
         by = "share" if "share" in table and table["share"].notna().any() else "ratio"
         best = best_ratio(table, by)
     except ValueError:
