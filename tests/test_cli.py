@@ -67,7 +67,7 @@ def test_one_folder_becomes_an_environment_of_one_domain(run, given, absent):
         (("base", "--nice", "catalogue", "--real", "field"), "NAME: 'base' cannot name"),
         (("digits", "--nice", "catalogue", "--real", "field"), "NAME: 'digits' cannot name"),
         (("weeds", "--nice", "field", "--real", "./field"), "--nice and --real are the same"),
-        (("weeds", "--nice", "field", "--image-size", "4"), "'--image-size': 4 is not in the range x>=8"),
+        (("weeds", "--nice", "field", "--image-size", "4"), "'--image-size': 4 is not in the range 8<=x<=1024"),
         (("weeds", "--nice", "field", "--iterations", "0"), "'--iterations': 0 is not in the range x>=1"),
     ],
 )

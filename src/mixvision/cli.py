@@ -21,7 +21,7 @@ from kedro.framework.cli import project
 from mixvision.configuration import log_as_configured, project_folder, title_of
 
 LISTS = " A list of several values belongs in a file: parameters.yml of your environment, or one for --config."
-IMAGE_SIZE = "Side length that images are scaled to, in pixels."
+IMAGE_SIZE = "Side length that images are scaled to, in pixels; mixing needs 16 or more."
 ITERATIONS = "Training steps; only for a study of both domains."
 EXAMPLES = "a folder with one folder of images per category, an archive, a URL or package:mnist"
 TAKEN = ("base", "local", "digits")  # Kedro's environments, and the bundled sample
@@ -44,7 +44,7 @@ def cli() -> None:
 @click.argument("name")
 @click.option("--nice", help="Clean images: folder of categories, archive or URL.")
 @click.option("--real", help="Real photos, with --nice of the same categories: folder, archive or URL.")
-@click.option("--image-size", type=click.IntRange(min=8), default=64, show_default=True, help=IMAGE_SIZE)
+@click.option("--image-size", type=click.IntRange(8, 1024), default=64, show_default=True, help=IMAGE_SIZE)
 @click.option("--iterations", type=click.IntRange(min=1), default=1000, show_default=True, help=ITERATIONS)
 def study(name: str, nice: str | None, real: str | None, image_size: int, iterations: int) -> None:
     """Make the environment conf/NAME for your own images: nice ones, real ones, or both."""

@@ -25,6 +25,7 @@ FIRST_IS_PHOTO = ("MPO", "HEIF")  # phones write a second view or a gain map aft
 BITMAPS = ("BMP", "DIB")
 HELD_WHOLE = ("WEBP", "AVIF", "HEIF", "JPEG2000")  # formats whose decoders hold several copies of the picture
 QUICK_PIXELS = 2_000_000  # more are timed
+SMALLEST_SIZE, LARGEST_SIZE = 8, 1024  # pixels of a stored square's side
 LOOKS, LARGEST_BLOCK = 64, 65_536  # at the clock while a large picture is read, and bytes between two looks at most
 
 
@@ -54,8 +55,11 @@ class Decoding:
 
     def __post_init__(self) -> None:
         require_types(self)
-        if not 8 <= self.size <= 1024:
-            raise ValueError(f"size is {self.size} pixels, but must be 8 to 1024.")
+        if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
+            raise ValueError(
+                f"size is {self.size} pixels, but must be {SMALLEST_SIZE} to {LARGEST_SIZE}: set image_size in "
+                "globals.yml. Most networks that are trained from scratch need 16 or more."
+            )
         if not 1 <= self.max_pixels <= LARGEST_MAX_PIXELS:
             raise ValueError(f"max_pixels is {self.max_pixels}, but must be 1 to {LARGEST_MAX_PIXELS}.")
         for name in ("max_side", "max_bytes", "max_decoded_bytes", "max_seconds"):
