@@ -21,6 +21,7 @@ from mixvision.parameter_names import (
     refuse_unknown_names,
     require_mappings,
     unread_names,
+    what_was_meant,
 )
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.training.mixtures import Mixtures
@@ -81,6 +82,24 @@ def test_a_deeper_name_is_refused_if_it_is_nearly_a_known_one():
     with pytest.raises(ValueError, match=r"no parameter mixing\.training\.iteration: did you mean .*\.iterations\?"):
         refuse_unknown_names({"mixing": {"training": {"iteration": 5}}}, known)
     refuse_unknown_names({"transfer": {"study": {"backbones": {"resnet5": None}, "seed": 1}}}, known)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "hint"),
+    [
+        ("streams.training", "seed", "did you mean streams.learning.seed?"),
+        ("streams.training", "iteration", "did you mean streams.training.iterations?"),
+        ("streams.learning", "iteratons", "use one of streams.learning.seed, streams.learning.steps."),
+        ("streams.learning", "stesp", "did you mean streams.learning.steps?"),
+        ("streams.training", "steps", "did you mean streams.learning.steps?"),
+        ("streams", "trainings", "did you mean streams.training?"),
+        ("elsewhere.training", "seed", ""),
+        ("streams.training.iterations", "seed", ""),
+    ],
+)
+def test_an_unknown_name_in_a_section_may_be_that_of_a_neighbouring_one(section, name, hint):
+    known = {"streams": {"learning": {"seed": 0, "steps": 5}, "training": {"iterations": 200}, "title": "Digits"}}
+    assert what_was_meant(section, name, known) == hint
 
 
 def test_a_global_setting_that_params_cannot_change_is_refused():

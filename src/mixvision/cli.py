@@ -119,6 +119,7 @@ class Run(click.Command):
 @click.pass_context
 def run(context: click.Context, verbose: bool, **options: Any) -> Any:
     """Run Kedro's command; an error ends in one sentence, and its traceback goes to a file."""
+    from mixvision.parameter_names import declared
     from mixvision.plain_errors import FAULT, is_of_kedro, is_programming_error, sentence_of, write_traceback
     from mixvision.run_options import require_pipelines, unknown_name
 
@@ -143,7 +144,9 @@ def run(context: click.Context, verbose: bool, **options: Any) -> Any:
         if is_programming_error(error):
             click.echo(FAULT, err=True)
         sentence = unknown_name(options) if is_of_kedro(error) else ""
-        click.secho(f"Error: {sentence or sentence_of(error)}", fg="red", err=True)
+        base = Path(options["conf_source"] or project_folder() / "conf") / "base"
+        sentence = sentence or sentence_of(error, declared(base, ["**/parameters*"]))
+        click.secho(f"Error: {sentence}", fg="red", err=True)
         context.exit(1)
 
 

@@ -70,6 +70,30 @@ def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any]
                     _require(key, known[name][part], f"{name}.{part}.", kind)
 
 
+def what_was_meant(section: str, name: str, known: Mapping[str, Any]) -> str:
+    """What to write instead of an unknown name in a section of the parameters, such as mixing.training.
+
+    A near name in the section, the same name in a neighbouring section, or a list of those that the section has. Empty
+    if the section is not declared.
+
+    Args:
+        section: its dotted name.
+        name: the unknown name in it.
+        known: all parameters that are declared.
+    """
+    *above, last = section.split(".")
+    around: Any = known
+    for part in above:
+        around = around.get(part) if isinstance(around, Mapping) else None
+    own = around.get(last) if isinstance(around, Mapping) else None
+    if not isinstance(own, Mapping):
+        return ""
+    elsewhere = [other for other, inner in around.items() if isinstance(inner, Mapping) and name in inner]
+    if elsewhere and not get_close_matches(name, own, n=1, cutoff=0.8):
+        return f"did you mean {'.'.join([*above, elsewhere[0], name])}?"
+    return suggestion(name, own, f"{section}.")
+
+
 def refuse_misplaced(given: Collection[str], known: Collection[str], elsewhere: Collection[str], right: str) -> None:
     """Raise ValueError for a name that belongs into another file of the environment.
 

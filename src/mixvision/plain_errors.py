@@ -7,22 +7,30 @@ import os
 import re
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 
-WRONG_PARAMETER = re.compile(r"^- Parameter '([^']+)': Failed to instantiate \w+ for parameter '[^']+': (.*)$", re.M)
-UNEXPECTED = re.compile(r"got an unexpected keyword argument '(.*?)'")
+from mixvision.parameter_names import what_was_meant
+
+WRONG_PARAMETER = re.compile(r"^- Parameter '([^']+)': Failed to instantiate (\w+) for parameter '[^']+': (.*)$", re.M)
+UNEXPECTED = re.compile(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(.*?)'")
 DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|disk is full", re.I)
 OUT_OF_MEMORY = "The memory is used up. End other programs, and run the same command again: it keeps what is done."
 FAULT = "This looks like a fault of Mixvision: please report it with that file."
 
 
-def sentence_of(error: Exception) -> str:
+def sentence_of(error: Exception, parameters: Mapping[str, Any] | None = None) -> str:
     """What is wrong and what to do, without Kedro's descriptions of datasets around it, and with the error's notes.
 
     An error that Mixvision did not raise begins with its kind.
+
+    Args:
+        error: an error of a run.
+        parameters: those that conf/base declares, from which one is suggested for one that does not exist.
     """
     while isinstance(error, DatasetError) and isinstance(error.__cause__, Exception):
         if not str(error).endswith(str(error.__cause__)):
@@ -36,7 +44,7 @@ def sentence_of(error: Exception) -> str:
         return f"The disk is full ({what}). Make room, and run the same command again: it keeps what is done."
     if isinstance(error, MemoryError) and not str(error):  # outside a step, whose name and settings would be notes
         return " ".join([OUT_OF_MEMORY, *getattr(error, "__notes__", [])])
-    text = _plain(error) or "no further words"
+    text = _plain(error, parameters or {}) or "no further words"
     sentence = text if is_ours(error) else f"{type(error).__name__}: {' '.join(text.split())}"
     return " ".join([sentence, *getattr(error, "__notes__", [])])
 
@@ -62,17 +70,23 @@ def is_of_kedro(error: Exception) -> bool:
     return _raised_by(error) == "kedro"
 
 
-def _plain(error: Exception) -> str:
+def _plain(error: Exception, parameters: Mapping[str, Any]) -> str:
     """An error's text; of wrong parameters only what is wrong, without the class that they were to become."""
     if not isinstance(error, ParameterValidationError):
         return str(error)
     found = WRONG_PARAMETER.findall(str(error))
-    return " ".join(f"In {name}: {_unknown_or(text)}" for name, text in found) or str(error)
+    return " ".join(f"In {name}: {_unknown_or(text, name, kind, parameters)}" for name, kind, text in found) or str(
+        error
+    )
 
 
-def _unknown_or(text: str) -> str:
+def _unknown_or(text: str, section: str, kind: str, parameters: Mapping[str, Any]) -> str:
     unknown = UNEXPECTED.search(text)
-    return f"there is no {unknown[1]!r}; conf/base/parameters_*.yml list all parameters." if unknown else text
+    if not unknown:
+        return text
+    of, name = unknown.groups()
+    hint = what_was_meant(section, name, parameters) if of == kind else ""  # else it is inside one of the parameters
+    return f"there is no {name!r}{': ' if hint else '; '}{hint or 'conf/base/parameters_*.yml list all parameters.'}"
 
 
 def _is_of_a_full_disk(error: Exception) -> bool:
