@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kedro.framework.context import KedroContext
@@ -57,17 +57,15 @@ class Lock:
             return "it has just begun"
 
 
-class SetUpLock:
-    """Lets one process at a time set up MLflow: two would migrate its new database at once, and one would fail."""
-
-    @hook_impl(wrapper=True)
-    def after_context_created(self, context: KedroContext) -> Iterator[None]:
-        lock = Lock(Path(context.project_path) / FOLDER, "mlflow")
-        lock.acquire("another run to set up MLflow")
-        try:
-            return (yield)
-        finally:
-            lock.release()
+@contextmanager
+def lock_of_set_up(project: Path) -> Iterator[None]:
+    """Let one process at a time set up MLflow: two would migrate its new database at once, and one would fail."""
+    lock = Lock(project / FOLDER, "mlflow")
+    lock.acquire("another run to set up MLflow")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class StudyLock:

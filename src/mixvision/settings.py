@@ -5,14 +5,13 @@ from mixvision.cancellations import Cancellations
 from mixvision.configuration import ConfigLoader
 from mixvision.hooks import ParameterNames, ProjectFolder, RunSummary, SourceCheck
 from mixvision.interruptions import Termination
-from mixvision.locks import SetUpLock, StudyLock
+from mixvision.locks import StudyLock
 from mixvision.memory_errors import MemoryErrors
 from mixvision.provenance import Provenance
 from mixvision.tracking.hooks import Tracking
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")  # by either name: Tracking calls its hook
 HOOKS = (
-    SetUpLock(),
     StudyLock(),
     ParameterNames(),
     Termination(),

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import mlflow
@@ -23,22 +24,23 @@ SMALL = {"image_size": 16, "nice": {"source": "nice"}, "real": {"source": "real"
 
 
 @pytest.fixture(scope="module")
-def make_mistake(tmp_path_factory, few_digits, empty_tracking) -> Iterator[Callable[..., str]]:
+def make_mistake(tmp_path_factory, few_digits) -> Iterator[Callable[..., str]]:
     """A function that runs a command with settings and parameters, all wrong, and returns the last line it prints."""
     project = tmp_path_factory.mktemp("mistakes")
     shutil.copytree(PROJECT / "conf", project / "conf", ignore=shutil.ignore_patterns("local"))
     shutil.copy(PROJECT / "pyproject.toml", project)
-    shutil.copy(empty_tracking, project)
     (project / "src").mkdir()
     (project / "empty").mkdir()
     for domain in ("nice", "real"):
         shutil.copytree(few_digits[domain]["source"], project / domain)
     local = project / "conf" / "local"
     local.mkdir()
-    tracking = {"server": {"mlflow_tracking_uri": f"sqlite:///{project}/mlflow.db"}}
-    (local / "mlflow.yml").write_text(yaml.safe_dump(tracking))
+    databases = (project / f"{number}.db" for number in count())
 
     def run(arguments: list[str], settings: dict | None, parameters: dict | None) -> str:
+        database = next(databases)
+        tracking = {"server": {"mlflow_tracking_uri": f"sqlite:///{database}"}}
+        (local / "mlflow.yml").write_text(yaml.safe_dump(tracking))
         (local / "globals.yml").write_text(yaml.safe_dump(settings or {}))
         (local / "parameters.yml").write_text(yaml.safe_dump(parameters or {}))
         result = CliRunner().invoke(cli, arguments)
@@ -47,8 +49,9 @@ def make_mistake(tmp_path_factory, few_digits, empty_tracking) -> Iterator[Calla
         assert result.exit_code in (1, 2) and isinstance(result.exception, SystemExit)
         left = [path for path in project.glob("data/**/*") if path.is_file() and path.parent.name != ".locks"]
         assert not left, "nothing is left half done"
-        with closing(sqlite3.connect(project / "mlflow.db")) as database:
-            assert not database.execute("SELECT name FROM runs WHERE status = 'RUNNING'").fetchall()
+        if database.exists():  # else MLflow was not set up, as the run was refused
+            with closing(sqlite3.connect(database)) as connection:
+                assert connection.execute("SELECT status FROM runs").fetchall() == [("FAILED",)]
         return result.output.strip().splitlines()[-1]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -80,7 +83,18 @@ RUN = {  # of kedro run: arguments, global settings and parameters, and what the
     "group of parameters": (["--params=ingestion.split.test=0.2"], {}, {}, "did you mean ingestion.splits"),
     "top of parameters": (["--params=mixin.training.iterations=5"], {}, {}, "no parameter mixin: did you mean mixing"),
     "without its place": (["--params=iterations=5"], {}, {}, "cannot change iterations, .* set it in globals.yml"),
-    "inner name": ([], SMALL, {"ingestion": {"splits": {"tset": 0.2}}}, "In ingestion.splits: there is no 'tset'"),
+    "inner name": (
+        [],
+        SMALL,
+        {"ingestion": {"splits": {"tset": 0.2}}},
+        "In ingestion.splits: there is no 'tset': did you mean .*test",
+    ),
+    "name of a neighbour": (
+        ["--pipelines=streams", "--params=streams.training.seed=3"],
+        SMALL,
+        {},
+        "In streams.training: there is no 'seed': did you mean streams.learning.seed",
+    ),
     "word for a number": ([], SMALL, {"mixing": {"training": {"iterations": "ten"}}}, "iterations is 'ten'; give"),
     "number for a list": ([], SMALL, {"mixing": {"mixtures": {"ratios": 50}}}, "ratios is 50; give a list"),
     "out of range": (
@@ -121,7 +135,12 @@ RUN = {  # of kedro run: arguments, global settings and parameters, and what the
     "key of a source": ([], SMALL | {"nice": {"sorce": "nice"}}, {}, "no global setting nice.sorce: did you mean"),
     "no mapping": ([], SMALL | {"nice": "nice"}, {}, "setting nice is 'nice', but must be a mapping of some of source"),
     "no size": ([], SMALL | {"image_size": "big"}, {}, "size is 'big'; give a whole number"),
-    "small size": ([], SMALL | {"image_size": 4}, {}, "size is 4 pixels, but must be 8 to 1024"),
+    "small size": (
+        [],
+        SMALL | {"image_size": 4},
+        {},
+        "size is 4 pixels, but must be 8 to 1024: set image_size in globals",
+    ),
     "no folder": (
         [],
         SMALL | {"nice": {"source": "nowhere"}},

@@ -25,6 +25,7 @@ from kedro.pipeline import Pipeline
 from mixvision.addresses import shown
 from mixvision.hooks import file_of, is_report, parameters_among, role, said_of, study_of
 from mixvision.interruptions import after_cell, without_signals
+from mixvision.locks import lock_of_set_up
 from mixvision.provenance import OLDER_RESULTS
 from mixvision.tracking.answers import answer_in
 from mixvision.tracking.database import check_database, check_server, create_database, follow_move
@@ -33,7 +34,13 @@ from mixvision.tracking.failures import explained
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import LONGEST_TAG, NOTE, milliseconds
 from mixvision.tracking.sender import send_what_is_left
-from mixvision.tracking.settings import complete_settings, require_experiment, require_valid, unchanged_variables
+from mixvision.tracking.settings import (
+    complete_settings,
+    has_experiment,
+    require_experiment,
+    require_valid,
+    unchanged_variables,
+)
 from mixvision.tracking.starts import end_dead_starts, note_start, remove_note
 from mixvision.tracking.tracked import JOURNAL, JoinedRun, TrackedRun
 from mixvision.tracking.view import how_to_open
@@ -59,6 +66,7 @@ class Tracking:
     def __init__(self) -> None:
         self.run: TrackedRun | JoinedRun | None = None
         self.project, self.folder, self.address = Path(), Path(), ""
+        self.unready: KedroContext | None = None  # until MLflow is set up for it
         atexit.register(self.interrupted)
 
     @cached_property
@@ -70,6 +78,7 @@ class Tracking:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         self.interrupted()  # closes an earlier run of this process that Ctrl-C stopped
+        self.unready = None
         for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs SQL before it raises an error
@@ -82,11 +91,23 @@ class Tracking:
         require_valid(loader["mlflow"])
         self.address = loader["mlflow"]["server"]["mlflow_tracking_uri"]
         check_server(self.address)
-        create_database(self.address)
         follow_move(self.address)
-        with explained(self.address), unchanged_variables():
-            require_experiment(loader["mlflow"], self.folder.name)
-            self.plugin.after_context_created(context)
+        with lock_of_set_up(self.project), explained(self.address):
+            is_known = has_experiment(loader["mlflow"], self.folder.name)
+        self.plugin.configure(context)
+        self.unready = context
+        if is_known:
+            self._set_up(context)
+
+    def _set_up(self, context: KedroContext) -> None:
+        """Set MLflow up for this study. If it is new, only a run that is not refused does this: it leaves traces."""
+        settings = cast(OmegaConfigLoader, context.config_loader)["mlflow"]
+        with lock_of_set_up(self.project):
+            create_database(self.address)
+            with explained(self.address), unchanged_variables():
+                require_experiment(settings, self.folder.name)
+                self.plugin.after_context_created(context)
+        self.unready = None
 
     @hook_impl
     def after_catalog_created(self, catalog: DataCatalog) -> None:
@@ -97,6 +118,8 @@ class Tracking:
         import mlflow
 
         after_cell(self.interrupted)
+        if self.unready:
+            self._set_up(self.unready)
         check_database(self.address)
         died = note_start(self.folder, milliseconds())
         try:

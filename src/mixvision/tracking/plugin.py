@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from kedro.framework.context import KedroContext
 from kedro.pipeline import Pipeline
+from kedro_mlflow.config.kedro_mlflow_config import KedroMlflowConfig
 from kedro_mlflow.framework.hooks.mlflow_hook import MlflowHook
 from mlflow.tracking.fluent import _active_run_stack
 from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
@@ -22,6 +24,10 @@ class Plugin(MlflowHook):
     def is_foreign(self) -> bool:
         """Whether the run was open before Kedro began, as in a notebook."""
         return self._already_active_mlflow
+
+    def configure(self, context: KedroContext) -> None:
+        """Give the context what ``kedro mlflow ui`` asks of it, without setting MLflow up."""
+        cast(Any, context).mlflow = KedroMlflowConfig.model_validate(context.config_loader["mlflow"])
 
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any) -> None:
         self.run_id = None

@@ -82,6 +82,22 @@ def absolute(address: str, project: Path) -> str:
     return address.replace(file.as_posix(), (project / file).as_posix(), 1)
 
 
+def has_experiment(settings: Mapping[str, Any], study: str) -> bool:
+    """Whether the experiment is there to be used. Nothing is created to find out, also not a database."""
+    from mlflow import MlflowClient, active_run
+
+    address = settings["server"]["mlflow_tracking_uri"]
+    place = file_of(address) or _folder_of(address)
+    if active_run():
+        return True  # it has an experiment
+    if place and not place.exists():
+        return False
+    client, given = MlflowClient(address), settings["tracking"]["experiment"].get("name")
+    name = given or os.environ.get("MLFLOW_EXPERIMENT_NAME") or _name_by_number(client) or study
+    found = client.get_experiment_by_name(name)
+    return found is not None and found.lifecycle_stage == "active"
+
+
 def require_experiment(settings: Mapping[str, Any], study: str) -> None:
     """Fill in the experiment's name, and create it with its artifacts beside the database.
 
@@ -108,6 +124,11 @@ def require_experiment(settings: Mapping[str, Any], study: str) -> None:
                 raise ValueError(f"MLflow refuses the name of the experiment, {name!r}: {error.message}.") from error
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _folder_of(address: str) -> Path | None:
+    """The folder of a store of files, which MLflow had before databases; None for any other address."""
+    return Path(address.removeprefix("file://")) if "://" not in address.removeprefix("file://") else None
 
 
 def _name_by_number(client: MlflowClient) -> str:
