@@ -14,8 +14,10 @@ from page_reader import Reader
 from PIL import Image
 
 from mixvision.reporting.contact_sheets import mistakes_sheet, sample_sheet
+from mixvision.reporting.formatting import markdown_table, setting_value
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
 from mixvision.reporting.scripts import SCRIPT_NAME, self_contained
+from mixvision.reporting.sections import settings_table
 from mixvision.reporting.settings import ReportParameters
 
 
@@ -68,6 +70,16 @@ def test_table_cells_are_text_and_numbers_are_recognised():
     table = Table("t", pd.DataFrame({"name": ["a"], "share": [0.12345], "count": [3], "none": [np.nan]}))
     assert table.rows() == [["a", "0.123", "3", "\N{EN DASH}"]]
     assert table.numeric() == [False, True, True, True]
+
+
+@pytest.mark.parametrize("count", [5000, np.int64(5000), 5000.0])
+def test_a_large_number_looks_the_same_in_tables_settings_and_summaries(count):
+    frame = pd.DataFrame({"trial": ["a"], "iterations": [count]}, dtype=object)
+    (row,) = Table("Counts", frame.assign(seconds=5000.25)).rows()
+    assert row[2] == "5,000.250" and setting_value(count) == "5,000" == settings_table("", {"x": count}).rows()[0][1]
+    if not isinstance(count, float):
+        assert row[1] == "5,000" and "5,000 |" in markdown_table(frame)
+    assert setting_value([1000, 20]) == "1,000, 20" and setting_value(True) == "yes" and setting_value("5000") == "5000"
 
 
 @pytest.mark.parametrize(

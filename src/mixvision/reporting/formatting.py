@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ def markdown_table(frame: pd.DataFrame) -> str:
     """A frame as a Markdown table whose columns also line up in a terminal."""
     cells = [
         list(map(str, frame.columns)),
-        *([str(cell) for cell in row] for row in frame.to_numpy(dtype=object)),
+        *([whole(cell) if is_whole(cell) else str(cell) for cell in row] for row in frame.to_numpy(dtype=object)),
     ]
     cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in cells]
     widths = [max(3, *map(len, column)) for column in zip(*cells, strict=True)]
@@ -43,7 +44,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def setting_value(value: object) -> str:
-    """A setting as text, numbers as short as possible: 0.0001, 1e-05, 64.
+    """A setting as text, numbers as short as possible: 0.0001, 1e-05, 64, 5,000.
 
     "automatic" for None, a dash for NaN, "yes" or "no", and several values beside each other.
     """
@@ -55,8 +56,8 @@ def setting_value(value: object) -> str:
         nested = any(isinstance(part, tuple | list) for part in value)
         return ("; " if nested else ", ").join(map(setting_value, value)) or "none"
     if isinstance(value, float):
-        return DASH if math.isnan(value) else f"{value:g}"
-    return str(value)
+        return DASH if math.isnan(value) else f"{value:,g}"
+    return whole(value) if is_whole(value) else str(value)
 
 
 def view_settings(prefix: str, views: Mapping[str, object]) -> dict[str, str]:
@@ -66,7 +67,17 @@ def view_settings(prefix: str, views: Mapping[str, object]) -> dict[str, str]:
 
 def number(value: float) -> str:
     """A fraction with three decimals, a dash where there is none."""
-    return DASH if pd.isna(value) else f"{value:z.3f}"
+    return DASH if pd.isna(value) else f"{value:z,.3f}"
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number, also one of NumPy's; True and False are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def whole(value: int) -> str:
+    """A whole number with commas between its thousands, from 1,000 on."""
+    return f"{value:,}"
 
 
 def with_spread(rows: pd.DataFrame, metric: str) -> pd.Series:

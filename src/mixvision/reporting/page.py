@@ -16,7 +16,7 @@ from PIL import Image
 
 from mixvision.reporting.drawing import Drawing, drawing_of
 from mixvision.reporting.explanations import Explainer
-from mixvision.reporting.formatting import DASH, number, setting_value
+from mixvision.reporting.formatting import DASH, is_whole, number, setting_value, whole
 from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.scripts import SCRIPT_NAME, SCRIPT_TAG
@@ -49,7 +49,7 @@ class Table:
         return [plain_name(str(column)) for column in self.frame.columns]
 
     def rows(self) -> list[list[str]]:
-        """The shown cells as text; floats with three decimals."""
+        """The shown cells as text; floats with three decimals, thousands with commas."""
         shown = self.frame.head(self.rows_shown)
         return [[_text(cell) for cell in row] for row in shown.itertuples(index=False, name=None)]
 
@@ -192,4 +192,6 @@ def _text(cell: object) -> str:
         return number(cell)
     if isinstance(cell, bool | np.bool_):
         return setting_value(cell)
+    if is_whole(cell):
+        return whole(cell)
     return DASH if pd.isna(cell) else str(cell)

@@ -120,8 +120,8 @@ def snapshot_note(manifest: pd.DataFrame, every: int, training: str) -> str:
         " and ".join(f"{count:,} {domain}" for domain, count in counts[split].items() if count) for split in HELD_OUT
     )
     return (
-        f"Each network is evaluated after every {every} iterations of {training} and at its end. The snapshot with the "
-        f"highest performance on the validation images ({validation}) is chosen on validation, the one with the "
+        f"Each network is evaluated after every {every:,} iterations of {training} and at its end. The snapshot with "
+        f"the highest performance on the validation images ({validation}) is chosen on validation, the one with the "
         f"highest on the test images ({test}) is chosen on test; ties go to the earliest."
     )
 

@@ -43,7 +43,7 @@ def overfit_images(
         log.info("%s: %s", model, rows[-1])
     table = pd.DataFrame(rows)
     shown = table.assign(accuracy=table["accuracy"].map("{:.3f}".format), passed=np.where(table["passed"], "yes", "no"))
-    title = f"Can each model overfit {overfitting.images} images of two categories in {overfitting.steps} steps?"
+    title = f"Can each model overfit {overfitting.images:,} images of two categories in {overfitting.steps:,} steps?"
     return table, f"{title}\n\n{markdown_table(shown.drop(columns='cross_entropy'))}"
 
 
@@ -51,7 +51,7 @@ def require_overfit(table: pd.DataFrame) -> None:
     """Raise RuntimeError if a model could not overfit: something keeps it from learning."""
     failed = table[~table["passed"]]
     if len(failed):
-        named = ", ".join(f"{row.model} ({row.accuracy:.1%} after {row.steps} steps)" for row in failed.itertuples())
+        named = ", ".join(f"{row.model} ({row.accuracy:.1%} after {row.steps:,} steps)" for row in failed.itertuples())
         raise RuntimeError(
             f"These models could not overfit a few images: {named}. Look for a fault in the architecture or the "
             "preprocessing, or try another sanity_check.overfitting.learning_rate or more steps."
