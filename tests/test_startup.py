@@ -39,6 +39,7 @@ OURS = {
     "mixvision.tracking",
     "mixvision.tracking.answers",
     "mixvision.tracking.database",
+    "mixvision.tracking.endings",
     "mixvision.tracking.facts",
     "mixvision.tracking.failures",
     "mixvision.tracking.hooks",

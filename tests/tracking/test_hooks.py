@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from kedro.io import DataCatalog
 
 from mixvision.configuration import ConfigLoader
 from mixvision.settings import CONFIG_LOADER_ARGS
+from mixvision.tracking.answers import Answer
 from mixvision.tracking.facts import counts_of, digest_of
 from mixvision.tracking.hooks import Tracking
 from mixvision.tracking.journal import Journal
@@ -114,6 +116,26 @@ def test_the_parent_says_which_ratio_was_chosen_and_its_trials_say_so(tracking):
         "selected/test/performance_top1_high": 0.8,
     }
     assert (tag.run, tag.arguments) == ("ratio-060", {"name": "selected", "value": "yes"})
+    assert (entries[3].run, entries[3].arguments["name"]) == ("ratio-060", NOTE)
+    assert entries[3].arguments["value"] == (
+        "Chosen: its ratio, 60, has the highest performance on the validation images (0.900). "
+        "A model of this run: ratio 60."
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "models", "sentence"),
+    [
+        (Answer("trial", "cnn", {"selected/validation/top1": 0.5}), 1, "it has the highest accuracy on the .* (0.500)"),
+        (
+            Answer("share", "20", {"selected/validation/performance_top1": 0.25}),
+            5,
+            "its share, 20, has the highest performance on the .* (0.250, the mean of 5 models)",
+        ),
+    ],
+)
+def test_a_chosen_model_says_by_what_it_was_chosen(answer, models, sentence):
+    assert re.fullmatch(f"Chosen: {sentence.replace('(', '[(]').replace(')', '[)]')}.", answer.reason(models))
 
 
 def test_the_digest_of_images_changes_with_their_pixels_and_splits_alone():

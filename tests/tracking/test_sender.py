@@ -16,6 +16,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UN
 from mixvision.tracking import sender as sending
 from mixvision.tracking.hooks import TrackedRun
 from mixvision.tracking.journal import ENTRIES, STATE, Journal
+from mixvision.tracking.runs import NOTE
 from mixvision.tracking.sender import BackgroundSender, Sender, send_what_is_left
 from mixvision.training.events import TrainingEvents
 
@@ -218,7 +219,10 @@ def test_the_background_gives_up_at_the_end_and_the_next_run_sends_the_rest(clie
     assert not journal.folder.exists()
 
 
-def test_runs_of_a_killed_process_are_marked_as_killed(client, journal):
+def test_runs_of_a_killed_process_are_marked_as_killed_and_say_how_to_go_on(client, journal):
+    tags = {"kedro_command": "kedro run --env=mine", "machine": "this one", NOTE: "The summary of an earlier step."}
+    for name, value in tags.items():
+        journal.write("set_tag", name=name, value=value)
     journal.write("create_run", "ended", start_time=0)
     journal.write("set_terminated", "ended", status="FINISHED", end_time=0)
     journal.write("create_run", "cut short", start_time=0)
@@ -227,6 +231,10 @@ def test_runs_of_a_killed_process_are_marked_as_killed(client, journal):
     assert found["ended"].info.status == "FINISHED" and found["cut short"].info.status == "KILLED"
     parent = client.get_run(journal.state.runs[""])
     assert parent.info.status == "KILLED" and parent.data.tags["ended"] == "found dead by the run the next run"
+    assert "a later run](#/experiments/" in found["cut short"].data.tags[NOTE]
+    note = parent.data.tags[NOTE]
+    assert note.startswith("**Killed:** `kedro run --env=mine` ended without a word at about ") and "noticed it" in note
+    assert "Run the same command again" in note and note.endswith("The summary of an earlier step.")
     assert set(dead) == {parent.info.run_id, found["cut short"].info.run_id}
 
 

@@ -7,6 +7,7 @@ import shutil
 import mlflow
 import pytest
 
+from mixvision.tracking.runs import NOTE
 from mixvision.tracking.starts import end_dead_starts, note_start, remove_note
 
 
@@ -52,4 +53,6 @@ def test_only_runs_of_this_project_without_a_record_are_marked_as_killed(client,
         and run.info.end_time >= run.info.start_time
     )
     assert others[-1].run_id in run.data.tags["ended"]
+    note = run.data.tags[NOTE]
+    assert note.startswith("**Killed:** This run ended") and note.endswith("run its command again.")
     assert {client.get_run(other.run_id).info.status for other in others} == {"RUNNING"}

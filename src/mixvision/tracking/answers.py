@@ -23,6 +23,15 @@ class Answer:
     value: str
     metrics: dict[str, float]
 
+    def reason(self, models: int) -> str:
+        """Why a model was chosen, in a sentence; ``models`` is how many were, such as one for each seed."""
+        measured = {"performance": f"{VALIDATION}/performance_top1", "accuracy": f"{VALIDATION}/top1"}
+        known = {what: self.metrics.get(f"{SELECTED}/{name}") for what, name in measured.items()}
+        (what, value), *_ = ((what, value) for what, value in known.items() if value is not None)
+        best = "it" if self.setting == "trial" else f"its {self.setting}, {self.value},"
+        mean = f", the mean of {models} models" if models > 1 else ""
+        return f"Chosen: {best} has the highest {what} on the validation images ({value:.3f}{mean})."
+
 
 def answer_in(table: pd.DataFrame) -> Answer | None:
     """The answer of a table of ratios, shares, arms or models; None if nothing was validated."""

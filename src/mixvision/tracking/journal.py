@@ -34,9 +34,10 @@ class Entry:
 
 @dataclass
 class Child:
-    """A child run: its parameters, the names of its files, and whether it has not ended."""
+    """A child run: its parameters, tags, the names of its files, and whether it has not ended."""
 
     parameters: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     is_open: bool = True
 
@@ -124,6 +125,8 @@ class Journal:
                 found[run] = Child()
             elif run in found and do == "log_params":
                 found[run].parameters.update(arguments["params"])
+            elif run in found and do == "set_tag":
+                found[run].tags[arguments["name"]] = arguments["value"]
             elif run in found and do == "log_artifact":
                 found[run].files.add(Path(arguments["file"]).name)
             elif run in found and do == "set_terminated":

@@ -85,11 +85,14 @@ class TrialRuns(TrainingListener):
         self.journal.write("log_params", params={f"{SELECTED}/{answer.setting}": answer.value})
         points = [(name, value, milliseconds(), 0) for name, value in answer.metrics.items()]
         self.journal.write("log_metrics", points=points)
-        for name, child in self.journal.children().items():
-            if child.parameters.get(answer.setting) == answer.value:
-                self.journal.write("set_tag", name, name=SELECTED, value="yes")
-                if WEIGHTS in child.files:
-                    self.journal.write("log_model", name, params=child.parameters, weights=WEIGHTS)
+        children = self.journal.children().items()
+        chosen = {name: child for name, child in children if child.parameters.get(answer.setting) == answer.value}
+        for name, child in chosen.items():
+            self.journal.write("set_tag", name, name=SELECTED, value="yes")
+            note = f"{answer.reason(len(chosen))} {child.tags.get(NOTE, '')}".strip()
+            self.journal.write("set_tag", name, name=NOTE, value=note)
+            if WEIGHTS in child.files:
+                self.journal.write("log_model", name, params=child.parameters, weights=WEIGHTS)
 
     def keep_networks(self, networks: dict[str, TrainedNetwork]) -> None:
         """Store each trial's best network on the validation images with its run."""

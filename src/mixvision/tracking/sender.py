@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixvision.files import checksum_of
+from mixvision.tracking.endings import mark_as_killed
 from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.view import TAG, results_view
 
@@ -266,12 +267,6 @@ def _send_one_left(journal: Journal, found_by: str) -> list[str]:
         log.warning("%d entries are lost; the run %s has the tag incomplete.", journal.lost, parent)
     journal.remove()
     return dead
-
-
-def mark_as_killed(client: MlflowClient, run_id: str, found_by: str, ended: int) -> None:
-    """End a run whose process died at about ``ended``, in milliseconds since 1970."""
-    client.set_tag(run_id, "ended", f"found dead by the run {found_by}")
-    client.set_terminated(run_id, "KILLED", max(ended, client.get_run(run_id).info.start_time))
 
 
 def first_line(error: Exception) -> str:

@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixvision.tracking.sender import mark_as_killed
+from mixvision.tracking.endings import RECORDED, mark_as_killed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import RunInfo
 
 NOTE = "starting"
-RECORDED = "machine"  # a tag that the journal begins with
 
 
 def note_start(folder: Path, time: int) -> int | None:
