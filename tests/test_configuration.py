@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 from pathlib import Path
 
 import pytest
+from kedro.framework.project import LOGGING
 
+import mixvision.settings
 from mixvision.configuration import ConfigLoader
 from mixvision.settings import CONFIG_LOADER_ARGS
 
@@ -86,3 +89,17 @@ def test_the_wheel_has_every_file_of_the_package():
     package = PROJECT / "src/mixvision"
     packed = {path for pattern in patterns for path in package.glob(pattern)} | set(package.rglob("*.py"))
     assert {path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"} == packed
+
+
+def test_logging_is_as_configured_before_plug_ins_are_imported(tmp_path, monkeypatch):
+    """Kedro reads the settings first, but looks for logging.yml in the current folder alone: here it is a subfolder."""
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\npackage_name = 'mixvision'\n")
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/logging.yml").write_text("version: 1")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    monkeypatch.delenv("KEDRO_LOGGING_CONFIG", raising=False)
+    configured: list[dict] = []
+    monkeypatch.setattr(LOGGING, "configure", configured.append)
+    runpy.run_path(mixvision.settings.__file__)
+    assert configured == [{"version": 1}]

@@ -18,7 +18,7 @@ from typing import Any
 import click
 from kedro.framework.cli import project
 
-from mixvision.configuration import log_as_configured, project_folder, title_of
+from mixvision.configuration import project_folder, title_of
 
 LISTS = " A list of several values belongs in a file: parameters.yml of your environment, or one for --config."
 IMAGE_SIZE = "Side length that images are scaled to, in pixels; mixing needs 16 or more."
@@ -123,7 +123,6 @@ def run(context: click.Context, verbose: bool, **options: Any) -> Any:
     from mixvision.plain_errors import FAULT, is_of_kedro, is_programming_error, sentence_of, write_traceback
     from mixvision.run_options import require_pipelines, unknown_name
 
-    log_as_configured(project_folder() / "conf")
     try:
         require_pipelines(options)
         return context.invoke(project.run, **options)

@@ -2,13 +2,15 @@
 
 from mixvision.addresses import shown
 from mixvision.cancellations import Cancellations
-from mixvision.configuration import ConfigLoader
+from mixvision.configuration import ConfigLoader, log_as_configured, project_folder
 from mixvision.hooks import ParameterNames, ProjectFolder, RunSummary, SourceCheck
 from mixvision.interruptions import Termination
 from mixvision.locks import StudyLock
 from mixvision.memory_errors import MemoryErrors
 from mixvision.provenance import Provenance
 from mixvision.tracking.hooks import Tracking
+
+log_as_configured(project_folder() / "conf")  # before plug-ins are imported, which warn of themselves
 
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")  # by either name: Tracking calls its hook
 HOOKS = (
