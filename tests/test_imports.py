@@ -15,6 +15,7 @@ LAYERS = (  # from the ground up
     {"studies"},
     {"datasets", "pipelines"},
     {
+        "catalog_names",
         "configuration",
         "hooks",
         "interruptions",

@@ -25,6 +25,7 @@ OURS = {
     "mixvision",
     "mixvision.addresses",
     "mixvision.cancellations",
+    "mixvision.catalog_names",
     "mixvision.configuration",
     "mixvision.files",
     "mixvision.hooks",

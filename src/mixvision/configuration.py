@@ -43,7 +43,7 @@ class ConfigLoader(OmegaConfigLoader):
             found = super().__getitem__(key)
             return self._with_own_title(found) if key == "globals" else found
         except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, TypeError) as error:
-            base, own = (self._texts(env, key) for env in (self.base_env, self.env or self.default_run_env))
+            base, own = (self.texts(env, key) for env in (self.base_env, self.env or self.default_run_env))
             if isinstance(error, OmegaConfBaseException):
                 what = str(error).partition("\n")[0]
                 what = UNKNOWN_GLOBAL if "_globals" in what else what  # Kedro reads them while it makes them
@@ -59,13 +59,13 @@ class ConfigLoader(OmegaConfigLoader):
     def _with_own_title(self, settings: dict[str, Any]) -> dict[str, Any]:
         """A study that names itself but gives no title is headed by its name, and not by the title of the sample."""
         own: dict[str, Any] = {}
-        for of_file in self._texts(self.env or self.default_run_env, "globals").values():
+        for of_file in self.texts(self.env or self.default_run_env, "globals").values():
             own |= of_file
         if own.get("study") and not own.get("title"):
             return settings | {"title": title_of(str(own["study"]))}
         return settings
 
-    def _texts(self, env: str | None, key: str) -> dict[str, dict[str, Any]]:
+    def texts(self, env: str | None, key: str) -> dict[str, dict[str, Any]]:
         """What the files of an environment hold, by their names; raises ValueError for one that cannot be read."""
         conf = Path(self.conf_source).absolute()
         found = (file for pattern in self.config_patterns[key] for file in sorted((conf / str(env)).glob(pattern)))

@@ -2,6 +2,7 @@
 
 from mixvision.addresses import shown
 from mixvision.cancellations import Cancellations
+from mixvision.catalog_names import CatalogNames
 from mixvision.configuration import ConfigLoader, log_as_configured, project_folder
 from mixvision.hooks import ParameterNames, ProjectFolder, RunSummary, SourceCheck
 from mixvision.interruptions import Termination
@@ -16,6 +17,7 @@ DISABLE_HOOKS_FOR_PLUGINS = ("kedro_mlflow", "kedro-mlflow")  # by either name: 
 HOOKS = (
     StudyLock(),
     ParameterNames(),
+    CatalogNames(),
     Termination(),
     SourceCheck(),
     Tracking(),
