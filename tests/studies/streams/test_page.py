@@ -81,7 +81,7 @@ def test_the_first_run_has_no_performance_yet(arrivals):
     assert prequential_figure(first) is None
     html = streams_page("Digits", first, None, None, SETTINGS)
     assert Reader(html).table("setting").to_numpy().tolist() == [
-        ["buffer", "1000"],
+        ["buffer", "1,000"],
         ["models trained together", "automatic"],
     ]
     assert Reader(html).key_numbers == ["1", "200", "500", "700"]
