@@ -72,7 +72,9 @@ def train_sweep(build, trials, training_sets, pool, training, checkpoints, *_, *
     snapshots = SNAPSHOTS if TEST in pool.held_out else (BEST_VALIDATION, LAST)
     predictions = _predictions(pool, trials["trial"], [*snapshots, *BEST_IN.values()])
     weights = {trial: {LAST: TENSORS} for trial in trials["trial"]}
-    return SweepResult(_curves(evaluated, pool), predictions, _outcomes(trials["trial"], iterations=lengths), weights)
+    return SweepResult(
+        _curves(evaluated, pool), predictions, _outcomes(trials["trial"], iterations=list(lengths)), weights
+    )
 
 
 def train_iteratively(build, trials, training_sets, pool, phases, training, checkpoints, *_, **__) -> SweepResult:

@@ -22,6 +22,11 @@ ITERATIVE = {
     "training": TRAINING,
     "report": REPORT,
 }
+ALTERNATIVES = {
+    "study": {"ratios": [50], "added": [100], "replay": [20], "earlier_answers": []},
+    "training": TRAINING,
+    "report": REPORT,
+}
 TUNING = {
     "grid": {
         "ratios": [20, 80],
@@ -65,7 +70,8 @@ STREAMS = {"learning": {"buffer": 30}, "training": TRAINING}
 UNTRAINED = {"tf_efficientnet_lite0": None, "test_resnet": "random"}  # a small network
 
 ALL = [  # pipelines
-    *("ingestion", "copies", "mixing", "leakage", "iterative", "conclusions", "tuning", "tuned_mixing"),
+    *("ingestion", "copies", "mixing", "leakage", "iterative", "alternatives", "conclusions"),
+    *("tuning", "tuned_mixing"),
     *("baselines", "transfer", "submission", "streams", "as_is", "sanity_check"),
 ]
 
@@ -94,6 +100,7 @@ def subjects(images: Path) -> dict[str, Subject]:
         Subject("long_mixing", "mixing", {"mixing": {**MIXING, "training": LONG}}, small),
         Subject("leakage", "leakage", {"mixing": MIXING}, small),
         Subject("iterative", "iterative", {"iterative": ITERATIVE}, small),
+        Subject("alternatives", "alternatives", {"alternatives": ALTERNATIVES}, small),
         Subject(
             "conclusions",
             "conclusions",

@@ -42,7 +42,7 @@ del PIPELINES["__default__"]
 PIPELINES = {"transfer": PIPELINES.pop("transfer"), **PIPELINES}  # whose models the pipeline submission needs
 
 PER_CATEGORY = 10
-MIXING = ("mixing", "leakage", "iterative", "conclusions", "tuning", "tuned_mixing")
+MIXING = ("mixing", "leakage", "iterative", "alternatives", "conclusions", "tuning", "tuned_mixing")
 IMAGENET = ["n02085620-Chihuahua", "n02085782-Japanese_spaniel", "n02085936", "n02086079", "n02086240"]
 NAMES = {
     "base": list("01234"),
@@ -51,7 +51,7 @@ NAMES = {
     "flowers": ["daisy", "dandelion", "roses", "sunflowers", "tulips"],
     "tiny_imagenet": IMAGENET,
 }
-BRIEF = {study: {"report": {"bootstrap_draws": 20}} for study in ("mixing", "iterative", "baselines")}
+BRIEF = {study: {"report": {"bootstrap_draws": 20}} for study in ("mixing", "iterative", "alternatives", "baselines")}
 BRIEF |= {"conclusions": {"claims": {"seeds": [0, 1, 2]}, "report": {"bootstrap_draws": 20}}}
 BRIEF |= {"transfer": {"report": {"bootstrap_draws": 20, "embedded_images": 30}}}
 BRIEF |= {"sanity_check": {"models": ["linear"], "overfitting": {"images": 8}}}

@@ -147,7 +147,13 @@ GLOSSARY = {
         "performance at the end of the restricted training minus that at the end of the initial training.",
         r"\bperformance gain\b",
     ),
-    "replay": Term("share of first-domain images in the restricted training, in per cent.", r"\breplay"),
+    "replay": Term("share of first-domain images in the second (restricted) training, in per cent.", r"\breplay"),
+    "arm": Term("one of the ways to train that are compared.", r"\barms?\b"),
+    "forward transfer": Term(
+        "accuracy on the second domain before any of its images was seen, minus that of guessing (Lopez-Paz and Ranzato, "
+        "2017).",
+        r"\bforward transfer\b",
+    ),
     "WiSE-FT, alpha": Term(
         "a network with weights between those of two others (Wortsman et al., 2022): (1 - alpha) times those of the "
         "first plus alpha times those of the second.",

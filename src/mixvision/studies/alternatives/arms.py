@@ -19,6 +19,7 @@ APPROACHES = (MIX, ADDED, TOGETHER, IN_TURN)
 ONLY, FIRST, SECOND = "only", "first", "second"  # phases of a training
 DOMAIN_STATISTICS = "domain_statistics"  # an arm with a network of its own rather than an objective
 CROSS_ENTROPY = "cross_entropy"
+FEWEST_IN_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,13 @@ def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def batch_size(manifest: pd.DataFrame) -> int:
-    """Images in a batch of every arm: a twentieth of a fixed-size mix, rounded down to an even number, at least 2."""
+    """Images in a batch of every arm: a twentieth of a fixed-size mix, rounded down to an even number, at least 4.
+
+    So a balanced batch has two images of each domain or more, without which there is no covariance.
+    """
     trial = pd.DataFrame({"trial": ["mix"], "ratio": [50], "seed": [0]})
     images = len(choose_training_sets(manifest, trial, balance=True))
-    return max(2, images // BATCHES_PER_EPOCH // 2 * 2)
+    return max(FEWEST_IN_BATCH, images // BATCHES_PER_EPOCH // 2 * 2)
 
 
 def count_images(training_sets: pd.DataFrame, trials: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:

@@ -97,7 +97,7 @@ def replay_curve(forgetting: pd.DataFrame, trials: pd.DataFrame) -> go.Figure:
         figure.add_trace(trace)
     for value in rows["nice_before"].head(1):
         line = {"color": COLOURS["nice"], "dash": "dot"}
-        figure.add_hline(value, line=line, annotation_text="nice, before the second training")
+        figure.add_hline(value, line=line, annotation_text="nice, before", annotation_position="top left")
     title = title_with("How much replay keeps", "test accuracy at the end of training, first nice, then real images")
     figure.update_layout(template=TEMPLATE, title=title, height=440)
     figure.update_xaxes(title="nice images in the second training (%)", rangemode="tozero")
