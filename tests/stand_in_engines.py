@@ -121,6 +121,7 @@ def train_baselines(trials, pool, augmentation, training, checkpoints, *_, **__)
     history = pd.concat([_epochs(trial, ["head"] * 4) for trial in trials["trial"]], ignore_index=True)
     outcomes = _outcomes(trials["trial"], iterations=40, epochs=4, best_epoch=4, seconds=2.0, parameters=1000)
     outcomes["views_top1"] = np.where(trials["augmentation"] == "expand", 0.5, np.nan)
+    outcomes = outcomes.assign(train_photos=20, validation_photos=5)
     return SweepResult(history.drop(columns="phase"), predictions, outcomes, weights)
 
 

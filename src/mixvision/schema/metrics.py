@@ -31,7 +31,7 @@ from mixvision.schema.shared import (
     TRIAL,
     accuracy,
 )
-from mixvision.schema.tables import APPROACH, ARM, BASELINES_TRIALS, TUNING_TRIALS
+from mixvision.schema.tables import APPROACH, ARM, BASELINES_TRIALS, SEEN, TUNING_TRIALS
 from mixvision.vocabulary import DOMAINS, HELD_OUT, INDEPENDENT, MEASURES, SPLITS, TEST_SPLITS
 
 _MEASURED = Table("metrics", (TRIAL, SNAPSHOT, SPLIT), key=("trial", "snapshot", "split"))
@@ -142,7 +142,7 @@ _ENDED = tuple(replace(column, missing=True) for column in (EPOCHS, BEST_EPOCH, 
 BASELINES_TABLE = replace(
     BASELINES_TRIALS.with_columns(
         *(STATUS, replace(STEPS_TAKEN, missing=True), *_ENDED),
-        accuracy("views_top1", "accuracy on views of the validation images"),
+        *(replace(column, missing=True) for column in SEEN),
         *(accuracy(f"{split}_top1") for split in SPLITS),
         *(accuracy(f"test_{end}", "bound of the 95% interval") for end in ("low", "high")),
         *(replace(bound, optional=True) for bound in BEHIND),

@@ -165,6 +165,7 @@ BASELINES_TRIALS = TRIALS.with_columns(
     Column("dropout", FLAG, "whether dropout is used"),
     Column("augmentation", TEXT, "of the training images", values=("none", "on the fly", "expand")),
     Column("split_first", FLAG, "False to augment before splitting, a mistake made on purpose"),
+    Column("matched", FLAG, "True to make this mistake with as many photos as without it"),
 )
 TRANSFER_TRIALS = TRIALS.with_columns(
     METHOD,
@@ -218,7 +219,12 @@ SWEEP_OUTCOMES = OUTCOMES.with_columns(
     Column("stack_seconds", NUMBER, "training time of the whole stack", "s", optional=True, missing=True),
 )
 EPOCHS_OUTCOMES = OUTCOMES.with_columns(EPOCHS, BEST_EPOCH, SECONDS, PARAMETERS)
-BASELINES_OUTCOMES = EPOCHS_OUTCOMES.with_columns(accuracy("views_top1", "accuracy on views of the validation images"))
+SEEN = (
+    accuracy("views_top1", "accuracy on views of the validation images"),
+    Column("train_photos", WHOLE, "distinct images among the training examples"),
+    Column("validation_photos", WHOLE, "distinct images among the validation examples"),
+)
+BASELINES_OUTCOMES = EPOCHS_OUTCOMES.with_columns(*SEEN)
 TRANSFER_OUTCOMES = EPOCHS_OUTCOMES.with_columns(TRAINED_PARAMETERS)
 
 # Predictions for held-out images: one row per model and image.

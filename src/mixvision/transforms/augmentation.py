@@ -88,6 +88,10 @@ class Views:
     def __getitem__(self, rows: Tensor) -> Views:
         return Views(*(getattr(self, field.name)[rows] for field in fields(self)))
 
+    def __add__(self, other: Views) -> Views:
+        names = [field.name for field in fields(self)]
+        return Views(*(torch.cat([getattr(self, name), getattr(other, name)]) for name in names))
+
 
 def draw_views(augmentation: Augmentation, count: int, generator: np.random.Generator) -> Views:
     """Draw random views of ``count`` images; equal generators give equal views on every device."""

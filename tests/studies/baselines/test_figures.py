@@ -118,7 +118,7 @@ def test_every_trained_trial_has_a_panel_with_both_curves_and_its_best_epoch(bas
     figure = learning_curves(baselines.history, baselines.outcomes, baselines.trials)
     titles = [note.text for note in figure.layout.annotations]
     leaky = baselines.trials.loc[~baselines.trials["split_first"], "trial"].tolist()
-    assert titles == [*baselines.trials["trial"].iloc[1:-1], "cnn-leaky-split*"]
+    assert titles == [*baselines.trials["trial"].iloc[1:-2], "cnn-leaky-split*", "cnn-leaky-split-as-many-photos*"]
     training, validation, best = figure.data[3:6]
     rows = baselines.history[baselines.history["trial"] == "cnn"]
     for trace, split in ((training, "train"), (validation, "validation")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,15 @@ from mixvision.reporting.formatting import DASH, training_time
 from mixvision.reporting.published import PublishedBaselines, read_published
 from mixvision.studies.baselines import settings as baselines_settings
 from mixvision.studies.baselines import training
+from mixvision.studies.baselines.leak import (
+    HONEST,
+    LEAKY,
+    MATCHED,
+    leak_comparisons,
+    leak_numbers,
+    leak_sentence,
+    leak_table,
+)
 from mixvision.studies.baselines.settings import published_numbers, setting_text
 from mixvision.studies.baselines.tables import (
     FLOORS,
@@ -24,9 +32,6 @@ from mixvision.studies.baselines.tables import (
     best_trial,
     comparison_table,
     floor_rows,
-    leak_numbers,
-    leak_sentence,
-    leak_table,
     summary_text,
     trial_table,
 )
@@ -46,13 +51,15 @@ PUBLISHED = PublishedBaselines(
     ],
 )
 
+MISTAKEN = ["cnn-leaky-split-as-many-photos", "cnn-leaky-split"]
+
 
 def publish(rows: list[dict]) -> PublishedBaselines:
     return replace(PUBLISHED, rows=rows)
 
 
 def make_trials() -> pd.DataFrame:
-    """Three models, and the CNN with one setting changed at a time, in no order; the last one leaks."""
+    """Three models, and the CNN with one setting changed at a time, in no order; the last two leak."""
     changes = {
         "random": {},
         "mlp": {},
@@ -63,11 +70,10 @@ def make_trials() -> pd.DataFrame:
         "cnn-augmentation-expand": {"augmentation": "expand"},
         "cnn-augmentation-none": {"augmentation": "none"},
         "cnn-leaky-split": {"augmentation": "expand", "split_first": False},
+        "cnn-leaky-split-as-many-photos": {"augmentation": "expand", "split_first": False, "matched": True},
     }
-    rows = [
-        {"trial": trial, "model": trial.split("-")[0], "seed": 0, **BASE, "split_first": True, **changed}
-        for trial, changed in changes.items()
-    ]
+    same = {"seed": 0, **BASE, "split_first": True, "matched": False}
+    rows = [{"trial": trial, "model": trial.split("-")[0], **same, **changed} for trial, changed in changes.items()]
     return pd.DataFrame(rows)
 
 
@@ -98,7 +104,9 @@ def make_outcomes(trials: pd.DataFrame) -> pd.DataFrame:
     trained = (trials["model"] != "random").astype("int64")
     numbers = {"epochs": 3 * trained, "best_epoch": 2 * trained}
     numbers |= {"seconds": 200.0 * trained, "parameters": 9_966_691 * trained, "iterations": 1500 * trained}
-    views = {"cnn-augmentation-expand": 0.5, "cnn-leaky-split": 0.92}
+    views = {"cnn-augmentation-expand": 0.5, "cnn-leaky-split": 0.92, "cnn-leaky-split-as-many-photos": 0.9}
+    leaky = trials["trial"] == "cnn-leaky-split"  # of 1,800 photos
+    numbers |= {"train_photos": 1500 + 300 * leaky, "validation_photos": 300 + 1320 * leaky}
     numbers["views_top1"] = trials["trial"].map(views).astype("float64")
     return trials[["trial"]].assign(status="finished", reason="", **numbers)
 
@@ -167,13 +175,13 @@ def test_a_trial_has_no_number_where_it_was_not_measured(table):
     rows = table.set_index("trial")
     assert np.isnan(rows.loc["random", "train_top1"])
     assert rows.loc["cnn-leaky-split", ["validation_top1", "last_validation_top1"]].isna().all()
-    assert rows["views_top1"].dropna().to_dict() == {"cnn-augmentation-expand": 0.5, "cnn-leaky-split": 0.92}
+    assert list(rows.index[rows["views_top1"].notna()]) == ["cnn-augmentation-expand", *reversed(MISTAKEN)]
     assert not [column for column in table if column.startswith(("nice", "real"))]
 
 
 def test_what_the_evaluation_returns_makes_a_table(study):
     joined = join_predictions(study.predictions, study.manifest)
-    trials = study.trials[["trial"]].assign(model="cnn", seed=0, **BASE, split_first=True)
+    trials = study.trials[["trial"]].assign(model="cnn", seed=0, **BASE, split_first=True, matched=False)
     intervals = accuracy_intervals(joined, np.random.default_rng(0), draws=200)
     outcomes = make_outcomes(trials)
     table = trial_table(trials, accuracies(joined), intervals, make_history(trials), outcomes, None)
@@ -364,79 +372,113 @@ def test_an_unknown_setting_is_refused(table):
 
 
 def test_the_leak_is_set_against_its_honest_counterpart(table, leak):
-    assert list(leak["order"]) == ["split, then augment (honest)", "augment, then split (leaky)"]
-    assert list(leak["trial"]) == ["cnn-augmentation-expand", "cnn-leaky-split"]
+    assert list(leak["arm"]) == [HONEST, MATCHED, LEAKY]
+    assert list(leak["trial"]) == ["cnn-augmentation-expand", *MISTAKEN]
     rows = table.set_index("trial").loc[leak["trial"]]
-    for column in ("validation_top1", "views_top1", "test_top1", "test_low", "test_high"):
+    for column in ("train_photos", "validation_photos", "validation_top1", "views_top1", "test_top1", "test_low"):
         assert np.array_equal(leak[column], rows[column], equal_nan=True)
-    honest, leaky = leak["trial"]
-    expected = paired_difference(make_hits(table), leaky, honest, np.random.default_rng(0), draws=500)
-    differences = leak[["difference", "difference_low", "difference_high"]].to_numpy("float64")
-    assert np.isnan(differences[0]).all() and differences[1] == pytest.approx(expected)
-    assert expected[0] == pytest.approx(0.38 - 0.36)
+
+
+def test_every_difference_is_of_the_pair_that_it_names(table, leak):
+    generator, hits = np.random.default_rng(0), make_hits(table)
+    honest, matched, leaky = leak["trial"]
+    expected = {
+        (1, "honest"): paired_difference(hits, matched, honest, generator, draws=500),
+        (2, "matched"): paired_difference(hits, leaky, matched, generator, draws=500),
+        (2, "honest"): paired_difference(hits, leaky, honest, generator, draws=500),
+    }
+    for row in range(3):
+        for other in ("honest", "matched"):
+            found = leak.loc[row, [f"from_{other}{end}" for end in ("", "_low", "_high")]].to_numpy("float64")
+            assert found == pytest.approx(expected.get((row, other), (np.nan,) * 3), nan_ok=True)
+    assert expected[2, "matched"][0] == pytest.approx(0.38 - 0.39)
 
 
 def test_the_counterpart_is_of_the_same_model(table, leak):
-    """Where the base itself expands, every model has the leaky trial's settings."""
+    """Where the base itself expands, every model has the leaky trials' settings."""
     expanding = table.assign(augmentation=table["augmentation"].mask(table["model"] == "mlp", "expand"))
     pd.testing.assert_frame_equal(make_leak(expanding), leak)
 
 
 def test_the_leak_table_as_text(leak):
-    honest, leaky = leak_table(leak).to_dict("records")
+    honest, matched, leaky = leak_table(leak).to_dict("records")
     assert honest == {
-        "order": "split, then augment (honest)",
+        "model": HONEST,
+        "training photos": "1,500",
+        "validation photos": "300",
         "validation, views": "0.500",
         "validation, originals": "0.560",
         "test": "0.360",
         "95% interval": "0.310 to 0.410",
         "overestimate": "0.140",
-        "leaky minus honest": DASH,
     }
-    assert list(leaky.values())[1:6] == ["0.920", DASH, "0.380", "0.330 to 0.430", "0.540"]
-    assert re.fullmatch(r"0\.020 \(0\.000 to 0\.0[345]0\)", leaky["leaky minus honest"])
+    assert list(matched.values())[1:] == ["1,500", "300", "0.900", DASH, "0.390", "0.340 to 0.440", "0.510"]
+    assert list(leaky.values())[1:] == ["1,800", "1,620", "0.920", DASH, "0.380", "0.330 to 0.430", "0.540"]
+
+
+def test_every_comparison_says_what_it_isolates(leak):
+    """Of photos 1,500, 1,500 and 1,800; on views .5, .9 and .92; on test images .36, .39 and .38."""
+    shown = leak_comparisons(leak)
+    assert list(shown["comparison"]) == [
+        f"{MATCHED} minus {HONEST}",
+        f"{LEAKY} minus {MATCHED}",
+        f"{LEAKY} minus {HONEST}",
+    ]
+    assert list(shown["training photos"]) == ["+0%", "+20%", "+20%"]
+    assert list(shown["validation, views"]) == ["+0.400", "+0.020", "+0.420"]
+    assert list(shown["test"]) == ["+0.030", "-0.010", "+0.020"]
+    assert [text.split(":")[0] for text in shown["isolates"]] == [
+        "the leak alone",
+        "the additional training photos alone",
+        "neither",
+    ]
 
 
 def with_difference(leak: pd.DataFrame, test: float, *difference: float) -> pd.DataFrame:
+    """Another test accuracy of the leaky model with as many photos."""
     leak = leak.copy()
-    leak.loc[1, ["test_top1", "difference", "difference_low", "difference_high"]] = [test, *difference]
+    leak.loc[1, ["test_top1", "from_honest", "from_honest_low", "from_honest_high"]] = [test, *difference]
+    leak.loc[2, ["from_matched", "from_matched_low", "from_matched_high"]] = [0.05, 0.01, 0.09]
     return leak
 
 
 def test_the_leak_sentence_compares_like_with_like(leak):
     assert leak_sentence(with_difference(leak, 0.38, 0.02, -0.01, 0.05)) == (
-        "On expanded views of its validation images the leaky model reports 0.920; the honest model reaches 0.500 on "
-        "such views (0.560 on the originals). On the same test images the leaky model reaches 0.380, the honest one "
-        "0.360: no measurable difference (leaky minus honest 0.020, 95% interval -0.010 to 0.050). So the validation "
-        "accuracy is 0.540 too high with the mistake and 0.140 too high without it."
+        "The leak alone: with as many photos (1,500 in training, 300 in validation) the leaky model reports 0.900 on "
+        "views of its validation images, the honest one 0.500 (0.560 on the originals). On the same test images they "
+        "reach 0.380 and 0.360: no measurable difference (0.020, 95% interval -0.010 to 0.050). So the validation "
+        "accuracy is 0.520 too high with the leak and 0.140 too high without it. The additional photos alone (+20% in "
+        "training): the leaky model on all photos reports 0.920 and reaches 0.380 on the test images: a difference "
+        "(0.050, 95% interval 0.010 to 0.090) from the leaky model on as many photos."
     )
-    worse = leak_sentence(with_difference(leak, 0.2, -0.16, -0.25, -0.07))
-    assert ": a difference (leaky minus honest -0.160, 95% interval -0.250 to -0.070)" in worse
     better = leak_sentence(with_difference(leak, 0.95, 0.59, 0.5, 0.7))
-    assert ": a difference (" in better and "is 0.030 too low with the mistake" in better
+    assert (
+        ": a difference (0.590, 95% interval 0.500 to 0.700)" in better and "is 0.050 too low with the leak" in better
+    )
 
 
 def test_an_interval_that_touches_zero_is_no_measurable_difference(leak):
     for bounds in ((0.0, 0.05), (-0.05, 0.0)):
-        assert "no measurable difference" in leak_sentence(with_difference(leak, 0.38, 0.02, *bounds))
+        assert "no measurable difference (0.020" in leak_sentence(with_difference(leak, 0.38, 0.02, *bounds))
 
 
-def test_without_a_leaky_trial_there_is_no_sentence_on_it(table, leak):
+def test_without_leaky_trials_there_is_no_sentence_on_them(table, leak):
     none = make_leak(table[table["split_first"]])
     assert none.empty and list(none) == list(leak)
-    assert leak_sentence(none) is None and leak_table(none).empty
-    assert "expanded views" not in summary_text("Berries", table, none, BASE, "cnn")
+    assert leak_sentence(none) is None and leak_table(none).empty and leak_comparisons(none).empty
+    assert "The leak alone" not in summary_text("Berries", table, none, BASE, "cnn")
 
 
-@pytest.mark.parametrize("trial", ["cnn-leaky-split", "cnn-augmentation-expand"])
-def test_without_both_results_the_effect_of_the_leak_is_unknown(trial):
+@pytest.mark.parametrize("trial", [*MISTAKEN, "cnn-augmentation-expand"])
+def test_without_all_results_the_effect_of_the_leak_is_unknown(trial):
     leak = make_leak(with_failed(trial))
     failed = leak["trial"] == trial
     assert leak.loc[failed, ["validation_top1", "views_top1", "test_top1", "test_low"]].isna().all(axis=None)
     assert leak.loc[~failed, ["views_top1", "test_top1", "test_low"]].notna().all(axis=None)
-    assert leak[["difference", "difference_low", "difference_high"]].isna().all(axis=None)
     assert "unknown" in leak_sentence(leak)
     assert list(leak_table(leak)["overestimate"] == DASH) == list(failed)
+    left = leak_comparisons(leak)["test"] != DASH  # the pair of the other two can still be compared
+    assert left.sum() == 1 and leak_comparisons(leak).loc[left, "validation, views"].ne(DASH).all()
 
 
 def test_leak_numbers_survive_a_csv_file(leak, tmp_path):

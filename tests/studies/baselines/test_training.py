@@ -19,6 +19,7 @@ from mixvision.transforms.augmentation import Augmentation
 pytestmark = pytest.mark.slow
 
 STUDY = Baselines()
+HONEST = {"seed": 0, "split_first": True, "matched": False, "augmentation": "expand"}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def pool(small_manifest, small_pixels) -> ImagePool:
     return pool_images(small_manifest, small_pixels, train)
 
 
-def test_the_study_of_the_berries_is_fifteen_trials():
+def test_the_study_of_the_berries_is_sixteen_trials():
     trials = list_trials(STUDY).set_index("trial")
     assert list(trials.index) == [
         "random",
@@ -45,21 +46,25 @@ def test_the_study_of_the_berries_is_fifteen_trials():
         "cnn-augmentation-none",
         "cnn-augmentation-on-the-fly",
         "cnn-leaky-split",
+        "cnn-leaky-split-as-many-photos",
     ]
     base = {"batch_size": 8, "learning_rate": 1e-4, "dropout": True, "augmentation": "expand"}
     variants = trials[trials["model"] == "cnn"]
     for name, row in variants.iterrows():
         differing = {setting for setting in base if row[setting] != base[setting]}
-        assert len(differing) == (0 if name in ("cnn", "cnn-leaky-split") else 1), name
-    assert set(trials.index[~trials["split_first"]]) == {"cnn-leaky-split"}
+        assert len(differing) == (0 if name == "cnn" or "leaky" in name else 1), name
+    assert list(trials.index[~trials["split_first"]]) == ["cnn-leaky-split", "cnn-leaky-split-as-many-photos"]
+    assert list(trials.index[trials["matched"]]) == ["cnn-leaky-split-as-many-photos"]
 
 
 def test_the_leaky_trial_always_has_its_honest_counterpart():
     study = replace(STUDY, augmentation="none", augmentations=(), batch_sizes=(), learning_rates=(), dropouts=())
     trials = list_trials(study).set_index("trial")
-    leaky, honest = trials.loc["cnn-leaky-split"], trials.loc["cnn-augmentation-expand"]
-    assert leaky.drop("split_first").equals(honest.drop("split_first"))
-    assert not leaky["split_first"] and honest["split_first"]
+    honest = trials.loc["cnn-augmentation-expand"]
+    for name in ("cnn-leaky-split", "cnn-leaky-split-as-many-photos"):
+        leaky, mistake = trials.loc[name], ["split_first", "matched"]
+        assert leaky.drop(mistake).equals(honest.drop(mistake))
+        assert not leaky["split_first"] and honest["split_first"]
     assert list(list_trials(replace(study, leaky_split=False))["trial"]) == ["random", "linear", "mlp", "cnn"]
 
 
@@ -75,7 +80,7 @@ def test_trial_names_say_with_or_without_dropout():
 
 @pytest.mark.parametrize("augmentation", ["none", "on the fly", "expand"])
 def test_honest_examples_keep_originals_on_one_side(pool, augmentation):
-    data = prepare({"seed": 0, "split_first": True, "augmentation": augmentation}, pool, Augmentation())
+    data = prepare(HONEST | {"augmentation": augmentation}, pool, Augmentation())
     train = set(data.train.positions)
     assert not train & set(pool.all_held_out.tolist())
     assert len(train) == 120 and len(data.train) == (960 if augmentation == "expand" else 120)
@@ -90,7 +95,7 @@ def test_honest_examples_keep_originals_on_one_side(pool, augmentation):
 
 
 def test_the_leaky_trial_trains_on_copies_of_its_validation_images(pool):
-    data = prepare({"seed": 0, "split_first": False, "augmentation": "expand"}, pool, Augmentation())
+    data = prepare(HONEST | {"split_first": False}, pool, Augmentation())
     train, validation = set(data.train.positions), set(data.validation.positions)
     assert len(data.train) + len(data.validation) == 8 * (120 + 24)
     assert len(data.validation) == 8 * 24  # the same share of validation images as an honest split has
@@ -100,6 +105,47 @@ def test_the_leaky_trial_trains_on_copies_of_its_validation_images(pool):
     assert data.views is data.validation  # what it reports is measured on views
     together = np.concatenate([data.train.positions, data.validation.positions])
     assert (np.bincount(together)[np.unique(together)] == 8).all()  # no view is lost or comes twice
+
+
+def test_the_matched_trial_leaks_without_more_photos_or_views(pool):
+    """120 photos in training and 24 of them in validation, eight views each; the honest trial has as many."""
+    matched = prepare(HONEST | {"split_first": False, "matched": True}, pool, Augmentation())
+    honest = prepare(HONEST, pool, Augmentation())
+    train, validation = set(matched.train.positions), set(matched.validation.positions)
+    assert train == set(honest.train.positions) and len(train) == 120
+    assert validation < train and len(validation) == 24
+    assert len(matched.train) == len(honest.train) == 8 * 120
+    assert len(matched.validation) == len(honest.views) == 8 * 24
+    for examples in (matched.train, matched.validation):
+        assert (np.bincount(examples.positions)[np.unique(examples.positions)] == 8).all()
+    assert matched.held_out == ("test",) and matched.views is matched.validation
+    unaltered = [int((data.views.scale == 1).sum()) for data in (matched.validation, honest.views)]
+    assert unaltered == [4 * 24] * 2  # views of the same kind: four of eight only flipped
+
+
+def test_no_view_is_on_both_sides_of_the_matched_split(pool):
+    matched = prepare(HONEST | {"split_first": False, "matched": True}, pool, Augmentation())
+    views = [
+        {
+            (int(position), *flips, scale, angle)
+            for position, flips, scale, angle in zip(
+                data.positions,
+                data.views.flips.tolist(),
+                data.views.scale.tolist(),
+                data.views.angle.tolist(),
+                strict=True,
+            )
+        }
+        for data in (matched.train, matched.validation)
+    ]
+    assert len(views[0]) == 8 * 120 and len(views[1]) == 8 * 24 and not views[0] & views[1]
+
+
+def test_more_validation_photos_than_training_photos_cannot_be_matched(small_manifest, small_pixels):
+    few = small_manifest.loc[small_manifest["split"] == "train", "id"].head(20)
+    pool = pool_images(small_manifest, small_pixels, few)
+    with pytest.raises(ValueError, match="leaky_split needs .* not 20 and 24; lower"):
+        prepare(HONEST | {"split_first": False, "matched": True}, pool, Augmentation())
 
 
 def test_guessing_is_as_good_as_chance_and_repeats(pool, small_manifest):
@@ -159,6 +205,12 @@ def test_all_trials_train_and_notify_the_listener(pool, tmp_path, monkeypatch):
     assert measured["cnn-leaky-split"] == pytest.approx(reported["top1"].max())
     assert 0 <= measured["cnn"] <= 1 and measured[["random", "cnn-augmentation-none"]].isna().all()
     assert splits["cnn-leaky-split"] == set(pool.ids[pool.held_out["test"].numpy()])
+    photos = result.outcomes.set_index("trial")[["train_photos", "validation_photos"]]
+    assert photos.loc["random"].tolist() == [0, 0]
+    assert photos.loc["cnn"].tolist() == photos.loc["cnn-leaky-split-as-many-photos"].tolist() == [120, 24]
+    assert (
+        120 < photos.loc["cnn-leaky-split", "train_photos"] <= 144
+    )  # 17% more validation photos could be added at most
 
 
 def test_further_views_are_measured_with_the_best_weights(pool, tmp_path):

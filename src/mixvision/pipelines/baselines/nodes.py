@@ -23,10 +23,11 @@ from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.reporting.ties import with_distances
 from mixvision.studies.baselines import figures as baselines_figures
+from mixvision.studies.baselines.leak import leak_numbers
 from mixvision.studies.baselines.needs import baselines_needs
 from mixvision.studies.baselines.page import BaselinesResults, baselines_page
 from mixvision.studies.baselines.settings import SETTINGS
-from mixvision.studies.baselines.tables import best_trial, leak_numbers, summary_text, trial_table
+from mixvision.studies.baselines.tables import best_trial, summary_text, trial_table
 from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import TrainingEvents

@@ -25,6 +25,7 @@ from mixvision.reporting.sections import (
     settings_section,
 )
 from mixvision.reporting.ties import tied_rows, tied_sentence, tied_text
+from mixvision.studies.baselines.leak import leak_comparisons, leak_sentence, leak_table
 from mixvision.studies.baselines.notes import NOTES, QUESTION, published_notes
 from mixvision.studies.baselines.settings import SETTINGS, setting_text
 from mixvision.studies.baselines.tables import (
@@ -37,8 +38,6 @@ from mixvision.studies.baselines.tables import (
     comparison_table,
     floor_rows,
     honest_trials,
-    leak_sentence,
-    leak_table,
     tied_trials,
 )
 
@@ -49,7 +48,7 @@ class BaselinesResults(StudyResults):
 
     Attributes:
         table: what :func:`mixvision.studies.baselines.tables.trial_table` returns.
-        leak: what :func:`mixvision.studies.baselines.tables.leak_numbers` returns.
+        leak: what :func:`mixvision.studies.baselines.leak.leak_numbers` returns.
         joined: joined predictions of all trials.
         layers: what :func:`mixvision.models.summary.layer_table` returns, of all models.
         models, learning_curves, confusion: figures of all models.
@@ -167,13 +166,19 @@ def _leak_sections(leak: pd.DataFrame) -> list[Section]:
     text = [
         "This mistake is deliberate, to measure its effect. The images are augmented before they are split, so copies "
         "of one image are in training and in validation, and the validation accuracy does not measure how the model "
-        "does on new images. The test images were set aside first, for both models. The leaky model also trains on "
-        "views of the validation images, so on somewhat more distinct images than the honest one. The overestimate is "
-        "the validation accuracy on views minus the test accuracy.",
+        "does on new images. The test images were set aside first, for all three models. The overestimate is the "
+        "validation accuracy on views minus the test accuracy.",
+        "Made as usual, on all training and validation photos, the mistake also adds photos to the training set. So "
+        "one more model makes it with as many photos as the honest one: it trains on views of the same photos, and its "
+        "validation images are other views of some of these. This model minus the honest one isolates the leak; the "
+        "leaky one on all photos minus this one isolates the additional photos.",
         sentence,
     ]
-    table = Table("Effect of the mistake", leak_table(leak))
-    return [Section("The mistake of augmenting before splitting", text, [table])]
+    tables = [
+        Table("Effect of the mistake", leak_table(leak)),
+        Table("What each comparison isolates", leak_comparisons(leak)),
+    ]
+    return [Section("The mistake of augmenting before splitting", text, tables)]
 
 
 def _confusion_section(figure: go.Figure) -> Section:

@@ -1,4 +1,4 @@
-"""Tables of the baselines: every trial's numbers, models side by side, ablations, and the effect of a leak."""
+"""Tables of the baselines: every trial's numbers, models side by side, and ablations."""
 
 from __future__ import annotations
 
@@ -8,21 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixvision.evaluation.classification import paired_difference
 from mixvision.evaluation.selection import best_model, not_behind
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.tables import distances
+from mixvision.studies.baselines.leak import leak_sentence
 from mixvision.studies.baselines.notes import QUESTION
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
 from mixvision.vocabulary import DOMAINS, HELD_OUT, MISSING, SPLITS
 
 FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that show how easy the images are
-
-_LEAKY = "augment, then split (leaky)"
-_HONEST = "split, then augment (honest)"
-_DIFFERENCE = ["difference", "difference_low", "difference_high"]
-_LEAK_COLUMNS = ["trial", "validation_top1", "views_top1", "test_top1", "test_low", "test_high", *_DIFFERENCE]
 
 
 def trial_table(
@@ -36,12 +31,14 @@ def trial_table(
     """All numbers of the run, for a CSV file.
 
     Args:
-        trials: one row per trial: ``trial``, ``model``, ``seed``, the four :data:`SETTINGS` and ``split_first``.
+        trials: one row per trial: ``trial``, ``model``, ``seed``, the four :data:`SETTINGS`, ``split_first`` and
+            ``matched``.
         metrics: what :func:`mixvision.evaluation.classification.accuracies` returns.
         intervals: what :func:`mixvision.evaluation.classification.accuracy_intervals` returns, of best_validation.
         history: one row per trial, epoch and split, with ``top1``.
         outcomes: one row per trial: ``status``, ``best_epoch``, ``epochs``, ``iterations``, ``parameters``,
-            ``seconds``, and ``views_top1``, the accuracy on expanded views of the validation images.
+            ``seconds``, ``views_top1``, the accuracy on expanded views of the validation images, and
+            ``train_photos`` and ``validation_photos``, how many distinct images its examples show.
         published: see :func:`mixvision.studies.baselines.settings.published_numbers`.
 
     Returns:
@@ -51,6 +48,7 @@ def trial_table(
         images, and ``published_train``, ``published_validation`` and ``published_test``. NaN where there is none.
     """
     columns = ["trial", "status", "best_epoch", "epochs", "iterations", "parameters", "seconds", "views_top1"]
+    columns += ["train_photos", "validation_photos"]
     table = trials.merge(outcomes[columns], on="trial", how="left", validate="one_to_one")
     table["train_top1"] = _at_best_epoch(history[history["split"] == "train"], table)
     tested = _measured(metrics, "best_validation", "test")
@@ -147,71 +145,8 @@ def floor_rows(table: pd.DataFrame, ablated: str) -> pd.DataFrame:
     return table[table["trial"].isin(FLOORS) & (table["trial"] != ablated)].sort_values("trial")
 
 
-def leak_numbers(
-    table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
-) -> pd.DataFrame:
-    """Validation and test accuracy of the leaky trial and of its honest counterpart of the same model and settings.
-
-    Args:
-        table: what :func:`trial_table` returns.
-        joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
-        generator: source of the resampling.
-        draws: number of resampled test sets.
-
-    Returns:
-        The honest row and the leaky one, no rows without a leaky trial: ``order`` (of splitting and augmenting),
-        ``trial``, ``validation_top1`` (of the originals), ``views_top1``, ``test_top1``, ``test_low``, ``test_high``;
-        in the leaky row ``difference``, by how much its test accuracy exceeds the honest one's, with its paired 95%
-        interval, ``difference_low`` to ``difference_high``. NaN where a model failed.
-    """
-    leaky = table[~table["split_first"]]
-    if leaky.empty:
-        return pd.DataFrame(columns=["order", *_LEAK_COLUMNS])
-    alike = table[(table["model"] == leaky["model"].iloc[0]) & have_settings(table, leaky.iloc[0])]
-    order = alike["split_first"].map({True: _HONEST, False: _LEAKY})
-    pair = alike.assign(order=order).set_index("order").reindex([_HONEST, _LEAKY], columns=_LEAK_COLUMNS)
-    if pair["test_top1"].notna().all():
-        honest, leaking = pair["trial"]
-        pair.loc[_LEAKY, _DIFFERENCE] = paired_difference(joined, leaking, honest, generator, draws=draws)
-    return pair.reset_index()
-
-
-def leak_table(numbers: pd.DataFrame) -> pd.DataFrame:
-    """The numbers of :func:`leak_numbers` as text."""
-    differences = zip(numbers["difference"], _intervals(numbers, "difference"), strict=True)
-    shown = {
-        "order": numbers["order"],
-        "validation, views": numbers["views_top1"].map(number),
-        "validation, originals": numbers["validation_top1"].map(number),
-        "test": numbers["test_top1"].map(number),
-        "95% interval": _intervals(numbers, "test"),
-        "overestimate": (numbers["views_top1"] - numbers["test_top1"]).map(number),
-        "leaky minus honest": [DASH if pd.isna(value) else f"{number(value)} ({ends})" for value, ends in differences],
-    }
-    return pd.DataFrame(shown)
-
-
-def leak_sentence(numbers: pd.DataFrame) -> str | None:
-    """The effect of the mistake in a sentence, from :func:`leak_numbers`; None without a leaky trial."""
-    if numbers.empty:
-        return None
-    if numbers[["views_top1", "test_top1"]].isna().any(axis=None):
-        return "The effect of augmenting before splitting is unknown: one of the two models has no result."
-    honest, leaky = (row for _, row in numbers.iterrows())
-    low, high = leaky["difference_low"], leaky["difference_high"]
-    verdict = "no measurable difference" if low <= 0 <= high else "a difference"
-    return (
-        f"On expanded views of its validation images the leaky model reports {number(leaky['views_top1'])}; the honest "
-        f"model reaches {number(honest['views_top1'])} on such views ({number(honest['validation_top1'])} on the "
-        f"originals). On the same test images the leaky model reaches {number(leaky['test_top1'])}, the honest one "
-        f"{number(honest['test_top1'])}: {verdict} (leaky minus honest {number(leaky['difference'])}, 95% interval "
-        f"{interval(low, high)}). So the validation accuracy is {_excess(leaky)} with the mistake and "
-        f"{_excess(honest)} without it."
-    )
-
-
 def summary_text(title: str, table: pd.DataFrame, leak: pd.DataFrame, base: Mapping[str, Any], ablated: str) -> str:
-    """The results as Markdown for the terminal: all models, each ablation, and the leak (:func:`leak_numbers`)."""
+    """The results as Markdown for the terminal: all models, each ablation, and the effect of the leak."""
     parts = [f"# {title}: baselines", QUESTION, markdown_table(comparison_table(table))]
     for setting in ablated_settings(table, base, ablated):
         heading = setting.replace("_", " ").capitalize()
@@ -264,9 +199,3 @@ def _published(rows: pd.DataFrame) -> dict[str, pd.Series]:
 
 def _places(augmentations: pd.Series) -> pd.Series:
     return augmentations.map({augmentation: place for place, augmentation in enumerate(AUGMENTATIONS)})
-
-
-def _excess(row: pd.Series) -> str:
-    """By how much an accuracy on expanded views is above or below the one on test images."""
-    excess = row["views_top1"] - row["test_top1"]
-    return f"{number(abs(excess))} too {'low' if excess < 0 else 'high'}"

@@ -23,7 +23,7 @@ from mixvision.training.memory import images_at_once
 from mixvision.training.pool import ImagePool
 from mixvision.training.predictions import TOP, prediction_table
 from mixvision.training.results import NO_EPOCHS, SweepResult, join_results, outcome
-from mixvision.transforms.augmentation import MODES, Augmentation, expand
+from mixvision.transforms.augmentation import MODES, Augmentation, draw_views, expand
 from mixvision.vocabulary import BEST_VALIDATION, LAST
 
 GUESSING = "random"
@@ -41,8 +41,8 @@ class Baselines:
         ablated: the model whose settings are varied, one of ``models``.
         batch_sizes, learning_rates, dropouts, augmentations: the values to try instead of the base setting, which may
             be left out. Dropout is varied only in a model that has dropout.
-        leaky_split: train the ablated model once with the mistake of splitting after the up-front expansion, to show
-            its effect.
+        leaky_split: train the ablated model twice with the mistake of splitting after the up-front expansion, to show
+            its effect: on all training and validation photos, and on as many photos as without the mistake.
     """
 
     models: tuple[str, ...] = (GUESSING, "linear", "mlp", "cnn")
@@ -93,10 +93,11 @@ class Baselines:
 
 
 def list_trials(study: Baselines) -> pd.DataFrame:
-    """One row per model: trial (its name), model, seed, batch_size, learning_rate, dropout, augmentation, split_first.
+    """One row per model: trial (its name), model, seed, the four settings, split_first and matched.
 
-    ``split_first`` is False only for the model trained with the mistake of splitting after the expansion. The trials
-    then always include its honest counterpart, with augmentation "expand".
+    ``split_first`` is False only for the two models trained with the mistake of splitting after the expansion. The
+    trials then always include their honest counterpart, with augmentation "expand". ``matched`` is True for the one of
+    them that has no more photos than the honest one.
     """
     rows = [{"trial": model, "model": model, **study.base} for model in dict.fromkeys(study.models)]
     variants: list[tuple[str, Any]] = [("batch_size", value) for value in study.batch_sizes]
@@ -109,11 +110,12 @@ def list_trials(study: Baselines) -> pd.DataFrame:
         if value != study.base[setting]:
             settings = study.base | {setting: value}
             rows.append({"trial": _name(study.ablated, setting, value), "model": study.ablated, **settings})
-    trials = pd.DataFrame(rows).assign(split_first=True)
+    trials = pd.DataFrame(rows).assign(split_first=True, matched=False)
     if study.leaky_split:
-        leaky = {"trial": f"{study.ablated}-leaky-split", "model": study.ablated, **study.base}
-        leaky |= {"augmentation": "expand", "split_first": False}
-        trials = pd.concat([trials, pd.DataFrame([leaky])], ignore_index=True)
+        leaky = {"model": study.ablated, **study.base, "augmentation": "expand", "split_first": False}
+        names = {f"{study.ablated}-leaky-split": False, f"{study.ablated}-leaky-split-as-many-photos": True}
+        mistakes = [{"trial": name, **leaky, "matched": matched} for name, matched in names.items()]
+        trials = pd.concat([trials, pd.DataFrame(mistakes)], ignore_index=True)
     trials.insert(2, "seed", study.seed)
     return trials
 
@@ -140,12 +142,15 @@ def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentatio
 
     The leaky trial expands training and validation images together and draws its validation examples from all of
     them, so its training examples include other views of nearly every validation image. It predicts test images only.
-    To make both comparable, an honest trial with augmentation "expand" is also measured on expanded views of its
-    validation images.
+    It trains on as many examples as the honest trial with augmentation "expand", but of more photos. The matched one
+    has as many photos, too (:func:`_matched`). To make all three comparable, the honest trial is also measured on
+    expanded views of its validation images.
     """
     generator = np.random.default_rng([trial["seed"], 4])
     validation = pool.held_out["validation"].numpy()
     train = pool.not_held_out
+    if trial["matched"]:
+        return _matched(train, len(validation), augmentation, generator)
     if not trial["split_first"]:
         together = _expanded(np.sort(np.concatenate([train, validation])), augmentation, generator)
         shuffled = generator.permutation(len(together))
@@ -157,6 +162,30 @@ def prepare(trial: Mapping[str, Any], pool: ImagePool, augmentation: Augmentatio
         return BaselineData(_expanded(train, augmentation, generator), Examples(validation), views=views)
     on_the_fly = augmentation if trial["augmentation"] == "on the fly" else None
     return BaselineData(Examples(train), Examples(validation), on_the_fly)
+
+
+def _matched(
+    train: np.ndarray, held_out: int, augmentation: Augmentation, generator: np.random.Generator
+) -> BaselineData:
+    """The mistake without additional photos: training and validation have as many as without it, and as many views.
+
+    Of ``held_out`` training photos, drawn at random, the expanded views are for validation; as many new random views
+    of them take their place in training. So all of these photos leak, but no view is on both sides.
+
+    Raises:
+        ValueError: there are fewer training photos than validation photos.
+    """
+    if held_out > len(train):
+        raise ValueError(
+            f"leaky_split needs as many training images as validation images or more, not {len(train)} and {held_out}; "
+            "lower ingestion.splits.validation or set leaky_split to false."
+        )
+    drawn = np.sort(generator.choice(train, held_out, replace=False))
+    expanded = _expanded(train, augmentation, generator)
+    leaking = np.isin(expanded.positions, drawn)
+    validation, kept = expanded[np.flatnonzero(leaking)], expanded[np.flatnonzero(~leaking)]
+    again = Examples(validation.positions, draw_views(augmentation, len(validation), generator))
+    return BaselineData(kept + again, validation, held_out=("test",), views=validation)
 
 
 def _expanded(positions: np.ndarray, augmentation: Augmentation, generator: np.random.Generator) -> Examples:
@@ -175,7 +204,8 @@ def train_baselines(
     """Train every trial of :func:`list_trials`; see :func:`mixvision.training.epochs.engine.train_by_epochs`.
 
     Trials of one model start from the same initial weights, whatever their settings. The outcomes also have views_top1:
-    the accuracy of the best weights on the trial's further views, NaN where there are none.
+    the accuracy of the best weights on the trial's further views, NaN where there are none; and train_photos and
+    validation_photos: how many distinct images the trial's examples show, 0 for guessing.
     """
     guessing = trials["model"] == GUESSING
 
@@ -188,13 +218,16 @@ def train_baselines(
 
     guesses = [guess(trial, pool, events) for trial in trials[guessing].to_dict("records")]
     trained = train_by_epochs(build, data, trials[~guessing], pool, training, checkpoints, events)
-    views_top1, on_device = pd.Series(math.nan, trained.outcomes.index), pool.to(training.device)
-    for place, trial in enumerate(trials[~guessing].to_dict("records")):
-        views = data(trial).views
-        if views and trial["trial"] in trained.weights:
+    measured, on_device = [], pool.to(training.device)
+    for trial in trials[~guessing].to_dict("records"):
+        seen, views_top1 = data(trial), math.nan
+        if seen.views and trial["trial"] in trained.weights:
             best = trained.weights[trial["trial"]][BEST_VALIDATION]
-            views_top1[place] = _accuracy(build(trial), best, on_device, views)
-    return join_results([*guesses, replace(trained, outcomes=trained.outcomes.assign(views_top1=views_top1))])
+            views_top1 = _accuracy(build(trial), best, on_device, seen.views)
+        photos = {f"{split}_photos": len(set(getattr(seen, split).positions)) for split in ("train", "validation")}
+        measured.append({"views_top1": views_top1, **photos})
+    outcomes = trained.outcomes.join(pd.DataFrame(measured, index=trained.outcomes.index))
+    return join_results([*guesses, replace(trained, outcomes=outcomes)])
 
 
 def _accuracy(network: nn.Module, weights: Mapping[str, Tensor], pool: ImagePool, examples: Examples) -> float:
@@ -210,7 +243,8 @@ def guess(trial: Mapping[str, Any], pool: ImagePool, events: TrainingListener = 
     generator = np.random.default_rng([trial["seed"], 5])
     top = generator.permuted(np.tile(np.arange(categories), (images, 1)), axis=1)[:, :TOP]
     guesses = torch.from_numpy(top), torch.full(top.shape, 1 / categories)
-    ended = outcome(trial["trial"], **NO_EPOCHS, parameters=0, views_top1=math.nan)
+    nothing: dict[str, Any] = {"parameters": 0, "views_top1": math.nan, "train_photos": 0, "validation_photos": 0}
+    ended = outcome(trial["trial"], **NO_EPOCHS, **nothing)
     predictions = pd.concat(
         [prediction_table(trial["trial"], name, pool, *guesses) for name in (BEST_VALIDATION, LAST)]
     )

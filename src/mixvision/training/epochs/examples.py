@@ -31,6 +31,11 @@ class Examples:
     def __getitem__(self, rows: np.ndarray) -> Examples:
         return Examples(self.positions[rows], self.views[torch.from_numpy(rows)] if self.views else None)
 
+    def __add__(self, other: Examples) -> Examples:
+        """These examples and then the others; both have views."""
+        assert self.views and other.views
+        return Examples(np.concatenate([self.positions, other.positions]), self.views + other.views)
+
 
 @dataclass(frozen=True)
 class TrainingData:
