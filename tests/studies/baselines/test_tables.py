@@ -429,7 +429,7 @@ def test_every_comparison_says_what_it_isolates(leak):
     assert list(shown["test"]) == ["+0.030", "-0.010", "+0.020"]
     assert [text.split(":")[0] for text in shown["isolates"]] == [
         "the leak alone",
-        "the additional training photos alone",
+        "the additional training photos",
         "neither",
     ]
 
@@ -447,7 +447,7 @@ def test_the_leak_sentence_compares_like_with_like(leak):
         "The leak alone: with as many photos (1,500 in training, 300 in validation) the leaky model reports 0.900 on "
         "views of its validation images, the honest one 0.500 (0.560 on the originals). On the same test images they "
         "reach 0.380 and 0.360: no measurable difference (0.020, 95% interval -0.010 to 0.050). So the validation "
-        "accuracy is 0.520 too high with the leak and 0.140 too high without it. The additional photos alone (+20% in "
+        "accuracy is 0.520 too high with the leak and 0.140 too high without it. The additional photos (+20% in "
         "training): the leaky model on all photos reports 0.920 and reaches 0.380 on the test images: a difference "
         "(0.050, 95% interval 0.010 to 0.090) from the leaky model on as many photos."
     )

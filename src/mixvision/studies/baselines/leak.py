@@ -14,7 +14,10 @@ MATCHED = "leaky, as many photos"
 LEAKY = "leaky, all photos"
 ISOLATES = {  # by what is compared: the first minus the second
     (MATCHED, HONEST): "the leak alone: as many photos and views, but every validation photo is also trained on",
-    (LEAKY, MATCHED): "the additional training photos alone: both leak",
+    (
+        LEAKY,
+        MATCHED,
+    ): "the additional training photos: both leak, and with as many views in all there are fewer of each photo",
     (LEAKY, HONEST): "neither: the leak and the additional photos together",
 }
 _COLUMNS = [
@@ -108,7 +111,7 @@ def leak_sentence(numbers: pd.DataFrame) -> str | None:
         f"({number(honest['validation_top1'])} on the originals). On the same test images they reach "
         f"{number(matched['test_top1'])} and {number(honest['test_top1'])}: {_verdict(matched, 'from_honest')}. So the "
         f"validation accuracy is {_excess(matched)} with the leak and {_excess(honest)} without it. The additional "
-        f"photos alone ({more} in training): the leaky model on all photos reports {number(leaky['views_top1'])} and "
+        f"photos ({more} in training): the leaky model on all photos reports {number(leaky['views_top1'])} and "
         f"reaches {number(leaky['test_top1'])} on the test images: {_verdict(leaky, 'from_matched')} from the leaky "
         "model on as many photos."
     )

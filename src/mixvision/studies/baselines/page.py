@@ -171,7 +171,7 @@ def _leak_sections(leak: pd.DataFrame) -> list[Section]:
         "Made as usual, on all training and validation photos, the mistake also adds photos to the training set. So "
         "one more model makes it with as many photos as the honest one: it trains on views of the same photos, and its "
         "validation images are other views of some of these. This model minus the honest one isolates the leak; the "
-        "leaky one on all photos minus this one isolates the additional photos.",
+        "leaky one on all photos minus this one isolates the additional photos, with fewer views of each.",
         sentence,
     ]
     tables = [
