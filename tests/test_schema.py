@@ -12,6 +12,7 @@ from mixvision.schema.catalog import TABLES, table_named
 from mixvision.schema.columns import DTYPES, NUMBER, TEXT, WHOLE, Column, Table, check
 from mixvision.schema.metrics import METRICS, OVERALL_METRICS, SCORES
 from mixvision.schema.tables import MIXING_TRIALS, PREDICTIONS, PROBABILITIES
+from mixvision.vocabulary import CATEGORY_METRICS
 
 FILE = "predictions.parquet"
 
@@ -70,7 +71,9 @@ def test_a_network_of_fewer_categories_may_have_fewer_predictions(predictions):
 def test_metrics_are_told_from_settings_and_counts():
     names = ["trial", "images", "top1", "top5", "nice_top1", "stop1"]
     assert OVERALL_METRICS.metrics(names) == ["top1", "top5", "nice_top1"]
-    assert METRICS.metrics(METRICS.names) == [name for name in METRICS.names if "top" in name]
+    assert METRICS.metrics(METRICS.names) == [
+        name for name in METRICS.names if "top" in name or name in CATEGORY_METRICS
+    ]
     assert SCORES.metrics(SCORES.names) == ["performance_top1"]  # a learning rate is a setting
 
 

@@ -32,6 +32,16 @@ MISSING = (FAILED, OUT_OF_MEMORY, CANCELLED)  # trials without results
 MEASURES = (*DOMAINS, "performance")  # the accuracy in each domain, and the geometric mean of both
 METRICS = tuple(f"{measure}_{top}" for top in ("top1", "top3") for measure in MEASURES)
 
+CATEGORY_MEASURES = ("worst_category", "balanced_accuracy", "macro_f1")  # in which every category counts alike
+
+
+def category_metric(domain: str, measure: str, split: str = "") -> str:
+    """The column of one of CATEGORY_MEASURES in a domain, and in a split where a table has columns of several."""
+    return "_".join(filter(None, [domain, split, measure]))
+
+
+CATEGORY_METRICS = tuple(category_metric(domain, measure) for domain in DOMAINS for measure in CATEGORY_MEASURES)
+
 
 def snapshot_name(trial: str, snapshot: str) -> str:
     """The name under which a trial's network or probabilities at a snapshot are kept: "trial/snapshot"."""

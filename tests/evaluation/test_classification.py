@@ -19,6 +19,7 @@ from mixvision.evaluation.classification import (
 )
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.vocabulary import CATEGORY_MEASURES
 
 CATEGORIES = ["cherry", "strawberry", "tomato"]
 
@@ -62,7 +63,7 @@ def test_accuracy_is_that_of_all_images_and_equals_scikit_learns(random_answers)
 
 
 def test_each_trial_weights_and_split_is_counted_by_itself():
-    columns = ["trial", "snapshot", "split", "id", "domain", "top1", "top3"]
+    columns = ["trial", "snapshot", "split", "id", "domain", "top1", "top3", "category", "prediction_1"]
     rows = [
         ("cnn", "best_validation", "test", "a", "real", True, True),
         ("cnn", "best_validation", "test", "b", "real", False, True),
@@ -70,9 +71,11 @@ def test_each_trial_weights_and_split_is_counted_by_itself():
         ("cnn", "last", "test", "a", "real", True, True),
         ("mlp", "last", "test", "a", "real", False, True),
     ]
+    rows = [(*row, "tomato", "tomato" if row[5] else "cherry") for row in rows]
     table = accuracies(pd.DataFrame(rows, columns=columns)).set_index(["trial", "snapshot", "split"])
-    assert table.loc[("cnn", "best_validation", "test")].to_dict() == {"images": 2, "top1": 0.5, "top3": 1.0}
-    assert table.loc[("cnn", "best_validation", "validation")].to_dict() == {"images": 1, "top1": 0.0, "top3": 0.0}
+    counted = table[["images", "top1", "top3", "real_worst_category"]]
+    assert counted.loc[("cnn", "best_validation", "test")].to_list() == [2, 0.5, 1.0, 0.5]
+    assert counted.loc[("cnn", "best_validation", "validation")].to_list() == [1, 0.0, 0.0, 0.0]
     assert table["top1"].to_dict()[("mlp", "last", "test")] == 0
     assert len(table) == 4
 
@@ -84,9 +87,10 @@ def test_every_top_that_was_asked_for_has_its_column():
     assert "top3" not in table
 
 
-def test_one_domain_has_no_columns_by_domain():
+def test_one_domain_has_no_accuracy_by_domain_but_its_measures_by_category():
     table = accuracies(make_hits({"cnn": [True, False]}))
-    assert list(table) == ["trial", "snapshot", "split", "images", "top1", "top3"]
+    by_category = [f"real_{name}" for name in CATEGORY_MEASURES]
+    assert list(table) == ["trial", "snapshot", "split", "images", "top1", "top3", *by_category]
 
 
 def test_interval_equals_the_binomials_quantiles():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_fscore_support
 
+from mixvision.evaluation.by_category import category_metrics
 from mixvision.evaluation.intervals import LEVEL, distances_to_best, resampled_accuracies
 from mixvision.evaluation.mistakes import confusion_counts, select_predictions
 from mixvision.schema.metrics import OVERALL_METRICS
@@ -26,8 +27,8 @@ def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per ``trial``, ``snapshot`` and ``split``: ``images`` (how many), each ``top<k>`` of ``joined``
-        (fractions; ``top1`` and ``top3`` by default), and ``nice_top1`` and ``real_top1`` if any split has images of
-        both domains.
+        (fractions; ``top1`` and ``top3`` by default), ``nice_top1`` and ``real_top1`` if any split has images of both
+        domains, and what :func:`mixvision.evaluation.by_category.category_metrics` returns for domains with images.
     """
     groups = joined.groupby(_KEYS)
     tops = [column for column in joined if re.fullmatch(r"top\d+", column)]
@@ -35,7 +36,7 @@ def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
     if (joined.groupby("split")["domain"].nunique() == len(DOMAINS)).any():
         for domain in DOMAINS:
             table[f"{domain}_top1"] = joined[joined["domain"] == domain].groupby(_KEYS)["top1"].mean()
-    return table.reset_index()
+    return table.join(category_metrics(joined).dropna(axis="columns", how="all")).reset_index()
 
 
 def accuracy_intervals(

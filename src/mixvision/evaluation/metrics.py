@@ -8,8 +8,9 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from mixvision.evaluation.by_category import category_metrics
 from mixvision.schema.metrics import METRICS as METRICS_TABLE
-from mixvision.vocabulary import DOMAINS, METRICS, TEST, TEST_SPLITS
+from mixvision.vocabulary import CATEGORY_METRICS, DOMAINS, METRICS, TEST, TEST_SPLITS
 
 Accuracy = TypeVar("Accuracy", float, np.ndarray, pd.Series)
 
@@ -71,8 +72,8 @@ def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataF
             also in validation.
 
     Returns:
-        One row per ``trial``, ``snapshot`` and ``split``, with :data:`METRICS` (fractions, NaN if a domain has no
-        image) and the numbers of images ``nice_images`` and ``real_images``.
+        One row per ``trial``, ``snapshot`` and ``split``, with :data:`METRICS` and :data:`CATEGORY_METRICS` (fractions,
+        NaN if a domain has no image) and the numbers of images ``nice_images`` and ``real_images``.
     """
     counted = joined[~joined["leaks"].astype(bool)] if without_leaks else joined
     groups = counted.groupby([*_KEYS, "domain"])
@@ -85,7 +86,8 @@ def trial_metrics(joined: pd.DataFrame, without_leaks: bool = False) -> pd.DataF
         table[f"performance_{top}"] = performance(table[f"nice_{top}"], table[f"real_{top}"])
     for domain in DOMAINS:
         table[f"{domain}_images"] = pd.Series(images.get(domain, 0), index=table.index).fillna(0).astype("int64")
-    return table.reset_index()[[*_KEYS, *METRICS, "nice_images", "real_images"]]
+    table = table.join(category_metrics(counted)).reset_index()
+    return table[[*_KEYS, *METRICS, *CATEGORY_METRICS, "nice_images", "real_images"]]
 
 
 def performance(nice: Accuracy, real: Accuracy) -> Accuracy:
@@ -103,7 +105,8 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
 
     Returns:
         One row per value of ``by``, ``snapshot`` and ``split``: ``trials`` (how many), the mean of each of
-        :data:`METRICS` and its sample standard deviation in ``<metric>_std`` (NaN for a single trial).
+        :data:`METRICS` and, if measured, :data:`CATEGORY_METRICS`, and its sample standard deviation in
+        ``<metric>_std`` (NaN for a single trial).
 
     Raises:
         ValueError: a trial that made predictions is not in ``trials``.
@@ -115,7 +118,7 @@ def summarise(metrics: pd.DataFrame, trials: pd.DataFrame, by: str = "ratio") ->
             "missing from it."
         )
     groups = metrics.merge(trials[["trial", by]], on="trial", validate="many_to_one").groupby([by, "snapshot", "split"])
-    columns = list(METRICS)
+    columns = [*METRICS, *(name for name in CATEGORY_METRICS if name in metrics)]
     spread = groups[columns].std(ddof=1).add_suffix("_std")
     return pd.concat([groups.size().rename("trials"), groups[columns].mean(), spread], axis=1).reset_index()
 

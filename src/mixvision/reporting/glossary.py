@@ -188,6 +188,11 @@ GLOSSARY = {
         "category, the fraction that are assigned to it (recall); the harmonic mean of both (F1).",
         r"\bF1\b|\brecall\b",
     ),
+    "worst category, balanced accuracy, macro-F1": Term(
+        "the lowest recall of any category that has test images, the mean of their recalls, and the mean of their F1. "
+        "Each category counts alike, however many images it has.",
+        r"\bworst category\b|\bbalanced accurac\w+|\bmacro-F1\b",
+    ),
     "ECE": Term(
         "expected calibration error (Guo et al., 2017): the mean difference between how sure a model is (its highest "
         "probability) and how often it is right; 0 is best.",

@@ -16,6 +16,7 @@ _NAMES = SNAPSHOT_NAMES | {
     "l2": "L2",
     "sha256": "SHA-256",
     "f1": "F1",
+    "macro_f1": "macro-F1",
     "single_object": "a single object",
     "evaluate_every": "iterations between evaluations",
     "evaluate_restricted_every": "iterations between evaluations, restricted training",

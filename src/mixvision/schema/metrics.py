@@ -10,6 +10,7 @@ from mixvision.schema.shared import (
     AVERAGED,
     BACKBONE,
     BEST_EPOCH,
+    BY_CATEGORY,
     DOMAIN,
     EPOCHS,
     FINE_TUNING,
@@ -32,17 +33,28 @@ from mixvision.schema.shared import (
     accuracy,
 )
 from mixvision.schema.tables import APPROACH, ARM, BASELINES_TRIALS, SEEN, TUNING_TRIALS
-from mixvision.vocabulary import DOMAINS, HELD_OUT, INDEPENDENT, MEASURES, SPLITS, TEST_SPLITS
+from mixvision.vocabulary import (
+    CATEGORY_MEASURES,
+    DOMAINS,
+    HELD_OUT,
+    INDEPENDENT,
+    MEASURES,
+    SPLITS,
+    TEST,
+    TEST_SPLITS,
+    category_metric,
+)
 
 _MEASURED = Table("metrics", (TRIAL, SNAPSHOT, SPLIT), key=("trial", "snapshot", "split"))
 METRICS = _MEASURED.with_columns(
-    *(replace(measure, metric=True) for measure in ACCURACIES),
+    *(replace(measure, metric=True) for measure in (*ACCURACIES, *BY_CATEGORY)),
     *(Column(f"{domain}_images", WHOLE, "number of images measured on") for domain in DOMAINS),
 )
 OVERALL_METRICS = replace(
     _MEASURED.with_columns(
         Column("images", WHOLE, "number of images measured on"),
         *(accuracy(f"{domain}_top1", optional=True, metric=True) for domain in DOMAINS),
+        *(replace(measure, optional=True, metric=True) for measure in BY_CATEGORY),
     ),
     more=(accuracy("top<k>", "share of images whose category is among the first k predictions", metric=True),),
 )
@@ -50,12 +62,13 @@ BEHIND = tuple(
     Column(f"behind_{end}", NUMBER, "bound of the 95% interval of the distance to the best value", missing=True)
     for end in ("low", "high")
 )
+_AVERAGED = (*ACCURACIES, *BY_CATEGORY)
 METRIC_TABLE = Table(
     "metric table",
     (
         *(replace(setting, optional=True) for setting in (RATIO, SHARE)),
-        *(SNAPSHOT, AVERAGED, *ACCURACIES),
-        *(accuracy(f"{measure.name}_std", "standard deviation over the trials") for measure in ACCURACIES),
+        *(SNAPSHOT, AVERAGED, *_AVERAGED),
+        *(accuracy(f"{measure.name}_std", "standard deviation over the trials") for measure in _AVERAGED),
         *(accuracy(f"performance_{top}_{end}") for top in ("top1", "top3") for end in ("low", "high")),
         accuracy("validation_performance_top1"),
         *(
@@ -73,6 +86,7 @@ _UNDER_SPLITS = tuple(
     for column in (
         accuracy(f"{side}_top1", f"accuracy on the test images of {splits}"),
         *(accuracy(f"{side}_{end}", "bound of its 95% interval") for end in ("low", "high")),
+        *(accuracy(f"{side}_{measure}", BY_CATEGORY[0].meaning) for measure in CATEGORY_MEASURES),
         Column(f"{side}_best", FLAG, f"whether the ratio is best on the validation images of {splits}"),
         Column(f"{side}_images", WHOLE, f"test images of {splits}"),
         Column(f"{side}_components", WHOLE, "how many components they form"),
@@ -137,6 +151,13 @@ ARRIVALS = Table(
     key=("run",),
 )
 
+
+def by_category_of(split: str) -> tuple[Column, ...]:
+    """The measures by category in a table that has columns of several splits, of domains with images."""
+    names = [category_metric(domain, measure, split) for domain in DOMAINS for measure in CATEGORY_MEASURES]
+    return tuple(accuracy(name, BY_CATEGORY[0].meaning, optional=True) for name in names)
+
+
 # All results of the baselines, one row per model.
 _ENDED = tuple(replace(column, missing=True) for column in (EPOCHS, BEST_EPOCH, PARAMETERS, SECONDS))
 BASELINES_TABLE = replace(
@@ -148,6 +169,7 @@ BASELINES_TABLE = replace(
         *(replace(bound, optional=True) for bound in BEHIND),
         *(accuracy(f"last_{split}_top1") for split in HELD_OUT),
         *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
+        *by_category_of(TEST),
         *(accuracy(f"published_{split}") for split in SPLITS),
     ),
     name="models",
@@ -179,6 +201,7 @@ TRANSFER_TABLE = Table(
         *_TESTED,
         *(replace(bound, optional=True) for bound in BEHIND),
         *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
+        *(column for split in TEST_SPLITS for column in by_category_of(split)),
         *_CALIBRATED,
     ),
     key=("trial",),

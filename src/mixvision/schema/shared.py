@@ -61,4 +61,8 @@ AVERAGED = Column("trials", WHOLE, "number of trials averaged")
 COMPONENT = Column("component", WHOLE, "near-duplicates and groups linked together, -1 if excluded")
 LEAKS = Column("leaks", FLAG, "whether its component is also in training or, of a test image, in validation")
 PIXEL_ROW = Column("pixel_row", WHOLE, "row in the domain's pixels.npy, -1 if the file was not decoded")
+BY_CATEGORY = tuple(
+    accuracy(name, "lowest recall of a category, mean recall, or mean F1, in the domain")
+    for name in vocabulary.CATEGORY_METRICS
+)
 ACCURACIES = tuple(accuracy(name, "accuracy, or its geometric mean over both domains") for name in vocabulary.METRICS)

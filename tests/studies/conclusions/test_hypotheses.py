@@ -39,7 +39,8 @@ def make_joined(models: dict, validation: dict | None = None, clusters: np.ndarr
                 part = pd.DataFrame({"top1": right, "top3": True, "component": numbers + 1000 * place})
                 part["id"] = [f"{split}/{domain}/{number}" for number in range(IMAGES)]
                 parts.append(part.assign(trial=trial, domain=domain, split=split))
-    joined = pd.concat(parts, ignore_index=True).assign(leaks=False)
+    joined = pd.concat(parts, ignore_index=True).assign(leaks=False, category="apple")
+    joined = joined.assign(prediction_1=joined["category"].where(joined["top1"], "pear"))
     return pd.concat([joined.assign(snapshot=snapshot) for snapshot in JUDGED_AT.values()], ignore_index=True)
 
 
