@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from mixvision.evaluation.selection import best_first, best_label, not_behind
+from mixvision.reporting.category_tables import chosen_category_tables
 from mixvision.reporting.formatting import (
     DASH,
     interval,
@@ -171,10 +172,12 @@ def own_snapshots_table(table: pd.DataFrame, by: str = "ratio") -> pd.DataFrame:
 
 
 def metric_markdown(table: pd.DataFrame, published: PublishedMixing | None) -> str:
-    """The comparison, a table for each of the three snapshots, and the terms that they use, as Markdown."""
+    """The comparison, a table for each of the three snapshots, one by category, and their terms, as Markdown."""
     parts = ["# Accuracy by share of real training images", markdown_table(comparison_table(table))]
     for snapshot in SNAPSHOTS:
         parts += [f"## {plain_name(snapshot).capitalize()}", markdown_table(snapshot_table(table, snapshot))]
+    for shown in chosen_category_tables(table, "ratio", SETTINGS["ratio"]):
+        parts += [f"## {shown.title}", markdown_table(shown.frame)]
     parts.append("\n".join(f"- **{term}**: {meaning}" for term, meaning in explain_terms(parts).items()))
     if (table["trials"] > 1).any():
         parts.append("± is the standard deviation over the seeds of a ratio.")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mixvision.tracking.names import SELECTED
-from mixvision.vocabulary import TEST, VALIDATION
+from mixvision.vocabulary import CATEGORY_MEASURES, CATEGORY_METRICS, DOMAINS, TEST, VALIDATION, category_metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,12 +57,15 @@ def answer_in(table: pd.DataFrame) -> Answer | None:
 def _of_a_model(row: pd.Series) -> dict[str, float]:
     named = {f"{VALIDATION}/top1": "validation_top1"}
     named |= {f"{TEST}/top1{end}": f"test{end or '_top1'}" for end in ENDS}
+    by_category = itertools.product(DOMAINS, CATEGORY_MEASURES)
+    named |= {f"{TEST}/{category_metric(*pair)}": category_metric(*pair, TEST) for pair in by_category}
     return _known(row, named)
 
 
 def _of_a_ratio(row: pd.Series) -> dict[str, float]:
     named = {f"{VALIDATION}/performance_top1": "validation_performance_top1"}
     named |= {f"{TEST}/{measure}{end}": f"{measure}{end}" for measure in MEASURED for end in ENDS}
+    named |= {f"{TEST}/{measure}": measure for measure in CATEGORY_METRICS}
     return _known(row, named)
 
 

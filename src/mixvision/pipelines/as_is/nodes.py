@@ -13,7 +13,8 @@ from mixvision.evaluation.metrics import join_predictions
 from mixvision.images.store import ImageStore, pixels_by_domain
 from mixvision.models.backbones import load_backbone
 from mixvision.models.imagenet import imagenet_classes
-from mixvision.reporting.formatting import markdown_table
+from mixvision.reporting.formatting import markdown_table, number
+from mixvision.reporting.names import plain_name
 from mixvision.studies.transfer.tables import PRETRAINED_ON
 from mixvision.studies.transfer.trials import Transfer, input_sizes
 from mixvision.training.config import EpochTraining
@@ -54,7 +55,8 @@ def measure(predictions: pd.DataFrame, unsplit_manifest: pd.DataFrame) -> tuple[
     outside = (~joined["prediction_1"].isin(categories)).groupby(joined["trial"]).mean()
     table = accuracies(joined).drop(columns=["snapshot", "split"])
     table["outside"] = table["trial"].map(outside)
-    shown = table.assign(**{name: table[name].map("{:.3f}".format) for name in ("top1", "top5", "outside")})
+    shown = table.assign(**{name: table[name].map(number) for name in table.select_dtypes("float")})
+    shown = shown.rename(columns=plain_name)
     text = (
         f"Pretrained networks as they are, on {len(categories)} of ImageNet's thousand classes. Outside: the share of "
         f"images classified as something that is not in the study. {PRETRAINED_ON}"

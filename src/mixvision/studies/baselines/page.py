@@ -12,6 +12,7 @@ from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
 from mixvision.evaluation.mistakes import select_predictions
+from mixvision.reporting.category_tables import EXPLANATION, tested_category_tables
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.image_tables import image_counts, image_dimensions
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -142,7 +143,8 @@ def _models_section(table: pd.DataFrame, published: PublishedBaselines | None, f
     if published:
         text.append(f"Published: {published.source}; see the notes at the end.")
     shown = _marked("Accuracy of every model", comparison_table(table), compared_rows(table)["trial"], table)
-    return Section("Models compared", text, [shown], [figure])
+    by_category = tested_category_tables(table)
+    return Section("Models compared", [*text, EXPLANATION], [shown, *by_category], [figure])
 
 
 def _ablation_section(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixvision.evaluation.by_category import category_columns
 from mixvision.evaluation.selection import best_model, not_behind
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.published import PublishedBaselines
@@ -15,7 +16,7 @@ from mixvision.reporting.tables import distances
 from mixvision.studies.baselines.leak import leak_sentence
 from mixvision.studies.baselines.notes import QUESTION
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
-from mixvision.vocabulary import DOMAINS, HELD_OUT, MISSING, SPLITS
+from mixvision.vocabulary import DOMAINS, HELD_OUT, MISSING, SPLITS, TEST
 
 FLOORS = {"linear": "linear layer", "random": "random guessing"}  # models that show how easy the images are
 
@@ -45,7 +46,8 @@ def trial_table(
         One row per trial, in the order of ``trials``: its columns, those of ``outcomes`` named above, ``train_top1``
         (of the best epoch), ``validation_top1``, ``test_top1``, ``test_low`` and ``test_high`` (best_validation),
         ``last_validation_top1``, ``last_test_top1``, ``nice_test_top1`` and ``real_test_top1`` where both domains have
-        images, and ``published_train``, ``published_validation`` and ``published_test``. NaN where there is none.
+        images, what :func:`mixvision.evaluation.by_category.category_columns` returns, and ``published_train``,
+        ``published_validation`` and ``published_test``. NaN where there is none.
     """
     columns = ["trial", "status", "best_epoch", "epochs", "iterations", "parameters", "seconds", "views_top1"]
     columns += ["train_photos", "validation_photos"]
@@ -61,6 +63,7 @@ def trial_table(
     for domain in DOMAINS:
         if f"{domain}_top1" in tested:
             table[f"{domain}_test_top1"] = table["trial"].map(tested[f"{domain}_top1"])
+    table = table.join(category_columns(metrics, TEST), on="trial")
     return table.join(published_numbers(table, published))
 
 

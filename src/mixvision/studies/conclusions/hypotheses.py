@@ -24,7 +24,7 @@ from mixvision.evaluation.metrics import trial_metrics
 from mixvision.evaluation.selection import best_of_each
 from mixvision.studies.conclusions.paper import best_in_paper, iterative_in_paper, pure_in_paper
 from mixvision.studies.conclusions.statements import CENTRE, NEAR, NOT_JUDGED, PURE, STATEMENTS, is_near
-from mixvision.vocabulary import BEST_IN, BEST_VALIDATION, DOMAINS
+from mixvision.vocabulary import BEST_IN, BEST_VALIDATION, CATEGORY_METRICS, DOMAINS
 
 JUDGED_AT = BEST_IN | {"performance": BEST_VALIDATION}  # each measure at the snapshot that was chosen for it
 _SETTING = ["approach", "value"]
@@ -94,7 +94,7 @@ def gather_evidence(
     metrics = _at_own_snapshots(trial_metrics(honest)).merge(models, on="trial")
     test, validation = (metrics[metrics["split"] == split].groupby(_SETTING) for split in ("test", "validation"))
     measures = list(JUDGED_AT)
-    settings = pd.concat([test.size().rename("trials"), test[measures].mean()], axis=1)
+    settings = pd.concat([test.size().rename("trials"), test[[*measures, *CATEGORY_METRICS]].mean()], axis=1)
     settings = settings.join(validation[measures].mean().add_prefix("validation_"))
     if settings.isna().any(axis=None):
         raise ValueError("The hypotheses need validation and test images of both domains; hold out some of each.")
@@ -119,12 +119,16 @@ def gather_evidence(
 
 
 def _at_own_snapshots(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Each measure at its own snapshot: ``trial``, ``split``, ``nice``, ``real``, ``performance`` (top-1)."""
+    """Each measure at its own snapshot: ``trial``, ``split``, ``nice``, ``real``, ``performance`` (top-1).
+
+    The measures by category of a domain are taken where its accuracy is.
+    """
     by_snapshot = metrics.set_index(["trial", "split"])
-    own = [
-        by_snapshot.loc[by_snapshot["snapshot"] == snapshot, f"{measure}_top1"].rename(measure)
-        for measure, snapshot in JUDGED_AT.items()
-    ]
+    own = []
+    for measure, snapshot in JUDGED_AT.items():
+        by_category = [name for name in CATEGORY_METRICS if name.startswith(f"{measure}_")]
+        rows = by_snapshot.loc[by_snapshot["snapshot"] == snapshot, [f"{measure}_top1", *by_category]]
+        own.append(rows.rename(columns={f"{measure}_top1": measure}))
     return pd.concat(own, axis=1).reset_index()
 
 

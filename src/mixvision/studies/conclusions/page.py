@@ -10,11 +10,12 @@ import plotly.graph_objects as go
 
 from mixvision.evaluation.comparisons import FEWEST_SEEDS
 from mixvision.evaluation.selection import best_of_each
+from mixvision.reporting.category_tables import EXPLANATION, TITLE, category_tables
 from mixvision.reporting.formatting import DASH, markdown_table, number
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.published import Published, PublishedMixing
 from mixvision.reporting.sections import published_note, settings_section, settings_table
-from mixvision.reporting.tables import comparison_table, snapshot_table
+from mixvision.reporting.tables import SETTINGS, comparison_table, snapshot_table
 from mixvision.studies.conclusions.statements import NOT_JUDGED, RULES, STATEMENTS
 
 QUESTION = (
@@ -78,7 +79,12 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Publish
     law_figures = [] if results.law_fits is None else [results.law_fits]
     evidence = [
         Section("The hypotheses", [*verdicts["sentence"], ONE_SPLIT], judged, hypotheses),
-        Section("Mixed against iterative training", tables=[compared], figures=[results.approaches]),
+        Section(
+            "Mixed against iterative training",
+            [EXPLANATION],
+            [compared, *_category_tables(settings)],
+            [results.approaches],
+        ),
         _published_section(results.metric_table, published.mixing),
         Section("A law of mixing", law_sentences(law), [fits], law_figures),
     ]
@@ -220,6 +226,13 @@ def conclusions_footnotes(settings: pd.DataFrame, published: Published, margin: 
             "8 to 14, only the numbers shown here are available."
         )
     return lines + [published_note(part) for part in (published.mixing, published.iterative) if part]
+
+
+def _category_tables(settings: pd.DataFrame) -> list[Table]:
+    shares = settings["approach"].map({"mixed": SETTINGS["ratio"], "iterative": SETTINGS["share"]})
+    named = settings.assign(name=settings["value"].map("{:.0f}".format) + shares)
+    ordered = named.sort_values(["approach", "value"], ascending=[False, True])  # mixed first
+    return category_tables(ordered, "name", "setting", title=f"{TITLE}, of every setting")
 
 
 def _published_section(metric_table: pd.DataFrame, published: PublishedMixing | None) -> Section:

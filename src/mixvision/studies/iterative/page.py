@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
+from mixvision.reporting.category_tables import EXPLANATION, WITHOUT_LEAKS, chosen_category_tables
 from mixvision.reporting.formatting import DASH, number, with_spread
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Page, Section, Table, render_page
@@ -91,6 +92,7 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
         _matrix_section(results, [shown.accuracy_matrices]),
         _interpolation_section(results, [shown.interpolation]),
         _mistakes_section(results, shown),
+        _categories_section(results),
         _metrics_section(results),
     ]
     data = [
@@ -203,6 +205,13 @@ def _mistakes_section(results: IterativeResults, shown: IterativeReport) -> Sect
     title = f"A closer look at the best share, {best_ratio(results.table, 'share')}% initial"
     text = ["Test images, snapshot chosen on validation, all seeds of this share together."]
     return Section(title, text, pictures=mistake_pictures(shown.mistakes, shown.hardest))
+
+
+def _categories_section(results: IterativeResults) -> Section:
+    tables = chosen_category_tables(results.table, "share", SETTINGS["share"])
+    if results.table_without_leaks is not None:
+        tables += chosen_category_tables(results.table_without_leaks, "share", SETTINGS["share"], WITHOUT_LEAKS)
+    return Section("Accuracy by category", [EXPLANATION], tables)
 
 
 def _metrics_section(results: IterativeResults) -> Section:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from mixvision.evaluation.by_category import category_metrics
 from mixvision.evaluation.intervals import LEVEL, resampled_accuracies
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.evaluation.selection import best_label
 from mixvision.images.manifest import split_manifest
 from mixvision.images.splits import STRATUM, Splits
 from mixvision.training.mixtures import require_both_domains
-from mixvision.vocabulary import BEST_VALIDATION, DOMAINS, TEST, VALIDATION
+from mixvision.vocabulary import BEST_VALIDATION, CATEGORY_MEASURES, DOMAINS, TEST, VALIDATION, category_metric
 
 PREFIX = "plain-"  # of the names of trials, so that those of both splits can be told apart in one run
 SIDES = ("used", "plain")  # the splits that the study uses, and the plain one
@@ -104,9 +105,10 @@ def compare_accuracies(
     Returns:
         One row per ratio and domain: ``ratio``, ``domain``, ``trials`` (how many seeds finished under both splits;
         these are averaged), ``used_top1`` with the bounds ``used_low`` and ``used_high`` of the central 95%,
-        ``plain_top1``, ``plain_low``, ``plain_high``, ``difference`` (plain minus used), ``difference_low``,
-        ``difference_high``, ``used_best`` and ``plain_best`` (whether it is the ratio with the highest performance on
-        the validation images), and the columns of :func:`compare_test_images`.
+        ``plain_top1``, ``plain_low``, ``plain_high``, ``<side>_<measure>`` for each of :data:`CATEGORY_MEASURES`
+        (:func:`mixvision.evaluation.by_category.category_metrics`), ``difference`` (plain minus used),
+        ``difference_low``, ``difference_high``, ``used_best`` and ``plain_best`` (whether it is the ratio with the
+        highest performance on the validation images), and the columns of :func:`compare_test_images`.
 
     Raises:
         ValueError: no trial finished under both splits.
@@ -126,6 +128,8 @@ def compare_accuracies(
                 own = images[(images["domain"] == domain) & images["trial"].isin(seeds[f"{side}_trial"])]
                 drawn[side] = resampled_accuracies(own, generator, draws).mean(axis=1)
                 row |= {f"{side}_top1": own["top1"].mean()} | _bounds(drawn[side], side)
+                found = category_metrics(own).mean()  # over the seeds
+                row |= {f"{side}_{name}": found[category_metric(domain, name)] for name in CATEGORY_MEASURES}
             row["difference"] = row["plain_top1"] - row["used_top1"]
             rows.append(row | _bounds(drawn["plain"] - drawn["used"], "difference"))
     table = pd.DataFrame(rows)

@@ -10,11 +10,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
+from mixvision.reporting.category_tables import EXPLANATION
 from mixvision.reporting.formatting import interval, markdown_table, number
 from mixvision.reporting.image_tables import image_counts
+from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.results import StudyResults
 from mixvision.reporting.sections import INTERVALS, audit_section, mistake_pictures, settings_section
+from mixvision.vocabulary import CATEGORY_MEASURES
 
 QUESTION = (
     "A plain random split ignores near-duplicates and groups, so a network may be tested on images that it has almost "
@@ -58,8 +61,9 @@ def leakage_page(title: str, results: LeakageResults, notes: Sequence[str] = ())
     accuracies = accuracy_table(comparison, method)
     shown = Table("Test accuracy (top-1), chosen on validation", accuracies)
     text = [best_ratio_sentence(comparison, method), *left_out_sentences(comparison, method)]
+    by_category = Table("By category, test images", category_table(comparison, method))
     evidence = [
-        Section("Accuracy under both splits", text, [shown], [results.accuracy]),
+        Section("Accuracy under both splits", [*text, EXPLANATION], [shown, by_category], [results.accuracy]),
         Section(
             f"What goes wrong on the plain split, {best_on_plain_split(comparison)}% real",
             [
@@ -166,6 +170,22 @@ def accuracy_table(comparison: pd.DataFrame, method: str) -> pd.DataFrame:
     bounds = zip(comparison["difference_low"], comparison["difference_high"], strict=True)
     shown["its 95% interval"] = [f"{low:+z.3f} to {high:+z.3f}" for low, high in bounds]
     return pd.DataFrame(shown)
+
+
+def category_table(comparison: pd.DataFrame, method: str) -> pd.DataFrame:
+    """The measures by category of every ratio and domain, a row for each split, as text."""
+    shown = [
+        pd.DataFrame(
+            {
+                "% real": comparison["ratio"],
+                "domain": comparison["domain"],
+                "split": name,
+                **{plain_name(measure): comparison[f"{side}_{measure}"].map(number) for measure in CATEGORY_MEASURES},
+            }
+        )
+        for side, name in (("used", method), ("plain", "plain"))
+    ]
+    return pd.concat(shown).sort_index(kind="stable").reset_index(drop=True)
 
 
 def compared_images_table(comparison: pd.DataFrame, method: str) -> pd.DataFrame:

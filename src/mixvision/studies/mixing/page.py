@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
+from mixvision.reporting.category_tables import EXPLANATION, WITHOUT_LEAKS, chosen_category_tables
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.names import plain_name
@@ -25,6 +26,7 @@ from mixvision.reporting.sections import (
     settings_section,
 )
 from mixvision.reporting.tables import (
+    SETTINGS,
     best_ratio,
     comparison_table,
     inseparable,
@@ -87,6 +89,7 @@ def mixing_page(
             figures=[results.category_accuracies, results.confusion],
             pictures=mistake_pictures(results.mistakes, results.hardest),
         ),
+        _categories_section(table, table_without_leaks),
         _metrics_section(table, table_without_leaks),
     ]
     data = [
@@ -167,6 +170,13 @@ def _comparison_section(
         "Performance (top-1) on the test images", comparison, highlighted_row=highlighted, tied_rows=tied
     )
     return Section("Accuracy by share of real training images", text, [performances], figures)
+
+
+def _categories_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None) -> Section:
+    tables = chosen_category_tables(table, "ratio", SETTINGS["ratio"])
+    if table_without_leaks is not None:
+        tables += chosen_category_tables(table_without_leaks, "ratio", SETTINGS["ratio"], WITHOUT_LEAKS)
+    return Section("Accuracy by category", [EXPLANATION], tables)
 
 
 def _metrics_section(table: pd.DataFrame, table_without_leaks: pd.DataFrame | None) -> Section:

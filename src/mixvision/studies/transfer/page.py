@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.selection import best_model, not_behind
+from mixvision.reporting.category_tables import EXPLANATION, tested_category_tables
 from mixvision.reporting.formatting import number
 from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.page import Page, Picture, Section, Table, render_page
@@ -47,7 +48,7 @@ from mixvision.studies.transfer.tables import (
     splits_tested,
     top_columns,
 )
-from mixvision.vocabulary import AS_IS, BEST_VALIDATION
+from mixvision.vocabulary import AS_IS, BEST_VALIDATION, TEST_SPLITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,8 @@ def _models_section(
     tied = tied_rows(names, not_behind(table, best, "trial"))
     shown = comparison_table(table)
     tables = [Table("Accuracy of every model", shown, highlighted_row=names.index(best), tied_rows=tied)]
+    text.append(EXPLANATION)
+    tables += tested_category_tables(table, TEST_SPLITS)
     if published:
         text += [published_note(published), *filter(None, [extent_sentence(manifest, published)])]
         rows = pd.DataFrame(list(published.rows)).rename(columns=lambda name: name.replace("_", " "))

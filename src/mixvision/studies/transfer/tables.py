@@ -7,13 +7,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from mixvision.evaluation.by_category import category_columns
 from mixvision.evaluation.calibration import expected_calibration_error
 from mixvision.evaluation.selection import best_model
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.tables import distances
 from mixvision.reporting.ties import tied_sentence
 from mixvision.studies.transfer.notes import QUESTION
-from mixvision.vocabulary import AS_IS, DOMAINS, MISSING, RESTRICTED, TEST_SPLITS
+from mixvision.vocabulary import (
+    AS_IS,
+    DOMAINS,
+    MISSING,
+    RESTRICTED,
+    TEST_SPLITS,
+)
 
 PRETRAINED_ON = (
     "The networks were pretrained on ImageNet, which has these categories. Images that come from ImageNet, such as "
@@ -60,7 +67,8 @@ def transfer_table(
         (running mean over the best epoch's batches), ``validation_top1``, ``test_top1``, ``test_low``, ``test_high``,
         ``test_top<k>``, all best_validation, ``last_validation_top1``, ``last_test_top1``, ``nice_test_top1`` and
         ``real_test_top1`` where the split has test images of both domains, ``ece`` (test images) and ``outside``
-        (share of test images that "as is" assigns to none of the study's categories). With an independent test set
+        (share of test images that "as is" assigns to none of the study's categories), and what
+        :func:`mixvision.evaluation.by_category.category_columns` returns. With an independent test set
         ``independent_top1``, ``independent_low``, ``independent_high``, ``independent_top<k>``,
         ``last_independent_top1``, ``ece_independent`` and ``outside_independent`` refer to it, and all others to
         the split's own test images. NaN, or "" for text, where there is none.
@@ -79,6 +87,7 @@ def transfer_table(
             table[f"{split}_{end}"] = table["trial"].map(intervals[split].set_index("trial")[end])
         for top in (column for column in tested if column.startswith("top") and column != "top1"):
             table[f"{split}_{top}"] = table["trial"].map(tested[top])
+        table = table.join(category_columns(metrics, split), on="trial")
     for split in ("validation", *splits):
         table[f"last_{split}_top1"] = table["trial"].map(_measured(metrics, "last", split)["top1"])
     tested = _measured(metrics, _BEST, "test")
