@@ -131,6 +131,7 @@ FROZEN_RATIOS = Table(
         *(RATIO, AVERAGED),
         *(accuracy(f"{measure}_top1") for measure in MEASURES),
         *(accuracy(end, "bound of the 95% interval of the performance") for end in ("low", "high")),
+        *BY_CATEGORY,
         accuracy("validation_performance_top1"),
         *BEHIND,
     ),

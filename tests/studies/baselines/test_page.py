@@ -274,6 +274,16 @@ def test_failed_trials_and_excluded_files_are_named(baselines, page):
     assert "Missing:" not in Reader(make_page(baselines, outcomes=finished)).text
 
 
+def test_every_model_has_its_measures_by_category(baselines, page):
+    shown = page.table("model", "worst category").set_index("model")
+    assert list(shown) == ["worst category", "balanced accuracy", "macro-F1"]  # one domain
+    assert list(shown.index) == list(baselines.table["trial"])
+    tested = select_predictions(baselines.joined, ["cnn"])
+    recalls = (tested["prediction_1"] == tested["category"]).groupby(tested["category"].astype("str")).mean()
+    assert shown.loc["cnn"].tolist()[:2] == [f"{recalls.min():.3f}", f"{recalls.mean():.3f}"]
+    assert shown.loc["basic_cnn"].tolist() == [DASH] * 3  # failed
+
+
 def test_images_of_two_domains_are_counted_and_measured_apart(baselines_of_two_domains, page):
     study = baselines_of_two_domains
     both = Reader(make_page(study))

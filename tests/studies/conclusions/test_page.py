@@ -138,6 +138,17 @@ def test_the_page_shows_settings_and_law_as_tables(concluded):
         assert fits[column].tolist() == [f"{value:.3f}" for value in law[name]]
 
 
+def test_every_setting_has_its_measures_by_category(concluded):
+    shown = Reader(concluded["page"]).table("setting", "domain", "worst category").set_index(["setting", "domain"])
+    settings = concluded["settings"]
+    assert len(shown) == 2 * len(settings)
+    for row in settings.to_dict("records"):
+        name = f"{row['value']}{'% real' if row['approach'] == 'mixed' else '% initial'}"
+        for domain in ("nice", "real"):
+            measures = ("worst_category", "balanced_accuracy", "macro_f1")
+            assert shown.loc[(name, domain)].tolist() == [f"{row[f'{domain}_{measure}']:.3f}" for measure in measures]
+
+
 def test_the_sentences_on_the_law_give_its_predictions_and_mean_regrets(concluded):
     law, (predictions, regrets, _) = concluded["law"], law_sentences(concluded["law"])
     largest = law[law["proxies"] == "0, 30, 60, 100"]

@@ -292,6 +292,16 @@ def test_the_page_shows_the_tables_of_the_run(run, html):
         assert best.loc[str(share)].tolist() == expected
 
 
+def test_every_share_has_its_measures_by_category_in_each_domain(run, html):
+    rows = run.results.table[run.results.table["snapshot"] == "best_validation"].set_index("share")
+    shown = Reader(html).table("% initial", "domain", "worst category").set_index(["% initial", "domain"])
+    assert len(shown) == 2 * len(SHARES)
+    for (share, domain), cells in shown.iterrows():
+        row = rows.loc[int(share)]
+        measures = ("worst_category", "balanced_accuracy", "macro_f1")
+        assert cells.tolist() == [f"{row[f'{domain}_{measure}']:.3f}" for measure in measures]
+
+
 def test_published_numbers_and_failures_are_on_the_page(html):
     page = Reader(html)
     assert f"never above {PUBLISHED.highest_performance:.3f}" in page.section(

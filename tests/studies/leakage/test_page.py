@@ -19,6 +19,7 @@ from mixvision.reporting.tiles import tiles_by_group
 from mixvision.studies.leakage.comparison import compare_accuracies
 from mixvision.studies.leakage.figures import accuracy_under_both_splits
 from mixvision.studies.leakage.page import LeakageResults, answer, best_ratio_sentence, leakage_page, leakage_summary
+from mixvision.vocabulary import CATEGORY_MEASURES
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +124,16 @@ def test_the_tables_show_the_comparison(results, comparison):
         ]
     images = page.table("domain", "split", "leak").to_numpy().tolist()
     assert images[:2] == [["nice", "grouped", "2", "60", "10", "0.0%"], ["nice", "plain", "2", "38", "16", "100.0%"]]
+
+
+def test_each_split_has_its_measures_by_category(results, comparison):
+    shown = Reader(leakage_page("Two fruits", results)).table("% real", "split", "worst category")
+    expected = [
+        [str(row["ratio"]), row["domain"], name, *(f"{row[f'{side}_{measure}']:.3f}" for measure in CATEGORY_MEASURES)]
+        for row in comparison.to_dict("records")
+        for side, name in (("used", "grouped"), ("plain", "plain"))
+    ]
+    assert shown.to_numpy().tolist() == expected
 
 
 def test_the_mistakes_on_the_plain_split_are_pictures(results, comparison, plain):

@@ -18,7 +18,7 @@ from mixvision.reporting.scripts import SCRIPT_NAME
 from mixvision.reporting.tables import metric_table, own_snapshots_table
 from mixvision.studies.mixing.figures import accuracy_against_ratio, learning_curves
 from mixvision.studies.mixing.page import MixingResults, _ranges, answer, mixing_page
-from mixvision.vocabulary import METRICS, SNAPSHOTS
+from mixvision.vocabulary import CATEGORY_MEASURES, METRICS, SNAPSHOTS
 
 
 def make_page(study, published=None, notes=(), **changes) -> tuple[str, pd.DataFrame]:
@@ -134,6 +134,18 @@ def test_every_metric_is_shown_at_every_snapshot(made):
         expected = table[table["snapshot"] == snapshot].set_index("ratio")[list(METRICS)]
         assert [int(row[0]) for row in rows] == list(expected.index)
         assert [row[1:] for row in rows] == [[f"{value:.3f}" for value in row] for row in expected.to_numpy()]
+
+
+def test_every_ratio_has_its_measures_by_category_in_each_domain(made):
+    html, table = made
+    shown = Reader(html).table("% real", "domain", "worst category").to_numpy().tolist()
+    honest = table[table["snapshot"] == "best_validation"].sort_values("ratio")
+    expected = [
+        [str(row["ratio"]), domain, *(f"{row[f'{domain}_{measure}']:.3f}" for measure in CATEGORY_MEASURES)]
+        for row in honest.to_dict("records")
+        for domain in ("nice", "real")
+    ]
+    assert shown == expected
 
 
 def test_notes_audit_and_excluded_files_are_on_the_page(study):

@@ -90,6 +90,20 @@ def test_the_page_needs_nothing_from_outside_and_is_the_same_each_time(transfer,
     assert make_page(transfer) == make_page(transfer)
 
 
+def test_every_model_and_ratio_has_its_measures_by_category(transfer, page):
+    tested = transfer.joined[(transfer.joined["snapshot"] == "best_validation") & (transfer.joined["split"] == "test")]
+    hits = tested["prediction_1"].astype("str") == tested["category"].astype("str")
+    keys = [tested["trial"], tested["domain"], tested["category"].astype("str")]
+    worst = hits.groupby(keys).mean().groupby(level=[0, 1]).min()
+    shown = page.table("model", "domain", "worst category").set_index(["model", "domain"])["worst category"]
+    measured = shown[shown != DASH]
+    assert measured.to_dict() == {pair: f"{value:.3f}" for pair, value in worst.items()}
+    ratios = page.table("% real", "domain", "worst category").set_index(["% real", "domain"])["worst category"]
+    for row in transfer.ratios.to_dict("records"):
+        found = [ratios[(str(row["ratio"]), domain)] for domain in ("nice", "real")]
+        assert found == [f"{row[f'{domain}_worst_category']:.3f}" for domain in ("nice", "real")]
+
+
 def test_every_figure_is_drawn_once(transfer):
     html = make_page(transfer)
     assert [html.count(f'aria-label="figure of {name}.') for name in FIGURES] == [1] * len(FIGURES)

@@ -9,7 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from mixvision.reporting.category_tables import EXPLANATION, WITHOUT_LEAKS, chosen_category_tables
+from mixvision.reporting.category_tables import (
+    EXPLANATION,
+    TITLE,
+    WITHOUT_LEAKS,
+    category_tables,
+    chosen_category_tables,
+)
 from mixvision.reporting.formatting import DASH, number, with_spread
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Page, Section, Table, render_page
@@ -88,11 +94,11 @@ def iterative_page(title: str, results: IterativeResults, shown: IterativeReport
     """
     evidence = [
         _performance_section(results, [shown.performance]),
+        _categories_section(results),
         _curves_section(results, [shown.forgetting, shown.forgetting_zoom]),
         _matrix_section(results, [shown.accuracy_matrices]),
         _interpolation_section(results, [shown.interpolation]),
         _mistakes_section(results, shown),
-        _categories_section(results),
         _metrics_section(results),
     ]
     data = [
@@ -198,7 +204,11 @@ def _interpolation_section(results: IterativeResults, figures: Sequence[go.Figur
     shown = pd.DataFrame({SETTINGS["share"]: best["share"], "alpha": best["alpha"].map("{:.2f}".format)})
     for name in MEASURES:
         shown[name] = with_spread(best, f"{name}_top1")
-    return Section("Interpolated weights", text, [Table("Best alpha of each share", shown)], figures)
+    tables = [
+        Table("Best alpha of each share", shown),
+        *category_tables(best, "share", SETTINGS["share"], title=f"{TITLE}, best alpha"),
+    ]
+    return Section("Interpolated weights", text, tables, figures)
 
 
 def _mistakes_section(results: IterativeResults, shown: IterativeReport) -> Section:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mixvision.evaluation.classification import category_scores, confused_pairs
 from mixvision.evaluation.selection import best_model
+from mixvision.reporting.category_tables import category_tables
 from mixvision.reporting.formatting import number
 from mixvision.reporting.page import Picture, Section, Table
 from mixvision.reporting.published import PublishedMixing
@@ -17,7 +18,7 @@ from mixvision.reporting.sections import published_note
 from mixvision.reporting.ties import marks_text, tied_rows
 from mixvision.studies.transfer.ratios import best_frozen_ratio, ratio_sentence, tied_ratios
 from mixvision.studies.transfer.tables import as_is_table, calibration_table, ensemble_table, per_cent
-from mixvision.vocabulary import AS_IS, TEST_SPLITS
+from mixvision.vocabulary import AS_IS, CATEGORY_METRICS, TEST_SPLITS
 
 
 def as_is_section(table: pd.DataFrame) -> Section:
@@ -54,7 +55,7 @@ def ratios_section(
     tried, best, tied = list(ratios["ratio"]), best_frozen_ratio(ratios), tied_ratios(ratios)
     shown = Table(
         "Heads on frozen features, test images",
-        ratios.rename(columns=headings),
+        ratios.drop(columns=list(CATEGORY_METRICS)).rename(columns=headings),
         highlighted_row=tried.index(best),
         tied_rows=tied_rows(tried, tied),
     )
@@ -63,7 +64,8 @@ def ratios_section(
         f"are trained, on features of a frozen backbone. {marks_text('ratio', best, tied)}",
         ratio_sentence(ratios, published),
     ]
-    return Section(title, [*text, *([published_note(published)] if published else [])], [shown], [figure])
+    tables = [shown, *category_tables(ratios, "ratio", "% real")]
+    return Section(title, [*text, *([published_note(published)] if published else [])], tables, [figure])
 
 
 def best_section(

@@ -10,6 +10,7 @@ from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.reporting.formatting import interval, number
 from mixvision.reporting.published import PublishedMixing
 from mixvision.reporting.tables import best_published, best_ratio, inseparable, metric_table
+from mixvision.vocabulary import CATEGORY_METRICS
 
 _COLUMNS = ["ratio", "trials", "nice_top1", "real_top1", "performance_top1", "low", "high"]
 _BEHIND = ["behind_low", "behind_high"]
@@ -30,9 +31,9 @@ def ratio_table(
     Returns:
         One row per ``ratio``, at the snapshot best_validation: ``trials`` (seeds, whose accuracies are averaged),
         ``nice_top1``, ``real_top1`` and ``performance_top1`` on test images, the bounds of its 95% interval ``low`` and
-        ``high``, ``validation_performance_top1``, by which the best ratio is picked, and ``behind_low`` and
-        ``behind_high``, the bounds of the 95% interval of how far the ratio's performance is below the best one's:
-        both on the same resampled test images.
+        ``high``, :data:`CATEGORY_METRICS`, ``validation_performance_top1``, by which the best ratio is picked, and
+        ``behind_low`` and ``behind_high``, the bounds of the 95% interval of how far the ratio's performance is below
+        the best one's: both on the same resampled test images.
 
     Raises:
         ValueError: none was measured on validation images of both domains.
@@ -42,7 +43,7 @@ def ratio_table(
     table = metric_table(summary, intervals, None)
     bounds = {"performance_top1_low": "low", "performance_top1_high": "high"}
     table = table[table["snapshot"] == "best_validation"].rename(columns=bounds)
-    table = table[[*_COLUMNS, _VALIDATED]].reset_index(drop=True)
+    table = table[[*_COLUMNS, *CATEGORY_METRICS, _VALIDATED]].reset_index(drop=True)
     if table.empty:
         return table.reindex(columns=[*table, *_BEHIND])
     return table.merge(behind_best(joined, trials, best_frozen_ratio(table), generator, draws=draws), how="left")
