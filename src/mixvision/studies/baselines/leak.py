@@ -139,4 +139,4 @@ def _change(photos: float, others: float) -> str:
 
 
 def _signed(difference: float) -> str:
-    return DASH if pd.isna(difference) else f"{difference:+.3f}"
+    return DASH if pd.isna(difference) else f"{difference:+z.3f}"
