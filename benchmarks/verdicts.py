@@ -22,16 +22,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from mixvision.evaluation.comparisons import (
-    Comparisons,
-    Tested,
-    compare,
-    judge,
-    measured_models,
-    measures_of,
-    not_told_from_best,
-    shared_covariances,
-)
+from mixvision.evaluation.comparisons import Comparisons, compare, judge, not_told_from_best
+from mixvision.evaluation.image_variances import shared_covariances
+from mixvision.evaluation.tested import Tested, measured_models, measures_of
 
 RATIOS = tuple(range(0, 101, 10))
 NEAR = tuple(range(30, 71, 10))

@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student
 
-from mixvision.evaluation import comparisons as comparisons_of
+from mixvision.evaluation import tested as tested_by
 from mixvision.evaluation.comparisons import (
     Claims,
     Comparisons,
     compare,
     judge,
-    measured_models,
-    measures_of,
     not_told_from_best,
 )
+from mixvision.evaluation.image_variances import ImageVariance
+from mixvision.evaluation.tested import measured_models, measures_of
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks/verdicts.py"
 MODELS = ("a", "b", "c")
@@ -53,15 +53,16 @@ def test_a_comparison_equals_its_formulas_written_out(hits):
         assert compared.differences[one, other] == pytest.approx(difference.mean())
         apart = influence[:, one] - influence[:, other]
         shared = np.mean([apart[s] @ apart[t] for s, t in product(range(3), range(3)) if s != t])
-        assert compared.image_variances[one, other] == pytest.approx(max(shared, 0))
+        assert compared.images.variances[one, other] == pytest.approx(max(shared, 0))
         observed[one, other] = difference.var(ddof=1)
     typical = np.median([seen / (scales[one] + scales[other]) for (one, other), seen in observed.items()])
     typical /= (1 - 2 / 18) ** 3
     for (one, other), seen in observed.items():
         shrunk = (4 * typical * (scales[one] + scales[other]) + 2 * seen) / 6
         assert compared.seed_variances[one, other] == pytest.approx(shrunk)
-        variance = compared.image_variances[one, other] + shrunk / 3
-        quantile = student.ppf(0.95**0.5, 6 * (variance / (shrunk / 3)) ** 2)
+        variance = compared.images.variances[one, other] + shrunk / 3
+        of_images = compared.images.variances[one, other] ** 2 / 19
+        quantile = student.ppf(0.95**0.5, variance**2 / (of_images + (shrunk / 3) ** 2 / 6))
         assert compared.margins(2)[one, other] == pytest.approx(quantile * variance**0.5)
 
 
@@ -77,9 +78,10 @@ def test_performance_is_that_of_each_seed_and_its_influences_are_its_derivatives
 @pytest.mark.parametrize("wrong", [{"models": ("a",)}, {"scales": np.ones(3)}, {"influences": np.ones((2, 3, 4))}])
 def test_parts_that_do_not_fit_each_other_are_refused_with_their_shapes(wrong):
     parts = {"models": ("a", "b"), "values": np.ones((3, 2)), "influences": np.ones((3, 2, 4)), "scales": np.ones(2)}
-    comparisons_of.Tested(**parts)
+    parts |= {"smoothed": np.ones(2), "parts": ()}
+    tested_by.Tested(**parts)
     with pytest.raises(ValueError, match=r"models have values \(3, 2\), influences .* give \(S, M\)"):
-        comparisons_of.Tested(**parts | wrong)
+        tested_by.Tested(**parts | wrong)
 
 
 def test_components_of_both_domains_count_once():
@@ -96,7 +98,11 @@ def comparisons(differences: list[float], seeds: int = 5, spread: float = 0.001)
     values = np.array(differences)
     variances = np.full((len(values), len(values)), spread**2)
     labels = tuple(range(len(values)))
-    return Comparisons(labels, seeds, values[:, None] - values, 0 * variances, variances * seeds)
+    return Comparisons(labels, seeds, values[:, None] - values, by_images(0 * variances), variances * seeds)
+
+
+def by_images(variances: np.ndarray) -> ImageVariance:
+    return ImageVariance(variances, np.full_like(variances, np.inf))
 
 
 @pytest.mark.parametrize(
@@ -119,9 +125,9 @@ def test_an_undecided_claim_says_how_many_seeds_would_settle_it():
     assert found.verdict == "undecided" and 5 < found.seeds_needed < 20
     wide = comparisons([0.03, 0.0], spread=0.03)
     enough = Comparisons(wide.models, found.seeds_needed, *(getattr(wide, name) for name in (
-        "differences", "image_variances", "seed_variances")))  # fmt: skip
+        "differences", "images", "seed_variances")))  # fmt: skip
     assert judge(enough, [0]).verdict == "supported"
-    images = Comparisons(wide.models, 5, wide.differences, wide.seed_variances, 0 * wide.seed_variances)
+    images = Comparisons(wide.models, 5, wide.differences, by_images(wide.seed_variances), 0 * wide.seed_variances)
     assert judge(images, [0]).seeds_needed is None, "more seeds do not help where the images decide"
 
 
@@ -152,7 +158,7 @@ def test_models_are_compared_by_the_seeds_that_all_have():
     assert list(tested) == ["nice"] and tested["nice"].values.shape == (2, 2) and tested["nice"].models == ("a", "b")
     with pytest.raises(ValueError, match="No seed was trained in every model"):
         measured_models(images, trials[trials["trial"].isin(["a1", "b0"])], "ratio")
-    with pytest.raises(ValueError, match="predict different images of the domain 'nice'"):
+    with pytest.raises(ValueError, match="must predict the same images to be compared, but 'a0' lacks"):
         measured_models(images[1:], trials, "ratio")
 
 

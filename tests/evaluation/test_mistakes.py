@@ -32,7 +32,9 @@ ROWS = [
 def joined() -> pd.DataFrame:
     columns = ["trial", "snapshot", "split", "id", "domain", "category", "prediction_1", "probability_1"]
     frame = pd.DataFrame(ROWS, columns=columns)
-    return frame.assign(top1=frame["category"] == frame["prediction_1"], pixel_row=range(len(frame)))
+    return frame.assign(
+        top1=frame["category"] == frame["prediction_1"], pixel_row=range(len(frame)), component=frame["id"]
+    )
 
 
 def test_confusion_has_truth_down_and_prediction_across(joined):
@@ -47,11 +49,25 @@ def test_confusion_of_a_missing_domain_is_zero(joined):
 
 
 def test_category_accuracy_counts_each_image_once(joined):
-    table = category_accuracy(select_predictions(joined, ["one", "two"], "last")).set_index(["domain", "category"])
+    selected = select_predictions(joined, ["one", "two"], "last")
+    other = selected[(selected["trial"] == "one") & (selected["category"] == "b")].assign(trial="two")
+    table = category_accuracy(pd.concat([selected, other])).set_index(["domain", "category"])
     nice_a = table.loc[("nice", "a")]
     assert (nice_a.images, nice_a.accuracy) == (2, 0.25)
     assert nice_a.low < 0.25 < nice_a.high
-    assert table.loc[("real", "b"), "accuracy"] == 1
+    assert table.loc[("real", "b"), "accuracy"] == 1 and 0 < table.loc[("real", "b"), "low"] < 0.5
+    with pytest.raises(ValueError, match="'two' lacks the prediction of 'nice/3'"):
+        category_accuracy(selected)
+
+
+def test_images_of_one_group_widen_the_interval_of_a_category(joined):
+    images = pd.concat([joined.head(1).assign(id=f"{place}", component=f"{place}") for place in range(20)])
+    images = images.assign(top1=[True] * 10 + [False] * 10)
+    alone, together = (
+        category_accuracy(images.assign(component=names)).iloc[0]
+        for names in (images["component"], [str(place // 5) for place in range(20)])
+    )
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
 
 
 def test_mistakes_come_most_confident_first_and_each_image_once(joined):

@@ -31,7 +31,7 @@ from mixvision.vocabulary import BEST_IN, METRICS, SNAPSHOTS
 def make_table(study, published=None, highest=None) -> pd.DataFrame:
     joined = join_predictions(study.predictions, study.manifest)
     summary = summarise(trial_metrics(joined), study.trials)
-    intervals = performance_intervals(joined, study.trials, np.random.default_rng(0), draws=200)
+    intervals = performance_intervals(joined, study.trials)
     return metric_table(summary, intervals, published, highest=highest)
 
 

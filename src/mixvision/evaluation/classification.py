@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_fscore_support
 
 from mixvision.evaluation.by_category import category_metrics
-from mixvision.evaluation.intervals import LEVEL, distances_to_best, resampled_accuracies
+from mixvision.evaluation.comparisons import compare
+from mixvision.evaluation.intervals import distances_to_best, score_intervals
 from mixvision.evaluation.mistakes import confusion_counts, select_predictions
+from mixvision.evaluation.tested import measured_trials
 from mixvision.schema.metrics import OVERALL_METRICS
 from mixvision.vocabulary import DOMAINS
 
 _KEYS = list(OVERALL_METRICS.key)
-_ENDS = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
 
 
 def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
@@ -39,23 +39,15 @@ def accuracies(joined: pd.DataFrame) -> pd.DataFrame:
     return table.join(category_metrics(joined).dropna(axis="columns", how="all")).reset_index()
 
 
-def accuracy_intervals(
-    joined: pd.DataFrame,
-    generator: np.random.Generator,
-    snapshot: str = "best_validation",
-    split: str = "test",
-    draws: int = 2000,
-) -> pd.DataFrame:
-    """Compute the percentile bootstrap interval (Efron, 1979) of every trial's top-1 accuracy.
+def accuracy_intervals(joined: pd.DataFrame, snapshot: str = "best_validation", split: str = "test") -> pd.DataFrame:
+    """Compute the interval of every trial's top-1 accuracy; see :func:`mixvision.evaluation.intervals.score_intervals`.
 
-    Near-duplicates are drawn together.
+    Near-duplicates and images of one group count together.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
-        generator: source of the resampling.
         snapshot: which snapshot to use.
         split: which split to use.
-        draws: number of resampled sets of images, the same ones for all trials.
 
     Returns:
         One row per ``trial``: ``low`` and ``high``, the bounds of the central 95% (fractions).
@@ -64,19 +56,15 @@ def accuracy_intervals(
         ValueError: a trial lacks the prediction of an image that another trial predicts.
     """
     chosen = joined[(joined["snapshot"] == snapshot) & (joined["split"] == split)]
-    bounds = resampled_accuracies(chosen, generator, draws).quantile(_ENDS)
-    return pd.DataFrame({"trial": list(bounds), "low": bounds.iloc[0].to_list(), "high": bounds.iloc[1].to_list()})
+    trials = sorted(set(chosen["trial"]))
+    bounds = score_intervals([measured_trials(chosen, trials)] if trials else [])
+    return pd.DataFrame({"trial": trials, "low": bounds[:, 0], "high": bounds[:, 1]})
 
 
 def accuracies_behind_best(
-    joined: pd.DataFrame,
-    best: str,
-    generator: np.random.Generator,
-    snapshot: str = "best_validation",
-    split: str = "test",
-    draws: int = 2000,
+    joined: pd.DataFrame, best: str, snapshot: str = "best_validation", split: str = "test"
 ) -> pd.DataFrame:
-    """Bootstrap how far every trial's top-1 accuracy is behind the best one's, on the same resampled images.
+    """How far every trial's top-1 accuracy is behind the best one's, on the same images.
 
     Arguments as for :func:`accuracy_intervals`; ``best`` is the trial that was chosen on validation images.
 
@@ -85,35 +73,30 @@ def accuracies_behind_best(
         accuracy minus its own (0 or less: it cannot be told to be worse). No rows without predictions of the best.
     """
     chosen = joined[(joined["snapshot"] == snapshot) & (joined["split"] == split)]
-    if best not in set(chosen["trial"]):
+    trials = sorted(set(chosen["trial"]))
+    if best not in trials:
         return pd.DataFrame(columns=["trial", "behind_low", "behind_high"])
-    return distances_to_best(resampled_accuracies(chosen, generator, draws), best, "trial")
+    return distances_to_best(compare(measured_trials(chosen, trials)), best, "trial")
 
 
 def paired_difference(
-    joined: pd.DataFrame,
-    first: str,
-    second: str,
-    generator: np.random.Generator,
-    snapshot: str = "best_validation",
-    split: str = "test",
-    draws: int = 2000,
+    joined: pd.DataFrame, first: str, second: str, snapshot: str = "best_validation", split: str = "test"
 ) -> tuple[float, float, float]:
     """Compare two trials' top-1 accuracies, paired by image.
 
     Arguments as for :func:`accuracy_intervals`.
 
     Returns:
-        The first accuracy minus the second (fractions), and the lower and upper bound of the difference's 95%
-        percentile bootstrap interval.
+        The first accuracy minus the second (fractions), and the lower and upper bound of the difference's 95% interval.
 
     Raises:
         ValueError: a trial has no such predictions, or the two predict different images.
     """
     rows = {trial: select_predictions(joined, [trial], snapshot, split) for trial in (first, second)}
-    drawn = resampled_accuracies(pd.concat(rows.values()), generator, draws)
-    low, high = np.quantile(drawn[first] - drawn[second], _ENDS)
-    return float(rows[first]["top1"].mean() - rows[second]["top1"].mean()), float(low), float(high)
+    compared = compare(measured_trials(pd.concat(rows.values()), list(rows)))
+    difference = float(rows[first]["top1"].mean() - rows[second]["top1"].mean())
+    (bounds,) = distances_to_best(compared, first, "trial").query("trial == @second").itertuples()
+    return difference, float(bounds.behind_low), float(bounds.behind_high)
 
 
 def category_scores(selected: pd.DataFrame) -> pd.DataFrame:

@@ -13,14 +13,18 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.stats import t as student
 
-from mixvision.evaluation.metrics import performance
+from mixvision.evaluation.image_variances import (
+    LEVEL,
+    ImageVariance,
+    of_pairs,
+    satterthwaite,
+    variances_of_differences,
+)
+from mixvision.evaluation.tested import Tested
 from mixvision.parameter_types import require_types
-from mixvision.vocabulary import DOMAINS
 
-LEVEL = 0.95  # each claim is right with this probability, over test images and seeds
 FEWEST_SEEDS = 3
 NOT_ENOUGH = "not enough seeds"
 MOST_SEEDS = 100  # that are worth naming
@@ -49,37 +53,6 @@ class Claims:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """One measure of several models (settings, or procedures) on the same test images.
-
-    Attributes:
-        models: their labels, (M,).
-        values: the measure by seed and model, fractions (S, M).
-        influences: how much each component of test images moved it, (S, M, K); they sum to 0 over a domain's images.
-        scales: the variance that a single image drawn at random would have, (M,): p (1 - p) of an accuracy p.
-    """
-
-    models: tuple[Hashable, ...]
-    values: np.ndarray
-    influences: np.ndarray
-    scales: np.ndarray
-
-    def __post_init__(self) -> None:
-        seeds, models = self.values.shape
-        fits = self.influences.shape[:2] == (seeds, models) and self.scales.shape == (models,) == (len(self.models),)
-        if not fits:
-            raise ValueError(
-                f"{len(self.models)} models have values {self.values.shape}, influences {self.influences.shape} and "
-                f"scales {self.scales.shape}; give (S, M), (S, M, K) and (M,)."
-            )
-
-    def only(self, *models: Hashable) -> Tested:
-        """The same of some of the models."""
-        places = [self.models.index(model) for model in models]
-        return Tested(models, self.values[:, places], self.influences[:, places], self.scales[places])
-
-
-@dataclass(frozen=True)
 class Comparisons:
     """All pairs of models: row minus column, (M, M) each.
 
@@ -87,7 +60,7 @@ class Comparisons:
         models: their labels.
         seeds: S.
         differences: means over the seeds.
-        image_variances: of a difference, by the test images.
+        images: variances of a difference by the test images.
         seed_variances: of a difference, by a single seed; 0 if there is only one, whose luck cannot be told.
         prior: degrees of freedom that they have from other pairs, besides S - 1 of their own.
     """
@@ -95,7 +68,7 @@ class Comparisons:
     models: tuple[Hashable, ...]
     seeds: int
     differences: np.ndarray
-    image_variances: np.ndarray
+    images: ImageVariance
     seed_variances: np.ndarray
     prior: int = PRIOR
 
@@ -108,10 +81,8 @@ class Comparisons:
         """
         seeds = seeds or self.seeds
         by_seeds = self.seed_variances / seeds
-        variances = self.image_variances + by_seeds
-        with np.errstate(divide="ignore", invalid="ignore"):
-            freedom = np.where(by_seeds > 0, (seeds - 1 + self.prior) * (variances / by_seeds) ** 2, np.inf)
-        return student.ppf(LEVEL ** (1 / comparisons), freedom) * np.sqrt(variances)
+        freedom = satterthwaite((self.images.variances, self.images.freedom), (by_seeds, float(seeds - 1 + self.prior)))
+        return student.ppf(LEVEL ** (1 / comparisons), freedom) * np.sqrt(self.images.variances + by_seeds)
 
 
 @dataclass(frozen=True)
@@ -134,29 +105,17 @@ def compare(tested: Tested) -> Comparisons:
     """Compare all models with each other, seed by seed."""
     seeds, models = tested.values.shape
     means = tested.values.mean(axis=0)
-    images = np.maximum(_of_pairs(shared_covariances(tested.influences)), 0)
+    differences = means[:, None] - means
+    images = variances_of_differences(tested.influences, tested.parts)
     if seeds == 1:
-        return Comparisons(tested.models, 1, means[:, None] - means, images, np.zeros((models, models)))
-    observed = _of_pairs(np.atleast_2d(np.cov(tested.values, rowvar=False)))
+        return Comparisons(tested.models, 1, differences, images, np.zeros((models, models)))
+    observed = of_pairs(np.atleast_2d(np.cov(tested.values, rowvar=False)))
     scales = tested.scales[:, None] + tested.scales
     np.fill_diagonal(scales, 0)
     known = np.triu(scales > 0, 1)
     typical = Typical.of(observed[known], scales[known], np.full(known.sum(), seeds - 1))
     shrunk = np.maximum(typical.shrink(observed, scales, seeds - 1), 0)
-    return Comparisons(tested.models, seeds, means[:, None] - means, images, shrunk, typical.prior)
-
-
-def shared_covariances(influences: np.ndarray) -> np.ndarray:
-    """The covariances of models (M, M) by the test images: what different seeds have in common, or one seed's own.
-
-    Args:
-        influences: (S, M, K), see :class:`Tested`.
-    """
-    seeds = len(influences)
-    products = np.einsum("sak,tbk->stab", influences, influences, optimize=True)
-    if seeds == 1:
-        return products[0, 0]
-    return (products.sum(axis=(0, 1)) - np.einsum("ssab->ab", products)) / (seeds * (seeds - 1))
+    return Comparisons(tested.models, seeds, differences, images, shrunk, typical.prior)
 
 
 @dataclass(frozen=True)
@@ -218,89 +177,6 @@ def not_told_from_best(compared: Comparisons) -> list[Hashable]:
         return list(compared.models)
     beaten = np.any(compared.differences > compared.margins(models - 1), axis=0).tolist()
     return [model for model, is_beaten in zip(compared.models, beaten, strict=True) if not is_beaten]
-
-
-def measured_models(images: pd.DataFrame, trials: pd.DataFrame, by: str, top: str = "top1") -> dict[str, Tested]:
-    """Measure every model on the test images: "nice", "real" and, where there are both, "performance".
-
-    Only seeds that all models have count: each difference is one within a seed.
-
-    Args:
-        images: joined predictions of one split and one snapshot: trial, domain, id, component and ``top``.
-        trials: one row per trial: ``trial``, ``seed`` and the column ``by``, whose values are the models' labels.
-        by: as above.
-        top: "top1" or "top3".
-
-    Raises:
-        ValueError: a trial lacks the prediction of an image, or no seed is common to all models.
-    """
-    table = common_seeds(trials[trials["trial"].isin(images["trial"])], by)
-    if table.empty:
-        raise ValueError("No seed was trained in every model, so that models cannot be compared seed by seed.")
-    order = [trial for row in table.to_numpy() for trial in row]
-    measured = {}
-    for domain in DOMAINS:
-        rows = images[images["domain"] == domain]
-        if len(rows):
-            hits = rows.pivot(index=["component", "id"], columns="trial", values=top)[order]
-            if hits.isna().any(axis=None):
-                raise ValueError(f"The models predict different images of the domain {domain!r}.")
-            components = hits.index.get_level_values("component")
-            right = hits.to_numpy("float64").T.reshape(*table.shape, -1)
-            measured[domain] = (right, components)
-    return measures_of(tuple(table.columns), measured)
-
-
-def common_seeds(trials: pd.DataFrame, by: str) -> pd.DataFrame:
-    """The trials of the seeds that all models have: a row per seed, a column per value of ``by``."""
-    return trials.pivot(index="seed", columns=by, values="trial").dropna()
-
-
-def measures_of(
-    models: tuple[Hashable, ...], hits: dict[str, tuple[np.ndarray, Sequence[Hashable]]]
-) -> dict[str, Tested]:
-    """Accuracies and performance from which model was right where.
-
-    Args:
-        models: labels.
-        hits: by domain, 1 where a model was right and 0 elsewhere, (S, M, images), and the images' components.
-    """
-    parts = {domain: _accuracy(models, *of_domain) for domain, of_domain in hits.items()}
-    tested = {domain: part for domain, (part, _) in parts.items()}
-    if len(parts) < 2:
-        return tested
-    (nice, nice_components), (real, real_components) = (parts[domain] for domain in DOMAINS)
-    values = performance(nice.values, real.values)
-    weights = [
-        np.divide(values, 2 * part.values, out=np.zeros_like(values), where=part.values > 0) for part in (nice, real)
-    ]
-    components = nice_components.union(real_components, sort=False)
-    influences = np.zeros((*values.shape, len(components)))
-    for part, own, weight in ((nice, nice_components, weights[0]), (real, real_components, weights[1])):
-        influences[..., components.get_indexer(own)] += weight[..., None] * part.influences
-    means = nice.values.mean(axis=0), real.values.mean(axis=0)
-    scales = (means[0] + means[1] - 2 * means[0] * means[1]) / 4
-    return tested | {"performance": Tested(models, values, influences, scales)}
-
-
-def _accuracy(
-    models: tuple[Hashable, ...], hits: np.ndarray, components: Sequence[Hashable]
-) -> tuple[Tested, pd.Index]:
-    """The accuracies of one domain and the components by which their influences are ordered."""
-    places, names = pd.factorize(np.asarray(components))
-    values = hits.mean(axis=2)
-    order = np.argsort(places, kind="stable")
-    starts = np.searchsorted(places[order], np.arange(len(names)))
-    sums = np.add.reduceat((hits - values[..., None])[..., order], starts, axis=2)
-    correction = np.sqrt(len(names) / max(len(names) - 1, 1))
-    means = values.mean(axis=0)
-    return Tested(models, values, correction * sums / hits.shape[2], means * (1 - means)), pd.Index(names)
-
-
-def _of_pairs(covariances: np.ndarray) -> np.ndarray:
-    """Variances of all differences, (M, M), from covariances (M, M)."""
-    own = np.diag(covariances)
-    return own[:, None] + own - covariances - covariances.T
 
 
 def _bounds(compared: Comparisons, inside: np.ndarray, seeds: int) -> tuple[float, float]:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from mixvision.evaluation.intervals import wilson_interval
+from mixvision.evaluation.intervals import score_intervals
+from mixvision.evaluation.tested import in_one_setting
 
 
 def select_predictions(
@@ -32,13 +33,21 @@ def category_accuracy(selected: pd.DataFrame) -> pd.DataFrame:
         selected: joined predictions of one or more trials (seeds), whose accuracies are averaged.
 
     Returns:
-        One row per ``domain`` and ``category``: ``images`` (each counted once), ``accuracy``, and its 95% Wilson
-        interval ``low`` to ``high`` (fractions).
+        One row per ``domain`` and ``category``: ``images`` (each counted once), ``accuracy``, and its 95% interval
+        ``low`` to ``high`` (fractions; :func:`mixvision.evaluation.intervals.score_intervals`), for which the
+        categories of a domain are each other's typical ones.
+
+    Raises:
+        ValueError: a trial lacks the prediction of an image that another trial predicts.
     """
-    groups = selected.groupby(["domain", "category"])
-    table = groups.agg(images=("id", "nunique"), accuracy=("top1", "mean"))
-    low, high = wilson_interval(table["accuracy"].to_numpy(), table["images"].to_numpy())
-    return table.assign(low=low, high=high).reset_index()
+    trials = sorted(set(selected["trial"]))
+    tables = []
+    for _, rows in selected.groupby("domain", observed=True):
+        groups = rows.groupby(["domain", "category"], observed=True)
+        tested = [in_one_setting(images, trials) for _, images in groups]
+        table = groups.agg(images=("id", "nunique"), accuracy=("top1", "mean"))
+        tables.append(table.assign(**dict(zip(("low", "high"), score_intervals(tested).T, strict=True))))
+    return pd.concat(tables).reset_index()
 
 
 def confusion_counts(selected: pd.DataFrame, domain: str, categories: Sequence[str]) -> pd.DataFrame:

@@ -49,7 +49,7 @@ def metric_table(
 
     Returns:
         One row per value of ``by`` and ``snapshot`` (best_validation, last, best_test, then any other snapshot), test
-        images: ``trials``, the metrics and their ``_std`` over seeds; for best_validation the bootstrap bounds
+        images: ``trials``, the metrics and their ``_std`` over seeds; for best_validation the bounds of the interval
         ``performance_top1_low``... and ``validation_performance_top1``, by which the best ratio is picked;
         for best_test the columns of ``highest``; and ``published_<metric>`` where published.
     """

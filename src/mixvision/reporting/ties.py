@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.classification import accuracies_behind_best
@@ -18,19 +17,15 @@ ONE_SEED = (
 )
 
 
-def with_distances(
-    table: pd.DataFrame, joined: pd.DataFrame, best: str, generator: np.random.Generator, draws: int = 2000
-) -> pd.DataFrame:
+def with_distances(table: pd.DataFrame, joined: pd.DataFrame, best: str) -> pd.DataFrame:
     """A table of models, with ``behind_low`` and ``behind_high``: how far each is behind the best on the test images.
 
     Args:
         table: one row per model: ``trial``.
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
         best: the model that was chosen on validation images.
-        generator: source of the resampling.
-        draws: number of resampled test sets.
     """
-    return table.merge(accuracies_behind_best(joined, best, generator, draws=draws), "left", "trial")
+    return table.merge(accuracies_behind_best(joined, best), "left", "trial")
 
 
 def tied_sentence(table: pd.DataFrame, best: str) -> str:

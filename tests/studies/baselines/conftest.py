@@ -66,10 +66,10 @@ def make_baselines(domains: tuple[str, ...]) -> Baselines:
             {"model": "cnn", "batch_size": 64, "train": 0.851, "validation": 0.717},
         ],
     )
-    intervals = accuracy_intervals(joined, generator, draws=200)
+    intervals = accuracy_intervals(joined)
     table = trial_table(trials, accuracies(joined), intervals, history, outcomes, published)
-    leak = leak_numbers(table, joined, generator, draws=200)
-    table = with_distances(table, joined, best_trial(table), generator, draws=200)
+    leak = leak_numbers(table, joined)
+    table = with_distances(table, joined, best_trial(table))
     return Baselines(manifest, trials, joined, history, outcomes, table, leak, base, published)
 
 

@@ -147,7 +147,7 @@ def make_hits(table: pd.DataFrame, images: int = 100) -> pd.DataFrame:
 
 
 def make_leak(table: pd.DataFrame, images: int = 100) -> pd.DataFrame:
-    return leak_numbers(table, make_hits(table, images), np.random.default_rng(0), 500)
+    return leak_numbers(table, make_hits(table, images))
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ def test_a_trial_has_no_number_where_it_was_not_measured(table):
 def test_what_the_evaluation_returns_makes_a_table(study):
     joined = join_predictions(study.predictions, study.manifest)
     trials = study.trials[["trial"]].assign(model="cnn", seed=0, **BASE, split_first=True, matched=False)
-    intervals = accuracy_intervals(joined, np.random.default_rng(0), draws=200)
+    intervals = accuracy_intervals(joined)
     outcomes = make_outcomes(trials)
     table = trial_table(trials, accuracies(joined), intervals, make_history(trials), outcomes, None)
     said = study.predictions.merge(study.manifest[["id", "category", "split"]], on="id")
@@ -380,12 +380,12 @@ def test_the_leak_is_set_against_its_honest_counterpart(table, leak):
 
 
 def test_every_difference_is_of_the_pair_that_it_names(table, leak):
-    generator, hits = np.random.default_rng(0), make_hits(table)
+    hits = make_hits(table)
     honest, matched, leaky = leak["trial"]
     expected = {
-        (1, "honest"): paired_difference(hits, matched, honest, generator, draws=500),
-        (2, "matched"): paired_difference(hits, leaky, matched, generator, draws=500),
-        (2, "honest"): paired_difference(hits, leaky, honest, generator, draws=500),
+        (1, "honest"): paired_difference(hits, matched, honest),
+        (2, "matched"): paired_difference(hits, leaky, matched),
+        (2, "honest"): paired_difference(hits, leaky, honest),
     }
     for row in range(3):
         for other in ("honest", "matched"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 from page_reader import Reader
@@ -22,7 +21,7 @@ from mixvision.reporting.tables import metric_table
 from mixvision.studies.conclusions.mixing_law import Proxies
 from mixvision.studies.conclusions.page import answer, law_sentences, seeds_sentence, verdict_table
 
-REPORT = ReportParameters(title="Five fruits", bootstrap_draws=100)
+REPORT = ReportParameters(title="Five fruits")
 CLAIMS = Claims(seeds=(0, 1, 2), margin=0.01)
 NONE_LOST = pd.DataFrame(columns=["trial", "status", "reason"])
 PROXIES = Proxies(ratio_sets=[[0, 30, 100], [0, 30, 60, 100], [0, 1, 2]], iteration_shares=[0.5, 1.0])
@@ -45,7 +44,7 @@ def conclude(study, published=None, iterative: bool = True, proxies: Proxies = P
     if not iterative:
         trials, predictions = trials.head(0), predictions.head(0)
     mixed, in_turn = (join_predictions(said, study.manifest) for said in (study.predictions, predictions))
-    tables = judge(study.trials, mixed, trials, in_turn, known, CLAIMS, REPORT)
+    tables = judge(study.trials, mixed, trials, in_turn, known, CLAIMS)
     verdicts, ratios, settings, variances = tables
     metrics = make_metric_table(study, published)
     law, curves = fit_mixing_law(study.history, study.trials, study.trials.assign(status="finished"), metrics, proxies)
@@ -71,7 +70,7 @@ def conclude(study, published=None, iterative: bool = True, proxies: Proxies = P
 
 def make_metric_table(study, published) -> pd.DataFrame:
     joined = join_predictions(study.predictions, study.manifest)
-    intervals = performance_intervals(joined, study.trials, np.random.default_rng(0), draws=50)
+    intervals = performance_intervals(joined, study.trials)
     return metric_table(summarise(trial_metrics(joined), study.trials), intervals, published)
 
 

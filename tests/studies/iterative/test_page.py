@@ -43,7 +43,7 @@ PUBLISHED = PublishedIterative(
     accuracy_at_switch=0.95,
     accuracy_after_200=0.2,
 )
-REPORT = ReportParameters("Five fruits", bootstrap_draws=50)
+REPORT = ReportParameters("Five fruits")
 
 
 def make_trials(shares=SHARES, seeds: int = 1) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pandas as pd
 import pytest
 from page_reader import Reader
@@ -24,7 +23,7 @@ from mixvision.vocabulary import CATEGORY_MEASURES, METRICS, SNAPSHOTS
 def make_page(study, published=None, notes=(), **changes) -> tuple[str, pd.DataFrame]:
     joined = join_predictions(study.predictions, study.manifest)
     summary = summarise(trial_metrics(joined), study.trials)
-    intervals = performance_intervals(joined, study.trials, np.random.default_rng(0), draws=50)
+    intervals = performance_intervals(joined, study.trials)
     table = metric_table(summary, intervals, published)
     sheet = Image.new("RGB", (40, 30), "red")
     audit = {

@@ -75,9 +75,9 @@ def make_transfer(test_only: str | None = None) -> Transfer:
         parameters=3_000_000,
     )
     splits = set(joined["split"]) - {"validation"}
-    intervals = {split: accuracy_intervals(joined, generator, split=split, draws=50) for split in splits}
+    intervals = {split: accuracy_intervals(joined, split=split) for split in splits}
     table = transfer_table(trials, members, accuracies(joined), intervals, history, outcomes, backbones, joined)
-    table = with_distances(table, joined, best_model(table), generator, draws=50)
+    table = with_distances(table, joined, best_model(table))
     published = Published(
         transfer=PublishedTransfer(
             source="Table 5 of a thesis",
@@ -132,7 +132,7 @@ def make_ratios() -> pd.DataFrame:
     """Results of heads on frozen features by the share of real images."""
     study = make_study(1)
     joined = join_predictions(study.predictions, study.manifest)
-    return ratio_table(joined, study.trials, np.random.default_rng(0), draws=50)
+    return ratio_table(joined, study.trials)
 
 
 @pytest.fixture(scope="session")

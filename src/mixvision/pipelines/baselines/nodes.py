@@ -86,11 +86,10 @@ def measure(
     report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, str]:
     """Accuracies of every trial, all its results beside the published ones, the gain from the leak, and a summary."""
-    metrics, generator = accuracies(joined), np.random.default_rng(report.seed)
-    intervals = accuracy_intervals(joined, generator, draws=report.bootstrap_draws)
-    table = trial_table(trials, metrics, intervals, history, outcomes, published.baselines)
-    leak = leak_numbers(table, joined, generator, report.bootstrap_draws)
-    table = with_distances(table, joined, best_trial(table), np.random.default_rng(report.seed), report.bootstrap_draws)
+    metrics = accuracies(joined)
+    table = trial_table(trials, metrics, accuracy_intervals(joined), history, outcomes, published.baselines)
+    leak = leak_numbers(table, joined)
+    table = with_distances(table, joined, best_trial(table))
     summary = summary_text(report.title, table, leak, study.base, study.ablated)
     return metrics, table, leak, "\n".join([summary, *missing_notes(outcomes)])
 

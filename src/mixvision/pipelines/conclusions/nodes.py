@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -33,13 +32,11 @@ def judge(
     iterative_joined: pd.DataFrame,
     published: Published,
     claims: Claims,
-    report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The verdicts, how far each ratio is behind the best, what every setting achieves, and why that is uncertain."""
     joined = pd.concat([mixing_joined, iterative_joined], ignore_index=True)
     models = list_models(mixing_trials, iterative_trials)
-    generator = np.random.default_rng(report.seed)
-    evidence = gather_evidence(joined, models, generator, report.bootstrap_draws)
+    evidence = gather_evidence(joined, models)
     paper = published_rows(published.mixing), _highest_iterative(published)
     verdicts = judge_hypotheses(evidence, *paper, claims.margin)
     return verdicts, distances_of_ratios(evidence), evidence.settings.reset_index(), variance_table(evidence)
@@ -84,7 +81,7 @@ def write_page(
     **results: Any,
 ) -> tuple[str, str]:
     """Everything on one page that opens offline, and a summary; ``results`` are fields of `ConclusionsResults`."""
-    settings = {**vars(proxies), **vars(claims), "bootstrap_draws": report.bootstrap_draws, "seed": report.seed}
+    settings = {**vars(proxies), **vars(claims)}
     shown = ConclusionsResults(**results, proxies=settings)
     missing = [*missing_notes(mixing_outcomes), *missing_notes(iterative_outcomes)]
     page = conclusions_page(report.title, shown, published, missing)

@@ -24,7 +24,6 @@ def _judging() -> list[Node]:
                 "iterative.joined_predictions",
                 "published",
                 "params:claims",
-                "params:report",
             ],
             ["hypotheses", "ratios", "settings", "variances"],
             name="judge_hypotheses",

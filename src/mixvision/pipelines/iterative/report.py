@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
@@ -46,8 +45,8 @@ def measure(  # noqa: PLR0913 (a node of many tables)
     """Metrics of every trial; the table by share on all and on leak-free test images; the accuracy matrix, the
     measures of forgetting, its speed, and accuracy by alpha; and a summary."""
     first, metrics = phases.first, trial_metrics(joined)
-    table = _table(metrics, joined, trials, report)
-    without_leaks = _table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]], trials, report)
+    table = _table(metrics, joined, trials)
+    without_leaks = _table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]], trials)
     measures = forgetting.continual_measures(metrics, trials, first)
     speed = forgetting.forgetting_speed(_finished(history, metrics), trials, first)
     between = trial_metrics(join_predictions(interpolations, manifest))
@@ -126,12 +125,10 @@ def _finished(history: pd.DataFrame, metrics: pd.DataFrame) -> pd.DataFrame:
     return history[history["trial"].isin(metrics["trial"])]
 
 
-def _table(metrics: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame, report: ReportParameters) -> pd.DataFrame:
-    generator = np.random.default_rng(report.seed)
-    intervals = performance_intervals(joined, trials, generator, by="share", draws=report.bootstrap_draws)
+def _table(metrics: pd.DataFrame, joined: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    intervals = performance_intervals(joined, trials, by="share")
     table = metric_table(summarise(metrics, trials, by="share"), intervals, None, by="share")
-    best, draws = best_ratio(table, "share"), report.bootstrap_draws
-    return with_distances(table, behind_best(joined, trials, best, generator, "share", draws), "share")
+    return with_distances(table, behind_best(joined, trials, best_ratio(table, "share"), "share"), "share")
 
 
 def _settings(trials: pd.DataFrame, phases: Phases, training: Training) -> pd.DataFrame:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
@@ -40,13 +39,11 @@ def compare(
     plain_manifest: pd.DataFrame,
     trials: pd.DataFrame,
     joined: pd.DataFrame,
-    report: ReportParameters,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Metrics of every trial on the plain split, and the accuracies under both splits."""
     used = comparison.SplitResults(manifest, mixing_trials, mixing_joined)
     plain = comparison.SplitResults(plain_manifest, trials, joined)
-    generator = np.random.default_rng(report.seed)
-    return trial_metrics(joined), comparison.compare_accuracies(used, plain, generator, report.bootstrap_draws)
+    return trial_metrics(joined), comparison.compare_accuracies(used, plain)
 
 
 def draw(table: pd.DataFrame, splits: Splits) -> go.Figure:

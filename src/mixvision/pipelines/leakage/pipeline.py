@@ -45,7 +45,6 @@ def _report() -> list[Node]:
                 "manifest",
                 "plain_manifest",
                 "trials",
-                "params:report",
                 mixing_trials="mixing.trials",
                 mixing_joined="mixing.joined_predictions",
                 joined="joined_predictions",

@@ -64,11 +64,9 @@ def measure(
     finished = history[history["trial"].isin(metrics["trial"])]
 
     def table(measured: pd.DataFrame, images: pd.DataFrame, highest: pd.DataFrame | None = None) -> pd.DataFrame:
-        generator = np.random.default_rng(report.seed)
-        intervals = performance_intervals(images, trials, generator, draws=report.bootstrap_draws)
+        intervals = performance_intervals(images, trials)
         made = metric_table(summarise(measured, trials), intervals, published.mixing, highest=highest)
-        behind = behind_best(images, trials, best_ratio(made), generator, draws=report.bootstrap_draws)
-        return with_distances(made, behind)
+        return with_distances(made, behind_best(images, trials, best_ratio(made)))
 
     whole = table(metrics, joined, highest_on_test(finished, trials))
     without_leaks = table(trial_metrics(joined, without_leaks=True), joined[~joined["leaks"]])

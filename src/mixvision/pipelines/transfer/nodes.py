@@ -164,23 +164,20 @@ def measure(
     history: pd.DataFrame,
     outcomes: pd.DataFrame,
     backbones: pd.DataFrame,
-    report: TransferReport,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Accuracies of every model, and all its results in one table."""
-    metrics, generator, draws = accuracies(joined), np.random.default_rng(report.seed), report.bootstrap_draws
+    metrics = accuracies(joined)
     splits = [split for split in TEST_SPLITS if (joined["split"] == split).any()]
-    intervals = {split: accuracy_intervals(joined, generator, split=split, draws=draws) for split in splits}
+    intervals = {split: accuracy_intervals(joined, split=split) for split in splits}
     table = transfer_table(trials, members, metrics, intervals, history, outcomes, backbones, joined)
-    return metrics, with_distances(table, joined, best_model(table), np.random.default_rng(report.seed), draws)
+    return metrics, with_distances(table, joined, best_model(table))
 
 
-def measure_ratios(
-    ratio_predictions: pd.DataFrame, manifest: pd.DataFrame, study: Transfer, report: TransferReport
-) -> pd.DataFrame:
+def measure_ratios(ratio_predictions: pd.DataFrame, manifest: pd.DataFrame, study: Transfer) -> pd.DataFrame:
     """Accuracies by mixing ratio; no rows if there is nothing to mix."""
     joined = join_predictions(ratio_predictions, manifest)
     trials = ratio_trials(study) if len(joined) else pd.DataFrame(columns=["trial", "ratio"])
-    return ratio_table(joined, trials, np.random.default_rng(report.seed), report.bootstrap_draws)
+    return ratio_table(joined, trials)
 
 
 def summarise(

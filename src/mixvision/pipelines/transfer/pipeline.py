@@ -56,21 +56,13 @@ def _measures() -> list[Node]:
         Node(nodes.join, ["predictions", "manifest", "params:report"], "joined_predictions", name="join_predictions"),
         Node(
             nodes.measure,
-            [
-                "joined_predictions",
-                "trials",
-                "members",
-                "history",
-                "outcomes",
-                "backbones",
-                "params:report",
-            ],
+            ["joined_predictions", "trials", "members", "history", "outcomes", "backbones"],
             ["metrics", "table"],
             name="measure_models",
         ),
         Node(
             nodes.measure_ratios,
-            ["ratio_predictions", "manifest", "params:study", "params:report"],
+            ["ratio_predictions", "manifest", "params:study"],
             "ratios",
             name="measure_ratios",
         ),

@@ -16,12 +16,12 @@ from mixvision.evaluation.comparisons import (
     Comparisons,
     compare,
     judge,
-    measured_models,
     not_told_from_best,
 )
 from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import trial_metrics
 from mixvision.evaluation.selection import best_of_each
+from mixvision.evaluation.tested import measured_models
 from mixvision.studies.conclusions.paper import best_in_paper, iterative_in_paper, pure_in_paper
 from mixvision.studies.conclusions.statements import CENTRE, NEAR, NOT_JUDGED, PURE, STATEMENTS, is_near
 from mixvision.vocabulary import BEST_IN, BEST_VALIDATION, CATEGORY_METRICS, DOMAINS
@@ -60,9 +60,7 @@ def list_models(mixing_trials: pd.DataFrame, iterative_trials: pd.DataFrame) -> 
     return pd.concat(parts, ignore_index=True)
 
 
-def gather_evidence(
-    joined: pd.DataFrame, models: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
-) -> Evidence:
+def gather_evidence(joined: pd.DataFrame, models: pd.DataFrame) -> Evidence:
     """Measure every setting at the snapshots chosen on validation, and compare all of them seed by seed.
 
     Each measure is taken at the snapshot that was chosen for it (:data:`JUDGED_AT`): at the one with the highest
@@ -72,8 +70,6 @@ def gather_evidence(
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns, of both approaches.
         models: what :func:`list_models` returns; trials without predictions (failed ones) do not count.
-        generator: source of the resampling.
-        draws: number of resampled test sets.
 
     Raises:
         ValueError: there are no mixed models, a domain has no validation or no test image, or the predictions are of a
@@ -101,7 +97,7 @@ def gather_evidence(
     tested = honest[honest["split"] == "test"]
     ends = {"performance_top1_low": "performance_low", "performance_top1_high": "performance_high"}
     intervals = [
-        performance_intervals(honest, rows, generator, "value", draws=draws).assign(approach=approach)
+        performance_intervals(honest, rows, "value").assign(approach=approach)
         for approach, rows in models.groupby("approach")
     ]
     known = pd.concat(intervals).set_index(_SETTING).rename(columns=ends)[list(ends.values())]
@@ -201,7 +197,7 @@ def variance_table(evidence: Evidence) -> pd.DataFrame:
     rows = []
     for measure, compared in evidence.ratios.items():
         pairs = np.triu_indices(len(compared.models), 1)
-        images, seed = (np.median(part[pairs]) for part in (compared.image_variances, compared.seed_variances))
+        images, seed = (np.median(part[pairs]) for part in (compared.images.variances, compared.seed_variances))
         both = images + seed / compared.seeds
         parts = {"images": images**0.5, "seed": seed**0.5, "seeds": compared.seeds, "all": both**0.5}
         rows.append({"measure": measure, **parts})

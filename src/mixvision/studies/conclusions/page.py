@@ -42,7 +42,7 @@ class ConclusionsResults:
         differences, ratios, approaches: figures of the hypotheses, of the ratios and of both approaches.
         law_fits: figure of the law; None where none was fitted.
         mixing_trials, iterative_trials: both approaches' models.
-        proxies: the settings of the law, of the verdicts and of the resampling, by name.
+        proxies: the settings of the law and of the verdicts, by name.
     """
 
     verdicts: pd.DataFrame
@@ -91,7 +91,7 @@ def conclusions_page(title: str, results: ConclusionsResults, published: Publish
     approaches = {"mixed": results.mixing_trials, "iterative": results.iterative_trials}
     data = [
         *(settings_section(rows, f"The models of {name} training") for name, rows in approaches.items() if len(rows)),
-        Section("Settings", tables=[settings_table("Of the verdicts, the law and the resampling", results.proxies)]),
+        Section("Settings", tables=[settings_table("Of the verdicts and the law", results.proxies)]),
     ]
     footnotes = [*conclusions_footnotes(settings, published, results.proxies["margin"]), *notes]
     numbers = _key_numbers(verdicts, settings)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.by_category import category_metrics
-from mixvision.evaluation.intervals import LEVEL, resampled_accuracies
+from mixvision.evaluation.intervals import difference_of_independent, score_intervals
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.evaluation.selection import best_label
+from mixvision.evaluation.tested import in_one_setting
 from mixvision.images.manifest import split_manifest
 from mixvision.images.splits import STRATUM, Splits
 from mixvision.training.mixtures import require_both_domains
@@ -89,18 +89,14 @@ def compare_test_images(manifest: pd.DataFrame, plain_manifest: pd.DataFrame) ->
     return pd.DataFrame(rows)
 
 
-def compare_accuracies(
-    used: SplitResults, plain: SplitResults, generator: np.random.Generator, draws: int = 2000
-) -> pd.DataFrame:
+def compare_accuracies(used: SplitResults, plain: SplitResults) -> pd.DataFrame:
     """Top-1 accuracy of every ratio under both splits, at the snapshot chosen on validation.
 
-    The intervals resample whole components of each test set. The two test sets are drawn from the same images, but
-    are treated as independent in the interval of the difference.
+    The intervals count images by components, and cover the seeds where there are several. The two test sets are drawn
+    from the same images, but are treated as independent in the interval of the difference.
 
     Args:
         used, plain: the results under the splits that the study uses, and under the plain one.
-        generator: source of the resampling.
-        draws: number of resampled test sets.
 
     Returns:
         One row per ratio and domain: ``ratio``, ``domain``, ``trials`` (how many seeds finished under both splits;
@@ -123,16 +119,13 @@ def compare_accuracies(
     for ratio, seeds in pairs.groupby("ratio"):
         for domain in DOMAINS:
             row = {"ratio": ratio, "domain": domain, "trials": len(seeds)}
-            drawn = {}
             for side, images in zip(SIDES, predicted, strict=True):
                 own = images[(images["domain"] == domain) & images["trial"].isin(seeds[f"{side}_trial"])]
-                drawn[side] = resampled_accuracies(own, generator, draws).mean(axis=1)
-                row |= {f"{side}_top1": own["top1"].mean()} | _bounds(drawn[side], side)
+                row |= {f"{side}_top1": own["top1"].mean(), side: in_one_setting(own, list(seeds[f"{side}_trial"]))}
                 found = category_metrics(own).mean()  # over the seeds
                 row |= {f"{side}_{name}": found[category_metric(domain, name)] for name in CATEGORY_MEASURES}
-            row["difference"] = row["plain_top1"] - row["used_top1"]
-            rows.append(row | _bounds(drawn["plain"] - drawn["used"], "difference"))
-    table = pd.DataFrame(rows)
+            rows.append(row)
+    table = _with_intervals(pd.DataFrame(rows))
     for side, results in zip(SIDES, (used, plain), strict=True):
         table[f"{side}_best"] = table["ratio"] == _best_ratio(results, table["ratio"])
     return table.merge(compare_test_images(used.manifest, plain.manifest), on="domain")
@@ -161,6 +154,12 @@ def _best_ratio(results: SplitResults, ratios: pd.Series) -> int:
     return int(best_label(validated[validated["ratio"].isin(ratios)].set_index("ratio")["performance_top1"]))
 
 
-def _bounds(drawn: pd.Series, name: str) -> dict[str, float]:
-    low, high = drawn.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {f"{name}_low": low, f"{name}_high": high}
+def _with_intervals(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the intervals of both sides' accuracies, of what was :class:`Tested`, and of their difference."""
+    for _, rows in table.groupby("domain"):
+        for side in SIDES:
+            table.loc[rows.index, [f"{side}_low", f"{side}_high"]] = score_intervals(list(rows[side]))
+    used, plain = (table[[f"{side}_{part}" for part in ("top1", "low", "high")]].to_numpy() for side in SIDES)
+    low, high = difference_of_independent(plain, used)
+    table = table.assign(difference=plain[:, 0] - used[:, 0], difference_low=low, difference_high=high)
+    return table.drop(columns=list(SIDES))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.intervals import behind_best, performance_intervals
@@ -17,36 +16,32 @@ _BEHIND = ["behind_low", "behind_high"]
 _VALIDATED = "validation_performance_top1"
 
 
-def ratio_table(
-    joined: pd.DataFrame, trials: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
-) -> pd.DataFrame:
+def ratio_table(joined: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Accuracies of heads on frozen features by the share of real images they were trained on.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns, tops 1 and 3.
         trials: one row per head: ``trial``, ``ratio`` (per cent real) and ``seed``.
-        generator: source of the resampling.
-        draws: number of resampled test sets.
 
     Returns:
         One row per ``ratio``, at the snapshot best_validation: ``trials`` (seeds, whose accuracies are averaged),
         ``nice_top1``, ``real_top1`` and ``performance_top1`` on test images, the bounds of its 95% interval ``low`` and
         ``high``, :data:`CATEGORY_METRICS`, ``validation_performance_top1``, by which the best ratio is picked, and
         ``behind_low`` and ``behind_high``, the bounds of the 95% interval of how far the ratio's performance is below
-        the best one's: both on the same resampled test images.
+        the best one's: both on the same test images.
 
     Raises:
         ValueError: none was measured on validation images of both domains.
     """
     summary = summarise(trial_metrics(joined), trials)
-    intervals = performance_intervals(joined, trials, generator, draws=draws)
+    intervals = performance_intervals(joined, trials)
     table = metric_table(summary, intervals, None)
     bounds = {"performance_top1_low": "low", "performance_top1_high": "high"}
     table = table[table["snapshot"] == "best_validation"].rename(columns=bounds)
     table = table[[*_COLUMNS, *CATEGORY_METRICS, _VALIDATED]].reset_index(drop=True)
     if table.empty:
         return table.reindex(columns=[*table, *_BEHIND])
-    return table.merge(behind_best(joined, trials, best_frozen_ratio(table), generator, draws=draws), how="left")
+    return table.merge(behind_best(joined, trials, best_frozen_ratio(table)), how="left")
 
 
 def best_frozen_ratio(ratios: pd.DataFrame) -> int:
@@ -94,5 +89,5 @@ def ratio_sentence(ratios: pd.DataFrame, published: PublishedMixing | None) -> s
     difference, bounds = row["performance_top1"] - there["performance_top1"], there[_BEHIND]
     return (
         f"{sentence}. Here {paper[0]}% gives {number(there['performance_top1'])}, a difference of {number(difference)} "
-        f"(95% interval on the same resampled images {interval(*bounds)}): {verdict}."
+        f"(95% interval on the same images {interval(*bounds)}): {verdict}."
     )
