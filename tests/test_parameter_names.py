@@ -42,6 +42,11 @@ PHASE = {"unfrozen": 2, "epochs": 1, "learning_rate": 0.1}
             {"transfer": {"study": {"fine_tunings": [{"average": None}]}}},
             "transfer.study.fine_tunings.0.average is now called ema_decay",
         ),
+        (
+            {"mixing": {"report": {"bootstrap_draws": 500}}},
+            "There is no parameter mixing.report.bootstrap_draws any more, as intervals are computed, and no longer "
+            "drawn: remove it where you set it.",
+        ),
     ],
 )
 def test_an_old_name_is_refused_with_the_new_one(parameters, sentence):

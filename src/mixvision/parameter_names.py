@@ -22,6 +22,7 @@ NEW_NAMES = {
     "transfer.study.fine_tunings.*.phases.*.unfrozen": "trainable_blocks",
     "transfer.study.fine_tunings.*.phases.*.fresh": "reset_optimizer",
 }
+GONE = {"*.report.bootstrap_draws": "intervals are computed, and no longer drawn"}
 
 
 def declared(base: Path, patterns: Sequence[str]) -> dict[str, Any]:
@@ -45,10 +46,15 @@ def _files(base: Path, patterns: Sequence[str]) -> list[Path]:
 
 
 def refuse_old_names(parameters: Mapping[str, Any]) -> None:
-    """Raise ValueError for the first parameter that still has its old name."""
+    """Raise ValueError for the first parameter that still has its old name, or exists no more."""
     for pattern, new in NEW_NAMES.items():
         for path in _matching(parameters, pattern.split(".")):
             raise ValueError(f"The parameter {'.'.join(path)} is now called {new}: rename it where you set it.")
+    for pattern, reason in GONE.items():
+        for path in _matching(parameters, pattern.split(".")):
+            raise ValueError(
+                f"There is no parameter {'.'.join(path)} any more, as {reason}: remove it where you set it."
+            )
 
 
 def refuse_unknown_names(parameters: Mapping[str, Any], known: Mapping[str, Any], kind: str = "parameter") -> None:

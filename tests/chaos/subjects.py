@@ -15,12 +15,10 @@ IMAGES, COPIES = 30, 3  # of each category in each domain
 TRAINING = {"iterations": 24, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"}
 LONG = {**TRAINING, "iterations": 600, "evaluate_every": 10}  # longer than a server is away
 EPOCHS = {"epochs": 4, "accelerator": "cpu"}
-REPORT = {"bootstrap_draws": 50}
-MIXING = {"mixtures": {"ratios": [0, 50, 100]}, "training": TRAINING, "report": REPORT}
+MIXING = {"mixtures": {"ratios": [0, 50, 100]}, "training": TRAINING}
 ITERATIVE = {
     "phases": {"shares": [25, 75], "evaluate_restricted_every": 4},
     "training": TRAINING,
-    "report": REPORT,
 }
 ALTERNATIVES = {
     "study": {"ratios": [50], "added": [100], "replay": [20], "earlier_answers": []},
@@ -43,7 +41,6 @@ TUNING = {
 BASELINES = {
     "study": {"models": ["linear", "cnn"], "batch_sizes": [], "learning_rates": [], "augmentations": ["none"]},
     "training": EPOCHS,
-    "report": REPORT,
 }
 FINE_TUNING = {
     "name": "fine-tuned",
@@ -64,7 +61,7 @@ TRANSFER = {
         "ratios": [0, 50, 100],
     },
     "training": EPOCHS,
-    "report": {**REPORT, "tops": [1, 2], "embedded_images": 60, "activations_shown": 6},
+    "report": {"tops": [1, 2], "embedded_images": 60, "activations_shown": 6},
 }
 STREAMS = {"learning": {"buffer": 30}, "training": TRAINING}
 UNTRAINED = {"tf_efficientnet_lite0": None, "test_resnet": "random"}  # a small network
@@ -104,7 +101,7 @@ def subjects(images: Path) -> dict[str, Subject]:
         Subject(
             "conclusions",
             "conclusions",
-            {"mixing": MIXING, "iterative": ITERATIVE, "conclusions": {"report": REPORT}},
+            {"mixing": MIXING, "iterative": ITERATIVE},
             small,
         ),
         Subject("tuning", "tuning", {"tuning": TUNING}, small),

@@ -29,7 +29,6 @@ BRIEF = {
             "augmentations": ["none"],
         },
         "training": {"epochs": 2, "accelerator": "cpu"},
-        "report": {"bootstrap_draws": 50},
     }
 }
 REPORT = "data/08_reporting/letters/baselines"
@@ -216,7 +215,7 @@ def test_the_berries_environment_in_small(run_pipeline, project, shared_data, tm
     file = project / "conf/berries/parameters_baselines.yml"
     settings = yaml.safe_load(file.read_text())["baselines"]
     settings["study"] |= lists
-    change(file, baselines=settings | {"training": {"epochs": 1}, "report": {"bootstrap_draws": 50}})
+    change(file, baselines=settings | {"training": {"epochs": 1}})
 
     project = run_pipeline("baselines", env="berries")
     report = project / "data/08_reporting/berries/baselines"

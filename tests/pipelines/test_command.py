@@ -68,7 +68,6 @@ def test_a_study_of_a_users_own_two_folders(project, photos):
         "mixing": {
             "mixtures": {"ratios": [0, 50, 100]},
             "training": {"iterations": 4, "evaluate_every": 2},
-            "report": {"bootstrap_draws": 20},
         }
     }
     (project / "conf/digits_of_mine/parameters.yml").write_text(yaml.safe_dump(settings))

@@ -17,15 +17,13 @@ from mixvision.vocabulary import AFTER_INITIAL, BEST_IN, SNAPSHOTS
 pytestmark = pytest.mark.slow
 
 TRAINING = {"iterations": 8, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"}
-REPORT = {"bootstrap_draws": 50}
 BRIEF = {
-    "mixing": {"mixtures": {"ratios": [0, 50, 100]}, "training": TRAINING, "report": REPORT},
+    "mixing": {"mixtures": {"ratios": [0, 50, 100]}, "training": TRAINING},
     "iterative": {
         "phases": {"shares": [25, 75], "evaluate_restricted_every": 2},
         "training": TRAINING,
-        "report": REPORT,
     },
-    "conclusions": {"claims": {"seeds": [0, 1, 2]}, "report": REPORT},
+    "conclusions": {"claims": {"seeds": [0, 1, 2]}},
 }
 
 
@@ -113,7 +111,6 @@ def test_the_other_ways_to_train_iteratively(run_pipeline, few_digits):
                 "evaluate_restricted_every": 2,
             },
             "training": {**TRAINING, "precision": "64-true"},
-            "report": REPORT,
         },
         "ingestion": {"splits": {"method": "plain"}},
     }

@@ -16,7 +16,6 @@ BRIEF = {
     "mixing": {
         "mixtures": {"ratios": [50]},
         "training": {"iterations": 2, "evaluate_every": 2, "checkpoint_every": 2, "accelerator": "cpu"},
-        "report": {"bootstrap_draws": 50},
     }
 }
 

@@ -28,7 +28,6 @@ BRIEF = {
     "mixing": {
         "mixtures": {"ratios": [0, 50, 100]},
         "training": {"iterations": 8, "evaluate_every": 4, "checkpoint_every": 2, "accelerator": "cpu"},
-        "report": {"bootstrap_draws": 50},
     }
 }
 
@@ -306,7 +305,7 @@ def test_a_diverging_model_is_a_failed_run_among_finished_ones(finished, run_pip
         ({"mixtures": {"ratios": [0, 200]}}, r"ratios is \[0, 200\]"),
         ({"training": {"iterations": -1}}, "iterations is -1"),
         ({"trainings": {"iterations": 1}}, "no parameter mixing.trainings: did you mean mixing.training"),
-        ({"report": {"bootstrap_draws": 0}}, "bootstrap_draws is 0"),
+        ({"report": {"mistakes_shown": 0}}, "mistakes_shown is 0"),
     ],
 )
 def test_wrong_parameters_stop_the_run_before_anything_is_done(run_pipeline, project, parameters, complaint):

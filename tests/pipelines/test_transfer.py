@@ -43,7 +43,7 @@ BRIEF = {
             "ratios": [0, 50, 100],
         },
         "training": {"epochs": 3, "accelerator": "cpu"},
-        "report": {"bootstrap_draws": 50, "tops": [1, 2], "embedded_images": 60, "activations_shown": 6},
+        "report": {"tops": [1, 2], "embedded_images": 60, "activations_shown": 6},
     }
 }
 REPORT = "data/08_reporting/letters/transfer"

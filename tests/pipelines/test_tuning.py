@@ -96,7 +96,6 @@ class Killer(TrainingListener):
 MIXING = {
     "mixtures": {"ratios": [0, 50], "learning_rate": 0.001, "l2": 0.9},
     "training": {"iterations": 4, "evaluate_every": 4, "checkpoint_every": 4, "accelerator": "cpu"},
-    "report": {"bootstrap_draws": 20},
 }
 
 

@@ -11,20 +11,18 @@ class ReportParameters:
 
     Args:
         title: heading of the page.
-        bootstrap_draws: resampled test sets for each interval.
         images_per_category: images of each category and domain on the sample sheet.
         mistakes_shown: images on the sheet of most confident mistakes.
-        seed: of the bootstrap and of the choice of sample images.
+        seed: of the choice of sample images.
     """
 
     title: str = "How much real data to mix in"
-    bootstrap_draws: int = 2000
     images_per_category: int = 6
     mistakes_shown: int = 24
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("bootstrap_draws", "images_per_category", "mistakes_shown"):
+        for name in ("images_per_category", "mistakes_shown"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; the report needs a whole number of 1 or more.")
         if type(self.seed) is not int or self.seed < 0:

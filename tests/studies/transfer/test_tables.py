@@ -258,7 +258,7 @@ def test_report_parameters_take_what_yaml_gives_them():
         ({"tops": [1, 3, 2]}, r"tops is \[1, 3, 2\]; .* increasing"),
         ({"tops": [1, 2.0]}, r"tops is \[1, 2.0\]; .* whole numbers"),
         ({"tops": 5}, "tops is 5; give a list"),
-        ({"bootstrap_draws": 0}, "bootstrap_draws is 0; .* 1 or more"),
+        ({"mistakes_shown": 0}, "mistakes_shown is 0; .* 1 or more"),
         ({"activations_shown": 2.5}, "activations_shown is 2.5; .* whole number"),
         ({"embedded_images": True}, "embedded_images is True; .* whole number"),
         ({"seed": -1}, "seed of the report is -1; .* 0 or more"),

@@ -15,18 +15,16 @@ class TransferReport:
     Args:
         title: heading of the page.
         tops: an image counts as right for "top k" when its category is among the first k predictions.
-        bootstrap_draws: resampled test sets for each interval.
         images_per_category: images of each category and domain on the sample sheet.
         mistakes_shown: images on the sheet of most confident mistakes.
         activations_shown: images on the sheet of class activation maps.
         embedded_images: maximum number of points on the map of the features.
-        seed: of the bootstrap and of every choice of images.
+        seed: of every choice of images.
         sources: by domain where its images come from, a folder, archive or URL; None if there are none.
     """
 
     title: str = "What a pretrained network brings along"
     tops: tuple[int, ...] = (1, 5)
-    bootstrap_draws: int = 2000
     images_per_category: int = 6
     mistakes_shown: int = 24
     activations_shown: int = 24
@@ -44,7 +42,7 @@ class TransferReport:
                 f"tops is {list(self.tops)}; give 1 followed by increasing whole numbers up to {MOST_PREDICTIONS}, the "
                 "number of predictions that are kept for each image."
             )
-        names = ("bootstrap_draws", "images_per_category", "mistakes_shown", "activations_shown", "embedded_images")
+        names = ("images_per_category", "mistakes_shown", "activations_shown", "embedded_images")
         for name in names:
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; the report needs a whole number of 1 or more.")
