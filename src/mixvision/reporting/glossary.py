@@ -74,12 +74,10 @@ GLOSSARY = {
         r"\bafter[_ ]initial\b",
     ),
     "95% interval": Term(
-        "where the result would be in 95% of such studies: with one seed the central 95% of the results on test sets "
-        "drawn at random from the test images, with replacement (a bootstrap), with several also over the seeds.",
-        r"\b95% interval|\bbootstrap|\bresampled\b",
-    ),
-    "Wilson interval": Term(
-        "a 95% interval of an accuracy that is computed from the number of images alone.", r"\bWilson interval"
+        "computed such that it holds the true result, that on all such images, in 95% of such studies: a score "
+        "interval (Wilson's) for the number of independent images that would be as informative as the test images. "
+        "With several seeds it also covers how training varies.",
+        r"\b95% interval|\bscore interval",
     ),
     "near-duplicate": Term(
         "an image that looks almost like another one. Images linked in this way form a cluster.",

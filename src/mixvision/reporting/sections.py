@@ -17,12 +17,12 @@ from mixvision.reporting.tables import trial_settings
 from mixvision.vocabulary import HELD_OUT, MISSING
 
 INTERVALS = (
-    "The 95% intervals resample the test images of each domain, near-duplicates and groups together. They show how "
-    "much the performances depend on these test images, not how much training varies."
+    "The 95% intervals cover the choice of test images, where near-duplicates and images of one group count together, "
+    "but not how training varies: score intervals (Wilson's) with Student's quantiles where there are few such groups."
 )
 INTERVALS_OVER_SEEDS = (
-    "The 95% intervals cover the choice of test images, where near-duplicates and images of one group count once, and "
-    "how training varies between seeds, with Student's quantiles for so few."
+    "The 95% intervals cover the choice of test images, where near-duplicates and images of one group count together, "
+    "and how training varies between seeds: score intervals (Wilson's) with Student's quantiles for so few."
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from mixvision.reporting.published import PublishedBaselines
-from mixvision.reporting.sections import published_note
+from mixvision.reporting.sections import INTERVALS, published_note
 from mixvision.reporting.ties import ONE_SEED
 
 QUESTION = (
@@ -17,8 +17,7 @@ NOTES = (
     "highest validation accuracy, restored after early stopping.",
     "The training accuracy is the running mean over the batches of the best epoch, measured while the weights changed, "
     "with dropout and augmentation. For these reasons alone it may be lower than the validation accuracy.",
-    "The 95% intervals resample the test images, near-duplicates together and in the same way for all models. They "
-    "show how much an accuracy depends on these test images, not how much training varies.",
+    INTERVALS,
     ONE_SEED,
     "The best model, settings included, is the one with the highest accuracy on the validation images. Its test "
     "accuracy is unbiased by that choice; on the test images another model may happen to be ahead.",

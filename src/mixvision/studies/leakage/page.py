@@ -16,7 +16,7 @@ from mixvision.reporting.image_tables import image_counts
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.results import StudyResults
-from mixvision.reporting.sections import INTERVALS, audit_section, mistake_pictures, settings_section
+from mixvision.reporting.sections import audit_section, intervals_note, mistake_pictures, settings_section
 from mixvision.vocabulary import CATEGORY_MEASURES
 
 QUESTION = (
@@ -88,7 +88,7 @@ def leakage_page(title: str, results: LeakageResults, notes: Sequence[str] = ())
     ]
     numbers = _key_numbers(comparison, method)
     summary = answer(comparison, method)
-    footnotes = [INTERVALS, INDEPENDENCE, *notes]
+    footnotes = [intervals_note(comparison), INDEPENDENCE, *notes]
     return render_page(Page(f"{title}: leakage", QUESTION, summary, numbers, evidence, data, footnotes))
 
 

@@ -135,7 +135,7 @@ def category_accuracies(accuracies: pd.DataFrame, subject: str) -> go.Figure:
                 hovertemplate="%{y}: %{x:.3f} (%{customdata[1]:.3f} to %{customdata[2]:.3f}), %{customdata[0]} images",
             )
         )
-    title = title_with("Test accuracy by category", f"top-1, {subject}; lines: 95% Wilson interval")
+    title = title_with("Test accuracy by category", f"top-1, {subject}; lines: 95% interval")
     figure.update_layout(template=TEMPLATE, title=title, height=210 + 26 * len(order))
     figure.update_xaxes(title="accuracy (fraction)", range=[-0.02, 1.02])
     return figure.update_yaxes(type="category", categoryorder="array", categoryarray=order, dtick=1)

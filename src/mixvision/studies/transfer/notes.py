@@ -8,6 +8,7 @@ import pandas as pd
 
 from mixvision.evaluation.metrics import mark_independent
 from mixvision.reporting.published import PublishedTransfer
+from mixvision.reporting.sections import INTERVALS
 from mixvision.reporting.ties import ONE_SEED
 
 QUESTION = (
@@ -21,8 +22,7 @@ NOTES = (
     "that epoch's final weights, because the weights were still changing and because of dropout and altered views, if "
     "any.",
     "last epoch: weights at the end of training, measured on the same test images.",
-    "The 95% intervals resample the test images, near-duplicates together and in the same way for all models. They "
-    "show how much an accuracy depends on these test images, not how much training varies.",
+    INTERVALS,
     ONE_SEED,
     "The best model is the one with the highest accuracy on the validation images. Its test accuracy is unbiased by "
     "that choice; on the test images another model may happen to be ahead.",
