@@ -234,6 +234,8 @@ def test_ratios_are_told_from_the_best_by_the_interval_of_their_distance(study, 
     table.loc[table["ratio"] == 30, "validation_performance_top1"] = 1.0
     behind = pd.DataFrame({"ratio": [0, 30, 60, 100], "behind_low": low, "behind_high": 0.5})
     whole = with_distances(table, behind)
-    assert (inseparable(whole), inseparable_sentence(whole)) == (alike, sentence)
+    assert (inseparable(whole), inseparable_sentence(whole.assign(trials=2))) == (alike, sentence)
+    alone = inseparable_sentence(whole.assign(trials=1))
+    assert alone == f"{sentence} Seeds were not looked at: each ratio was trained with one."
     assert comparison_table(whole)["behind the best"][1] == "0.000 to 0.500"
     assert (inseparable(table), inseparable_sentence(table)) == ([30], "")

@@ -115,12 +115,15 @@ def inseparable(table: pd.DataFrame, by: str = "ratio") -> list[int]:
 
 
 def inseparable_sentence(table: pd.DataFrame, by: str = "ratio") -> str:
-    """Which others the test images cannot tell from the best ratio, or share, in a sentence."""
+    """Which others the test images cannot tell from the best ratio, or share, and whether that covers the seeds."""
+    if "behind_low" not in table or table[by].nunique() == 1:
+        return ""
     others = [f"{value}%" for value in inseparable(table, by) if value != best_ratio(table, by)]
-    if not others:
-        compared = "behind_low" in table and table[by].nunique() > 1
-        return f"On these test images every other {by} is behind it, by the 95% interval, too." if compared else ""
-    return f"These test images cannot tell it from {listed(others)} {SETTINGS[by].removeprefix('% ')}."
+    sentence = f"On these test images every other {by} is behind it, by the 95% interval, too."
+    if others:
+        sentence = f"These test images cannot tell it from {listed(others)} {SETTINGS[by].removeprefix('% ')}."
+    seeds = "" if (table["trials"] > 1).any() else f" Seeds were not looked at: each {by} was trained with one."
+    return sentence + seeds
 
 
 def comparison_table(
