@@ -31,7 +31,10 @@ HEAVY = """
     kedro_mlflow.framework.hooks kedro_viz.launchers.cli.main lightning mlflow.store.tracking.sqlalchemy_store
     mlflow.tracing.processor.otel_metrics_mixin optuna plotly.express pytorch_lightning timm
 """
-PIPELINES = "alternatives as_is baselines conclusions ingestion iterative leakage mixing sanity_check streams submission transfer tuning"
+PIPELINES = """
+    alternatives as_is baselines conclusions ingestion iterative leakage mixing sanity_check streams submission transfer
+    tuning
+"""
 
 
 def import_everything() -> None:

@@ -148,8 +148,8 @@ GLOSSARY = {
     "replay": Term("share of first-domain images in the second (restricted) training, in per cent.", r"\breplay"),
     "arm": Term("one of the ways to train that are compared.", r"\barms?\b"),
     "forward transfer": Term(
-        "accuracy on the second domain before any of its images was seen, minus that of guessing (Lopez-Paz and Ranzato, "
-        "2017).",
+        "accuracy on the second domain before any of its images was seen, minus that of guessing (Lopez-Paz and "
+        "Ranzato, 2017).",
         r"\bforward transfer\b",
     ),
     "WiSE-FT, alpha": Term(

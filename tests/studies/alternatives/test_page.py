@@ -62,7 +62,7 @@ def joined(trials) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def table(joined, trials) -> pd.DataFrame:
     counts = pd.DataFrame({"arm": list(ARMS), "nice_images": 80, "real_images": [40, 80, 20, 40, 40, 40, 40]})
-    return arms_table(joined, trials, counts, np.random.default_rng(0), 50)
+    return arms_table(joined, trials, counts)
 
 
 def test_the_table_has_every_arm_in_order_with_its_accuracies(table):

@@ -52,7 +52,7 @@ def test_every_arm_has_a_result_and_its_own_numbers(train):
     steps = result.history.groupby("trial")["iteration"].agg(lambda column: sorted(set(column)))
     assert steps["then-real-seed-0"] == steps["mix-050-seed-0"] == [2, 4, 6, 8]
     counts = trials[["arm"]].drop_duplicates().assign(nice_images=1, real_images=1)
-    table = arms_table(joined, trials, counts, np.random.default_rng(0), 20)
+    table = arms_table(joined, trials, counts)
     assert list(table["arm"]) == list(trials["arm"].unique()) and (table["trials"] == 2).all()
     forgetting = forgetting_table(joined, trials)
     assert forgetting["nice_before"].nunique() == 1  # all continue the same training

@@ -60,8 +60,8 @@ def test_how_far_a_ratio_is_behind_is_measured_on_the_same_images(study, transfe
     others = study.predictions[study.predictions["trial"] != names[0]]
     joined = join_predictions(pd.concat([others, same.assign(trial=names[0])]), study.manifest)
     table = ratio_table(joined, study.trials).set_index("ratio")
-    assert table.loc[best, ["behind_low", "behind_high"]].tolist() == [0, 0]
-    assert table.loc[0, "behind_high"] == -table.loc[0, "behind_low"] > 0
+    assert table.loc[0, ["behind_low", "behind_high"]].tolist() == [0, 0], "the first of two best ones"
+    assert table.loc[best, "behind_high"] == -table.loc[best, "behind_low"] > 0
     assert table.loc[0, "low"] < table.loc[0, "high"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
@@ -71,8 +70,7 @@ def measure(
     """
     honest = joined[~joined["leaks"].astype(bool)]
     counts = arms.count_images(training_sets, trials, manifest)
-    generator = np.random.default_rng(report.seed)
-    table = tables.arms_table(honest, trials, counts, generator, report.bootstrap_draws)
+    table = tables.arms_table(honest, trials, counts)
     claim = tables.judge_claim(honest, trials, claims.margin)
     summary = "\n\n".join([alternatives_summary(report.title, table, claim), *missing_notes(outcomes)])
     return trial_metrics(joined), table, tables.forgetting_table(honest, trials), summary

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.comparisons import (
     Comparisons,
     Verdict,
-    common_seeds,
     compare,
     judge,
-    measured_models,
 )
 from mixvision.evaluation.intervals import behind_best, performance_intervals
 from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.evaluation.selection import best_first, best_label, not_behind
+from mixvision.evaluation.tested import common_seeds, measured_models
 from mixvision.studies.alternatives.arms import IN_TURN, MIX
 from mixvision.vocabulary import AFTER_INITIAL, BEST_VALIDATION, DOMAINS, LAST, MEASURES, TEST, VALIDATION
 
@@ -38,17 +36,13 @@ class Claim:
     mix: str
 
 
-def arms_table(
-    joined: pd.DataFrame, trials: pd.DataFrame, counts: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
-) -> pd.DataFrame:
+def arms_table(joined: pd.DataFrame, trials: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
     """All arms on the test images, at the snapshot chosen on validation.
 
     Args:
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
         trials: what :func:`mixvision.studies.alternatives.arms.list_arms` returns.
         counts: what :func:`mixvision.studies.alternatives.arms.count_images` returns.
-        generator: source of the resampling, where there is one seed.
-        draws: number of resampled test sets.
 
     Returns:
         One row per arm with a result, in the order of the trials: ``arm``, ``approach``, ``nice_images``,
@@ -60,10 +54,10 @@ def arms_table(
     tested, validated = (summary[summary["split"] == split].set_index("arm") for split in (TEST, VALIDATION))
     columns = [f"{measure}_top1{end}" for measure in MEASURES for end in ("", "_std")]
     table = tested[["trials", *columns]].join(validated["performance_top1"].rename("validation_performance_top1"))
-    intervals = performance_intervals(joined, trials, generator, by="arm", draws=draws).set_index("arm")
+    intervals = performance_intervals(joined, trials, by="arm").set_index("arm")
     table = table.join(intervals[["performance_top1_low", "performance_top1_high"]])
     best = best_label(table["validation_performance_top1"])
-    table = table.join(behind_best(joined, trials, best, generator, "arm", draws).set_index("arm"))
+    table = table.join(behind_best(joined, trials, best, by="arm").set_index("arm"))
     arms = trials.drop_duplicates("arm")[["arm", "approach"]].merge(counts, on="arm")
     return arms.merge(table.reset_index(), on="arm")
 

@@ -28,16 +28,12 @@ _FROM = {HONEST: "from_honest", MATCHED: "from_matched"}
 _ENDS = ("", "_low", "_high")
 
 
-def leak_numbers(
-    table: pd.DataFrame, joined: pd.DataFrame, generator: np.random.Generator, draws: int = 2000
-) -> pd.DataFrame:
+def leak_numbers(table: pd.DataFrame, joined: pd.DataFrame) -> pd.DataFrame:
     """Photos and accuracies of the two leaky trials and of their honest counterpart of the same model and settings.
 
     Args:
         table: what :func:`mixvision.studies.baselines.tables.trial_table` returns.
         joined: what :func:`mixvision.evaluation.metrics.join_predictions` returns.
-        generator: source of the resampling.
-        draws: number of resampled test sets.
 
     Returns:
         A row for each ``arm``, :data:`HONEST`, :data:`MATCHED` and :data:`LEAKY`, no rows without leaky trials:
@@ -57,7 +53,7 @@ def leak_numbers(
     for first, second in ISOLATES:
         if arms.loc[[first, second], "test_top1"].notna().all():
             pair = arms.loc[first, "trial"], arms.loc[second, "trial"]
-            found = paired_difference(joined, *pair, generator, draws=draws)
+            found = paired_difference(joined, *pair)
             arms.loc[first, [f"{_FROM[second]}{end}" for end in _ENDS]] = found
     return arms.reset_index()
 
