@@ -23,7 +23,6 @@ ITERATIVE = {
 ALTERNATIVES = {
     "study": {"ratios": [50], "added": [100], "replay": [20], "earlier_answers": []},
     "training": TRAINING,
-    "report": REPORT,
 }
 TUNING = {
     "grid": {
