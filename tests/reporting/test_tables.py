@@ -111,7 +111,7 @@ def test_markdown_shows_the_comparison_and_every_metric_at_each_snapshot(study, 
     comparison, *by_snapshot = markdown_tables(text)
     assert comparison.set_index("% real").loc["60", "published"] == "0.648"
     headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
-    assert headings == ["Chosen on validation", "End of training", "Chosen on test"]
+    assert headings == ["Chosen on validation", "End of training", "Chosen on test", "By category, test images"]
     for snapshot, shown in zip(SNAPSHOTS, by_snapshot, strict=True):
         expected = table[table["snapshot"] == snapshot].set_index("ratio")
         shown = shown.set_index(shown["% real"].astype("int64"))

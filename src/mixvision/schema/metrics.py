@@ -118,7 +118,11 @@ ALTERNATIVES_TABLE = Table(
         *(ARM, APPROACH, AVERAGED),
         *(Column(f"{domain}_images", WHOLE, "different images that it is trained on") for domain in DOMAINS),
         *(accuracy(f"{measure}_top1") for measure in MEASURES),
-        *(accuracy(f"{measure}_top1_std", "standard deviation over the trials") for measure in MEASURES),
+        *BY_CATEGORY,
+        *(
+            accuracy(f"{name}_std", "standard deviation over the trials")
+            for name in (*(f"{measure}_top1" for measure in MEASURES), *(measure.name for measure in BY_CATEGORY))
+        ),
         *(accuracy(f"performance_top1_{end}", "bound of the 95% interval") for end in ("low", "high")),
         accuracy("validation_performance_top1"),
         *BEHIND,

@@ -56,7 +56,8 @@ def joined(trials) -> pd.DataFrame:
                     part["component"] = np.arange(IMAGES) + 1000 * place
                     parts.append(part.assign(trial=trial.trial, snapshot=snapshot, split=split, domain=domain))
     joined = pd.concat(parts, ignore_index=True)
-    return joined.assign(leaks=False, category=np.where(joined.index % 2, "a", "b"))
+    joined = joined.assign(leaks=False, category=np.where(joined.index % 2, "a", "b"))
+    return joined.assign(prediction_1=np.where(joined["top1"], joined["category"], "wrong"))
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,8 @@ def test_the_page_shows_every_arm_and_marks_the_best(table, joined, trials, stud
     assert page.table("arm", "95% interval")["arm"].tolist() == list(ARMS)
     (best,) = re.findall(r'<tr class="best">(.*)</tr>', html)
     assert "all images" in best and len(re.findall('<tr class="tied">', html)) == 1
+    worst = page.table("arm", "worst category").set_index(["arm", "domain"])["worst category"]
+    assert worst["all images", "real"].startswith("0.740")  # 37 of the 50 images with an odd number
     assert page.table("arm", "forgotten")["forgotten"].tolist() == ["0.500", "0.250"]
     assert page.section("How to read this").endswith("A note.")
     require_explained_terms(html)

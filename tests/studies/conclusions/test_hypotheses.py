@@ -91,14 +91,14 @@ def test_each_hypothesis_is_judged_at_the_snapshot_chosen_for_its_measure():
     joined = make_joined(by_performance)
     own = make_joined(by_real)
     joined = pd.concat([joined[joined["snapshot"] != JUDGED_AT["real"]], own[own["snapshot"] == JUDGED_AT["real"]]])
-    evidence = gather_evidence(joined, make_models(mixed), np.random.default_rng(0))
+    evidence = gather_evidence(joined, make_models(mixed))
     row = judged(evidence).loc[REAL]
     assert (row["estimate"], row["verdict"]) == (pytest.approx(0.04), "supported")
     reached = evidence.settings.loc[("mixed", 100)]
     assert reached[["nice", "real", "performance"]].tolist() == pytest.approx([0.4, 0.97, np.sqrt(0.4 * 0.9)])
     old = joined[joined["snapshot"] == "best_validation"]
     with pytest.raises(ValueError, match=r"lack the snapshot best_validation_nice.*--pipelines=conclusions"):
-        gather_evidence(old, make_models(mixed), np.random.default_rng(0))
+        gather_evidence(old, make_models(mixed))
 
 
 def test_with_equal_seeds_the_bounds_are_those_of_the_images():

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from mixvision.evaluation.comparisons import FEWEST_SEEDS, MOST_SEEDS, NOT_ENOUGH
+from mixvision.reporting.category_tables import EXPLANATION, category_tables
 from mixvision.reporting.formatting import interval, listed, markdown_table, number, with_spread
 from mixvision.reporting.page import Page, Section, Table, render_page
 from mixvision.reporting.results import StudyResults
@@ -81,6 +82,7 @@ def alternatives_page(title: str, results: AlternativesResults, notes: Sequence[
     )
     evidence = [
         Section("All arms", [marks_text("arm", best, tied)], [shown], [results.performance]),
+        Section("Accuracy by category", [EXPLANATION], category_tables(table, "arm", "arm")),
         Section("Real images beside all nice ones", figures=[results.real_images]),
         _forgetting_section(results),
         Section(

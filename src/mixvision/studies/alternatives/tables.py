@@ -17,7 +17,16 @@ from mixvision.evaluation.metrics import summarise, trial_metrics
 from mixvision.evaluation.selection import best_first, best_label, not_behind
 from mixvision.evaluation.tested import common_seeds, measured_models
 from mixvision.studies.alternatives.arms import IN_TURN, MIX
-from mixvision.vocabulary import AFTER_INITIAL, BEST_VALIDATION, DOMAINS, LAST, MEASURES, TEST, VALIDATION
+from mixvision.vocabulary import (
+    AFTER_INITIAL,
+    BEST_VALIDATION,
+    CATEGORY_METRICS,
+    DOMAINS,
+    LAST,
+    MEASURES,
+    TEST,
+    VALIDATION,
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +55,14 @@ def arms_table(joined: pd.DataFrame, trials: pd.DataFrame, counts: pd.DataFrame)
 
     Returns:
         One row per arm with a result, in the order of the trials: ``arm``, ``approach``, ``nice_images``,
-        ``real_images``, ``trials`` (seeds), top-1 ``nice_top1``, ``real_top1`` and ``performance_top1`` with their
-        ``_std`` over seeds, ``performance_top1_low`` and ``_high`` of the 95% interval,
-        ``validation_performance_top1``, ``behind_low`` and ``behind_high``.
+        ``real_images``, ``trials`` (seeds), ``nice_top1``, ``real_top1``, ``performance_top1`` and
+        :data:`mixvision.vocabulary.CATEGORY_METRICS` with their ``_std`` over seeds, ``performance_top1_low`` and
+        ``_high`` of the 95% interval, ``validation_performance_top1``, ``behind_low`` and ``behind_high``.
     """
     summary = summarise(trial_metrics(joined[joined["snapshot"] == BEST_VALIDATION]), trials, by="arm")
     tested, validated = (summary[summary["split"] == split].set_index("arm") for split in (TEST, VALIDATION))
-    columns = [f"{measure}_top1{end}" for measure in MEASURES for end in ("", "_std")]
+    measures = [*(f"{measure}_top1" for measure in MEASURES), *CATEGORY_METRICS]
+    columns = [f"{measure}{end}" for measure in measures for end in ("", "_std")]
     table = tested[["trials", *columns]].join(validated["performance_top1"].rename("validation_performance_top1"))
     intervals = performance_intervals(joined, trials, by="arm").set_index("arm")
     table = table.join(intervals[["performance_top1_low", "performance_top1_high"]])
