@@ -240,7 +240,7 @@ class RunSummary:
         for name in (name for name, its_role in outputs.items() if its_role == "summary"):
             print(f"\n{catalog.load(name)}")
         for name in (name for name, its_role in outputs.items() if its_role == "page"):
-            print(f"\nThe page, with every table and picture: {file_of(name, catalog)}")
+            print(f"\nThe page of {name.partition('.')[0]}, with every table and picture: {file_of(name, catalog)}")
         if "models" in outputs.values() and Path("Makefile").exists():  # not in a packaged project
             print("Look at the pipeline in kedro-viz: make viz.")
         if self.seconds:

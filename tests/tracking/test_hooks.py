@@ -19,7 +19,7 @@ from mixvision.settings import CONFIG_LOADER_ARGS
 from mixvision.tracking.answers import Answer
 from mixvision.tracking.facts import counts_of, digest_of
 from mixvision.tracking.hooks import Tracking
-from mixvision.tracking.journal import Journal
+from mixvision.tracking.journal import PARENT, Journal
 from mixvision.tracking.runs import NOTE, TrialRuns
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -34,7 +34,7 @@ def tracking(tmp_path, monkeypatch) -> Tracking:
     trials.started(pd.DataFrame({"trial": ["a", "run-002"]}))
     hook = Tracking()
     hook.catalog = DataCatalog.from_config(ConfigLoader(str(CONF), **CONFIG_LOADER_ARGS)["catalog"])
-    hook.run = SimpleNamespace(journal=journal, trials=trials, has_images=False)
+    hook.run = SimpleNamespace(journal=journal, trials=trials, has_images=False, description="")
     yield hook
     hook.run = None
 
@@ -145,6 +145,19 @@ def test_the_digest_of_images_changes_with_their_pixels_and_splits_alone():
     assert digest == digest_of(images[::-1].assign(phash=0)) and 0 < len(digest) <= 36
     assert digest != digest_of(images.assign(split="train")) and digest != digest_of(images.assign(square_sha256="1"))
     assert counts_of(images) == {"images": 2, "train": 1, "test": 1}
+
+
+def test_a_failed_run_says_why_before_what_it_had_found(tracking, monkeypatch):
+    monkeypatch.setattr(tracking, "_end", lambda status: None)
+    tracking.after_dataset_saved("ingestion.summary", "Digits: images\n\nAll are kept.")
+    tracking.on_pipeline_error(ValueError("iterations is 0; give a whole number of 1 or more."))
+    notes, journal = [], tracking.run.journal
+    while entry := journal.next():
+        if entry.run == PARENT and entry.arguments.get("name") == NOTE:
+            notes.append(entry.arguments["value"])
+        journal.advance()
+    assert len(notes) == 2 and notes[0].startswith("[The page, ") and "All are kept." in notes[0]
+    assert notes[1] == f"**Failed:** ValueError: iterations is 0; give a whole number of 1 or more.\n\n{notes[0]}"
 
 
 def test_how_a_trial_ended_is_its_status_in_mlflow(tracking):

@@ -199,7 +199,8 @@ class Tracking:
         if its_role == "models":
             self.run.trials.keep_networks(data)
         if its_role == "summary":
-            _describe(self.run.journal, data, dataset_name.partition(".")[0])
+            self.run.description = _description(self.run.journal, data, dataset_name.partition(".")[0])
+            self.run.journal.write("set_tag", name=NOTE, value=self.run.description)
         self._note_images(dataset_name, data)
         if is_report(dataset_name, self.catalog):
             file = file_of(dataset_name, self.catalog)
@@ -238,7 +239,10 @@ class Tracking:
         if self.run:
             from mixvision.plain_errors import sentence_of
 
-            self.run.journal.write("set_tag", name="failure", value=sentence_of(error)[:LONGEST_TAG])
+            sentence = sentence_of(error)
+            self.run.journal.write("set_tag", name="failure", value=sentence[:LONGEST_TAG])
+            note = f"**Failed:** {sentence}\n\n{self.run.description}".strip()
+            self.run.journal.write("set_tag", name=NOTE, value=note[:LONGEST_TAG])
         self._end("FAILED")
 
     def interrupted(self) -> None:
@@ -254,13 +258,12 @@ class Tracking:
             self.plugin.leave()
 
 
-def _describe(journal: Journal, summary: str, pipeline: str) -> None:
-    """Make a summary the run's description: a link to the page in MLflow, the answer, the question, the tables."""
+def _description(journal: Journal, summary: str, pipeline: str) -> str:
+    """A summary as the run's description: a link to the page in MLflow, the answer, the question, the tables."""
     state = journal.state
     place = f"#/experiments/{state.experiment}/runs/{state.runs[PARENT]}/artifacts/{pipeline}/page.html"
     heading, *parts = summary.strip().split("\n\n")
     asked = [part for part in parts[:1] if part.endswith("?")]
     told = sorted(parts[len(asked) :], key=lambda part: part.startswith("|"))
     answer = "\n\n".join([*told[:1], heading, *asked, *told[1:]])[: LONGEST_TAG - 1000]  # MLflow folds what is long
-    text = f"[The page, with every table and picture]({place})\n\n{answer}"
-    journal.write("set_tag", name=NOTE, value=text)
+    return f"[The page, with every table and picture]({place})\n\n{answer}"

@@ -25,7 +25,7 @@ class TrackedRun:
         self.process = os.getpid()
         self.sender = BackgroundSender(journal)
         self.trials = TrialRuns(journal)
-        self.has_images = False
+        self.has_images, self.description = False, ""
         self.events.listen(self.trials)
         os.environ[JOURNAL] = str(journal.folder)
         self.sender.start()
@@ -71,7 +71,7 @@ class JoinedRun:
         self.process = os.getpid()
         self.journal = Journal(folder)
         self.trials = TrialRuns(self.journal)
-        self.has_images = False
+        self.has_images, self.description = False, ""
 
     def end(self, _: str) -> bool:
         """Leave the run to the process that opened it."""
