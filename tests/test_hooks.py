@@ -17,7 +17,7 @@ from mixvision.studies.transfer.trials import Transfer
 from mixvision.training.config import Arithmetic, EpochTraining, Training
 
 CONF = Path(__file__).parents[1] / "conf"
-STUDIES = ("mixing", "leakage", "iterative", "baselines", "transfer")
+STUDIES = ("mixing", "leakage", "iterative", "alternatives", "baselines", "transfer")
 ROLES = {
     "final_metrics": {
         *(f"{study}.metrics" for study in STUDIES),
