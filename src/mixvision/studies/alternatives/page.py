@@ -9,7 +9,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from PIL import Image
 
-from mixvision.evaluation.comparisons import FEWEST_SEEDS, MOST_SEEDS, NOT_ENOUGH
 from mixvision.reporting.category_tables import EXPLANATION, category_tables
 from mixvision.reporting.formatting import interval, listed, markdown_table, number, with_spread
 from mixvision.reporting.page import Page, Section, Table, render_page
@@ -23,6 +22,7 @@ from mixvision.reporting.sections import (
 )
 from mixvision.reporting.tables import distances
 from mixvision.reporting.ties import marks_text
+from mixvision.reporting.verdicts import in_words
 from mixvision.studies.alternatives.arms import MIX
 from mixvision.studies.alternatives.tables import Claim, best_arm, tied_arms
 
@@ -119,19 +119,10 @@ def answer(table: pd.DataFrame, claim: Claim | None) -> str:
 
 def claim_sentence(claim: Claim) -> str:
     """The verdict on "an alternative is better than every fixed-size mix"."""
-    found = claim.verdict
-    compared = (
-        f"An alternative is better than every fixed-size mix: {found.verdict}. On the test images "
-        f"{claim.alternative} and {claim.mix} lead their sides, and differ by {claim.estimate:+.3f}"
+    return (
+        f"Is an alternative better than every fixed-size mix? On the test images {claim.alternative} leads the "
+        f"alternatives, and {claim.mix} the mixes. {in_words(claim.estimate, claim.verdict, claim.seeds)}"
     )
-    if found.verdict == NOT_ENOUGH:
-        return f"{compared}; this needs {FEWEST_SEEDS} seeds or more."
-    text = f"{compared} ({found.low:+.3f} to {found.high:+.3f})."
-    if found.verdict != "undecided":
-        return text
-    needed = found.seeds_needed
-    more = f"{needed} seeds would settle it" if needed else f"{MOST_SEEDS} seeds would not settle it"
-    return f"{text} {more}, if the differences stay as they are."
 
 
 def shown_table(table: pd.DataFrame) -> pd.DataFrame:

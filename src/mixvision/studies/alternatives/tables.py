@@ -37,12 +37,14 @@ class Claim:
         verdict: by the rule of :mod:`mixvision.evaluation.comparisons`.
         estimate: the best alternative minus the best mix, in test performance.
         alternative, mix: which these are on the test images.
+        seeds: how many each model was trained with.
     """
 
     verdict: Verdict
     estimate: float
     alternative: str
     mix: str
+    seeds: int
 
 
 def arms_table(joined: pd.DataFrame, trials: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
@@ -97,7 +99,9 @@ def judge_claim(joined: pd.DataFrame, trials: pd.DataFrame, margin: float) -> Cl
     compared = compare(measured_models(tested, known, "arm")["performance"])
     alternative, mix = _highest(compared, others), _highest(compared, sorted(mixes))
     places = [compared.models.index(arm) for arm in (alternative, mix)]
-    return Claim(judge(compared, others, margin), float(compared.differences[*places]), alternative, mix)
+    return Claim(
+        judge(compared, others, margin), float(compared.differences[*places]), alternative, mix, compared.seeds
+    )
 
 
 def forgetting_table(joined: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:

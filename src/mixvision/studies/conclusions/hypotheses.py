@@ -10,9 +10,6 @@ import numpy as np
 import pandas as pd
 
 from mixvision.evaluation.comparisons import (
-    FEWEST_SEEDS,
-    MOST_SEEDS,
-    NOT_ENOUGH,
     Comparisons,
     compare,
     judge,
@@ -22,6 +19,7 @@ from mixvision.evaluation.intervals import performance_intervals
 from mixvision.evaluation.metrics import trial_metrics
 from mixvision.evaluation.selection import best_of_each
 from mixvision.evaluation.tested import measured_models
+from mixvision.reporting.verdicts import in_words
 from mixvision.studies.conclusions.paper import best_in_paper, iterative_in_paper, pure_in_paper
 from mixvision.studies.conclusions.statements import CENTRE, NEAR, NOT_JUDGED, PURE, STATEMENTS, is_near
 from mixvision.vocabulary import BEST_IN, BEST_VALIDATION, CATEGORY_METRICS, DOMAINS
@@ -209,10 +207,10 @@ def _judge_pure(evidence: Evidence, domain: str, margin: float) -> dict[str, Any
     if ratio not in compared.models or len(compared.models) < 2:
         return _not_judged(f"This needs a model trained with {ratio}% real images and one with another share.")
     reached = evidence.settings.loc["mixed", domain]
-    outcome, _, rival = _judged(compared, [ratio], margin)
+    outcome, text, _, rival = _judged(compared, [ratio], margin)
     return outcome | {
         "sentence": f"At {ratio}% real, {domain} accuracy is {reached[ratio]:.3f}. The best other ratio, {rival}%, "
-        f"reaches {reached[rival]:.3f}. {_in_words(outcome)}"
+        f"reaches {reached[rival]:.3f}. {text}"
     }
 
 
@@ -223,10 +221,10 @@ def _judge_best_ratio(evidence: Evidence, margin: float) -> dict[str, Any]:
         where = f"within {NEAR} points of {CENTRE}% real"
         return _not_judged(f"This needs models {where} and models farther from it.")
     reached = evidence.settings.loc["mixed", "performance"]
-    outcome, best, rival = _judged(compared, near, margin)
+    outcome, text, best, rival = _judged(compared, near, margin)
     return outcome | {
         "sentence": f"Within {NEAR} points of {CENTRE}%, {best}% real has the highest test performance, "
-        f"{reached[best]:.3f}; outside, {rival}% has {reached[rival]:.3f}. {_in_words(outcome)}"
+        f"{reached[best]:.3f}; outside, {rival}% has {reached[rival]:.3f}. {text}"
     }
 
 
@@ -234,12 +232,12 @@ def _judge_iterative(evidence: Evidence, margin: float) -> dict[str, Any]:
     compared = evidence.procedures
     if compared is None:
         return _not_judged("There are no results of iterative training.")
-    outcome, _, _ = _judged(compared, ["iterative"], margin)
+    outcome, text, _, _ = _judged(compared, ["iterative"], margin)
     picks = evidence.picked.groupby("approach")["value"].agg(_per_cent)
     return outcome | {
         "sentence": "Each seed's best model on the validation images: of iterative training "
         f"{picks['iterative']} of the iterations for the initial training, of mixed training {picks['mixed']} real. "
-        f"Their test performances are compared. {_in_words(outcome)}"
+        f"Their test performances are compared. {text}"
     }
 
 
@@ -249,33 +247,23 @@ def _per_cent(values: pd.Series) -> str:
     return f"{', '.join(others)} or {last}%" if others else f"{last}%"
 
 
-def _judged(compared: Comparisons, claimed: list, margin: float) -> tuple[dict[str, Any], Any, Any]:
-    """Verdict, bounds and estimate, and the best claimed and the best other model on the test images."""
+def _judged(compared: Comparisons, claimed: list, margin: float) -> tuple[dict[str, Any], str, Any, Any]:
+    """Verdict, bounds and estimate, the same in words, the best claimed and the best other model on the test images."""
     found = judge(compared, claimed, margin)
     inside = np.array([model in claimed for model in compared.models])
     lead = compared.differences[:, 0]  # before the first model, by the mean of the seeds
     best, rival = (int(np.where(part, lead, -np.inf).argmax()) for part in (inside, ~inside))
+    estimate = compared.differences[best, rival]
     outcome = {
-        "estimate": compared.differences[best, rival],
+        "estimate": estimate,
         "low": found.low,
         "high": found.high,
         "verdict": found.verdict,
         "seeds": compared.seeds,
         "seeds_needed": found.seeds_needed,
     }
-    return outcome, compared.models[best], compared.models[rival]
-
-
-def _in_words(outcome: Mapping[str, Any]) -> str:
-    difference = f"The difference is {outcome['estimate']:+.3f}"
-    if outcome["verdict"] == NOT_ENOUGH:
-        return f"{difference}; with {outcome['seeds']} of at least {FEWEST_SEEDS} seeds: {NOT_ENOUGH}."
-    text = f"{difference} ({outcome['low']:+.3f} to {outcome['high']:+.3f}): {outcome['verdict']}"
-    if outcome["verdict"] != "undecided":
-        return f"{text}."
-    needed = outcome["seeds_needed"]
-    more = f"{needed} seeds would settle it" if needed else f"{MOST_SEEDS} seeds would not settle it"
-    return f"{text}. {more}, if the differences stay as they are."
+    text = in_words(estimate, found, compared.seeds)
+    return outcome, text, compared.models[best], compared.models[rival]
 
 
 def _not_judged(reason: str) -> dict[str, Any]:
