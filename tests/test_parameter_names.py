@@ -10,6 +10,7 @@ import pytest
 import yaml
 from kedro.config import OmegaConfigLoader
 
+from mixvision.configuration import ConfigLoader
 from mixvision.hooks import ParameterNames
 from mixvision.parameter_names import (
     NEW_NAMES,
@@ -23,6 +24,7 @@ from mixvision.parameter_names import (
     unread_names,
     what_was_meant,
 )
+from mixvision.settings import CONFIG_LOADER_ARGS
 from mixvision.training.fine_tuning.config import FineTuning, Phase
 from mixvision.training.mixtures import Mixtures
 
@@ -209,6 +211,45 @@ def test_a_misspelt_file_of_an_environment_is_not_ignored(tmp_path, name, meant)
     (tmp_path / "weeds" / name).touch()
     with pytest.raises(ValueError, match=f"weeds/{name} is read by nobody: rename it to {meant}"):
         ParameterNames.require_environment(loader)
+
+
+def test_two_environments_with_different_images_do_not_share_a_study(tmp_path):
+    """The results of one would replace the other's."""
+    texts = {
+        "base": "study: digits\nnice: {source: sample}",
+        "weeds": "study: weeds\nnice: {source: photos}",
+        "same": "study: weeds\nnice: {source: photos}\niterations: 5",
+        "other": "study: weeds\nnice: {source: more photos}",
+        "nameless": "nice: {source: photos}",
+        "sample": "study: digits\nnice: {source: photos}",
+        "longer": "iterations: 900",
+        "local": "nice: {source: photos}",
+        "broken": "study: [",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "globals.yml").write_text(text)
+
+    def require(env: str | None) -> None:
+        ParameterNames.require_own_study(ConfigLoader(str(tmp_path), env=env, **CONFIG_LOADER_ARGS))
+
+    for env in (None, "base", "local", "longer"):
+        require(env)
+    with pytest.raises(
+        ValueError, match="conf/weeds/globals.yml and conf/other/globals.yml both name the study 'weeds'"
+    ):
+        require("weeds")
+    with pytest.raises(
+        ValueError, match="conf/nameless/globals.yml names images but no study.*add the line study: namel"
+    ):
+        require("nameless")
+    with pytest.raises(
+        ValueError, match="conf/sample/globals.yml and conf/base/globals.yml both name the study 'digits'"
+    ):
+        require("sample")
+    (tmp_path / "other" / "globals.yml").unlink()
+    require("same")
+    require("weeds")
 
 
 def test_a_study_is_named_as_its_folders_can_be():

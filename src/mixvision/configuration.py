@@ -16,6 +16,8 @@ from kedro.utils import find_kedro_project
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mixvision.vocabulary import DOMAINS
+
 UNKNOWN_GLOBAL = "it refers to globals in globals.yml itself; write ${name} there, without globals"
 
 
@@ -40,8 +42,10 @@ class ConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> Any:
         """Kedro's, but an error names the file, or the setting in it, that cannot be read (raises ValueError)."""
         try:
-            found = super().__getitem__(key)
-            return self._with_own_title(found) if key == "globals" else found
+            if key == "globals":
+                self._refuse_empty()
+                return self._with_own_title(super().__getitem__(key))
+            return super().__getitem__(key)
         except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, TypeError) as error:
             base, own = (self.texts(env, key) for env in (self.base_env, self.env or self.default_run_env))
             if isinstance(error, OmegaConfBaseException):
@@ -55,6 +59,17 @@ class ConfigLoader(OmegaConfigLoader):
                 ):
                     raise ValueError(f"{file} sets {name} to {value!r}, but it must be a mapping.") from error
             raise
+
+    def _refuse_empty(self) -> None:
+        """Refuse a setting without a value that is a mapping in conf/base: others refer to what is in it."""
+        base = {name: of for each in self.texts(self.base_env, "globals").values() for name, of in each.items()}
+        for file, own in self.texts(self.env or self.default_run_env, "globals").items():
+            for name, value in own.items():
+                if value is None and isinstance(base.get(name), Mapping):
+                    absent = f"; in a study without {name} images write {name}: {{source: null}}"
+                    raise ValueError(
+                        f"{file} leaves {name} empty, but it must be a mapping{absent if name in DOMAINS else ''}."
+                    )
 
     def _with_own_title(self, settings: dict[str, Any]) -> dict[str, Any]:
         """A study that names itself but gives no title is headed by its name, and not by the title of the sample."""

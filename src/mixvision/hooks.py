@@ -34,7 +34,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from mixvision.addresses import with_shown_addresses
-from mixvision.configuration import log_as_configured
+from mixvision.configuration import ConfigLoader, log_as_configured
 from mixvision.interruptions import after_cell
 from mixvision.parameter_names import (
     declared,
@@ -46,6 +46,7 @@ from mixvision.parameter_names import (
     require_mappings,
     unread_names,
 )
+from mixvision.vocabulary import DOMAINS
 
 if TYPE_CHECKING:
     from mixvision.datasets.images import ImageSourceDataset
@@ -72,6 +73,7 @@ class ParameterNames:
         base, patterns = Path(loader.conf_source) / "base", loader.config_patterns
         settings, runtime = loader["globals"], loader.runtime_params
         self.require_study(settings.get("study"))
+        self.require_own_study(cast(ConfigLoader, loader))
         known_settings, declared_parameters = (declared(base, patterns[kind]) for kind in ("globals", "parameters"))
         refuse_misplaced(settings, known_settings, declared_parameters, "parameters.yml")
         refuse_unknown_names(settings, known_settings, "global setting")
@@ -125,6 +127,34 @@ class ParameterNames:
                 f"The global setting study is {name!r}, but it names folders in data/: begin with a letter or digit, "
                 "and use no slash."
             )
+
+    @staticmethod
+    def require_own_study(loader: ConfigLoader) -> None:
+        """Refuse an environment whose results would replace those of another one, which has other images."""
+        name = str(loader.env or loader.default_run_env)
+        own = _globals_of(loader, name)
+        if name in (loader.base_env, loader.default_run_env) or not any(own.get(domain) for domain in DOMAINS):
+            return
+        if "study" not in own:
+            raise ValueError(
+                f"conf/{name}/globals.yml names images but no study, so its results would replace those of the sample: "
+                f"add the line study: {name}"
+            )
+        for other in sorted(file.parent.name for file in Path(loader.conf_source).glob("*/globals.yml")):
+            theirs = _globals_of(loader, other) if other not in (name, loader.default_run_env) else {}
+            if theirs.get("study") == own["study"] and any(theirs.get(of) != own.get(of) for of in DOMAINS):
+                raise ValueError(
+                    f"conf/{name}/globals.yml and conf/{other}/globals.yml both name the study {own['study']!r}, for "
+                    "different images, so the results of one would replace the other's: give one of them another name."
+                )
+
+
+def _globals_of(loader: ConfigLoader, env: str) -> dict[str, Any]:
+    """The global settings that an environment makes itself; none if its files cannot be read."""
+    try:
+        return {name: value for of_file in loader.texts(env, "globals").values() for name, value in of_file.items()}
+    except ValueError:
+        return {}
 
 
 class ProjectFolder:

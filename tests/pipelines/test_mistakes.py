@@ -134,7 +134,30 @@ RUN = {  # of kedro run: arguments, global settings and parameters, and what the
     ),
     "key of a source": ([], SMALL | {"nice": {"sorce": "nice"}}, {}, "no global setting nice.sorce: did you mean"),
     "no mapping": ([], SMALL | {"nice": "nice"}, {}, "setting nice is 'nice', but must be a mapping of some of source"),
-    "no size": ([], SMALL | {"image_size": "big"}, {}, "size is 'big'; give a whole number"),
+    "nothing": (
+        [],
+        SMALL | {"real": None},
+        {},
+        "leaves real empty, .* a study without real images write real: {source: nu",
+    ),
+    "list of sources": (
+        [],
+        SMALL | {"nice": {"source": ["nice"]}},
+        {},
+        r"nice.source is \['nice'\]; give one folder, archi",
+    ),
+    "mapping without a file": (
+        [],
+        SMALL | {"nice": {"source": "nice", "mapping": {"0": "zero"}}},
+        {},
+        "nice.mapping is {'0': 'zero'}; give the path of a YAML file",
+    ),
+    "no size": (
+        [],
+        SMALL | {"image_size": "big"},
+        {},
+        "size is 'big': set image_size in globals.yml to a whole number",
+    ),
     "small size": (
         [],
         SMALL | {"image_size": 4},

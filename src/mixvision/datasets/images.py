@@ -64,6 +64,8 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         unpacking: Mapping[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        with errors_as_sentences():
+            _require_paths(domain, source, mapping)
         self.domain, self._folder = domain, Path(filepath)
         self._source = None if source is None else str(source)  # a folder called 2024 arrives as a number
         self._sha256 = sha256 if sha256_of in (None, source) else None
@@ -218,3 +220,14 @@ class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+def _require_paths(domain: str, source: object, mapping: object) -> None:
+    """Refuse a list as the source, and anything but a path as the mapping."""
+    if isinstance(source, list | tuple):
+        raise ValueError(f"{domain}.source is {list(source)}; give one folder, archive, URL or sample.")
+    if mapping is not None and not isinstance(mapping, str):
+        raise ValueError(
+            f"{domain}.mapping is {mapping!r}; give the path of a YAML file that lists for each category the names of "
+            "its folders."
+        )

@@ -54,6 +54,8 @@ class Decoding:
     accept_truncated: bool = False
 
     def __post_init__(self) -> None:
+        if type(self.size) is not int:
+            raise ValueError(f"size is {self.size!r}: set image_size in globals.yml to a whole number of pixels.")
         require_types(self)
         if not SMALLEST_SIZE <= self.size <= LARGEST_SIZE:
             raise ValueError(
