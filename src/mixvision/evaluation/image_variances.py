@@ -1,7 +1,8 @@
 """How much accuracies, and differences of them, depend on which images are in the test set.
 
 Near-duplicates and images of one group are not independent evidence, so images are counted by components of them.
-`decisions/0009` has the coverage of the intervals that are made from these variances.
+`decisions/0009` has the coverage of the intervals that are made from these variances, as
+``benchmarks/intervals.py`` measures it.
 """
 
 from __future__ import annotations
