@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mixvision.schema.catalog import TABLES, table_named
-from mixvision.schema.columns import DTYPES, NUMBER, TEXT, WHOLE, Column, Table, check
+from mixvision.schema.columns import DTYPES, FLAG, NUMBER, TEXT, WHOLE, Column, Table, check
 from mixvision.schema.metrics import METRICS, OVERALL_METRICS, SCORES
 from mixvision.schema.tables import MIXING_TRIALS, PREDICTIONS, PROBABILITIES
 from mixvision.vocabulary import CATEGORY_METRICS
@@ -137,6 +137,13 @@ def test_whole_numbers_may_be_missing_where_the_column_says_so():
     check(pd.DataFrame({"epochs": [1, None, 3]}), table, "t.csv")
     with pytest.raises(ValueError, match=r"'epochs' must hold whole numbers \(trained\), but holds 2\.5\."):
         check(pd.DataFrame({"epochs": [1, None, 2.5]}), table, "t.csv")
+
+
+def test_flags_may_be_missing_where_the_column_says_so():
+    table = Table("t", (Column("is_beaten", FLAG, "beaten", missing=True),))
+    check(pd.DataFrame({"is_beaten": [True, None, False]}), table, "t.csv")
+    with pytest.raises(ValueError, match=r"'is_beaten' must hold True or False \(beaten\), but holds True, 'no'\."):
+        check(pd.DataFrame({"is_beaten": [True, None, "no"]}), table, "t.csv")
 
 
 def test_values_outside_the_vocabulary_are_refused():

@@ -140,7 +140,7 @@ def _complaint(values: pd.Series, column: Column) -> str:
         if not column.missing:
             lacking = int(values.isna().sum())
             return f"has no value in {lacking} row{'s' if lacking > 1 else ''}, but must have one in each"
-        values = values.dropna()
+        values = values.dropna().infer_objects()  # flags among which some are missing are objects
     if not len(values):
         return ""  # no values, no type
     if not _is(column.kind, values):
