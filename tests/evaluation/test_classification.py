@@ -224,6 +224,6 @@ def test_the_distance_to_the_best_is_the_paired_difference_of_the_same_images():
     behind = accuracies_behind_best(joined, "best").set_index("trial")
     for name in ("a", "b"):
         _, low, high = paired_difference(joined, "best", name)
-        assert behind.loc[name].tolist() == pytest.approx([low, high], abs=1e-9)
-    assert behind.loc["best"].tolist() == [0, 0]
+        assert behind.loc[name, ["behind_low", "behind_high"]].tolist() == pytest.approx([low, high], abs=1e-9)
+    assert behind.loc["best"].tolist() == [0, 0, False]
     assert accuracies_behind_best(joined, "missing").empty

@@ -20,6 +20,8 @@ from mixvision.evaluation.comparisons import (
     not_told_from_best,
 )
 from mixvision.evaluation.image_variances import ImageVariance
+from mixvision.evaluation.intervals import distances_to_best
+from mixvision.evaluation.selection import not_behind
 from mixvision.evaluation.tested import measured_models, measures_of
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks/verdicts.py"
@@ -142,6 +144,25 @@ def test_two_seeds_judge_nothing_and_senseless_claims_are_refused():
 def test_models_that_another_one_certainly_beats_are_left_out():
     assert not_told_from_best(comparisons([0.0, 0.1, 0.1001])) == [1, 2]
     assert not_told_from_best(comparisons([0.1])) == [0]
+
+
+def test_one_interval_that_excludes_0_is_not_enough_to_leave_a_model_out_where_there_are_many():
+    """2.8 standard errors behind the best: enough for one pair (2.3), but not for ten (3.3)."""
+    table = distances_to_best(comparisons([0.0028, *[0.0] * 10]), 0, "model")
+    assert (table.loc[1:, "behind_low"] > 0).all() and not table["is_beaten"].any()
+    assert not_behind(table, 0, "model") == list(range(11))
+
+
+def test_a_model_that_is_near_the_chosen_one_is_left_out_if_a_third_one_beats_it():
+    """The chosen one is in the middle, 1.5 standard errors from either."""
+    table = distances_to_best(comparisons([0.0, -0.0015, 0.0015]), 0, "model")
+    assert (table["behind_low"] <= 0).all() and table["is_beaten"].tolist() == [False, True, False]
+    assert not_behind(table, 0, "model") == [0, 2]
+
+
+def test_the_chosen_model_is_never_left_out():
+    table = distances_to_best(comparisons([0.0, 0.1, -0.1]), 0, "model")
+    assert table["is_beaten"].tolist() == [True, False, True] and not_behind(table, 0, "model") == [0, 1]
 
 
 def test_models_are_compared_by_the_seeds_that_all_have():

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
-from mixvision.evaluation.comparisons import compare
+from mixvision.evaluation.comparisons import compare, not_told_from_best
 from mixvision.evaluation.image_variances import variances_of_means
 from mixvision.evaluation.intervals import (
     behind_best,
@@ -286,5 +286,7 @@ def test_with_several_seeds_the_distance_to_the_best_is_taken_seed_by_seed():
     compared = compare(measured_models(joined, trials, "ratio")["performance"])
     for place, ratio in enumerate((0, 50, 100)):
         behind, margin = compared.differences[0, place], compared.margins(2)[0, place]
-        assert table.loc[ratio].tolist() == pytest.approx([behind - margin, behind + margin])
-    assert table.loc[0].tolist() == [0, 0] and table.loc[100, "behind_low"] > 0
+        bounds = table.loc[ratio, ["behind_low", "behind_high"]].tolist()
+        assert bounds == pytest.approx([behind - margin, behind + margin])
+    assert table.loc[0].tolist() == [0, 0, False] and table.loc[100, "behind_low"] > 0
+    assert table["is_beaten"].tolist() == [ratio not in not_told_from_best(compared) for ratio in (0, 50, 100)]

@@ -51,7 +51,8 @@ def test_the_label_of_the_best_score():
         best_label(scores.head(1))
 
 
-def test_what_is_not_behind_the_best_cannot_be_told_from_it():
-    table = TABLE.drop_duplicates("trial").assign(behind_low=[0.1, 0.0, 0.0, -0.1, math.nan])
-    assert not_behind(table, "c", "trial") == ["b", "c", "d"]
+def test_what_no_other_one_beats_cannot_be_told_from_the_best_which_always_belongs_to_it():
+    """Whatever the interval of one pair says; where nothing was compared, nothing can be said."""
+    table = TABLE.drop_duplicates("trial").assign(is_beaten=[True, False, True, False, math.nan])
+    assert not_behind(table.assign(behind_low=[-0.1, 0.1, 0.0, 0.0, math.nan]), "c", "trial") == ["b", "c", "d"]
     assert not_behind(TABLE, "c", "trial") == ["c"], "nothing was compared"

@@ -218,24 +218,25 @@ def test_zero_has_no_sign():
 
 
 @pytest.mark.parametrize(
-    ("low", "alike", "sentence"),
+    ("beaten", "alike", "sentence"),
     [
-        ([0.2, 0.0, -0.01, 0.3], [30, 60], "These test images cannot tell it from 60% real."),
-        ([-0.1, 0.0, -0.01, 0.3], [0, 30, 60], "These test images cannot tell it from 0% and 60% real."),
+        ([True, False, False, True], [30, 60], "These test images cannot tell it from 60% real."),
+        ([False, True, False, True], [0, 30, 60], "These test images cannot tell it from 0% and 60% real."),
         (
-            [0.1, 0.0, 0.01, np.nan],
+            [True, False, True, np.nan],
             [30],
-            "On these test images every other ratio is behind it, by the 95% interval, too.",
+            "These test images tell it from every other ratio: with 95% probability it is the best.",
         ),
     ],
 )
-def test_ratios_are_told_from_the_best_by_the_interval_of_their_distance(study, low, alike, sentence):
+def test_ratios_that_no_other_one_beats_are_not_told_from_the_best(study, beaten, alike, sentence):
+    """Whatever the intervals of their distances, each of which looks at one pair."""
     table = make_table(study)
     table.loc[table["ratio"] == 30, "validation_performance_top1"] = 1.0
-    behind = pd.DataFrame({"ratio": [0, 30, 60, 100], "behind_low": low, "behind_high": 0.5})
+    behind = pd.DataFrame({"ratio": [0, 30, 60, 100], "behind_low": 0.1, "behind_high": 0.5, "is_beaten": beaten})
     whole = with_distances(table, behind)
     assert (inseparable(whole), inseparable_sentence(whole.assign(trials=2))) == (alike, sentence)
     alone = inseparable_sentence(whole.assign(trials=1))
     assert alone == f"{sentence} Seeds were not looked at: each ratio was trained with one."
-    assert comparison_table(whole)["behind the best"][1] == "0.000 to 0.500"
+    assert comparison_table(whole)["behind the best"][1] == "0.100 to 0.500"
     assert (inseparable(table), inseparable_sentence(table)) == ([30], "")

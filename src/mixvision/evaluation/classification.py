@@ -69,13 +69,13 @@ def accuracies_behind_best(
     Arguments as for :func:`accuracy_intervals`; ``best`` is the trial that was chosen on validation images.
 
     Returns:
-        One row per ``trial``: ``behind_low`` and ``behind_high``, the bounds of the central 95% of the best one's
-        accuracy minus its own (0 or less: it cannot be told to be worse). No rows without predictions of the best.
+        What :func:`mixvision.evaluation.intervals.distances_to_best` does, one row per ``trial``; no rows without
+        predictions of the best.
     """
     chosen = joined[(joined["snapshot"] == snapshot) & (joined["split"] == split)]
     trials = sorted(set(chosen["trial"]))
     if best not in trials:
-        return pd.DataFrame(columns=["trial", "behind_low", "behind_high"])
+        return pd.DataFrame(columns=["trial", "behind_low", "behind_high", "is_beaten"])
     return distances_to_best(compare(measured_trials(chosen, trials)), best, "trial")
 
 

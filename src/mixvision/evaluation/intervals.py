@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from mixvision.evaluation.comparisons import Comparisons, Typical, compare
+from mixvision.evaluation.comparisons import Comparisons, Typical, compare, not_told_from_best
 from mixvision.evaluation.image_variances import LEVEL, satterthwaite, variances_of_means
 from mixvision.evaluation.tested import Tested, measured_models
 from mixvision.vocabulary import BEST_VALIDATION, TEST
@@ -92,7 +92,7 @@ def behind_best(joined: pd.DataFrame, trials: pd.DataFrame, best: Any, by: str =
 
 
 def distances_to_best(compared: Comparisons, best: Any, by: str) -> pd.DataFrame:
-    """Bounds of how far each model, or setting, is behind the best one.
+    """How far each model, or setting, is behind the best one, and whether it may be the best itself.
 
     Args:
         compared: what :func:`mixvision.evaluation.comparisons.compare` returns.
@@ -101,11 +101,20 @@ def distances_to_best(compared: Comparisons, best: Any, by: str) -> pd.DataFrame
 
     Returns:
         One row per model: its name in ``by``, ``behind_low`` and ``behind_high``, the bounds of the central 95% of the
-        best one's measure minus its own. 0 or less: it cannot be told to be worse.
+        best one's measure minus its own, of this pair alone; and ``is_beaten``, whether any other one is certainly
+        better (:func:`mixvision.evaluation.comparisons.not_told_from_best`, which looks at all pairs at once).
     """
     place = compared.models.index(best)
     behind, margins = compared.differences[place], compared.margins(TWO_SIDED)[place]
-    return pd.DataFrame({by: compared.models, "behind_low": behind - margins, "behind_high": behind + margins})
+    held = not_told_from_best(compared)
+    return pd.DataFrame(
+        {
+            by: compared.models,
+            "behind_low": behind - margins,
+            "behind_high": behind + margins,
+            "is_beaten": [model not in held for model in compared.models],
+        }
+    )
 
 
 def difference_of_independent(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

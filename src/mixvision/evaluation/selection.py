@@ -38,19 +38,21 @@ def best_of_each(table: pd.DataFrame, group: str | list[str], by: str) -> pd.Dat
 
 
 def not_behind(table: pd.DataFrame, best: Any, by: str) -> list[Any]:
-    """The values of a column that the test images cannot tell to be worse than the best one, which is among them.
+    """The values of a column that the test images cannot tell from the best one, which is among them.
+
+    No other value is certainly better than one of these: with 95% probability the best one is among them.
 
     Args:
-        table: one row per value, with ``behind_low`` (:func:`mixvision.evaluation.intervals.distances_to_best`) if it
-            is known; where it is missing, the value cannot be compared.
+        table: one row per value, with ``is_beaten`` (:func:`mixvision.evaluation.intervals.distances_to_best`) if it
+            is known; where it is missing, the value was not compared.
         best: the value that was chosen on validation images.
         by: the column, such as ``"ratio"`` or ``"trial"``.
 
     Returns:
         The values in the order of the table.
     """
-    behind = table.get("behind_low", pd.Series(np.nan, index=table.index))
-    return list(dict.fromkeys(table.loc[(behind <= 0) | (table[by] == best), by]))
+    beaten = table.get("is_beaten", pd.Series(np.nan, index=table.index))
+    return list(dict.fromkeys(table.loc[beaten.eq(False) | (table[by] == best), by]))
 
 
 def best_model(table: pd.DataFrame) -> str:

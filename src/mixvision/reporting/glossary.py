@@ -79,6 +79,11 @@ GLOSSARY = {
         "With several seeds it also covers how training varies.",
         r"\b95% interval|\bscore interval",
     ),
+    "cannot be told from the best": Term(
+        "no other one is certainly better: with 95% probability the best one is among those that cannot be told from "
+        "it. All pairs are looked at at once, with a wider margin the more there are.",
+        r"\bcannot tell (it|the faintly green \w+) from\b|\bnot told apart from the best\b",
+    ),
     "near-duplicate": Term(
         "an image that looks almost like another one. Images linked in this way form a cluster.",
         r"\bnear-duplicates?\b|\bclusters?\b",

@@ -18,6 +18,7 @@ from mixvision.reporting.formatting import (
 from mixvision.reporting.glossary import explain_terms
 from mixvision.reporting.names import plain_name
 from mixvision.reporting.published import PublishedMixing
+from mixvision.reporting.ties import alone_sentence
 from mixvision.vocabulary import BEST_IN, BEST_TEST, BEST_VALIDATION, SNAPSHOTS
 
 HEADINGS = {
@@ -109,17 +110,17 @@ def distances(rows: pd.DataFrame) -> list[str]:
 
 
 def inseparable(table: pd.DataFrame, by: str = "ratio") -> list[int]:
-    """The ratios, or shares, that the test images cannot tell to be worse than the best one, which is among them."""
+    """The ratios, or shares, that the test images cannot tell from the best one, which is among them."""
     honest = table[table["snapshot"] == "best_validation"]
     return sorted(map(int, not_behind(honest, best_ratio(table, by), by)))
 
 
 def inseparable_sentence(table: pd.DataFrame, by: str = "ratio") -> str:
     """Which others the test images cannot tell from the best ratio, or share, and whether that covers the seeds."""
-    if "behind_low" not in table or table[by].nunique() == 1:
+    if "is_beaten" not in table or table[by].nunique() == 1:
         return ""
     others = [f"{value}%" for value in inseparable(table, by) if value != best_ratio(table, by)]
-    sentence = f"On these test images every other {by} is behind it, by the 95% interval, too."
+    sentence = alone_sentence(by)
     if others:
         sentence = f"These test images cannot tell it from {listed(others)} {SETTINGS[by].removeprefix('% ')}."
     seeds = "" if (table["trials"] > 1).any() else f" Seeds were not looked at: each {by} was trained with one."

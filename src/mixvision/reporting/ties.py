@@ -18,7 +18,7 @@ ONE_SEED = (
 
 
 def with_distances(table: pd.DataFrame, joined: pd.DataFrame, best: str) -> pd.DataFrame:
-    """A table of models, with ``behind_low`` and ``behind_high``: how far each is behind the best on the test images.
+    """A table of models with what :func:`mixvision.evaluation.intervals.distances_to_best` returns.
 
     Args:
         table: one row per model: ``trial``.
@@ -32,15 +32,15 @@ def tied_sentence(table: pd.DataFrame, best: str) -> str:
     """Which other models the test images cannot tell from the best one; empty if none was compared with it.
 
     Args:
-        table: one row per model: ``trial``, ``behind_low`` (:func:`with_distances`).
+        table: one row per model: ``trial``, ``is_beaten`` (:func:`with_distances`).
         best: the model that was chosen on validation images.
     """
-    compared = int(table["behind_low"].notna().sum()) - 1 if "behind_low" in table else 0
+    compared = int(table["is_beaten"].notna().sum()) - 1 if "is_beaten" in table else 0
     others = [name for name in not_behind(table, best, "trial") if name != best]
     if compared < 1:
         return ""
     if not others:
-        return "On these test images every other model is behind it, by the 95% interval, too."
+        return alone_sentence("model")
     share = "any" if len(others) == compared else str(len(others))
     named = listed(others) if len(others) <= MOST_NAMED else f"{share} of the {compared} other models"
     return f"These test images cannot tell it from {named}."
@@ -52,7 +52,7 @@ def tied_text(table: pd.DataFrame, best: str) -> list[str]:
         return []
     return [
         f"The test images cannot tell the faintly green models from {best}, which is best on the validation images: "
-        "the interval of how far they are behind it includes 0, or lies below."
+        f"{_rule('model')}"
     ]
 
 
@@ -67,12 +67,22 @@ def marks_text(setting: str, best: object, tied: Iterable[object]) -> str:
     text = f"The bold green row is the best {setting}, picked on the validation images."
     if set(tied) <= {best}:
         return text
-    return (
-        f"{text} The test images cannot tell the faintly green ones from it: the interval of how far they are behind "
-        "the best includes 0, or lies below."
-    )
+    return f"{text} The test images cannot tell the faintly green ones from it: {_rule(setting)}"
+
+
+def alone_sentence(setting: str) -> str:
+    """That every other setting is beaten, so that the set that holds the best one has one member."""
+    return f"These test images tell it from every other {setting}: with 95% probability it is the best."
 
 
 def tied_rows(names: Iterable[object], tied: Sequence[object]) -> list[int]:
     """The places of the models, or settings, in a table that are among the tied ones."""
     return [place for place, name in enumerate(names) if name in tied]
+
+
+def _rule(setting: str) -> str:
+    """Why several rows are green, and why the interval of one of them may be above 0."""
+    return (
+        f"no other {setting} is certainly better (with 95% probability the best one is among them). The intervals of "
+        "how far each is behind the best look at one pair, this at all at once, so a green row's may lie above 0."
+    )

@@ -58,9 +58,12 @@ OVERALL_METRICS = replace(
     ),
     more=(accuracy("top<k>", "share of images whose category is among the first k predictions", metric=True),),
 )
-BEHIND = tuple(
-    Column(f"behind_{end}", NUMBER, "bound of the 95% interval of the distance to the best value", missing=True)
-    for end in ("low", "high")
+BEHIND = (
+    *(
+        Column(f"behind_{end}", NUMBER, "bound of the 95% interval of the distance to the best value", missing=True)
+        for end in ("low", "high")
+    ),
+    Column("is_beaten", FLAG, "whether any other value is certainly better, of all pairs at once", missing=True),
 )
 _AVERAGED = (*ACCURACIES, *BY_CATEGORY)
 METRIC_TABLE = Table(
@@ -75,7 +78,7 @@ METRIC_TABLE = Table(
             accuracy(f"highest_{domain}_top1", "highest on the test images at any evaluation", optional=True)
             for domain in DOMAINS
         ),
-        *(replace(bound, optional=True) for bound in BEHIND),
+        *(replace(column, optional=True) for column in BEHIND),
         *(replace(measure, name=f"published_{measure.name}", optional=True) for measure in ACCURACIES),
     ),
     key=("ratio", "share", "snapshot"),
@@ -171,7 +174,7 @@ BASELINES_TABLE = replace(
         *(replace(column, missing=True) for column in SEEN),
         *(accuracy(f"{split}_top1") for split in SPLITS),
         *(accuracy(f"test_{end}", "bound of the 95% interval") for end in ("low", "high")),
-        *(replace(bound, optional=True) for bound in BEHIND),
+        *(replace(column, optional=True) for column in BEHIND),
         *(accuracy(f"last_{split}_top1") for split in HELD_OUT),
         *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
         *by_category_of(TEST),
@@ -204,7 +207,7 @@ TRANSFER_TABLE = Table(
         *(accuracy(f"{split}_top1") for split in ("train", "validation")),
         accuracy("last_validation_top1"),
         *_TESTED,
-        *(replace(bound, optional=True) for bound in BEHIND),
+        *(replace(column, optional=True) for column in BEHIND),
         *(accuracy(f"{domain}_test_top1", optional=True) for domain in DOMAINS),
         *(column for split in TEST_SPLITS for column in by_category_of(split)),
         *_CALIBRATED,

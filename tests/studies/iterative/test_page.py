@@ -193,7 +193,7 @@ def test_the_answer_names_the_best_share_what_it_gained_and_what_it_forgot(run):
     share = max(validated, key=validated.get)
     better = [sum(reached[name][each] > before[each] for each in SHARES) for name in ("best_validation", "last")]
     interval = run.table.set_index(["snapshot", "share"]).loc[("best_validation", share)]
-    behind = run.table.query("snapshot == 'best_validation'").set_index("share")["behind_low"]
+    beaten = run.table.query("snapshot == 'best_validation'").set_index("share")["is_beaten"]
     lost = ACCURACIES[share]["after_initial"][0], ACCURACIES[share]["last"][0]
     speed = run.speed.set_index("share").loc[share, "iterations_to_half"]
 
@@ -202,7 +202,7 @@ def test_the_answer_names_the_best_share_what_it_gained_and_what_it_forgot(run):
         [f"{share}%", f"{validated[share]:.3f}", "95%"]
         + [f"{interval[f'performance_top1_{end}']:.3f}" for end in ("low", "high")]
         + [f"{accuracy:.3f}" for accuracy in ACCURACIES[share]["best_validation"]],
-        [f"{other}%" for other in SHARES if other != share and behind[other] <= 0],
+        [f"{other}%" for other in SHARES if other != share and not beaten[other]],
         [],
         [f"{before[share]:.3f}", f"{before[share] - validated[share]:.3f}"],
         [str(better[0]), str(len(SHARES)), str(better[1])],
@@ -394,7 +394,7 @@ def test_the_performance_has_a_band_and_rings_around_the_shares_not_told_from_th
     assert list(band.x) == [*honest["share"], *honest["share"][::-1]]
     assert np.allclose(band.y[:count], honest["performance_top1_high"])
     assert np.allclose(band.y[count:][::-1], honest["performance_top1_low"])
-    alike = honest[honest["behind_low"] <= 0]
+    alike = honest[honest["is_beaten"].eq(False)]
     rings = traces["not told apart from the best"]
     assert dict(zip(rings.x, rings.y, strict=True)) == dict(zip(alike["share"], alike["performance_top1"], strict=True))
     assert 0 < len(alike) < count

@@ -151,7 +151,7 @@ def test_ratios_stand_beside_networks_trained_from_scratch(transfer, published):
         assert list(trace.x) == [0, 30, 60, 100]
         assert list(trace.y) == transfer.ratios[f"{name}_top1"].tolist()
     assert list(traces["its 95% interval"].y[4:]) == transfer.ratios["low"].tolist()[::-1]
-    tied = transfer.ratios[transfer.ratios["behind_low"] <= 0]
+    tied = transfer.ratios[~transfer.ratios["is_beaten"]]
     assert list(traces["not told apart from the best"].x) == tied["ratio"].tolist() and len(tied) < 4
     assert list(traces["performance, published, trained from scratch"].y) == [0.4681, 0.6483]
     assert len(frozen_ratios(transfer.ratios, None).data) == 5
@@ -160,7 +160,7 @@ def test_ratios_stand_beside_networks_trained_from_scratch(transfer, published):
 def test_models_that_cannot_be_told_from_the_best_have_rings_beside_its_interval_as_a_band(transfer):
     figure, best = model_comparison(transfer.table), best_model(transfer.table)
     (rings,) = (trace for trace in figure.data if trace.name == "not told apart from the best")
-    assert list(rings.y) == transfer.table.loc[transfer.table["behind_low"] <= 0, "trial"].tolist()
+    assert list(rings.y) == transfer.table.loc[transfer.table["is_beaten"].eq(False), "trial"].tolist()
     assert best in rings.y and "linear-32" not in rings.y and "dropout-64" not in rings.y
     row = transfer.table.set_index("trial").loc[best]
     assert (figure.layout.shapes[0].x0, figure.layout.shapes[0].x1) == (row["test_low"], row["test_high"])

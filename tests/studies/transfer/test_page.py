@@ -269,7 +269,7 @@ def test_sources_are_named_without_the_folders_of_this_machine(page):
 
 def test_models_that_cannot_be_told_from_the_best_are_marked(transfer, page):
     best = best_model(transfer.table)
-    tied = transfer.table.loc[transfer.table["behind_low"] <= 0, "trial"].drop_duplicates().tolist()
+    tied = transfer.table.loc[transfer.table["is_beaten"].eq(False), "trial"].drop_duplicates().tolist()
     html = make_page(transfer)
     models = html[html.index("Accuracy of every model</span>") :].partition("</table>")[0]
     assert re.findall(r'<tr class="tied">\s*<th[^>]*>(.*?)</th>', models) == [name for name in tied if name != best]

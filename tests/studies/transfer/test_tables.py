@@ -210,7 +210,7 @@ def test_the_answer_is_computed_from_the_table(transfer):
         "Best on the validation images: fine-tuned-64, with a test accuracy of 0.912 (95% interval 0.850 to 0.950)"
     )
     compared = "For comparison, the best of the other methods: linear-64 0.700."
-    table["behind_low"] = [0.0 if trial in ("fine-tuned-64", "dense-64") else 0.1 for trial in table["trial"]]
+    table["is_beaten"] = ~table["trial"].isin(["fine-tuned-64", "dense-64"])
     assert answer(table) == f"{sentence}. These test images cannot tell it from dense-64. {compared}"
     assert answer(table[table["method"] == "fine-tuned"]) == f"{sentence}."
 

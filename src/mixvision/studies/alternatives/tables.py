@@ -59,7 +59,8 @@ def arms_table(joined: pd.DataFrame, trials: pd.DataFrame, counts: pd.DataFrame)
         One row per arm with a result, in the order of the trials: ``arm``, ``approach``, ``nice_images``,
         ``real_images``, ``trials`` (seeds), ``nice_top1``, ``real_top1``, ``performance_top1`` and
         :data:`mixvision.vocabulary.CATEGORY_METRICS` with their ``_std`` over seeds, ``performance_top1_low`` and
-        ``_high`` of the 95% interval, ``validation_performance_top1``, ``behind_low`` and ``behind_high``.
+        ``_high`` of the 95% interval, ``validation_performance_top1``, and what
+        :func:`mixvision.evaluation.intervals.distances_to_best` returns.
     """
     summary = summarise(trial_metrics(joined[joined["snapshot"] == BEST_VALIDATION]), trials, by="arm")
     tested, validated = (summary[summary["split"] == split].set_index("arm") for split in (TEST, VALIDATION))

@@ -52,7 +52,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
         )
         figure.add_trace(trace.update(offsetgroup="published"))
     subtitle = "top-1, snapshot chosen on validation; bars: 95% interval of the test accuracy"
-    if "behind_low" in table and table["behind_low"].notna().any():
+    if "is_beaten" in table and table["is_beaten"].notna().any():
         tied, best = rows[rows["trial"].isin(tied_trials(table))], table.set_index("trial").loc[best_trial(table)]
         figure.add_trace(tied_rings(tied["test_top1"], tied["trial"], orientation="h", offsetgroup="test"))
         mark_interval(figure, best["test_low"], best["test_high"])

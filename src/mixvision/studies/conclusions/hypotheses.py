@@ -13,9 +13,8 @@ from mixvision.evaluation.comparisons import (
     Comparisons,
     compare,
     judge,
-    not_told_from_best,
 )
-from mixvision.evaluation.intervals import performance_intervals
+from mixvision.evaluation.intervals import distances_to_best, performance_intervals
 from mixvision.evaluation.metrics import trial_metrics
 from mixvision.evaluation.selection import best_of_each
 from mixvision.evaluation.tested import measured_models
@@ -174,13 +173,12 @@ def distances_of_ratios(evidence: Evidence) -> pd.DataFrame:
     models = len(compared.models)
     best = int(compared.differences.min(axis=1).argmax())
     margins = compared.margins(max(models - 1, 1))[best]
-    held = not_told_from_best(compared)
     return pd.DataFrame(
         {
             "ratio": compared.models,
             "behind": compared.differences[best],
             "margin": margins,
-            "is_beaten": [ratio not in held for ratio in compared.models],
+            "is_beaten": distances_to_best(compared, compared.models[best], "ratio")["is_beaten"],
         }
     )
 

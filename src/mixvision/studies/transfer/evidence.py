@@ -55,7 +55,7 @@ def ratios_section(
     tried, best, tied = list(ratios["ratio"]), best_frozen_ratio(ratios), tied_ratios(ratios)
     shown = Table(
         "Heads on frozen features, test images",
-        ratios.drop(columns=list(CATEGORY_METRICS)).rename(columns=headings),
+        ratios.drop(columns=[*CATEGORY_METRICS, "is_beaten"]).rename(columns=headings),
         highlighted_row=tried.index(best),
         tied_rows=tied_rows(tried, tied),
     )

@@ -60,7 +60,7 @@ def model_comparison(table: pd.DataFrame) -> go.Figure:
             figure.add_trace(trace.update(error_x=interval_bars(rows, split)) if split in splits else trace)
     subtitle = "top-1, snapshot chosen on validation; circles: test with its 95% interval; open diamonds: validation"
     subtitle += "; squares: independent test" if "independent" in splits else ""
-    if "behind_low" in table and table["behind_low"].notna().any():
+    if "is_beaten" in table and table["is_beaten"].notna().any():
         best = best_model(table)
         row, tied = table.set_index("trial").loc[best], table[table["trial"].isin(not_behind(table, best, "trial"))]
         figure.add_trace(tied_rings(tied["test_top1"], tied["trial"], orientation="h", offsetgroup="test"))

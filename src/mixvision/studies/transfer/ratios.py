@@ -28,7 +28,7 @@ def ratio_table(joined: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
         ``nice_top1``, ``real_top1`` and ``performance_top1`` on test images, the bounds of its 95% interval ``low`` and
         ``high``, :data:`CATEGORY_METRICS`, ``validation_performance_top1``, by which the best ratio is picked, and
         ``behind_low`` and ``behind_high``, the bounds of the 95% interval of how far the ratio's performance is below
-        the best one's: both on the same test images.
+        the best one's: both on the same test images, and ``is_beaten``, whether any other ratio is certainly better.
 
     Raises:
         ValueError: none was measured on validation images of both domains.
@@ -40,7 +40,7 @@ def ratio_table(joined: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     table = table[table["snapshot"] == "best_validation"].rename(columns=bounds)
     table = table[[*_COLUMNS, *CATEGORY_METRICS, _VALIDATED]].reset_index(drop=True)
     if table.empty:
-        return table.reindex(columns=[*table, *_BEHIND])
+        return table.reindex(columns=[*table, *_BEHIND, "is_beaten"])
     return table.merge(behind_best(joined, trials, best_frozen_ratio(table)), how="left")
 
 
