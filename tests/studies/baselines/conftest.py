@@ -12,9 +12,8 @@ from stand_ins import make_manifest, make_predictions
 from mixvision.evaluation.classification import accuracies, accuracy_intervals
 from mixvision.evaluation.metrics import join_predictions
 from mixvision.reporting.published import PublishedBaselines
-from mixvision.reporting.ties import with_distances
 from mixvision.studies.baselines.leak import leak_numbers
-from mixvision.studies.baselines.tables import best_trial, trial_table
+from mixvision.studies.baselines.tables import trial_table, with_honest_distances
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def make_baselines(domains: tuple[str, ...]) -> Baselines:
     intervals = accuracy_intervals(joined)
     table = trial_table(trials, accuracies(joined), intervals, history, outcomes, published)
     leak = leak_numbers(table, joined)
-    table = with_distances(table, joined, best_trial(table))
+    table = with_honest_distances(table, joined)
     return Baselines(manifest, trials, joined, history, outcomes, table, leak, base, published)
 
 

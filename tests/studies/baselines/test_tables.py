@@ -33,7 +33,9 @@ from mixvision.studies.baselines.tables import (
     comparison_table,
     floor_rows,
     summary_text,
+    tied_trials,
     trial_table,
+    with_honest_distances,
 )
 from mixvision.transforms import augmentation
 
@@ -269,6 +271,17 @@ def test_the_berries_numbers_are_the_studys(pytestconfig):
 def test_settings_are_those_that_are_trained_with():
     assert baselines_settings.SETTINGS == training.SETTINGS
     assert baselines_settings.AUGMENTATIONS == augmentation.MODES
+
+
+def test_a_model_with_the_leak_is_no_rival_of_the_honest_ones(table):
+    """Even if it is right on all images, which all others are not."""
+    joined = make_hits(table)
+    leaky = list(table.loc[~table["split_first"], "trial"])
+    joined["top1"] |= joined["trial"].isin(leaky)
+    measured = with_honest_distances(table, joined).set_index("trial")
+    assert leaky and measured.loc[leaky, ["behind_low", "is_beaten"]].isna().all(axis=None)
+    assert not measured.loc[best_trial(table), "is_beaten"]
+    assert tied_trials(measured.reset_index()) == tied_trials(with_honest_distances(table, make_hits(table)))
 
 
 def test_models_are_compared_with_the_base_settings(table):

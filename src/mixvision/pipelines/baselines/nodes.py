@@ -21,13 +21,12 @@ from mixvision.reporting.formatting import view_settings
 from mixvision.reporting.published import Published
 from mixvision.reporting.sections import missing_notes
 from mixvision.reporting.settings import ReportParameters
-from mixvision.reporting.ties import with_distances
 from mixvision.studies.baselines import figures as baselines_figures
 from mixvision.studies.baselines.leak import leak_numbers
 from mixvision.studies.baselines.needs import baselines_needs
 from mixvision.studies.baselines.page import BaselinesResults, baselines_page
 from mixvision.studies.baselines.settings import SETTINGS
-from mixvision.studies.baselines.tables import best_trial, summary_text, trial_table
+from mixvision.studies.baselines.tables import best_trial, summary_text, trial_table, with_honest_distances
 from mixvision.studies.baselines.training import Baselines, list_trials, train_baselines
 from mixvision.training.config import EpochTraining
 from mixvision.training.events import TrainingEvents
@@ -89,7 +88,7 @@ def measure(
     metrics = accuracies(joined)
     table = trial_table(trials, metrics, accuracy_intervals(joined), history, outcomes, published.baselines)
     leak = leak_numbers(table, joined)
-    table = with_distances(table, joined, best_trial(table))
+    table = with_honest_distances(table, joined)
     summary = summary_text(report.title, table, leak, study.base, study.ablated)
     return metrics, table, leak, "\n".join([summary, *missing_notes(outcomes)])
 

@@ -13,6 +13,7 @@ from mixvision.evaluation.selection import best_model, not_behind
 from mixvision.reporting.formatting import DASH, interval, markdown_table, number, training_time
 from mixvision.reporting.published import PublishedBaselines
 from mixvision.reporting.tables import distances
+from mixvision.reporting.ties import with_distances
 from mixvision.studies.baselines.leak import leak_sentence
 from mixvision.studies.baselines.notes import QUESTION
 from mixvision.studies.baselines.settings import AUGMENTATIONS, SETTINGS, have_settings, published_numbers, setting_text
@@ -75,6 +76,12 @@ def best_trial(table: pd.DataFrame) -> str:
 def honest_trials(table: pd.DataFrame) -> pd.DataFrame:
     """The trials without the deliberate mistake of augmenting before splitting."""
     return table[table["split_first"]]
+
+
+def with_honest_distances(table: pd.DataFrame, joined: pd.DataFrame) -> pd.DataFrame:
+    """The table with how far each honest trial is behind the best one; those with the mistake are no rivals of it."""
+    rivals = joined[joined["trial"].isin(honest_trials(table)["trial"])]
+    return with_distances(table, rivals, best_trial(table))
 
 
 def tied_trials(table: pd.DataFrame) -> list[str]:
