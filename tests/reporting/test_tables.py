@@ -108,7 +108,7 @@ def test_several_seeds_show_mean_and_deviation(study, study_of_three_seeds):
 def test_markdown_shows_the_comparison_and_every_metric_at_each_snapshot(study, published):
     table = make_table(study, published)
     text = metric_markdown(table, published)
-    comparison, *by_snapshot = markdown_tables(text)
+    comparison, *by_snapshot, by_category = markdown_tables(text)
     assert comparison.set_index("% real").loc["60", "published"] == "0.648"
     headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
     assert headings == ["Chosen on validation", "End of training", "Chosen on test", "By category, test images"]
@@ -117,6 +117,7 @@ def test_markdown_shows_the_comparison_and_every_metric_at_each_snapshot(study, 
         shown = shown.set_index(shown["% real"].astype("int64"))
         for metric in METRICS:
             assert shown[metric.replace("_top", " top-")].tolist() == [f"{value:.3f}" for value in expected[metric]]
+    assert list(by_category.columns[:2]) == ["% real", "domain"] and len(by_category) == 2 * table["ratio"].nunique()
     assert text.rstrip().endswith(f"Published: {published.origin}")
 
 

@@ -21,7 +21,7 @@ from mixvision.reporting.sections import (
     settings_section,
 )
 from mixvision.reporting.tables import distances
-from mixvision.reporting.ties import marks_text
+from mixvision.reporting.ties import alone_sentence, marks_text
 from mixvision.reporting.verdicts import in_words
 from mixvision.studies.alternatives.arms import MIX
 from mixvision.studies.alternatives.tables import Claim, best_arm, tied_arms
@@ -112,6 +112,8 @@ def answer(table: pd.DataFrame, claim: Claim | None) -> str:
     if others:
         named = listed(others) if len(others) <= MOST_NAMED else f"{len(others)} of the {len(table) - 1} other arms"
         sentences.append(f"These test images and seeds cannot tell it from {named}.")
+    elif len(table) > 1:
+        sentences.append(alone_sentence("arm"))
     if best["approach"] != MIX and (table["approach"] == MIX).any():
         sentences.append(f"The best mix: {_described(best_arm(table, MIX))}.")
     return " ".join([*sentences, *([] if claim is None else [claim_sentence(claim)])])
