@@ -41,7 +41,7 @@ def test_what_is_needed_shrinks_with_what_the_message_names(small_manifest):
     pixels, stack, predictions = needs
     assert pixels == Need("pixels of 240 images", 2 * 240 * 16 * 16 * 3, "image_size (now 16)")
     assert stack.what == "a stack of 2" and stack.lower == "stack_size (now 2)"
-    assert predictions == predictions_need(3 * 3, small_manifest, "the number of models (now 3)")
+    assert predictions == predictions_need(5 * 3, small_manifest, "the number of models (now 3)")
     smaller = sweep_needs(small_manifest, sets, 16, Training(accelerator="cpu", stack_size=1))
     assert smaller[1].bytes == stack.bytes // 2
     doubled = sweep_needs(small_manifest, sets, 16, Training(accelerator="cpu", stack_size=2, precision="64-true"))

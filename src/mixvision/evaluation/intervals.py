@@ -39,7 +39,7 @@ def performance_intervals(
     """
     tested = joined[(joined["snapshot"] == snapshot) & (joined["split"] == TEST)]
     groups = dict(list(tested.merge(trials[["trial", by]], on="trial").groupby(by)))
-    table = pd.DataFrame({by: list(groups)})
+    table = pd.DataFrame({by: pd.Series(list(groups), dtype=None if groups else trials[by].dtype)})
     for top in _TOPS:
         measured = [measured_models(group, trials, by, top).get("performance") for group in groups.values()]
         bounds = np.full((len(groups), 2), np.nan)
