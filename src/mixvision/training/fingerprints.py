@@ -27,7 +27,7 @@ class Engine:
 
 
 ENGINES = {
-    "sweep": Engine(3, "8043a18457208e44"),
+    "sweep": Engine(3, "06d9c84db9a77569"),
     "epochs": Engine(1, "5cc5bb5a6e34dccf"),
     "fine_tuning": Engine(2, "2e798681a226c35b"),
     "frozen": Engine(1, "a4a08cead98b9912"),

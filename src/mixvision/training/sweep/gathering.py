@@ -29,7 +29,8 @@ def gather_result(stack: Stack, names: Sequence[str], seconds: float) -> SweepRe
             tensors = {name: value[k].detach().cpu().contiguous() for name, value in snapshot.weights.items()}
             if trial in stack.stopped or (trial in stack.failures and not _kept_before_failing(snapshot_name, tensors)):
                 continue
-            weights.setdefault(trial, {})[snapshot_name] = tensors
+            if tensors:
+                weights.setdefault(trial, {})[snapshot_name] = tensors
             predictions.append(
                 prediction_table(trial, snapshot_name, stack.pool, snapshot.top[k], snapshot.probability[k])
             )

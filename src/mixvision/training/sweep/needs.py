@@ -18,7 +18,7 @@ from mixvision.training.pool import BATCHES_PER_EPOCH
 
 log = logging.getLogger(__name__)
 
-COPIES = 10  # of the weights: with gradients, velocities, five snapshots, the one being compared, and the results
+COPIES = 8  # of the weights: with gradients, velocities, three snapshots, the one being compared, and the results
 SNAPSHOTS_KEPT = 5
 GATHERED_BYTES = 5  # of a channel of a pixel: as a byte and as a float
 

@@ -44,9 +44,9 @@ class Stack(lightning.LightningModule):
 
     After training, ``history`` holds one row per trial, evaluation and split; ``snapshots`` holds weights and
     predictions, named "last", "best_validation" and "best_test" (by performance), "best_validation_nice" and
-    "best_validation_real" (by the accuracy in that domain) and "iteration_<n>"; ``failures`` says why trials diverged,
-    ``pruned`` and ``cancelled`` after how many steps trials were stopped. These are removed from the stack and its
-    snapshots; their history stays.
+    "best_validation_real" (by the accuracy in that domain, without weights) and "iteration_<n>"; ``failures`` says why
+    trials diverged, ``pruned`` and ``cancelled`` after how many steps trials were stopped. These are removed from the
+    stack and its snapshots; their history stays.
     """
 
     network: StackedNetwork
@@ -206,7 +206,7 @@ class Stack(lightning.LightningModule):
             candidate = Snapshot(measured["performance_top1"], iteration, weights, top, probability)
             self._keep_best(f"best_{split}", candidate)
             for domain, name in BEST_IN.items() if split == VALIDATION else ():
-                self._keep_best(name, replace(candidate, score=measured[f"{domain}_top1"]))
+                self._keep_best(name, replace(candidate, score=measured[f"{domain}_top1"], weights={}))
             first = here.stop
         self.snapshots["last"] = candidate
         if now in self.steps.keep:
