@@ -12,8 +12,9 @@ def test_choice_by_validation_stands_before_test_results():
     told = json.loads(results_view(1000))
     assert (told["name"], told["createdAt"]) == ("Results", 1000)
     columns = json.loads(told["state"])["selectedColumns"]
-    assert columns[2:6] == [
+    assert columns[3:10] == [
         f"params.`{SELECTED}/trial`",
+        *("params.`ratio`", "params.`share`", "params.`arm`"),
         f"tags.`{SELECTED}`",
         f"metrics.`{SELECTED}/validation/performance_top1`",
         f"metrics.`{SELECTED}/test/performance_top1`",

@@ -15,7 +15,8 @@ from mixvision.vocabulary import TEST, VALIDATION
 
 VIEW = "results"
 TAG = f"mlflow.sharedViewState.{VIEW}"
-SETTINGS = ("ratio", "share", "trial")  # that a run may choose
+SETTINGS = ("ratio", "share", "arm", "trial")  # that a run may choose
+OF_MODELS = ("ratio", "share", "arm")  # settings of the models that a run compares
 METRICS = (
     f"{VALIDATION}/performance_top1",
     *(f"{TEST}/performance_top1{end}" for end in ("", "_low", "_high")),
@@ -33,7 +34,8 @@ def results_view(time: int) -> str:
     names = [f"{SELECTED}/{metric}" for metric in METRICS]
     columns = {f"metrics.`{name}`": int(PIXELS_PER_LETTER * len(name)) + 30 for name in names}
     chosen = [f"params.`{SELECTED}/{setting}`" for setting in SETTINGS]
-    order = [*chosen, f"tags.`{SELECTED}`", *columns, "attributes.`Models`", "attributes.`Dataset`"]
+    models = [f"params.`{setting}`" for setting in OF_MODELS]
+    order = [*chosen, *models, f"tags.`{SELECTED}`", *columns, "attributes.`Models`", "attributes.`Dataset`"]
     state = {"selectedColumns": order, "columnOrder": order, "columnWidths": columns}
     return json.dumps({"name": VIEW.title(), "createdAt": time, "updatedAt": time, "state": json.dumps(state)})
 
