@@ -230,6 +230,8 @@ class SourceCheck:
         """Refuse a study without images, one without those of both domains where both are needed, and equal sources."""
         from mixvision.images.categories import NEEDS_BOTH, NO_IMAGES, SAME_SOURCE
 
+        for source in sources:
+            source.require_paths()
         absent = [source.domain for source in sources if source.is_absent]
         if sources and len(absent) == len(sources):
             raise ValueError(NO_IMAGES)

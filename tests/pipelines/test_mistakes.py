@@ -144,13 +144,13 @@ RUN = {  # of kedro run: arguments, global settings and parameters, and what the
         [],
         SMALL | {"nice": {"source": ["nice"]}},
         {},
-        r"nice.source is \['nice'\]; give one folder, archi",
+        r"nice.source is \['nice'\]; give one folder, archive, URL or sample.$",
     ),
     "mapping without a file": (
         [],
         SMALL | {"nice": {"source": "nice", "mapping": {"0": "zero"}}},
         {},
-        "nice.mapping is {'0': 'zero'}; give the path of a YAML file",
+        "nice.mapping is {'0': 'zero'}; give the path of a YAML file .* names of its folders.$",
     ),
     "no size": (
         [],

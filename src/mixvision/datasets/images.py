@@ -64,8 +64,7 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         unpacking: Mapping[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        with errors_as_sentences():
-            _require_paths(domain, source, mapping)
+        self._given = source, mapping
         self.domain, self._folder = domain, Path(filepath)
         self._source = None if source is None else str(source)  # a folder called 2024 arrives as a number
         self._sha256 = sha256 if sha256_of in (None, source) else None
@@ -95,6 +94,17 @@ class ImageSourceDataset(Described, AbstractDataset[None, RawImages]):
         with errors_as_sentences():
             self._require_checksum()
             check_source(self._source, self.domain, self._mapping, self._group, self._split, self._labels, self._layout)
+
+    def require_paths(self) -> None:
+        """Refuse a list as the source, and anything but a path as the mapping (raises ValueError)."""
+        source, mapping = self._given
+        if isinstance(source, list | tuple):
+            raise ValueError(f"{self.domain}.source is {list(source)}; give one folder, archive, URL or sample.")
+        if mapping is not None and not isinstance(mapping, str):
+            raise ValueError(
+                f"{self.domain}.mapping is {mapping!r}; give the path of a YAML file that lists for each category the "
+                "names of its folders."
+            )
 
     def _require_checksum(self) -> None:
         if self._sha256 is None or self._source is None:
@@ -220,14 +230,3 @@ class ImageStoreDataset(AbstractDataset[PendingImages, ImageStore]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
-
-
-def _require_paths(domain: str, source: object, mapping: object) -> None:
-    """Refuse a list as the source, and anything but a path as the mapping."""
-    if isinstance(source, list | tuple):
-        raise ValueError(f"{domain}.source is {list(source)}; give one folder, archive, URL or sample.")
-    if mapping is not None and not isinstance(mapping, str):
-        raise ValueError(
-            f"{domain}.mapping is {mapping!r}; give the path of a YAML file that lists for each category the names of "
-            "its folders."
-        )
