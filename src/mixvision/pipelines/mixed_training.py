@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from mixvision.training.events import TrainingEvents
 from mixvision.training.mixtures import Mixtures, choose_training_sets
 from mixvision.training.needs import warn_of_shortage
 from mixvision.training.pool import pool_images
-from mixvision.training.results import trained_networks
+from mixvision.training.results import SweepResult, trained_networks
 from mixvision.training.sweep.engine import resnet25_builder, train_sweep
 from mixvision.training.sweep.needs import sweep_needs
 
@@ -22,7 +23,7 @@ def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame, mixtures: Mixtur
     return choose_training_sets(manifest, trials, mixtures.balance)
 
 
-def train(
+def train(  # noqa: PLR0913 (what a training of mixtures needs, and the engine)
     trials: pd.DataFrame,
     training_sets: pd.DataFrame,
     manifest: pd.DataFrame,
@@ -31,10 +32,15 @@ def train(
     training: Training,
     checkpoints: Path,
     events: TrainingEvents,
+    engine: Callable[..., SweepResult] | None = None,
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train every trial: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
+    """Train every trial: its networks by "trial/snapshot", the history, the predictions and the outcomes.
+
+    ``engine`` takes the arguments of ``train_sweep``, which it is by default.
+    """
     needs = sweep_needs(manifest, training_sets, nice_images.pixels.shape[1], training)
     warn_of_shortage("Training", needs, training.device)
     pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
-    result = train_sweep(resnet25_builder(pool), trials, training_sets, pool, training, checkpoints, events=events)
+    build, train_trials = resnet25_builder(pool), engine or train_sweep
+    result = train_trials(build, trials, training_sets, pool, training, checkpoints, events=events)
     return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes

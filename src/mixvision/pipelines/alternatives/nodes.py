@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,21 +10,15 @@ from PIL import Image
 
 from mixvision.evaluation.comparisons import Claims
 from mixvision.evaluation.metrics import trial_metrics
-from mixvision.images.store import ImageStore, pixels_by_domain
+from mixvision.images.store import ImageStore
 from mixvision.models.trained import TrainedNetwork
-from mixvision.pipelines import mistakes
+from mixvision.pipelines import mistakes, mixed_training
 from mixvision.reporting.sections import missing_notes, snapshot_note, untested_notes
 from mixvision.reporting.settings import ReportParameters
 from mixvision.studies.alternatives import arms, figures, tables
 from mixvision.studies.alternatives.page import AlternativesResults, alternatives_page, alternatives_summary
 from mixvision.studies.alternatives.training import train_arms
 from mixvision.training.config import Training
-from mixvision.training.events import TrainingEvents
-from mixvision.training.needs import warn_of_shortage
-from mixvision.training.pool import pool_images
-from mixvision.training.results import trained_networks
-from mixvision.training.sweep.engine import resnet25_builder
-from mixvision.training.sweep.needs import sweep_needs
 
 
 def plan_arms(study: arms.Alternatives, claims: Claims, training: Training) -> pd.DataFrame:
@@ -37,22 +30,11 @@ def choose_images(manifest: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def train(
-    trials: pd.DataFrame,
-    training_sets: pd.DataFrame,
-    manifest: pd.DataFrame,
-    nice_images: ImageStore,
-    real_images: ImageStore,
-    training: Training,
-    checkpoints: Path,
-    events: TrainingEvents,
+    trials: pd.DataFrame, manifest: pd.DataFrame, **others: Any
 ) -> tuple[dict[str, TrainedNetwork], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Train every arm: its networks by "trial/snapshot", the history, the predictions and the outcomes."""
-    needs = sweep_needs(manifest, training_sets, nice_images.pixels.shape[1], training)
-    warn_of_shortage("Training", needs, training.device)
-    pool = pool_images(manifest, pixels_by_domain(nice_images, real_images), training_sets["id"])
+    """Train every arm with equally large batches; ``others`` and what is returned as in the training of mixtures."""
     equal = trials.assign(batch_size=arms.batch_size(manifest))
-    result = train_arms(resnet25_builder(pool), equal, training_sets, pool, training, checkpoints, events)
-    return trained_networks(result.weights, pool), result.history, result.predictions, result.outcomes
+    return mixed_training.train(equal, manifest=manifest, **others, engine=train_arms)
 
 
 def measure(
