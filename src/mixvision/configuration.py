@@ -47,22 +47,20 @@ class ConfigLoader(OmegaConfigLoader):
                 return self._with_own_title(super().__getitem__(key))
             return super().__getitem__(key)
         except (yaml.YAMLError, UnicodeDecodeError, OmegaConfBaseException, TypeError) as error:
-            base, own = (self.texts(env, key) for env in (self.base_env, self.env or self.default_run_env))
+            base, own = self.settings(self.base_env, key), self.texts(self.env or self.default_run_env, key)
             if isinstance(error, OmegaConfBaseException):
                 what = str(error).partition("\n")[0]
                 what = UNKNOWN_GLOBAL if "_globals" in what else what  # Kedro reads them while it makes them
                 message = f"The setting {error.full_key} in {key}.yml of your environment cannot be read: {what}."
                 raise ValueError(message) from error
             for file, settings in own.items():
-                for name, value in _clashes(
-                    {name: of for each in base.values() for name, of in each.items()}, settings
-                ):
+                for name, value in _clashes(base, settings):
                     raise ValueError(f"{file} sets {name} to {value!r}, but it must be a mapping.") from error
             raise
 
     def _refuse_empty(self) -> None:
         """Refuse a setting without a value that is a mapping in conf/base: others refer to what is in it."""
-        base = {name: of for each in self.texts(self.base_env, "globals").values() for name, of in each.items()}
+        base = self.settings(self.base_env, "globals")
         for file, own in self.texts(self.env or self.default_run_env, "globals").items():
             for name, value in own.items():
                 if value is None and isinstance(base.get(name), Mapping):
@@ -73,9 +71,7 @@ class ConfigLoader(OmegaConfigLoader):
 
     def _with_own_title(self, settings: dict[str, Any]) -> dict[str, Any]:
         """A study that names itself but gives no title is headed by its name, and not by the title of the sample."""
-        own: dict[str, Any] = {}
-        for of_file in self.texts(self.env or self.default_run_env, "globals").values():
-            own |= of_file
+        own = self.settings(self.env or self.default_run_env, "globals")
         if own.get("study") and not own.get("title"):
             return settings | {"title": title_of(str(own["study"]))}
         return settings
@@ -86,6 +82,10 @@ class ConfigLoader(OmegaConfigLoader):
         found = (file for pattern in self.config_patterns[key] for file in sorted((conf / str(env)).glob(pattern)))
         names = {file.relative_to(conf.parent).as_posix(): file for file in found if self._is_valid_config_path(file)}
         return {name: _settings_in(file, name) for name, file in names.items()}
+
+    def settings(self, env: str | None, key: str) -> dict[str, Any]:
+        """What the files of an environment hold together; raises ValueError for one that cannot be read."""
+        return {name: value for of_file in self.texts(env, key).values() for name, value in of_file.items()}
 
     def file(self, name: str) -> str:
         """The full path of a file of the configuration: a run begins in one folder and works in the project's."""

@@ -152,7 +152,7 @@ class ParameterNames:
 def _globals_of(loader: ConfigLoader, env: str) -> dict[str, Any]:
     """The global settings that an environment makes itself; none if its files cannot be read."""
     try:
-        return {name: value for of_file in loader.texts(env, "globals").values() for name, value in of_file.items()}
+        return loader.settings(env, "globals")
     except ValueError:
         return {}
 
