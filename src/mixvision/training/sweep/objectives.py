@@ -168,17 +168,16 @@ class ElasticWeights(_LooksBack):
     def start(self, learner: nn.Module, inputs: Callable[[Tensor], Tensor], labels: Tensor) -> None:
         first, names = self.first(), [name for name, _ in learner.named_parameters()]
         information = {name: torch.zeros_like(first[name]) for name in names}
+        weights = {name: value.clone().requires_grad_(name in information) for name, value in first.items()}
         learner.eval()
         for number in range(self.images.shape[1]):
             positions = self.images[:, number : number + 1]
-            weights = {name: value.requires_grad_(name in information) for name, value in first.items()}
             logits = functional_call(learner, weights, (inputs(positions),))
             loss = F.cross_entropy(logits.flatten(0, 1), labels[positions].flatten(), reduction="sum")
             gradients = torch.autograd.grad(loss, [weights[name] for name in names])
             for name, gradient in zip(names, gradients, strict=True):
                 information[name] += gradient.square() / self.images.shape[1]
         for name, value in information.items():
-            first[name].requires_grad_(False)
             self.register_buffer(self.names[name].replace("first_", "information_", 1), value, persistent=False)
 
     def forward(self, batch: Batch) -> Tensor:
